@@ -1,0 +1,48 @@
+# "make help" lists the targets. Every target builds the environment first when it is missing.
+SHELL := /bin/bash
+BIN := .venv/bin
+SETUP := .venv/.stamp-setup
+SETUP_TEST := .venv/.stamp-test
+SETUP_INPUTS := pyproject.toml scripts/setup.sh
+# Simulation builds are kept inside the work tree, so "make clean" removes them.
+export SPATIAL_RNN_CACHE ?= $(CURDIR)/build/cache
+PRESET ?= small
+JOBS ?= 2
+
+.DEFAULT_GOAL := help
+.PHONY: help setup setup-test demo test lint regress synth clean
+
+help: ## list the targets
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(SETUP) ## build .venv/ and install missing Debian packages; nothing the second time
+
+setup-test: $(SETUP_TEST) ## the same, with what only the tests need (PyTorch for the CPU)
+
+$(SETUP): $(SETUP_INPUTS)
+	@scripts/setup.sh
+	@touch $@
+
+$(SETUP_TEST): $(SETUP_INPUTS)
+	@scripts/setup.sh test
+	@touch $(SETUP) $@
+
+demo: $(SETUP) ## trained networks on a generated grid: bits, cycles, area and a picture
+	@$(BIN)/spatial-rnn demo
+
+lint: $(SETUP_TEST) ## ruff and mypy
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+
+test: lint ## everything CI runs: lint, then all tests
+	@$(BIN)/pytest -n$(JOBS)
+
+regress: $(SETUP_TEST) ## the whole cocotb regression, with a summary table
+	@$(BIN)/python scripts/regress.py
+
+synth: $(SETUP) ## area of a preset: make synth PRESET=small
+	@$(BIN)/spatial-rnn synth --preset $(PRESET)
+
+clean: ## remove builds, results and caches (not .venv/)
+	rm -rf build results .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +

@@ -1,0 +1,1 @@
+"""Hardware of the accelerator: parameters, components, generation of Verilog, area."""
