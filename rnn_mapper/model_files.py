@@ -1,0 +1,179 @@
+"""Networks and inputs from and to files, and networks from PyTorch modules.
+
+The native model file is an ``.npz`` with PyTorch's ``state_dict`` names: ``weight_ih_l0``, ``weight_hh_l0``,
+``bias_ih_l0``, ``bias_hh_l0``, ``..._l1`` for stacked layers, ``head.weight`` and ``head.bias`` for a dense head, and
+optionally ``cell``, the name of the cell kind.
+"""
+
+import io
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .errors import ModelError, OutputError
+from .network import Cell, Dense, FloatArray, Network, RecurrentLayer, check_tensor, parse_cell, shape_text
+
+_LAYER_TENSOR = re.compile(r"(weight_ih|weight_hh|bias_ih|bias_hh)_l(0|[1-9][0-9]{0,3})")
+_UNSUPPORTED = (
+    (re.compile(r".*_reverse"), "bidirectional layers"),
+    (re.compile(r"weight_hr_l\d+"), "projections (proj_size)"),
+)
+_CELL_OF_ROWS = {4: Cell.LSTM, 3: Cell.GRU, 1: Cell.RNN_TANH}
+_CELL_OF_TORCH_MODE = {"LSTM": Cell.LSTM, "GRU": Cell.GRU, "RNN_TANH": Cell.RNN_TANH, "RNN_RELU": Cell.RNN_RELU}
+
+
+def load_network(path: str | Path, cell: str | Cell | None = None) -> Network:
+    """Read a native model file.
+
+    The cell kind comes from `cell`, else from the file, else from the rows of weight_hh per column (4: lstm, 3: gru,
+    1: rnn_tanh). Raises ModelError with the path if the file is missing, damaged or not a supported model.
+    """
+    arrays = _read_arrays(Path(path))
+    if isinstance(arrays, np.ndarray):
+        raise ModelError(f"{path}: holds a single array, a model must be an .npz of named tensors")
+    return _with_source(path, lambda: network_from_state_dict(arrays, cell))
+
+
+def save_network(path: str | Path, network: Network) -> None:
+    """Write a native model file that load_network reads back exactly. Raises OutputError if it cannot be written."""
+    if len({layer.cell for layer in network.layers}) > 1:
+        raise ModelError("the native model file holds one kind of cell, this network has several")
+    tensors: dict[str, Any] = {"cell": np.array(network.layers[0].cell.value)}
+    for index, layer in enumerate(network.layers):
+        for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"):
+            tensors[f"{name}_l{index}"] = getattr(layer, name)
+    if network.head is not None:
+        tensors |= {"head.weight": network.head.weight, "head.bias": network.head.bias}
+    buffer = io.BytesIO()  # complete before the file is touched
+    np.savez(buffer, **tensors)
+    try:
+        Path(path).write_bytes(buffer.getvalue())
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written: {error.strerror}") from None
+
+
+def network_from_state_dict(tensors: Mapping[str, Any], cell: str | Cell | None = None) -> Network:
+    """The network of a mapping from state_dict names to arrays or torch tensors. Raises ModelError as load_network."""
+    tensors = dict(tensors)
+    stored = tensors.pop("cell", None)
+    if cell is not None:
+        cell = parse_cell(cell)
+    elif stored is not None:
+        cell = parse_cell(str(stored))
+    names: dict[int, set[str]] = {}
+    for name in tensors:
+        if match := _LAYER_TENSOR.fullmatch(name):
+            names.setdefault(int(match[2]), set()).add(match[1])
+        elif name not in ("head.weight", "head.bias"):
+            for pattern, option in _UNSUPPORTED:
+                if pattern.fullmatch(name):
+                    raise ModelError(f"tensor {name}: {option} are not supported")
+            raise ModelError(
+                f"tensor {name} is unknown, names must be those of a PyTorch state_dict such as weight_ih_l0"
+            )
+    if not names:
+        raise ModelError("tensor weight_ih_l0 is missing, a model must have it")
+    for index in range(max(names) + 1):
+        for kind in ("weight_ih", "weight_hh"):
+            if kind not in names.get(index, ()):
+                raise ModelError(f"tensor {kind}_l{index} is missing, every layer must have it")
+    layers = tuple(_layer(tensors, index, cell) for index in range(max(names) + 1))
+    return Network(layers, _head(tensors))
+
+
+def network_from_torch(module: Any, head: Any = None) -> Network:
+    """The network of a ``torch.nn.LSTM``, ``GRU`` or ``RNN`` and an optional ``torch.nn.Linear`` head.
+
+    ``batch_first`` and ``dropout`` do not matter at batch 1 in inference. Raises ModelError for anything else and for
+    ``bidirectional`` and ``proj_size``.
+    """
+    cell = _CELL_OF_TORCH_MODE.get(getattr(module, "mode", ""))
+    if cell is None:
+        raise ModelError(
+            f"{type(module).__name__} is not supported: must be torch.nn.LSTM, torch.nn.GRU or torch.nn.RNN"
+        )
+    if getattr(module, "bidirectional", False):
+        raise ModelError(f"{type(module).__name__} with bidirectional=True: bidirectional layers are not supported")
+    if getattr(module, "proj_size", 0):
+        raise ModelError(f"{type(module).__name__} with proj_size={module.proj_size}: projections are not supported")
+    tensors = dict(module.state_dict())
+    if head is not None:
+        tensors |= {f"head.{name}": value for name, value in head.state_dict().items()}
+    return network_from_state_dict(tensors, cell)
+
+
+def load_inputs(path: str | Path, input_size: int) -> FloatArray:
+    """Read inputs [steps, input_size] from an ``.npy``, or an ``.npz`` of one array or of one named ``inputs``.
+
+    Raises ModelError with the path if there is no such array, it is not finite, empty or of another width.
+    """
+    arrays = _read_arrays(Path(path))
+    if not isinstance(arrays, np.ndarray):
+        if "inputs" not in arrays and len(arrays) != 1:
+            raise ModelError(f"{path}: holds {len(arrays)} arrays, must hold a single one or one named 'inputs'")
+        arrays = arrays["inputs"] if "inputs" in arrays else next(iter(arrays.values()))
+    return _with_source(path, lambda: check_inputs(arrays, input_size))
+
+
+def check_inputs(value: object, input_size: int, name: str = "inputs") -> FloatArray:
+    """`value` as finite float64 [steps, input_size] with at least one step; raises ModelError otherwise."""
+    inputs = check_tensor(name, value, 2)
+    if inputs.shape[1] != input_size:
+        raise ModelError(f"{name} has shape {shape_text(inputs)}, must have {input_size} features per step")
+    return inputs
+
+
+def _layer(tensors: Mapping[str, Any], index: int, cell: Cell | None) -> RecurrentLayer:
+    weight_hh = check_tensor(f"weight_hh_l{index}", _to_numpy(tensors[f"weight_hh_l{index}"]), 2)
+    if cell is None:
+        rows, columns = weight_hh.shape
+        if rows % columns or rows // columns not in _CELL_OF_ROWS:
+            raise ModelError(
+                f"weight_hh_l{index} has shape {shape_text(weight_hh)}, "
+                "must have 4 (lstm), 3 (gru) or 1 (rnn) rows per column"
+            )
+        cell = _CELL_OF_ROWS[rows // columns]
+    parts = [_to_numpy(tensors.get(f"{name}_l{index}")) for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")]
+    return _with_source(f"layer {index}", lambda: RecurrentLayer(cell, *parts))
+
+
+def _head(tensors: Mapping[str, Any]) -> Dense | None:
+    if "head.weight" not in tensors:
+        if "head.bias" in tensors:
+            raise ModelError("tensor head.weight is missing, head.bias must come with it")
+        return None
+    return _with_source("head", lambda: Dense(_to_numpy(tensors["head.weight"]), _to_numpy(tensors.get("head.bias"))))
+
+
+def _to_numpy(value: Any) -> Any:
+    # A tensor may be on another device, need a gradient, or be bfloat16, which numpy lacks.
+    return value.detach().cpu().double().numpy() if hasattr(value, "detach") else value
+
+
+def _read_arrays(path: Path) -> npt.NDArray[Any] | dict[str, npt.NDArray[Any]]:
+    if not path.exists():
+        raise ModelError(f"{path}: no such file")
+    if path.is_dir():
+        raise ModelError(f"{path}: is a directory, must be an .npz or .npy file")
+    try:
+        loaded = np.load(path, allow_pickle=False)
+        if isinstance(loaded, np.ndarray):
+            return loaded
+        with loaded:
+            return {name: loaded[name] for name in loaded.files}
+    except OSError as error:
+        raise ModelError(f"{path}: cannot be read: {error.strerror or 'damaged file'}") from None
+    except Exception as error:  # numpy, zipfile and zlib raise many kinds on damaged files, none of them documented
+        kind = "pickled objects are not accepted" if "Object arrays" in str(error) else "damaged, or not a NumPy file"
+        raise ModelError(f"{path}: {kind}") from None
+
+
+def _with_source(source: object, build: Any) -> Any:
+    try:
+        return build()
+    except ModelError as error:
+        raise ModelError(f"{source}: {error}") from None
