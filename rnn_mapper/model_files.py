@@ -32,9 +32,7 @@ def load_network(path: str | Path, cell: str | Cell | None = None) -> Network:
     The cell kind comes from `cell`, else from the file, else from the rows of weight_hh per column (4: lstm, 3: gru,
     1: rnn_tanh). Raises ModelError with the path if the file is missing, damaged or not a supported model.
     """
-    arrays = _read_arrays(Path(path))
-    if isinstance(arrays, np.ndarray):
-        raise ModelError(f"{path}: holds a single array, a model must be an .npz of named tensors")
+    arrays = load_arrays(path)
     return _with_source(path, lambda: network_from_state_dict(arrays, cell))
 
 
@@ -106,12 +104,20 @@ def network_from_torch(module: Any, head: Any = None) -> Network:
     return network_from_state_dict(tensors, cell)
 
 
+def load_arrays(path: str | Path) -> dict[str, npt.NDArray[Any]]:
+    """All arrays of an ``.npz`` by name; raises ModelError with the path if it is not an intact one."""
+    arrays = _read(Path(path))
+    if isinstance(arrays, np.ndarray):
+        raise ModelError(f"{path}: holds a single array, a model must be an .npz of named tensors")
+    return arrays
+
+
 def load_inputs(path: str | Path, input_size: int) -> FloatArray:
     """Read inputs [steps, input_size] from an ``.npy``, or an ``.npz`` of one array or of one named ``inputs``.
 
     Raises ModelError with the path if there is no such array, it is not finite, empty or of another width.
     """
-    arrays = _read_arrays(Path(path))
+    arrays = _read(Path(path))
     if not isinstance(arrays, np.ndarray):
         if "inputs" not in arrays and len(arrays) != 1:
             raise ModelError(f"{path}: holds {len(arrays)} arrays, must hold a single one or one named 'inputs'")
@@ -154,7 +160,7 @@ def _to_numpy(value: Any) -> Any:
     return value.detach().cpu().double().numpy() if hasattr(value, "detach") else value
 
 
-def _read_arrays(path: Path) -> npt.NDArray[Any] | dict[str, npt.NDArray[Any]]:
+def _read(path: Path) -> npt.NDArray[Any] | dict[str, npt.NDArray[Any]]:
     if not path.exists():
         raise ModelError(f"{path}: no such file")
     if path.is_dir():

@@ -1,0 +1,110 @@
+"""The Silero voice-activity detector: its LSTM as a network, its encoder and decoder in onnxruntime.
+
+The model is silero_vad_16k_sequence.onnx of the silero-vad package (MIT licence). The safetensors file beside it holds
+another checkpoint.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .errors import ModelError
+from .model_files import check_inputs
+from .network import Cell, FloatArray, Network, RecurrentLayer, check_tensor
+from .packaged_models import package_file
+
+#: Samples per second of the audio.
+SAMPLE_RATE = 16000
+#: Samples per decision.
+FRAME = 512
+
+_CONTEXT = 64  # samples of the frame before that the encoder sees
+_BLOCK = 256  # frames per encoder call, bounds its memory
+_LSTM_INPUT = "/Transpose_output_0"
+_LSTM_OUTPUT = "/recurrent/LSTM_output_0"
+_ONNX_TO_TORCH = (0, 2, 3, 1)  # ONNX orders the gates i, o, f, c; PyTorch i, f, g, o
+
+
+class SileroVad:
+    """The detector in three parts: ``probabilities(audio) == decode(LSTM(encode(audio)))``.
+
+    Reads the installed package, or one unpacked at `directory`. Raises ToolError or ModelError if it is not there.
+    """
+
+    def __init__(self, directory: str | Path | None = None) -> None:
+        # Loading these takes half a second, which commands that need no model should not spend.
+        import onnx
+        import onnx.shape_inference
+        import onnx.utils
+
+        path = package_file("silero_vad", "data/silero_vad_16k_sequence.onnx", directory)
+        try:
+            model = onnx.load(str(path))
+        except Exception as error:  # protobuf's and the system's, undocumented
+            raise ModelError(f"{path}: is not an ONNX model ({type(error).__name__})") from None
+        #: The LSTM, 128 inputs and 128 hidden units.
+        self.network = _lstm_of(model, path)
+        extractor = onnx.utils.Extractor(onnx.shape_inference.infer_shapes(model))
+        self._encoder = _session(extractor.extract_model(["input"], [_LSTM_INPUT]))
+        self._decoder = _session(extractor.extract_model([_LSTM_OUTPUT], ["speech_probs"]))
+        self._whole = _session(model)
+
+    def encode(self, audio: npt.ArrayLike) -> FloatArray:
+        """The LSTM's inputs [frames, 128] of 16 kHz audio [samples] in -1..1; the last frame is padded with zeros."""
+        frames = _frames(audio)
+        blocks = [frames[i : i + _BLOCK] for i in range(0, len(frames), _BLOCK)]
+        encoded = [self._encoder.run(None, {"input": block})[0] for block in blocks]
+        return np.concatenate(encoded).reshape(len(frames), -1).astype(np.float64)
+
+    def decode(self, h: FloatArray) -> FloatArray:
+        """Speech probability of every frame [frames] from the LSTM's outputs [frames, 128]."""
+        h = check_inputs(h, self.network.hidden_size, "h")
+        sequence = h.astype(np.float32)[:, None, None]  # ONNX: steps, directions, batch, hidden
+        return np.asarray(self._decoder.run(None, {_LSTM_OUTPUT: sequence})[0], dtype=np.float64).reshape(-1)
+
+    def probabilities(self, audio: npt.ArrayLike) -> FloatArray:
+        """Speech probability of every frame [frames] by the original model as a whole."""
+        zeros = np.zeros((1, 1, self.network.hidden_size), dtype=np.float32)
+        result = self._whole.run(["speech_probs"], {"input": _frames(audio), "h": zeros, "c": zeros})
+        return np.asarray(result[0], dtype=np.float64).reshape(-1)
+
+
+def silero_lstm(directory: str | Path | None = None) -> Network:
+    """The detector's LSTM; `directory` and errors as SileroVad's."""
+    return SileroVad(directory).network
+
+
+def _lstm_of(model: Any, path: Path) -> Network:
+    from onnx import numpy_helper
+
+    nodes = [node for node in model.graph.node if node.op_type == "LSTM"]
+    if len(nodes) != 1:
+        raise ModelError(f"{path}: holds {len(nodes)} LSTM nodes, must hold 1")
+    stored = {tensor.name: tensor for tensor in model.graph.initializer}
+    w, r, b = (numpy_helper.to_array(stored[name])[0] for name in nodes[0].input[1:4])
+
+    def reorder(rows: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        return rows.reshape(4, -1, *rows.shape[1:])[list(_ONNX_TO_TORCH)].reshape(rows.shape)
+
+    b_w, b_r = np.split(b, 2)
+    return Network((RecurrentLayer(Cell.LSTM, reorder(w), reorder(r), reorder(b_w), reorder(b_r)),))
+
+
+def _session(model: Any) -> Any:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1  # the same sums in the same order on every machine
+    options.log_severity_level = 3
+    return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+
+
+def _frames(audio: npt.ArrayLike) -> npt.NDArray[np.float32]:
+    """[frames, context + frame]: each frame after the end of the one before, zeros before the first."""
+    samples = check_tensor("audio", audio, 1)
+    count = -(-len(samples) // FRAME)
+    padded = np.zeros(_CONTEXT + count * FRAME, dtype=np.float32)
+    padded[_CONTEXT : _CONTEXT + len(samples)] = samples
+    return np.ascontiguousarray(np.lib.stride_tricks.sliding_window_view(padded, _CONTEXT + FRAME)[::FRAME])
