@@ -6,14 +6,15 @@ It follows the written definition of the arithmetic alone and knows nothing of t
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from .errors import ModelError
 from .fixed_point import IntArray, activation_sigmoid, activation_tanh, round_shift, saturate
-from .network import Cell, FloatArray
-from .quantised import QuantisedLayer, QuantisedNetwork, QuantisedProduct
+from .network import Cell
+from .quantised import OPERAND_LIMIT, QuantisedLayer, QuantisedNetwork, QuantisedProduct
 
 Int16Array = npt.NDArray[np.int16]
 
@@ -91,16 +92,18 @@ class _Product:
     """int8 operands [..., I] to requantised 16-bit sums [..., G, H]."""
 
     product: QuantisedProduct
-    matrix: FloatArray = field(init=False)
+    matrix: npt.NDArray[np.floating[Any]] = field(init=False)
 
     def __post_init__(self) -> None:
         weights = self.product.weights
-        self.matrix = weights.reshape(-1, weights.shape[2]).T.astype(np.float64)
+        # Floating point is far faster than numpy's integer products, and exact: all partial sums, in whatever order
+        # BLAS adds, are integers that the format holds (up to 2^24 or 2^53).
+        largest = int(np.abs(weights.astype(np.int64)).sum(axis=2).max()) * OPERAND_LIMIT
+        exact = np.float32 if largest <= 1 << 24 else np.float64
+        self.matrix = weights.reshape(-1, weights.shape[2]).T.astype(exact)
 
     def __call__(self, operand: IntArray | npt.NDArray[np.int8], counts: Counter[str], name: str) -> IntArray:
-        # Exact in float64: every partial sum is an integer below 2^53, in whatever order BLAS adds. Far faster than
-        # numpy's integer products.
-        total = (operand.astype(np.float64) @ self.matrix).astype(np.int64)
+        total = (operand.astype(self.matrix.dtype) @ self.matrix).astype(np.int64)
         acc = total.reshape(*operand.shape[:-1], *self.product.bias.shape) + self.product.bias
         return _saturate(round_shift(acc * self.product.multiplier, self.product.shift), 16, counts, name)
 

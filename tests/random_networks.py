@@ -1,0 +1,27 @@
+"""Random float networks for tests."""
+
+import numpy as np
+
+from rnn_mapper.network import Cell, Dense, Network, RecurrentLayer
+
+
+def random_layer(rng: np.random.Generator, cell: Cell, inputs: int, hidden: int, scale: float) -> RecurrentLayer:
+    rows = cell.gates * hidden
+    shapes = (rows, inputs), (rows, hidden), (rows,), (rows,)
+    return RecurrentLayer(cell, *(scale * rng.uniform(-1, 1, shape) for shape in shapes))
+
+
+def random_network(
+    seed: int,
+    cell: Cell,
+    inputs: int = 5,
+    hidden: tuple[int, ...] = (7,),
+    outputs: int | None = None,
+    scale: float = 0.5,
+) -> Network:
+    """Stacked layers of the given hidden sizes, and a head of `outputs` unless None."""
+    rng = np.random.default_rng(seed)
+    sizes = (inputs, *hidden)
+    layers = tuple(random_layer(rng, cell, sizes[i], size, scale) for i, size in enumerate(hidden))
+    head = None if outputs is None else Dense(rng.normal(size=(outputs, hidden[-1])), rng.normal(size=outputs))
+    return Network(layers, head)

@@ -1,0 +1,82 @@
+"""The arithmetic once more, one Python integer at a time, written from its definition, not from the reference."""
+
+import math
+
+from rnn_mapper.network import Cell
+from rnn_mapper.quantised import QuantisedLayer, QuantisedNetwork, QuantisedProduct
+
+
+def rnd(v: int, s: int) -> int:
+    return (v + 2 ** (s - 1)) >> s
+
+
+def sat(v: int, bits: int) -> int:
+    return max(-(2 ** (bits - 1)), min(2 ** (bits - 1) - 1, v))
+
+
+def sigmoid(a: int, segments: int) -> int:
+    width = 32768 // segments
+    p = max(-16384, min(16383, a)) + 16384
+    i, f = divmod(p, width)
+    t0, t1 = (min(round(32768 / (1 + math.exp(-(k * width - 16384) / 1024))), 32767) for k in (i, i + 1))
+    return t0 + rnd((t1 - t0) * f, int(math.log2(width)))
+
+
+def tanh(a: int, segments: int) -> int:
+    return 2 * sigmoid(sat(2 * a, 16), segments) - 32768
+
+
+def part(product: QuantisedProduct, gate: int, unit: int, operand: list[int], bits: int) -> int:
+    acc = int(product.bias[gate, unit])
+    for w, v in zip(product.weights[gate, unit], operand, strict=True):
+        acc += int(w) * v
+        assert -(2 ** (bits - 1)) <= acc < 2 ** (bits - 1), "accumulator overflow"
+    return sat(rnd(acc * int(product.multiplier[gate, unit]), int(product.shift[gate, unit])), 16)
+
+
+def step(
+    layer: QuantisedLayer, x: list[int], h16: list[int], c: list[int], segments: int, bits: int
+) -> tuple[list[int], list[int]]:
+    k = 8 if layer.cell is not Cell.RNN_RELU else layer.feedback_shift
+    h8 = [sat(rnd(v, k), 8) for v in h16]
+    new_h, new_c = [], []
+    for u in range(layer.hidden_size):
+        wx = [part(layer.x, g, u, x, bits) for g in range(layer.cell.gates)]
+        uh = [part(layer.h, g, u, h8, bits) for g in range(layer.cell.gates)]
+        a = [sat(p + q, 16) for p, q in zip(wx, uh, strict=True)]
+        if layer.cell is Cell.LSTM:
+            i, f, o = (sigmoid(a[g], segments) for g in (0, 1, 3))
+            c_u = sat(rnd(f * c[u] + rnd(i * tanh(a[2], segments), 5), 15), 16)
+            new_c.append(c_u)
+            new_h.append(sat(rnd(o * tanh(c_u, segments), 15), 16))
+        elif layer.cell is Cell.GRU:
+            r, z = sigmoid(a[0], segments), sigmoid(a[1], segments)
+            n = tanh(sat(wx[2] + rnd(r * uh[2], 15), 16), segments)
+            new_h.append(sat(rnd(z * h16[u] + (32768 - z) * n, 15), 16))
+        else:
+            new_h.append(tanh(a[0], segments) if layer.cell is Cell.RNN_TANH else max(a[0], 0))
+    return new_h, new_c
+
+
+def run(network: QuantisedNetwork, inputs: list[list[int]]) -> tuple[list[list[list[int]]], list[list[int]]]:
+    """The 16-bit h per layer and step, and the outputs per step, from a cleared state."""
+    h = [[0] * layer.hidden_size for layer in network.layers]
+    c = [[0] * layer.hidden_size for layer in network.layers]
+    traces: list[list[list[int]]] = [[] for _ in network.layers]
+    outputs = []
+    for x in inputs:
+        operand = x
+        for index, layer in enumerate(network.layers):
+            h[index], c[index] = step(
+                layer, operand, h[index], c[index], network.table_segments, network.accumulator_bits
+            )
+            traces[index].append(h[index])
+            operand = [sat(rnd(v, layer.feedback_shift), 8) for v in h[index]]
+        if network.head is None:
+            outputs.append(h[-1])
+        else:
+            product = network.head.product
+            outputs.append(
+                [part(product, 0, u, operand, network.accumulator_bits) for u in range(network.head.output_size)]
+            )
+    return traces, outputs

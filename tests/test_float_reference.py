@@ -1,0 +1,66 @@
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from random_networks import random_network
+
+from rnn_mapper.errors import ModelError
+from rnn_mapper.float_reference import run_float
+from rnn_mapper.model_files import network_from_torch
+from rnn_mapper.network import Cell
+
+MODULES = {
+    Cell.LSTM: torch.nn.LSTM,
+    Cell.GRU: torch.nn.GRU,
+    Cell.RNN_TANH: torch.nn.RNN,
+    Cell.RNN_RELU: lambda *sizes, **options: torch.nn.RNN(*sizes, nonlinearity="relu", **options),
+}
+
+
+@pytest.mark.parametrize("cell", Cell)
+@pytest.mark.parametrize("layers", [1, 2, 3])
+@pytest.mark.parametrize("options", [{}, {"bias": False}, {"batch_first": True}, {"dropout": 0.3}])
+@pytest.mark.filterwarnings("ignore:dropout option adds dropout")
+def test_equals_torch(cell: Cell, layers: int, options: dict[str, Any]) -> None:
+    torch.manual_seed(layers)
+    module = MODULES[cell](5, 7, num_layers=layers, **options).double().eval()
+    head = torch.nn.Linear(7, 3).double()
+    inputs = np.random.default_rng(layers).normal(size=(20, 5))
+    with torch.no_grad():
+        wanted, end = module(torch.from_numpy(inputs))
+        wanted_head = head(wanted).numpy()
+    network = network_from_torch(module, head)
+    assert all(layer.cell is cell for layer in network.layers)
+    trace = run_float(network, inputs)
+    np.testing.assert_allclose(trace.h[-1], wanted.numpy(), rtol=0, atol=1e-12)
+    np.testing.assert_allclose(trace.outputs, wanted_head, rtol=0, atol=1e-12)
+    end_h, end_c = end if cell is Cell.LSTM else (end, None)
+    for index, state in enumerate(trace.state):
+        np.testing.assert_allclose(state.h, end_h[index].numpy(), rtol=0, atol=1e-12)
+        if end_c is not None:
+            assert state.c is not None
+            np.testing.assert_allclose(state.c, end_c[index].numpy(), rtol=0, atol=1e-12)
+
+
+def test_equals_torch_in_single_precision() -> None:
+    module = torch.nn.GRU(4, 6)
+    inputs = np.random.default_rng(1).normal(size=(10, 4))
+    with torch.no_grad():
+        wanted = module(torch.from_numpy(inputs).float())[0].numpy()
+    np.testing.assert_allclose(run_float(network_from_torch(module), inputs).outputs, wanted, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("cell", Cell)
+def test_continues_from_a_state(cell: Cell) -> None:
+    network = random_network(3, cell, hidden=(4, 6), outputs=2)
+    inputs = np.random.default_rng(3).normal(size=(9, 5))
+    whole = run_float(network, inputs)
+    first = run_float(network, inputs[:4])
+    second = run_float(network, inputs[4:], first.state)
+    np.testing.assert_allclose(np.concatenate([first.outputs, second.outputs]), whole.outputs, atol=1e-12)
+
+
+def test_refuses_inputs_of_another_width() -> None:
+    with pytest.raises(ModelError, match=r"^inputs has shape 3 x 4, must have 5 features per step$"):
+        run_float(random_network(0, Cell.GRU), np.zeros((3, 4)))

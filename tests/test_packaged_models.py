@@ -1,0 +1,232 @@
+"""Accuracy of the integers on real trained networks, with the bounds the arithmetic was chosen by."""
+
+import io
+import subprocess
+import sys
+import wave
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from rnn_mapper import speech
+from rnn_mapper.accuracy import compare_with_float, measure_error
+from rnn_mapper.errors import ModelError, ToolError
+from rnn_mapper.float_reference import run_float
+from rnn_mapper.g2p import LETTERS, MAX_PHONEMES, PHONEMES, G2pEn, float_runner, integer_runner
+from rnn_mapper.packaged_models import package_file
+from rnn_mapper.quantise import quantise, quantise_inputs
+from rnn_mapper.quantised import QuantisedNetwork
+from rnn_mapper.reference import Reference, run_reference
+from rnn_mapper.silero import FRAME, SileroVad, silero_lstm
+
+CALIBRATION = "The quick brown fox jumps over the lazy dog. She sells sea shells by the sea shore."
+SPOKEN = (
+    "A trained recurrent network runs on a generated grid, bit for bit and cycle for cycle.",
+    "Please call Stella, and ask her to bring these things with her from the store.",
+    "How much wood would a woodchuck chuck, if a woodchuck could chuck wood?",
+)
+
+
+@pytest.fixture(scope="module")
+def silero() -> SileroVad:
+    return SileroVad()
+
+
+@pytest.fixture(scope="module")
+def silero_quantised(silero: SileroVad) -> QuantisedNetwork:
+    return quantise(silero.network, silero.encode(scene(CALIBRATION)))
+
+
+@pytest.fixture(scope="module")
+def g2p() -> G2pEn:
+    return G2pEn()
+
+
+@pytest.fixture(scope="module")
+def g2p_quantised(g2p: G2pEn) -> tuple[QuantisedNetwork, QuantisedNetwork]:
+    return g2p.quantise()
+
+
+def scene(*sentences: str) -> np.ndarray:
+    """Sentences with half a second of faint noise after each."""
+    audio = np.concatenate([part for text in sentences for part in (speech.speak(text), np.zeros(8000))])
+    return audio + 1e-3 * np.random.default_rng(1).standard_normal(len(audio))
+
+
+def test_silero_in_parts_equals_the_original(silero: SileroVad) -> None:
+    audio = scene(*SPOKEN)
+    inputs = silero.encode(audio)
+    assert inputs.shape == (-(-len(audio) // FRAME), 128)
+    whole = silero.probabilities(audio)
+    parts = silero.decode(run_float(silero.network, inputs).outputs)
+    np.testing.assert_allclose(parts, whole, rtol=0, atol=1e-5)
+    assert 0.5 < (whole > 0.5).mean() < 0.95
+
+
+def test_silero_accuracy(silero: SileroVad, silero_quantised: QuantisedNetwork) -> None:
+    audio = scene(*SPOKEN)
+    inputs = silero.encode(audio)
+    (error,) = compare_with_float(silero.network, silero_quantised, inputs)
+    assert error.rms <= 0.010
+    assert error.p999 <= 0.055
+    trace = run_reference(silero_quantised, quantise_inputs(silero_quantised, inputs))
+    decided = silero.decode(trace.outputs.astype(float) * silero_quantised.output_scale) > 0.5
+    # The bound is 0.25 % of the decisions; with a few hundred frames that is one.
+    assert (decided != (silero.probabilities(audio) > 0.5)).sum() <= 1
+
+
+def test_silero_does_not_drift(silero: SileroVad, silero_quantised: QuantisedNetwork) -> None:
+    inputs = np.tile(silero.encode(scene(*SPOKEN)), (13, 1))
+    assert len(inputs) >= 5000
+    (error,) = compare_with_float(silero.network, silero_quantised, inputs)
+    assert error.drift <= 1.5
+
+
+def test_silero_lstm_is_the_network() -> None:
+    network = silero_lstm(package_file("silero_vad", "__init__.py").parent)
+    assert (network.input_size, network.hidden_size, len(network.layers), network.head) == (128, 128, 1, None)
+
+
+def test_g2p_pronounces_in_float(g2p: G2pEn) -> None:
+    run = float_runner(g2p.encoder), float_runner(g2p.decoder)
+    spoken = {word: " ".join(PHONEMES[i] for i in g2p.pronounce(word, *run)) for word in ("activationist", "grid")}
+    # The first is the example in the package's own documentation.
+    assert spoken == {"activationist": "AE2 K T IH0 V EY1 SH AH0 N IH0 S T", "grid": "G R IH1 D"}
+    assert (len(LETTERS), len(PHONEMES)) == (len(g2p.letter_embedding), len(g2p.phoneme_embedding))
+
+
+def test_g2p_words(g2p: G2pEn, g2p_quantised: tuple[QuantisedNetwork, QuantisedNetwork]) -> None:
+    """Words as the package spells them in its list of homographs: the phonemes chosen, and h on the float's choice."""
+    lines = package_file("g2p_en", "homographs.en").read_text().splitlines()
+    words = sorted({line.split("|")[0].lower() for line in lines if not line.startswith("#")})[::2]
+    assert len(words) > 180
+    float_run = float_runner(g2p.encoder), float_runner(g2p.decoder)
+    integer_run = integer_runner(g2p_quantised[0]), integer_runner(g2p_quantised[1])
+    encoder, decoder = map(Reference, g2p_quantised)
+    changed, wanted, got, wanted_scores, got_scores = 0, [], [], [], []
+    for word in words:
+        spoken = g2p.pronounce(word, *float_run)
+        changed += spoken != g2p.pronounce(word, *integer_run)
+        letters, phonemes = g2p.encoder_inputs(word), g2p.decoder_inputs(spoken)
+        exact = run_float(g2p.encoder, letters)
+        trace = encoder.run(quantise_inputs(encoder.network, letters))
+        wanted.append(exact.h[0])
+        got.append(trace.layer_outputs[0])
+        exact = run_float(g2p.decoder, phonemes, exact.state)
+        trace = decoder.run(quantise_inputs(decoder.network, phonemes), trace.state)
+        wanted.append(exact.h[0])
+        got.append(trace.layer_outputs[0])
+        wanted_scores.append(exact.outputs)
+        got_scores.append(trace.outputs * decoder.network.output_scale)
+        assert not trace.saturations[-1], f"the scores of '{word}' exceed the calibrated position"
+    assert changed / len(words) <= 0.025
+    error = measure_error("h", np.concatenate(wanted), np.concatenate(got) / 2**15)
+    assert error.rms <= 0.012
+    assert error.p999 <= 0.085
+    assert measure_error("scores", np.concatenate(wanted_scores), np.concatenate(got_scores)).rms <= 0.1
+
+
+def test_g2p_decoder_sequence_equals_its_steps(
+    g2p: G2pEn, g2p_quantised: tuple[QuantisedNetwork, QuantisedNetwork]
+) -> None:
+    """Fed its own choices as one sequence, the decoder chooses them again: what lets a simulation run it whole."""
+    encoder, decoder = map(Reference, g2p_quantised)
+    for word in ("accelerator", "a", "supercalifragilisticexpialidocious"):
+        chosen = g2p.pronounce(word, *map(integer_runner, g2p_quantised))
+        state = encoder.run(quantise_inputs(encoder.network, g2p.encoder_inputs(word))).state
+        inputs = g2p.decoder_inputs(chosen)
+        scores = decoder.run(quantise_inputs(decoder.network, inputs), state).outputs
+        end = [PHONEMES.index("</s>")] if len(chosen) < MAX_PHONEMES else []
+        assert scores.argmax(axis=1).tolist() == chosen + end
+
+
+def test_unknown_letters() -> None:
+    g2p = G2pEn()
+    assert (g2p.encoder_inputs("é")[0] == g2p.letter_embedding[1]).all()
+
+
+def test_missing_packages_are_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(ToolError, match=r"^package g2p_en is missing: pip install --no-deps g2p-en==2\.1\.0$"):
+        G2pEn()
+    with pytest.raises(ModelError, match=r"silero_vad_16k_sequence\.onnx: no such file, must be that of silero-vad"):
+        SileroVad(tmp_path)
+
+
+def test_other_files_are_refused(tmp_path: Path) -> None:
+    np.savez(tmp_path / "checkpoint20.npz", enc_w_ih=np.ones(3))
+    with pytest.raises(ModelError, match=r"tensor enc_w_hh is missing, must be the file of g2p-en$"):
+        G2pEn(tmp_path)
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "silero_vad_16k_sequence.onnx").write_bytes(b"\xff" * 100)
+    with pytest.raises(ModelError, match=r"is not an ONNX model"):
+        SileroVad(tmp_path)
+
+
+def test_packages_are_not_imported() -> None:
+    code = (
+        "import sys; from rnn_mapper.silero import SileroVad; from rnn_mapper.g2p import G2pEn; SileroVad(); G2pEn(); "
+        "assert not {'torch', 'silero_vad', 'g2p_en', 'nltk'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def wav(rate: int, samples: np.ndarray, channels: int = 1) -> bytes:
+    buffer = io.BytesIO()
+    with wave.open(buffer, "wb") as file:
+        file.setnchannels(channels)
+        file.setsampwidth(2)
+        file.setframerate(rate)
+        file.writeframes(np.rint(samples * 32767).astype("<i2").tobytes())
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("rate", [8000, 16000, 22050, 48000])
+def test_wav_files_of_any_rate(tmp_path: Path, rate: int) -> None:
+    path = tmp_path / "tone.wav"
+    path.write_bytes(wav(rate, 0.5 * np.sin(2 * np.pi * 1000 * np.arange(rate) / rate)))
+    audio = speech.read_wav(path)
+    np.testing.assert_allclose(audio, 0.5 * np.sin(2 * np.pi * 1000 * np.arange(16000) / 16000), atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"no audio", "is not a PCM WAV file (file does not start with RIFF id)"),
+        (wav(16000, np.zeros(4), 2), "has 2 channels of 16 bits, must be mono of 16 bits"),
+        (wav(16000, np.zeros(0)), "holds no samples, must hold at least one"),
+    ],
+)
+def test_other_audio_is_refused(tmp_path: Path, content: bytes, message: str) -> None:
+    path = tmp_path / "audio.wav"
+    path.write_bytes(content)
+    with pytest.raises(ModelError) as error:
+        speech.read_wav(path)
+    assert str(error.value) == f"{path}: {message}"
+
+
+def test_missing_espeak_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(ToolError, match=r"^espeak-ng is missing: apt-get install espeak-ng$"):
+        speech.speak("hello")
+
+
+def test_failing_espeak_is_reported(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "espeak-ng").write_text("#!/bin/sh\necho no data files >&2\nexit 1\n")
+    (tmp_path / "espeak-ng").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(ToolError, match=r"^espeak-ng failed: no data files$"):
+        speech.speak("hello")
+
+
+def test_torch_agrees_with_silero_gate_order(silero: SileroVad) -> None:
+    layer = silero.network.layers[0]
+    module = torch.nn.LSTM(128, 128).double()
+    names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+    module.load_state_dict({f"{name}_l0": torch.from_numpy(getattr(layer, name).copy()) for name in names})
+    inputs = silero.encode(scene("Hello there."))
+    with torch.no_grad():
+        h = module(torch.from_numpy(inputs))[0].numpy()
+    np.testing.assert_allclose(run_float(silero.network, inputs).outputs, h, rtol=0, atol=1e-9)

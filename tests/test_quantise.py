@@ -1,0 +1,168 @@
+import numpy as np
+import pytest
+from random_networks import random_network
+
+from rnn_mapper.errors import ConfigurationError, MappingError, ModelError
+from rnn_mapper.float_reference import run_float
+from rnn_mapper.network import Cell, Dense, Network, RecurrentLayer
+from rnn_mapper.quantise import quantise, quantise_inputs
+from rnn_mapper.quantised import prove_accumulators
+from rnn_mapper.reference import run_reference
+
+INPUTS = np.random.default_rng(0).normal(size=(50, 5))
+
+
+@pytest.mark.parametrize("cell", Cell)
+def test_products_follow_the_rules(cell: Cell) -> None:
+    network = random_network(1, cell, hidden=(6, 4), outputs=3)
+    quantised = quantise(network, INPUTS)
+    assert quantised.head is not None
+    operand_scale = np.abs(INPUTS).max() / 127
+    for layer, source in zip(quantised.layers, network.layers, strict=True):
+        assert layer.input_scale == operand_scale
+        for product, weight, scale in (
+            (layer.x, source.weight_ih, operand_scale),
+            (layer.h, source.weight_hh, layer.feedback_scale),
+        ):
+            assert product.weights.dtype == np.int8
+            assert (np.abs(product.weights.astype(int)).max(axis=2) == 127).all()
+            error = product.weights * product.row_scale[..., None] - weight.reshape(product.weights.shape)
+            assert (np.abs(error) <= 0.5001 * product.row_scale[..., None]).all()
+            assert ((product.multiplier >= 1 << 15) & (product.multiplier < 1 << 16)).all()
+            ratio = product.multiplier * 2.0 ** -product.shift.astype(float)
+            np.testing.assert_allclose(ratio, scale * product.row_scale * 1024, rtol=2.0**-16)
+        operand_scale = layer.feedback_scale
+    assert quantised.head.input_scale == operand_scale
+    ratio = quantised.head.product.multiplier * 2.0 ** -quantised.head.product.shift.astype(float)
+    wanted = operand_scale * quantised.head.product.row_scale / quantised.head.output_scale
+    np.testing.assert_allclose(ratio, wanted, rtol=2.0**-16)
+
+
+@pytest.mark.parametrize("cell", Cell)
+def test_biases_go_to_the_input_product_but_for_the_hidden_candidate(cell: Cell) -> None:
+    network = random_network(2, cell)
+    source, layer = network.layers[0], quantise(network, INPUTS).layers[0]
+    x_bias = layer.x.bias * layer.x.row_scale * layer.input_scale
+    h_bias = layer.h.bias * layer.h.row_scale * layer.feedback_scale
+    b_ih, b_hh = source.bias_ih.reshape(x_bias.shape), source.bias_hh.reshape(x_bias.shape)
+    moved = b_hh.copy()
+    if cell is Cell.GRU:
+        moved[2] = 0
+    np.testing.assert_allclose(x_bias, b_ih + moved, atol=1e-4)
+    np.testing.assert_allclose(h_bias, b_hh - moved, atol=1e-4)
+
+
+def test_feedback_is_q0_7_where_tanh_bounds_it() -> None:
+    for cell in (Cell.LSTM, Cell.GRU, Cell.RNN_TANH):
+        layer = quantise(random_network(0, cell), INPUTS).layers[0]
+        assert (layer.feedback_shift, layer.feedback_scale, layer.output_scale) == (8, 1 / 128, 2**-15)
+
+
+@pytest.mark.parametrize("scale", [0.01, 0.1, 0.3, 0.5])
+def test_relu_feedback_is_the_finest_that_holds_the_calibration(scale: float) -> None:
+    network = random_network(0, Cell.RNN_RELU, scale=scale)
+    layer = quantise(network, INPUTS).layers[0]
+    k, code = layer.feedback_shift, np.rint(run_float(network, INPUTS).h[0].max() * 1024)
+    assert 1 <= k <= 8
+    assert (layer.feedback_scale, layer.output_scale) == (2.0 ** (k - 10), 2.0**-10)
+    assert np.floor(code / 2**k + 0.5) <= 127 or k == 8
+    assert k == 1 or np.floor(code / 2 ** (k - 1) + 0.5) > 127
+
+
+@pytest.mark.parametrize("size", [1e-3, 1.0, 1e5])
+def test_head_position_leaves_one_bit_of_headroom(size: float) -> None:
+    base = random_network(0, Cell.GRU)
+    network = Network(base.layers, Dense(np.full((2, 7), size)))
+    head = quantise(network, INPUTS).head
+    assert head is not None
+    peak = np.abs(run_float(network, INPUTS).outputs).max() / head.output_scale
+    assert 2**13 <= peak < 2**14
+
+
+def test_nearly_dead_rows_keep_a_scale_and_their_bias() -> None:
+    weight = np.vstack([np.full((1, 5), 1.0), np.full((1, 5), 1e-9), np.zeros((1, 5))])
+    layer = RecurrentLayer(Cell.RNN_TANH, weight, np.zeros((3, 3)), np.array([0.5, 2.0, -3.0]))
+    x = quantise(Network((layer,)), INPUTS).layers[0].x
+    assert x.row_scale[0].tolist() == [1 / 127, 1 / 127 / 1024, 1 / 127 / 1024]
+    np.testing.assert_allclose(x.bias[0] * x.row_scale[0] * np.abs(INPUTS).max() / 127, [0.5, 2.0, -3.0], rtol=1e-3)
+
+
+def test_large_biases_raise_the_scale_of_their_row() -> None:
+    layer = RecurrentLayer(Cell.RNN_TANH, np.full((2, 5), 1e-6), np.zeros((2, 2)), np.array([20.0, 0.0]))
+    for bits in (20, 32):
+        x = quantise(Network((layer,)), INPUTS, accumulator_bits=bits).layers[0].x
+        assert x.bias[0, 0] <= 2 ** (bits - 2)
+        assert x.row_scale[0, 0] * np.abs(INPUTS).max() / 127 * x.bias[0, 0] == pytest.approx(20, rel=1e-4)
+    assert x.row_scale[0, 1] == 1e-6 / 127
+
+
+@pytest.mark.parametrize("cell", Cell)
+def test_all_zero_networks_and_inputs_work(cell: Cell) -> None:
+    zeros = np.zeros((cell.gates * 3, 3))
+    network = Network((RecurrentLayer(cell, zeros, zeros),), Dense(np.zeros((2, 3))))
+    quantised = quantise(network, np.zeros((4, 3)))
+    trace = run_reference(quantised, quantise_inputs(quantised, np.zeros((4, 3))))
+    assert not trace.outputs.any()
+    assert not trace.layer_outputs[0].any()
+
+
+def test_inputs_are_rounded_and_limited() -> None:
+    quantised = quantise(random_network(0, Cell.GRU, inputs=2), np.array([[1.27, 0.0]]))
+    codes = quantise_inputs(quantised, np.array([[0.014, -0.016], [5.0, -5.0]]))
+    assert codes.dtype == np.int8
+    assert codes.tolist() == [[1, -2], [127, -127]]
+
+
+def test_accumulator_proof_is_the_exact_worst_case() -> None:
+    quantised = quantise(random_network(5, Cell.GRU, hidden=(6,), outputs=2), INPUTS)
+    bounds = prove_accumulators(quantised)
+    assert [bound.product for bound in bounds] == ["layer 0 x", "layer 0 h", "head"]
+    for bound, product in zip(bounds, quantised.products().values(), strict=True):
+        row = [int(w) for w in product.weights[bound.gate, bound.unit]]
+        assert bound.worst == sum(map(abs, row)) * 128 + abs(int(product.bias[bound.gate, bound.unit]))
+        assert -(2 ** (bound.bits - 1)) <= -bound.worst
+        assert bound.worst < 2 ** (bound.bits - 1)
+        assert bound.worst >= 2 ** (bound.bits - 2)
+        assert bound.margin == 32 - bound.bits
+
+
+def test_a_narrow_accumulator_is_refused() -> None:
+    network = Network((RecurrentLayer(Cell.RNN_TANH, np.ones((1, 50)), np.ones((1, 1))),))
+    with pytest.raises(MappingError) as error:
+        quantise(network, np.ones((1, 50)), accumulator_bits=20)
+    wanted = "layer 0 x, gate 0, unit 0: the accumulator can reach 812800, which takes 21 bits, the grid has 20"
+    assert str(error.value) == wanted
+
+
+def test_weights_beyond_the_multiplier_are_refused() -> None:
+    network = Network((RecurrentLayer(Cell.RNN_TANH, np.full((1, 1), 1e6), np.ones((1, 1))),))
+    with pytest.raises(ModelError) as error:
+        quantise(network, np.ones((1, 1)))
+    assert str(error.value) == (
+        "layer 0 x, gate 0, unit 0: one accumulator unit is 63488.1 output codes, "
+        "must be below 32768: the weights or inputs are too large"
+    )
+
+
+def test_the_largest_multiplier_without_a_shift_to_spare() -> None:
+    ratio = 32767.4  # output codes per accumulator unit, at s_operand = 1/127
+    weight = np.full((1, 1), ratio / 1024 * 127 * 127)
+    x = quantise(Network((RecurrentLayer(Cell.RNN_TANH, weight, np.ones((1, 1))),)), np.ones((1, 1))).layers[0].x
+    assert (x.multiplier[0, 0], x.shift[0, 0]) == (65535, 1)
+
+
+def test_a_diverging_calibration_is_refused() -> None:
+    network = Network((RecurrentLayer(Cell.RNN_RELU, np.ones((1, 1)), np.full((1, 1), 10.0)),))
+    with pytest.raises(ModelError, match=r"^layer 0: the calibration input drives it to infinity, must stay finite$"):
+        quantise(network, np.ones((400, 1)))
+
+
+@pytest.mark.parametrize("bits", [15, 49])
+def test_accumulator_width_is_checked(bits: int) -> None:
+    with pytest.raises(ConfigurationError, match=rf"^accumulator_bits is {bits}, must be 16 to 48$"):
+        quantise(random_network(0, Cell.GRU), INPUTS, accumulator_bits=bits)
+
+
+def test_calibration_is_checked() -> None:
+    with pytest.raises(ModelError, match=r"^calibration has shape 3 x 4, must have 5 features per step$"):
+        quantise(random_network(0, Cell.GRU), np.ones((3, 4)))
