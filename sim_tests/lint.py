@@ -5,12 +5,12 @@ Each check returns None when the files are clean and raises `LintError` with the
 
 import os
 import subprocess
-import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from hdl.errors import ToolError
+from hdl.yosys_worker import run_yosys
 from sim_tests.toolchains import icarus_executable, verilator_environment, verilator_executable
 
 #: Waivers for Verilator's lint, each with its reason.
@@ -54,16 +54,9 @@ def verilator_lint(sources: Sequence[Path], top: str, waivers: Path | None = WAI
 
 def yosys_check(sources: Sequence[Path], top: str) -> None:
     """Read `sources` with Yosys, resolve the hierarchy and run `check -assert` (loops, undriven, multiple drivers)."""
-    script = "\n".join(
-        [
-            *(f"read_verilog {source.absolute()}" for source in sources),
-            f"hierarchy -check -top {top}",
-            "proc",
-            "check -assert",
-        ]
-    )
-    program = (
-        "import sys; from pyosys import libyosys as ys; design = ys.Design()\n"
-        "for line in sys.argv[1].splitlines(): ys.run_pass('tee -q ' + line, design)"
-    )
-    _run("yosys", [sys.executable, "-c", program, script])
+    passes = [*(f'read_verilog "{source.absolute()}"' for source in sources), f"hierarchy -check -top {top}"]
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            run_yosys([*passes, "proc", "check -assert"], "check", Path(folder), timeout=600.0)
+        except ToolError as error:
+            raise LintError(f"yosys finds fault: {error}") from error
