@@ -1,0 +1,234 @@
+"""Controller: sends phase tokens in the order of the schedule ROM, each when what it waits for is there."""
+
+from __future__ import annotations
+
+from amaranth.hdl import Array, Module, Mux, Signal, Value, signed
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from hdl.layouts import (
+    WriteKind,
+    schedule_entry_layout,
+    schedule_header_layout,
+    schedule_width,
+    token_layout,
+    write_word_layout,
+)
+from hdl.parameters import GridParameters
+
+__all__ = ["Controller"]
+
+
+class Controller(wiring.Component):
+    """Runs one sequence of `steps` steps after `start`.
+
+    The schedule ROM beside it (address `schedule_address`, word one cycle later) holds a header and `entries` entries.
+    Iteration i = 0, 1, ... issues every entry once, for step i - lag; entries whose step does not exist take one
+    cycle and do nothing. An entry is issued in the first cycle in which
+    - the `duration` of the entry before has passed,
+    - its phase to wait for is complete up to the step it needs (`complete`, one pulse a phase and step),
+    - the input vector of its step is loaded (`input_available`), if it needs one,
+    - the output of the step two before has been sent, if its results go to the host, and
+    - the write stream is free (`stream_busy` low): results go before tokens.
+    The token is on `token_valid`/`token` in that cycle. The entry after an issued or skipped one is considered in the
+    next cycle. With `phase_enable` low a phase sends no token; everything else happens as if it had, and its
+    results count as complete at once.
+    After the last iteration the controller waits for `steps_sent`, then `done`. `abort` ends the sequence: no more
+    tokens; `drain_cycles` after the last phase's duration, when input and output are quiet, it is `aborted`.
+    """
+
+    module_name = "controller"
+
+    def __init__(self, parameters: GridParameters, drain_cycles: int) -> None:
+        self.parameters = p = parameters
+        self.drain_cycles = drain_cycles
+        super().__init__({
+            "start": In(1),
+            "abort": In(1),
+            "keep_state": In(1),
+            "steps": In(32),
+            "phase_enable": In(64),
+            "loaded": In(1),
+            "loaded_state": In(1),
+            "schedule_address": Out(p.schedule_bits),
+            "schedule_word": In(schedule_width(p)),
+            "complete": In(1),
+            "complete_phase": In(p.phase_bits),
+            "stream_busy": In(1),
+            "token_valid": Out(1),
+            "token": Out(token_layout(p)),
+            "input_available": In(1),
+            "input_quiet": In(1),
+            "input_consume": Out(1),
+            "input_free": Out(1),
+            "output_skip": Out(1),
+            "output_idle": In(1),
+            "steps_sent": In(32),
+            "begin_sequence": Out(1),
+            "running": Out(1),
+            "flush": Out(1),
+            "parity": Out(1),
+            "header": Out(schedule_header_layout(p)),
+            "busy": Out(1),
+            "done": Out(1),
+            "aborted": Out(1),
+            "state_valid": Out(1),
+            "steps_latched": Out(32),
+            "start_while_busy": Out(1),
+            "no_steps": Out(1),
+            "no_model": Out(1),
+            "no_state": Out(1),
+            "cycles": Out(64),
+            "stall_input": Out(64),
+            "stall_output": Out(64),
+            "stall_result": Out(64),
+        })
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        p = self.parameters
+        rom_header = Signal(schedule_header_layout(p))
+        entry = Signal(schedule_entry_layout(p))
+        m.d.comb += [rom_header.eq(self.schedule_word), entry.eq(self.schedule_word)]
+
+        address = Signal(p.schedule_bits)
+        iteration = Signal(33)
+        window = Signal(24)
+        frees = Signal()
+        fresh = Signal()
+        drain = Signal(range(self.drain_cycles + 1))
+        step = Signal(signed(34))
+        exists = Signal()
+        enabled = Signal()
+        m.d.comb += [
+            step.eq(iteration - entry.lag),
+            exists.eq((step >= 0) & (step < self.steps_latched)),
+            enabled.eq(self.phase_enable.bit_select(entry.phase, 1)),
+        ]
+        with m.If(window != 0):
+            m.d.sync += window.eq(window - 1)
+        # The last reader of the input vector is over: its half can be written again.
+        m.d.comb += self.input_free.eq(frees & (window == 0))
+        with m.If(window == 0):
+            m.d.sync += frees.eq(0)
+
+        input_ready, output_ready, issue, skip = Signal(), Signal(), Signal(), Signal()
+        result_ready = self._results(m, entry, step, issue & ~enabled)
+        m.d.comb += [
+            input_ready.eq(~entry.needs_input | self.input_available),
+            output_ready.eq(~entry.to_host | ((step[:32] - self.steps_sent)[:32] < 2)),
+            self.token.phase.eq(entry.phase),
+            self.token.parity.eq(step[0] ^ self.parity),
+            self.token.fresh.eq(fresh & (step == 0)),
+            self.token_valid.eq(issue & enabled),
+            self.input_consume.eq(issue & entry.frees_input),
+            self.output_skip.eq(issue & entry.to_host & ~enabled),
+        ]
+
+        last_entry = Signal()
+        finished = Signal()
+        next_address = Signal(p.schedule_bits)
+        m.d.comb += [
+            last_entry.eq(address == self.header.entries),
+            finished.eq(iteration == self.steps_latched + self.header.max_lag),
+            next_address.eq(address),
+            self.schedule_address.eq(next_address),
+        ]
+        m.d.sync += address.eq(next_address)
+        with m.If(issue):
+            m.d.sync += [window.eq(entry.duration), frees.eq(entry.frees_input)]
+        with m.If(issue | skip):
+            m.d.comb += next_address.eq(Mux(last_entry, 1, address + 1))
+            m.d.sync += iteration.eq(iteration + last_entry)
+
+        self._count(m, exists, finished, window, result_ready, input_ready, output_ready)
+        m.d.comb += self.start_while_busy.eq(self.start & self.busy)
+        with m.If(self.loaded_state):
+            m.d.sync += self.state_valid.eq(1)
+        with m.If(self.loaded):
+            m.d.sync += self.parity.eq(0)
+        with m.FSM(name="sequence"):
+            with m.State("IDLE"):
+                m.d.comb += next_address.eq(0)
+                # After a load the ROM's output is one cycle behind, long before a start can arrive.
+                with m.If(self.start & (self.steps == 0)):
+                    m.d.comb += self.no_steps.eq(1)
+                with m.Elif(self.start & (rom_header.entries == 0)):
+                    m.d.comb += self.no_model.eq(1)
+                with m.Elif(self.start):
+                    m.d.comb += [next_address.eq(1), self.no_state.eq(self.keep_state & ~self.state_valid)]
+                    m.d.sync += [
+                        self.header.eq(rom_header), self.steps_latched.eq(self.steps), iteration.eq(0),
+                        fresh.eq(~(self.keep_state & self.state_valid)), self.done.eq(0), self.aborted.eq(0),
+                        self.begin_sequence.eq(1),
+                    ]
+                    m.next = "BEGIN"
+            with m.State("BEGIN"):
+                m.d.comb += self.busy.eq(1)
+                m.d.sync += self.begin_sequence.eq(0)
+                m.next = "RUN"
+            with m.State("RUN"):
+                m.d.comb += [
+                    self.busy.eq(1),
+                    self.running.eq(1),
+                    skip.eq(~finished & ~exists),
+                    issue.eq(
+                        ~finished & exists & (window == 0) & result_ready & input_ready & output_ready
+                        & ~self.stream_busy
+                    ),
+                ]
+                with m.If(finished & (self.steps_sent == self.steps_latched) & self.output_idle):
+                    m.d.sync += [
+                        self.done.eq(1), self.state_valid.eq(1), self.parity.eq(self.parity ^ self.steps_latched[0])
+                    ]
+                    m.next = "IDLE"
+                with m.If(self.abort):
+                    m.d.sync += [drain.eq(self.drain_cycles), self.state_valid.eq(0)]
+                    m.next = "ABORT"
+            with m.State("ABORT"):
+                m.d.comb += [self.busy.eq(1), self.flush.eq(1)]
+                with m.If((window == 0) & (drain != 0)):
+                    m.d.sync += drain.eq(drain - 1)
+                with m.If((drain == 0) & self.input_quiet & self.output_idle):
+                    m.d.sync += self.aborted.eq(1)
+                    m.next = "IDLE"
+        return m
+
+    def _results(self, m: Module, entry: data.View, step: Value, skipped: Value) -> Signal:
+        """Whether the results that the entry waits for have all been collected.
+
+        Completed steps are counted modulo 256; phases are never more than a few steps apart.
+        """
+        p = self.parameters
+        completed = Array(Signal(8, name=f"completed_{phase}") for phase in range(p.phases))
+        needed = Signal(8)
+        ahead = Signal(signed(8))
+        ready = Signal()
+        m.d.comb += [
+            needed.eq(step[:8] + 1 - entry.wait_back),
+            ahead.eq(completed[entry.wait_phase] - needed),
+            ready.eq(~entry.wait | (ahead >= 0)),
+        ]
+        with m.If(self.complete):
+            m.d.sync += completed[self.complete_phase].eq(completed[self.complete_phase] + 1)
+        # A phase that is switched off is complete when it would have begun.
+        with m.If(skipped):
+            m.d.sync += completed[entry.phase].eq(completed[entry.phase] + 1)
+        with m.If(self.begin_sequence):
+            m.d.sync += [count.eq(0) for count in completed]
+        return ready
+
+    def _count(
+        self, m: Module, exists: Value, finished: Value, window: Value, result: Value, input_: Value, output: Value
+    ) -> None:
+        waiting = Signal()
+        m.d.comb += waiting.eq(self.running & ~finished & exists & (window == 0))
+        with m.If(self.begin_sequence):
+            m.d.sync += [self.cycles.eq(1), self.stall_input.eq(0), self.stall_output.eq(0), self.stall_result.eq(0)]
+        with m.Elif(self.busy):
+            m.d.sync += [
+                self.cycles.eq(self.cycles + 1),
+                self.stall_result.eq(self.stall_result + (waiting & ~result)),
+                self.stall_input.eq(self.stall_input + (waiting & result & ~input_ & output)),
+                self.stall_output.eq(self.stall_output + (waiting & result & ~output & input_)),
+            ]

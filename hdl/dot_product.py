@@ -1,0 +1,90 @@
+"""The multipliers, adder tree and accumulator of a PCU."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from amaranth.hdl import Module, Mux, Signal, Value, signed
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from hdl.parameters import GridParameters
+
+__all__ = ["DotProduct"]
+
+
+class DotProduct(wiring.Component):
+    """Accumulates `lanes` products of signed bytes in every cycle.
+
+    `weights` and `vector` are packed bytes, lane 0 in the least significant. `first`, `zero` and `initial` belong to
+    the sum that leaves the adder tree, `accumulate_latency` cycles after its operands: with `first` the accumulator
+    starts from `initial`, otherwise from its own value; with `zero` the sum counts as zero.
+    `accumulator` holds the sum of all operands up to those of `latency` cycles before. One sum a cycle, no stalls;
+    it wraps, so the mapper proves that it cannot overflow.
+    """
+
+    module_name = "dot_product"
+
+    def __init__(self, parameters: GridParameters) -> None:
+        self.parameters = p = parameters
+        super().__init__({
+            "weights": In(8 * p.lanes),
+            "vector": In(8 * p.lanes),
+            "first": In(1),
+            "zero": In(1),
+            "initial": In(signed(p.accumulator_bits)),
+            "accumulator": Out(signed(p.accumulator_bits)),
+        })
+
+    @property
+    def tree_latency(self) -> int:
+        """Pipeline registers in the adder tree; the last is at its root."""
+        levels = (self.parameters.lanes - 1).bit_length()
+        return -(-levels // self.parameters.tree_levels_per_register)
+
+    @property
+    def accumulate_latency(self) -> int:
+        """Cycles from operands to the root of the tree: the products' register and those of the tree."""
+        return 1 + self.tree_latency
+
+    @property
+    def latency(self) -> int:
+        """Cycles from operands to `accumulator`."""
+        return self.accumulate_latency + 1
+
+    def model(self, weights: Sequence[int], vector: Sequence[int], start: int) -> int:
+        """`accumulator` after one pair of words, from the value `start`."""
+        total = start + sum(w * v for w, v in zip(weights, vector, strict=True))
+        half = 1 << (self.parameters.accumulator_bits - 1)
+        return (total + half) % (2 * half) - half
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        p = self.parameters
+        values: list[Value] = []
+        for lane in range(p.lanes):
+            product = Signal(signed(16), name=f"product_{lane}", reset_less=True)
+            bits = slice(8 * lane, 8 * lane + 8)
+            m.d.sync += product.eq(self.weights[bits].as_signed() * self.vector[bits].as_signed())
+            values.append(product)
+        level = 0
+        while len(values) > 1:
+            level += 1
+            registered = level % p.tree_levels_per_register == 0 or len(values) == 2
+            values = self._level(m, values, level, registered)
+        m.d.sync += self.accumulator.eq(
+            Mux(self.first, self.initial, self.accumulator) + Mux(self.zero, 0, values[0])
+        )
+        return m
+
+    @staticmethod
+    def _level(m: Module, values: list[Value], level: int, registered: bool) -> list[Value]:
+        sums: list[Value] = []
+        for index in range(0, len(values), 2):
+            pair = values[index : index + 2]
+            total = pair[0] + pair[1] if len(pair) == 2 else pair[0]
+            node = Signal(total.shape(), name=f"sum_{level}_{index // 2}", reset_less=True)
+            domain = m.d.sync if registered else m.d.comb
+            domain += node.eq(total)
+            sums.append(node)
+        return sums

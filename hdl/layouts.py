@@ -1,0 +1,341 @@
+"""Every word that travels in the grid or lies in one of its memories, field by field.
+
+The hardware decodes these layouts, the mapper packs them and the reference documentation prints them; there is no
+second description. Widths come from `GridParameters`. Field comments (`#:`) are part of the documentation.
+"""
+
+from __future__ import annotations
+
+import enum as python_enum
+
+from amaranth.hdl import signed
+from amaranth.lib import data, enum
+
+from hdl.parameters import GridParameters, bits_for
+
+__all__ = [
+    "Activation", "Addend", "FactorX", "FactorY", "Hold", "LinkError", "Memory", "WriteKind",
+    "gate_entry_layout", "instruction_layout", "memory_address_layout", "memory_shape", "operand_tag_layout",
+    "phase_layout", "result_layout", "schedule_entry_layout", "schedule_header_layout", "schedule_width",
+    "table_entry_layout", "token_layout", "unit_entry_layout", "vector_address_layout", "write_bus_layout",
+    "write_word_layout",
+]
+
+
+class WriteKind(enum.Enum, shape=2):
+    """What a word of the write stream is."""
+
+    IDLE = 0
+    #: Values of a vector, for every PMU.
+    VECTOR = 1
+    #: Part of a memory word of one site (or of all sites of a row, a column or the grid).
+    MEMORY = 2
+    #: Begin a phase.
+    TOKEN = 3
+
+
+class Memory(python_enum.IntEnum):
+    """The loadable memories. The numbers are those of the load packet's header."""
+
+    #: PMU: weight words, in the order in which the phases use them.
+    WEIGHT = 0
+    #: PMU: one `phase_layout` word for each phase.
+    PHASE = 1
+    #: PCU: one `gate_entry_layout` word for each matrix row.
+    GATE = 2
+    #: PCU: epilogue program, `instruction_layout` words.
+    PROGRAM = 3
+    #: PCU: one `unit_entry_layout` word for each hidden unit.
+    UNIT = 4
+    #: PCU: activation table, one `table_entry_layout` word for each segment.
+    TABLE = 5
+    #: PCU: 16-bit state of each hidden unit.
+    STATE = 6
+    #: PMU: vector memory (both halves).
+    VECTOR = 7
+    #: Controller: schedule ROM, a `schedule_header_layout` word and then `schedule_entry_layout` words.
+    SCHEDULE = 8
+
+
+class Activation(enum.Enum, shape=2):
+    """Function of an activation unit. Input Q5.10; sigmoid and tanh give Q0.15."""
+
+    IDENTITY = 0
+    SIGMOID = 1
+    TANH = 2
+    RELU = 3
+
+
+class FactorX(enum.Enum, shape=2):
+    """First factor of the multiply-accumulate."""
+
+    ZERO = 0
+    #: The value that arrives with this instruction (a gate's, or the previous instruction's result).
+    VALUE = 1
+    HOLD0 = 2
+    HOLD1 = 3
+
+
+class FactorY(enum.Enum, shape=1):
+    """Second factor of the multiply-accumulate (before `subtract_value`)."""
+
+    VALUE = 0
+    #: The unit's state word; zero in the first step of a fresh sequence.
+    STATE = 1
+
+
+class Addend(enum.Enum, shape=2):
+    """What is added to the product."""
+
+    ZERO = 0
+    #: The product kept by an earlier instruction, rounded by 5 bits (Q0.30 to Q5.25).
+    PARTIAL = 1
+    #: The arriving value, times 2^15.
+    VALUE = 2
+    #: The stored pre-activation of this gate, times 2^15.
+    STORED = 3
+
+
+class Hold(enum.Enum, shape=2):
+    """Where the arriving value is kept for later instructions of the same unit."""
+
+    NONE = 0
+    HOLD0 = 1
+    HOLD1 = 2
+
+
+class LinkError(python_enum.IntEnum):
+    """Bit positions of the error bits that travel on the result link."""
+
+    #: Two results met on a result link.
+    RESULT_COLLISION = 0
+    #: A gate value and a returning value met at the multiply-accumulate.
+    EPILOGUE_COLLISION = 1
+    #: A phase token arrived before its site was free.
+    SEQUENCER_OVERRUN = 2
+
+
+def write_word_layout(p: GridParameters) -> data.StructLayout:
+    """A word of the write stream. `address` is one of the three address layouts, by `kind`."""
+    width = max(vector_address_layout(p).size, memory_address_layout(p).size, token_layout(p).size)
+    return data.StructLayout({"kind": WriteKind, "address": width, "data": p.beat_bits})
+
+
+def vector_address_layout(p: GridParameters) -> data.StructLayout:
+    """Address of a VECTOR word: a beat inside a vector word of one half."""
+    return data.StructLayout(
+        {"beat": bits_for(p.word_beats), "offset": p.vector_offset_bits, "parity": 1}
+    )
+
+
+def memory_address_layout(p: GridParameters) -> data.StructLayout:
+    """Address of a MEMORY word."""
+    shapes = [memory_shape(p, memory) for memory in Memory]
+    return data.StructLayout({
+        "beat": bits_for(max(beats for _, _, beats in shapes)),
+        "word": bits_for(max(depth for _, depth, _ in shapes)),
+        "memory": 4,
+        "row": p.row_bits,
+        "col": p.col_bits,
+        #: Written in every row (column), whatever `row` (`col`) says.
+        "all_rows": 1,
+        "all_cols": 1,
+    })
+
+
+def token_layout(p: GridParameters) -> data.StructLayout:
+    """Address of a TOKEN word: the phase to run, for which step."""
+    return data.StructLayout({
+        "phase": p.phase_bits,
+        #: Half of the double buffers that belongs to this step.
+        "parity": 1,
+        #: First step of a sequence that starts from a cleared state.
+        "fresh": 1,
+    })
+
+
+def write_bus_layout(p: GridParameters) -> data.StructLayout:
+    """What a PMU passes to the memories of its site."""
+    address = memory_address_layout(p)
+    return data.StructLayout({"beat": address["beat"].shape, "word": address["word"].shape, "data": p.beat_bits})
+
+
+def phase_layout(p: GridParameters) -> data.StructLayout:
+    """What one site does in one phase (PMU configuration ROM)."""
+    return data.StructLayout({
+        #: Units of this site; 0: the site takes no part.
+        "units": bits_for(p.units + 1),
+        #: Gates of a unit, minus one.
+        "gates": 3,
+        #: Vector words of a gate in this site, minus one.
+        "words": p.vector_offset_bits,
+        #: Idle cycles after each unit.
+        "pad": 8,
+        #: Cycles between the token and the first read.
+        "delay": 8,
+        "weight_base": p.weight_address_bits,
+        #: First vector word, in the half that `previous` selects.
+        "vector_base": p.vector_offset_bits,
+        #: 0: read the half of this step; 1: read the half of the step before.
+        "previous": 1,
+        #: First gate entry; the entries of a phase follow one another.
+        "entry_base": p.gate_entry_bits,
+        #: First of its chain: no partial sum is added.
+        "head": 1,
+        #: Last of its chain: the epilogue runs here.
+        "tail": 1,
+    })
+
+
+def operand_tag_layout(p: GridParameters) -> data.StructLayout:
+    """Control that travels with a weight word and a vector word from PMU to PCU."""
+    return data.StructLayout({
+        "valid": 1,
+        #: First and last word of a matrix row.
+        "first": 1,
+        "last": 1,
+        #: The vector counts as zero (state of before a fresh sequence).
+        "zero": 1,
+        "fresh": 1,
+        "parity": 1,
+        "head": 1,
+        "tail": 1,
+        "entry": p.gate_entry_bits,
+    })
+
+
+def gate_entry_layout(p: GridParameters) -> data.StructLayout:
+    """Arithmetic and destination of one matrix row (PCU)."""
+    return data.StructLayout({
+        #: The accumulator starts here.
+        "bias": signed(p.accumulator_bits),
+        #: Requantisation: `round(accumulator * multiplier, shift + 1)`.
+        "multiplier": 16,
+        "shift": 5,
+        #: Add the stored pre-activation at `stored`.
+        "add_stored": 1,
+        #: Store the requantised sum at `stored`; nothing further happens to it.
+        "store": 1,
+        "stored": p.stored_bits,
+        "activation": Activation,
+        #: Instruction that receives the activated value.
+        "instruction": p.program_bits,
+        "unit": p.unit_bits,
+    })
+
+
+def instruction_layout(p: GridParameters) -> data.StructLayout:
+    """One instruction of the epilogue: `result = sat16(round(x * (y - value?) + addend, 15))`."""
+    return data.StructLayout({
+        "x": FactorX,
+        "y": FactorY,
+        "subtract_value": 1,
+        "addend": Addend,
+        #: Keep the product, rounded by 5 bits, for a later `Addend.PARTIAL`.
+        "keep_partial": 1,
+        "hold": Hold,
+        #: Write the result to the unit's state.
+        "write_state": 1,
+        #: Put the result on the result link.
+        "emit": 1,
+        #: Pass the result through `activation` to instruction `next`, four cycles after this one.
+        "proceed": 1,
+        "activation": Activation,
+        "next": p.program_bits,
+    })
+
+
+def unit_entry_layout(p: GridParameters) -> data.StructLayout:
+    """Where the result of a unit goes (PCU); travels with it on the result link."""
+    return data.StructLayout({
+        #: Group in one half of the vector memory, and of the output buffer.
+        "group": p.group_bits,
+        "phase": p.phase_bits,
+        #: Last result of its phase to reach the collector.
+        "final": 1,
+        #: Feed the 8-bit value back to the vector memories.
+        "to_vector": 1,
+        #: Send the 16-bit value to the host.
+        "to_host": 1,
+        #: The 8-bit value is `sat8(round(result, feedback_shift))`; 0 means no shift.
+        "feedback_shift": 4,
+    })
+
+
+def result_layout(p: GridParameters) -> data.StructLayout:
+    """A word of the result link."""
+    return data.StructLayout({
+        "valid": 1,
+        "value": 16,
+        "parity": 1,
+        "unit": unit_entry_layout(p),
+        #: Sticky, one bit for each `LinkError`.
+        "errors": len(LinkError),
+    })
+
+
+def table_entry_layout(p: GridParameters) -> data.StructLayout:
+    """One segment of the sigmoid table: the value at its left end (Q0.15) and the rise over the segment."""
+    return data.StructLayout({"base": 15, "rise": p.slope_bits})
+
+
+def schedule_header_layout(p: GridParameters) -> data.StructLayout:
+    """Word 0 of the schedule ROM: what the controller needs to know of the model."""
+    return data.StructLayout({
+        #: Entries that follow; 0: nothing is loaded.
+        "entries": p.schedule_bits,
+        #: Largest lag of an entry: iterations that run after the last step has begun.
+        "max_lag": 4,
+        #: First vector word of the input vector.
+        "input_offset": p.vector_offset_bits,
+        #: Beats of the input vector of one step.
+        "input_beats": 16,
+        #: First group of the output vector in the output buffer, and its number of groups minus one.
+        "output_base": p.group_bits,
+        "output_groups": p.group_bits,
+        #: Values of the last group that belong to the output, minus one.
+        "output_last": p.row_bits,
+        #: Results of a step that must have arrived before its output begins.
+        "output_start": p.group_bits + 1,
+    })
+
+
+def schedule_entry_layout(p: GridParameters) -> data.StructLayout:
+    """One phase in the order of issue. It runs in iteration `i` for step `i - lag`, if there is such a step."""
+    return data.StructLayout({
+        "phase": p.phase_bits,
+        "lag": 4,
+        #: Cycles until the next token may follow, minus one.
+        "duration": 24,
+        #: Wait until phase `wait_phase` is complete up to step `step - wait_back`.
+        "wait": 1,
+        "wait_phase": p.phase_bits,
+        "wait_back": 2,
+        #: Wait for the input vector of this step.
+        "needs_input": 1,
+        #: Last reader of the input vector: when it is over, its half of the buffer is free.
+        "frees_input": 1,
+        #: Its results go to the host: wait for room in the output buffer.
+        "to_host": 1,
+    })
+
+
+def schedule_width(p: GridParameters) -> int:
+    """Bits of a word of the schedule ROM."""
+    return max(schedule_header_layout(p).size, schedule_entry_layout(p).size)
+
+
+def memory_shape(p: GridParameters, memory: Memory) -> tuple[int, int, int]:
+    """Bits of a word, words, and write-stream beats of a word of a loadable memory."""
+    width, depth = {
+        Memory.WEIGHT: (8 * p.lanes, p.weight_depth),
+        Memory.PHASE: (phase_layout(p).size, p.phases),
+        Memory.GATE: (gate_entry_layout(p).size, p.gate_entries),
+        Memory.PROGRAM: (instruction_layout(p).size, p.program_length),
+        Memory.UNIT: (unit_entry_layout(p).size, p.units),
+        Memory.TABLE: (table_entry_layout(p).size, p.table_segments),
+        Memory.STATE: (16, p.units),
+        Memory.VECTOR: (8 * p.lanes, p.vector_depth),
+        Memory.SCHEDULE: (schedule_width(p), p.schedule_depth),
+    }[memory]
+    return width, depth, -(-width // p.beat_bits)

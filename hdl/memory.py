@@ -1,0 +1,67 @@
+"""Amaranth face of `memory.v`, the one Verilog module that holds words."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from amaranth.hdl import ClockSignal, Instance
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from hdl.parameters import bits_for
+
+__all__ = ["MEMORY_MODULE", "MEMORY_SOURCE", "ExternalMemory"]
+
+#: Name of the Verilog module in `MEMORY_SOURCE`.
+MEMORY_MODULE = "srnn_memory"
+MEMORY_SOURCE = Path(__file__).parent / "memory.v"
+
+
+class ExternalMemory(wiring.Component):
+    """Memory with one write port and one read port.
+
+    A word is written slice by slice (`write_slice` counts from the least significant slice). A read takes one
+    cycle: `read_data` belongs to the `read_address` of the cycle before, and keeps its value while `read_enable` is
+    low. A word that is read in the cycle in which it is written gives the old value.
+
+    Parameters: `width` bits and `depth` words; `slice_bits` the width of a slice; `init_file` a `$readmemh` file that
+    is baked in, or "".
+    """
+
+    #: Cycles from address to data.
+    latency = 1
+
+    def __init__(self, width: int, depth: int, slice_width: int | None = None, init_file: str = "") -> None:
+        self.width = width
+        self.depth = depth
+        self.slice_width = min(width, slice_width or width)
+        self.slices = -(-width // self.slice_width)
+        self.init_file = init_file
+        super().__init__({
+            "write_enable": In(1),
+            "write_address": In(bits_for(depth)),
+            "write_slice": In(bits_for(self.slices)),
+            "write_data": In(self.slice_width),
+            "read_enable": In(1),
+            "read_address": In(bits_for(depth)),
+            "read_data": Out(width),
+        })
+
+    def elaborate(self, platform: object) -> Instance:
+        return Instance(
+            MEMORY_MODULE,
+            p_WIDTH=self.width,
+            p_DEPTH=self.depth,
+            p_ADDRESS_BITS=bits_for(self.depth),
+            p_SLICE=self.slice_width,
+            p_SLICE_BITS=bits_for(self.slices),
+            p_INIT_FILE=self.init_file,
+            i_clk=ClockSignal(),
+            i_write_enable=self.write_enable,
+            i_write_address=self.write_address,
+            i_write_slice=self.write_slice,
+            i_write_data=self.write_data,
+            i_read_enable=self.read_enable,
+            i_read_address=self.read_address,
+            o_read_data=self.read_data,
+        )

@@ -1,0 +1,264 @@
+"""What a user may choose about a grid, and everything that follows from it.
+
+`GridParameters` holds the choices, checks them one by one and names the field, the value and the rule when one is
+wrong. Every derived size (address widths, beat width, latencies excepted) is a property here and nowhere else.
+"""
+
+from __future__ import annotations
+
+import math
+import tomllib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from functools import cached_property
+from pathlib import Path
+
+from hdl.errors import ConfigurationError
+
+__all__ = ["GridParameters", "load_parameters", "preset_names", "preset_path"]
+
+PRESET_DIRECTORY = Path(__file__).parent / "presets"
+
+
+@dataclass(frozen=True)
+class GridParameters:
+    """The size of a grid. All values are integers; ranges are in `RANGES` and are checked on construction.
+
+    The Verilog of a grid depends on these values only, never on a model.
+    """
+
+    #: Rows of sites. A power of two; results of one column position in all rows form one vector group.
+    rows: int = 4
+    #: Columns of sites, the length of every row's links.
+    cols: int = 4
+    #: Multipliers in a PCU, and bytes in a weight word and a vector word.
+    lanes: int = 16
+    #: Weight words in a PMU.
+    weight_depth: int = 2048
+    #: Vector words in a PMU, both halves of the double buffer together. A power of two.
+    vector_depth: int = 128
+    #: Hidden units whose state a PCU can hold, over all layers mapped to it.
+    units: int = 64
+    #: Bias/scale entries in a PCU: one for each matrix row (gate of a unit) of every phase mapped to it.
+    gate_entries: int = 512
+    #: Phases (sets of matrix-vector products with one epilogue) that a model may have.
+    phases: int = 8
+    #: Words of the controller's schedule ROM: a header and one word for each phase in the order of issue.
+    schedule_depth: int = 16
+    #: Words of a PCU's epilogue program memory.
+    program_length: int = 32
+    #: Segments of the activation table over [-16, 16). A power of two.
+    table_segments: int = 256
+    #: Bits of the accumulator and of the partial sums between PCUs.
+    accumulator_bits: int = 32
+    #: Levels of the adder tree between two pipeline registers.
+    tree_levels_per_register: int = 2
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            low, high, power_of_two = RANGES[field.name]
+            if not isinstance(value, int) or isinstance(value, bool):
+                raise ConfigurationError(f"{field.name} = {value!r}: must be an integer from {low} to {high}")
+            if not low <= value <= high:
+                raise ConfigurationError(f"{field.name} = {value}: must be from {low} to {high}")
+            if power_of_two and value & (value - 1):
+                below = 1 << (value.bit_length() - 1)
+                raise ConfigurationError(
+                    f"{field.name} = {value}: must be a power of two (the nearest are {below} and {2 * below})"
+                )
+        if self.vector_words * self.lanes < self.rows:
+            raise ConfigurationError(
+                f"vector_depth = {self.vector_depth}: one half ({self.vector_words} words of {self.lanes} bytes) "
+                f"must hold at least one group of {self.rows} values (rows)"
+            )
+
+    # Sites and links
+
+    @property
+    def sites(self) -> int:
+        """PMU and PCU pairs in the grid."""
+        return self.rows * self.cols
+
+    @property
+    def multipliers(self) -> int:
+        """8-bit multipliers in the grid."""
+        return self.sites * self.lanes
+
+    @property
+    def beat_bytes(self) -> int:
+        """Bytes of data in one write-stream word: the largest width that divides both a group and a vector word."""
+        return math.gcd(self.rows, self.lanes)
+
+    @property
+    def beat_bits(self) -> int:
+        """Bits of data in one write-stream word."""
+        return 8 * self.beat_bytes
+
+    @property
+    def group_beats(self) -> int:
+        """Write-stream words that carry one group (`rows` values)."""
+        return self.rows // self.beat_bytes
+
+    @property
+    def word_beats(self) -> int:
+        """Write-stream words that fill one vector word (`lanes` values)."""
+        return self.lanes // self.beat_bytes
+
+    # Vector memory: two halves, selected by the parity of the step
+
+    @property
+    def vector_words(self) -> int:
+        """Words in one half of the vector memory."""
+        return self.vector_depth // 2
+
+    @property
+    def vector_groups(self) -> int:
+        """Whole groups in one half of the vector memory; also the depth of one half of the output buffer."""
+        return self.vector_words * self.lanes // self.rows
+
+    # Widths in bits
+
+    @property
+    def row_bits(self) -> int:
+        return bits_for(self.rows)
+
+    @property
+    def col_bits(self) -> int:
+        return bits_for(self.cols)
+
+    @property
+    def weight_address_bits(self) -> int:
+        return bits_for(self.weight_depth)
+
+    @property
+    def vector_offset_bits(self) -> int:
+        """Address of a word in one half of the vector memory."""
+        return bits_for(self.vector_words)
+
+    @property
+    def vector_address_bits(self) -> int:
+        return self.vector_offset_bits + 1
+
+    @property
+    def group_bits(self) -> int:
+        """Address of a group in one half of the vector memory."""
+        return bits_for(self.vector_groups)
+
+    @property
+    def unit_bits(self) -> int:
+        return bits_for(self.units)
+
+    @property
+    def gate_entry_bits(self) -> int:
+        return bits_for(self.gate_entries)
+
+    @property
+    def stored_depth(self) -> int:
+        """Stored pre-activations in a PCU: a phase that stores leaves one for each of its gate entries, and the
+        phase that adds them has as many entries of its own."""
+        return max(1, self.gate_entries // 2)
+
+    @property
+    def stored_bits(self) -> int:
+        return bits_for(self.stored_depth)
+
+    @property
+    def phase_bits(self) -> int:
+        return bits_for(self.phases)
+
+    @property
+    def schedule_bits(self) -> int:
+        return bits_for(self.schedule_depth)
+
+    @property
+    def program_bits(self) -> int:
+        return bits_for(self.program_length)
+
+    @cached_property
+    def segment_bits(self) -> int:
+        """Bits of a segment number of the activation table."""
+        return self.table_segments.bit_length() - 1
+
+    @property
+    def fraction_bits(self) -> int:
+        """Bits of the position inside a segment; the table spans 2^15 codes of Q5.10."""
+        return 15 - self.segment_bits
+
+    @property
+    def slope_bits(self) -> int:
+        """Bits of the rise over one segment, at most a quarter of the segment's width in Q0.15 (sigmoid' <= 1/4)."""
+        return 18 - self.segment_bits + 1
+
+    # Conversions
+
+    def to_dict(self) -> dict[str, int]:
+        """Field names and values, in declaration order."""
+        return asdict(self)
+
+    @classmethod
+    def from_mapping(cls, values: Mapping[str, object], source: str = "configuration") -> GridParameters:
+        """Parameters from a mapping of field names; raises `ConfigurationError` for an unknown field."""
+        known = [field.name for field in fields(cls)]
+        for name in values:
+            if name not in known:
+                raise ConfigurationError(f"{source}: unknown field {name!r}; the fields are {', '.join(known)}")
+        return cls(**values)  # type: ignore[arg-type]  # __post_init__ checks every value's type
+
+
+#: Field name: lowest value, highest value, whether it must be a power of two.
+RANGES: dict[str, tuple[int, int, bool]] = {
+    "rows": (1, 64, True),
+    "cols": (1, 64, False),
+    "lanes": (4, 128, False),
+    "weight_depth": (4, 1 << 20, False),
+    "vector_depth": (4, 1 << 14, True),
+    "units": (1, 1 << 12, False),
+    "gate_entries": (2, 1 << 14, False),
+    "phases": (2, 64, False),
+    "schedule_depth": (4, 256, False),
+    "program_length": (2, 256, False),
+    "table_segments": (64, 1024, True),
+    "accumulator_bits": (24, 40, False),
+    "tree_levels_per_register": (1, 7, False),
+}
+
+
+def bits_for(count: int) -> int:
+    """Bits of an address that selects one of `count` things; at least one, so that no signal has no bits."""
+    return max(1, (count - 1).bit_length())
+
+
+def preset_names() -> list[str]:
+    """The presets that ship with the package, smallest first."""
+    return sorted((path.stem for path in PRESET_DIRECTORY.glob("*.toml")), key=lambda name: _multipliers(name))
+
+
+def preset_path(name: str) -> Path:
+    """The TOML file of a preset. Raises `ConfigurationError` for an unknown name."""
+    path = PRESET_DIRECTORY / f"{name}.toml"
+    if "/" in name or not path.is_file():
+        raise ConfigurationError(f"unknown preset {name!r}; the presets are {', '.join(preset_names())}")
+    return path
+
+
+def load_parameters(source: str | Path) -> GridParameters:
+    """Parameters from a preset's name, or from a TOML file (a path with a `.toml` ending) with a `[grid]` table."""
+    path = Path(source) if str(source).endswith(".toml") else preset_path(str(source))
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigurationError(f"{path}: cannot be read ({error.strerror})") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{path}: not a TOML file ({error})") from error
+    for name in content:
+        if name not in ("grid", "description"):
+            raise ConfigurationError(f"{path}: unknown field {name!r}; expected a table [grid]")
+    grid = content.get("grid")
+    if not isinstance(grid, dict):
+        raise ConfigurationError(f"{path}: has no table [grid]")
+    return GridParameters.from_mapping(grid, str(path))
+
+
+def _multipliers(preset: str) -> int:
+    return load_parameters(preset).multipliers

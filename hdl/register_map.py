@@ -1,0 +1,111 @@
+"""The AXI4-Lite register map: the single source of the hardware, the C and Verilog headers and the documentation."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+__all__ = ["ADDRESS_BITS", "IDENTIFICATION", "REGISTERS", "VERSION", "Access", "Control", "Error", "Register", "Status"]
+
+#: Value of the ID register: "SRNN".
+IDENTIFICATION = 0x53524E4E
+#: Value of the VERSION register: major in the upper half, minor in the lower.
+VERSION = 0x0001_0000
+#: Bits of a byte address.
+ADDRESS_BITS = 7
+
+
+class Access(enum.Enum):
+    """What the host may do with a register."""
+
+    READ = "read"
+    WRITE = "write"
+    READ_WRITE = "read/write"
+    #: Reads the sticky bits; writing ones clears them.
+    WRITE_ONE_TO_CLEAR = "read/write 1 to clear"
+
+
+@dataclass(frozen=True)
+class Register:
+    """One 32-bit register at byte address `offset`."""
+
+    name: str
+    offset: int
+    access: Access
+    text: str
+    reset: int = 0
+
+
+class Control(enum.IntEnum):
+    """Bit positions of CONTROL. Each written one acts once."""
+
+    START = 0
+    ABORT = 1
+
+
+class Status(enum.IntEnum):
+    """Bit positions of STATUS."""
+
+    #: A sequence is running (or being aborted).
+    BUSY = 0
+    #: The last sequence ended and its last output was taken. Cleared by START.
+    DONE = 1
+    #: The last sequence was aborted. Cleared by START.
+    ABORTED = 2
+    #: There is a state that a sequence can continue from.
+    STATE_VALID = 3
+
+
+class Error(enum.IntEnum):
+    """Bit positions of ERRORS. The first three come from the sites, in the order of `LinkError`."""
+
+    #: Two results met on a result link: the loaded schedule is wrong.
+    RESULT_COLLISION = 0
+    #: Two values met in a PCU's epilogue: the loaded schedule is wrong.
+    EPILOGUE_COLLISION = 1
+    #: A phase token reached a site that was still busy: the loaded schedule is wrong.
+    SEQUENCER_OVERRUN = 2
+    #: The rows did not deliver a result in the same cycle: their images disagree.
+    ROW_MISMATCH = 3
+    #: A group of results arrived while the one before was being written: the loaded schedule is wrong.
+    COLLECTOR_OVERLAP = 4
+    #: An image packet arrived while a sequence was running; it was dropped.
+    LOAD_WHILE_BUSY = 5
+    #: An image packet named a memory, a site or an address that does not exist; that part was dropped.
+    LOAD_ADDRESS = 6
+    #: The input's tlast was not where STEPS says. An early one aborts the sequence; after a missing one, beats are
+    #: dropped up to the next tlast.
+    INPUT_FRAMING = 7
+    #: START was written while a sequence was running; it was ignored.
+    START_WHILE_BUSY = 8
+    #: START was written with STEPS = 0; it was ignored.
+    NO_STEPS = 9
+    #: START was written with no schedule loaded; it was ignored.
+    NO_MODEL = 10
+    #: START was written with KEEP_STATE and no valid state; the sequence starts from a cleared state.
+    NO_STATE = 11
+
+
+REGISTERS: tuple[Register, ...] = (
+    Register("ID", 0x00, Access.READ, "Identification, 0x53524E4E"),
+    Register("VERSION", 0x04, Access.READ, "Version of this interface: major (bits 31-16), minor (bits 15-0)"),
+    Register("GRID", 0x08, Access.READ, "rows (bits 7-0), cols (bits 15-8), lanes (bits 23-16)"),
+    Register("CONTROL", 0x0C, Access.WRITE, "Commands, see the CONTROL bits"),
+    Register("STATUS", 0x10, Access.READ, "State of the sequence, see the STATUS bits"),
+    Register("INTERRUPT_ENABLE", 0x14, Access.READ_WRITE,
+             "The interrupt is high while DONE or ABORTED and bit 0, or while any error and bit 1"),
+    Register("MODE", 0x18, Access.READ_WRITE, "Bit 0, KEEP_STATE: start from the state that the last sequence left"),
+    Register("STEPS", 0x1C, Access.READ_WRITE, "Steps of the next sequence, 1 to 2^32 - 1", reset=1),
+    Register("PHASE_ENABLE_LOW", 0x20, Access.READ_WRITE, "Enables of phases 31-0", reset=0xFFFFFFFF),
+    Register("PHASE_ENABLE_HIGH", 0x24, Access.READ_WRITE, "Enables of phases 63-32", reset=0xFFFFFFFF),
+    Register("ERRORS", 0x28, Access.WRITE_ONE_TO_CLEAR, "Sticky error flags, see the ERRORS bits"),
+    Register("STEPS_DONE", 0x2C, Access.READ, "Steps of this sequence whose output has been fetched for sending"),
+    Register("CYCLES_LOW", 0x30, Access.READ, "Cycles from start to done, bits 31-0"),
+    Register("CYCLES_HIGH", 0x34, Access.READ, "The same, bits 63-32"),
+    Register("STALL_INPUT_LOW", 0x38, Access.READ, "Cycles in which a phase waited for input only"),
+    Register("STALL_INPUT_HIGH", 0x3C, Access.READ, "The same, bits 63-32"),
+    Register("STALL_OUTPUT_LOW", 0x40, Access.READ, "Cycles in which a phase waited for room in the output buffer only"),
+    Register("STALL_OUTPUT_HIGH", 0x44, Access.READ, "The same, bits 63-32"),
+    Register("STALL_RESULT_LOW", 0x48, Access.READ, "Cycles in which a phase waited for the results of another"),
+    Register("STALL_RESULT_HIGH", 0x4C, Access.READ, "The same, bits 63-32"),
+)

@@ -1,0 +1,116 @@
+"""Input vectors: from AXI4-Stream beats to the double-buffered input vector in every PMU."""
+
+from __future__ import annotations
+
+from amaranth.hdl import Module, Mux, Signal, Value
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from hdl.layouts import WriteKind, schedule_header_layout, vector_address_layout, write_word_layout
+from hdl.parameters import GridParameters
+
+__all__ = ["VectorInput"]
+
+
+class VectorInput(wiring.Component):
+    """Writes `header.input_beats` beats a step, for `steps` steps, to alternating halves of the input vector.
+
+    `begin_sequence` starts a sequence, whose first step goes to half `parity`. A beat is taken while `running`, when one of
+    the two halves is free (`free` gives one back) and the write stream takes the word (`taken`): `tready` follows
+    combinationally. `available` says that a step is loaded that `consume` has not taken.
+    `tlast` belongs on the last beat of the last step. `framing_early` reports one that came before; after a missing
+    one (`framing_late`) and while `flush`, beats are dropped up to the next `tlast` of a packet under way
+    (`in_packet`).
+    """
+
+    module_name = "vector_input"
+
+    def __init__(self, parameters: GridParameters) -> None:
+        self.parameters = p = parameters
+        super().__init__({
+            "tdata": In(p.beat_bits),
+            "tvalid": In(1),
+            "tready": Out(1),
+            "tlast": In(1),
+            "begin_sequence": In(1),
+            "running": In(1),
+            "flush": In(1),
+            "steps": In(32),
+            "parity": In(1),
+            "header": In(schedule_header_layout(p)),
+            "free": In(1),
+            "consume": In(1),
+            "available": Out(1),
+            "word": Out(write_word_layout(p)),
+            "word_valid": Out(1),
+            "taken": In(1),
+            "in_packet": Out(1),
+            "framing_early": Out(1),
+            "framing_late": Out(1),
+        })
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        p = self.parameters
+        layout = vector_address_layout(p)
+        target = Signal(layout)
+        beats_left = Signal(16)
+        steps_left = Signal(32)
+        room = Signal(2)
+        late = Signal()
+        accepting, dropping, accepted = Signal(), Signal(), Signal()
+        last_beat, last, step_done = Signal(), Signal(), Signal()
+        m.d.comb += [
+            dropping.eq(late | (self.flush & self.in_packet)),
+            accepting.eq(self.running & ~dropping & (room != 0) & (steps_left != 0)),
+            self.word.kind.eq(WriteKind.VECTOR),
+            self.word.address.eq(target),
+            self.word.data.eq(self.tdata),
+            self.word_valid.eq(accepting & self.tvalid),
+            self.tready.eq((accepting & self.taken) | dropping),
+            accepted.eq(self.tvalid & self.tready),
+            last_beat.eq(beats_left == 1),
+            last.eq(last_beat & (steps_left == 1)),
+        ]
+        with m.If(accepted):
+            m.d.sync += self.in_packet.eq(~self.tlast)
+        with m.If(accepted & dropping & self.tlast):
+            m.d.sync += late.eq(0)
+        with m.If(accepted & accepting):
+            m.d.comb += [
+                self.framing_early.eq(self.tlast & ~last),
+                self.framing_late.eq(last & ~self.tlast),
+                step_done.eq(last_beat),
+            ]
+            m.d.sync += beats_left.eq(beats_left - 1)
+            self._advance(m, target)
+            with m.If(self.framing_late):
+                m.d.sync += late.eq(1)
+            with m.If(last_beat):
+                m.d.sync += [
+                    beats_left.eq(self.header.input_beats), target.offset.eq(self.header.input_offset),
+                    target.beat.eq(0), target.parity.eq(~target.parity), steps_left.eq(steps_left - 1),
+                ]
+        self._count(m, step_done, room)
+        with m.If(self.begin_sequence):
+            m.d.sync += [
+                beats_left.eq(self.header.input_beats), target.offset.eq(self.header.input_offset),
+                target.beat.eq(0), target.parity.eq(self.parity), steps_left.eq(self.steps),
+            ]
+        return m
+
+    def _advance(self, m: Module, target: Value) -> None:
+        """Next beat of the vector: the next part of this vector word, or the first of the next."""
+        with m.If(target.beat == self.parameters.word_beats - 1):
+            m.d.sync += [target.beat.eq(0), target.offset.eq(target.offset + 1)]
+        with m.Else():
+            m.d.sync += target.beat.eq(target.beat + 1)
+
+    def _count(self, m: Module, step_done: Value, room: Signal) -> None:
+        """Halves that are free, and steps that are loaded and not yet consumed."""
+        loaded = Signal(2)
+        m.d.comb += self.available.eq(loaded != 0)
+        m.d.sync += [
+            room.eq(Mux(self.begin_sequence, 2, room + self.free - step_done)),
+            loaded.eq(Mux(self.begin_sequence, 0, loaded + step_done - self.consume)),
+        ]
