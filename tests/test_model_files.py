@@ -153,6 +153,12 @@ def test_unsupported_torch_modules_are_named(module: Any, message: str) -> None:
     assert str(error.value) == message
 
 
+def test_torch_tensors_of_any_kind_are_taken() -> None:
+    module = torch.nn.GRU(2, 3).bfloat16()
+    layer = network_from_torch(module).layers[0]
+    assert (layer.weight_ih == module.weight_ih_l0.detach().float().numpy()).all()
+
+
 def damaged_files(directory: Path) -> dict[str, tuple[Path, str]]:
     buffer = io.BytesIO()
     np.savez(buffer, **tensors())

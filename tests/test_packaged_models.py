@@ -133,13 +133,16 @@ def test_g2p_decoder_sequence_equals_its_steps(
 ) -> None:
     """Fed its own choices as one sequence, the decoder chooses them again: what lets a simulation run it whole."""
     encoder, decoder = map(Reference, g2p_quantised)
-    for word in ("accelerator", "a", "supercalifragilisticexpialidocious"):
+    lengths = []
+    for word in ("accelerator", "a", "pneumonoultramicroscopicsilicovolcanoconiosis"):
         chosen = g2p.pronounce(word, *map(integer_runner, g2p_quantised))
         state = encoder.run(quantise_inputs(encoder.network, g2p.encoder_inputs(word))).state
         inputs = g2p.decoder_inputs(chosen)
         scores = decoder.run(quantise_inputs(decoder.network, inputs), state).outputs
         end = [PHONEMES.index("</s>")] if len(chosen) < MAX_PHONEMES else []
         assert scores.argmax(axis=1).tolist() == chosen + end
+        lengths.append(len(chosen))
+    assert lengths[-1] == MAX_PHONEMES
 
 
 def test_unknown_letters() -> None:

@@ -69,6 +69,12 @@ def test_relu_feedback_is_the_finest_that_holds_the_calibration(scale: float) ->
     assert k == 1 or np.floor(code / 2 ** (k - 1) + 0.5) > 127
 
 
+def test_relu_feedback_allows_for_its_rounding() -> None:
+    for code, shift in ((254, 1), (255, 2), (509, 2), (510, 3), (32767, 8)):
+        layer = RecurrentLayer(Cell.RNN_RELU, np.zeros((1, 1)), np.zeros((1, 1)), np.array([code / 1024]))
+        assert quantise(Network((layer,)), np.ones((1, 1))).layers[0].feedback_shift == shift
+
+
 @pytest.mark.parametrize("size", [1e-3, 1.0, 1e5])
 def test_head_position_leaves_one_bit_of_headroom(size: float) -> None:
     base = random_network(0, Cell.GRU)
@@ -142,6 +148,12 @@ def test_weights_beyond_the_multiplier_are_refused() -> None:
         "layer 0 x, gate 0, unit 0: one accumulator unit is 63488.1 output codes, "
         "must be below 32768: the weights or inputs are too large"
     )
+
+
+def test_a_multiplier_that_rounds_up_to_the_next_power_of_two() -> None:
+    weight = np.full((1, 1), 65535.9 * 2.0**-20 / 1024 * 127 * 127)
+    x = quantise(Network((RecurrentLayer(Cell.RNN_TANH, weight, np.ones((1, 1))),)), np.ones((1, 1))).layers[0].x
+    assert (x.multiplier[0, 0], x.shift[0, 0]) == (32768, 19)
 
 
 def test_the_largest_multiplier_without_a_shift_to_spare() -> None:

@@ -123,6 +123,8 @@ def test_error_measures() -> None:
     error = measure_error("layer 0", wanted, got)
     assert error.rms == pytest.approx(np.sqrt(0.02))
     assert error.max == pytest.approx(0.3)
+    percentiles = measure_error("layer 0", np.zeros((1001, 1)), np.arange(1001.0)[:, None])
+    assert percentiles.p999 == pytest.approx(999)
     assert error.drift == pytest.approx(3.0)
     assert measure_error("layer 0", wanted, wanted).drift == 1.0
 
@@ -169,5 +171,8 @@ def test_wide_products_are_exact(inputs: int) -> None:
     for step in range(4):
         x8[step, inputs // 2 : inputs // 2 + step] = -127
     network = QuantisedNetwork((layer,), None, 256, 32)
-    assert run_reference(network, x8).outputs[:, 0].tolist() == [0, 127, 254, 381]
+    trace = run_reference(network, x8)
+    assert trace.outputs[:, 0].tolist() == [0, 127, 254, 381]
+    assert not trace.saturations[0]
+    assert run_reference(network, np.zeros((3, inputs), np.int8)).saturations[0] == {"x_part": 3, "feedback": 2}
     assert_equals_scalar(network, x8)
