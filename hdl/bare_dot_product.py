@@ -42,8 +42,8 @@ def bare_dot_product(lanes: int, accumulator_bits: int, tree_levels_per_register
         "input first;",
         f"output reg signed [{high}:0] accumulator;",
         *body,
-        f"wire signed [{high}:0] before = first ? {accumulator_bits}'sd0 : accumulator;",
-        f"always @(posedge clk) accumulator <= before + {values[0][0]};",
+        f"wire signed [{high}:0] start = first ? {accumulator_bits}'sd0 : accumulator;",
+        f"always @(posedge clk) accumulator <= start + {values[0][0]};",
         "endmodule",
         "",
     ])  # fmt: skip
