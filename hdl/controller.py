@@ -24,7 +24,7 @@ class Controller(wiring.Component):
 
     The schedule ROM beside it (address `schedule_address`, word one cycle later) holds a header and `entries` entries.
     Iteration i = 0, 1, ... issues every entry once, for step i - lag; entries whose step does not exist take one
-    cycle and do nothing. An entry is issued in the first cycle in which
+    cycle and do nothing (with `holds_slot` they wait for the duration before them and take their own). An entry is issued in the first cycle in which
     - the `duration` of the entry before has passed,
     - its phase to wait for is complete up to the step it needs (`complete`, one pulse a phase and step),
     - the input vector of its step is loaded (`input_available`), if it needs one,
@@ -137,6 +137,8 @@ class Controller(wiring.Component):
         m.d.sync += address.eq(next_address)
         with m.If(issue):
             m.d.sync += [window.eq(entry.duration), frees.eq(entry.frees_input)]
+        with m.If(skip & entry.holds_slot):
+            m.d.sync += window.eq(entry.duration)
         with m.If(issue | skip):
             m.d.comb += next_address.eq(Mux(last_entry, 1, address + 1))
             m.d.sync += iteration.eq(iteration + last_entry)
@@ -171,7 +173,7 @@ class Controller(wiring.Component):
                 m.d.comb += [
                     self.busy.eq(1),
                     self.running.eq(1),
-                    skip.eq(~finished & ~exists),
+                    skip.eq(~finished & ~exists & (~entry.holds_slot | (window == 0))),
                     issue.eq(
                         ~finished & exists & (window == 0) & result_ready & input_ready & output_ready
                         & ~self.stream_busy

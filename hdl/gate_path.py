@@ -8,7 +8,7 @@ from amaranth.lib.wiring import In, Out
 
 from hdl.activation import ActivationUnit
 from hdl.fixed_point import saturate
-from hdl.layouts import gate_entry_layout, table_entry_layout
+from hdl.layouts import Hold, gate_entry_layout, table_entry_layout
 from hdl.parameters import GridParameters
 from hdl.requantiser import Requantiser
 from hdl.sharing import Shared
@@ -17,9 +17,10 @@ __all__ = ["GatePath", "issue_layout"]
 
 
 def issue_layout(p: GridParameters) -> data.StructLayout:
-    """A value on its way to the unit path: which instruction receives it, for which unit."""
+    """A value on its way to the unit path: which instruction receives it (with `valid`), for which unit."""
     return data.StructLayout({
         "valid": 1,
+        "hold": Hold,
         "instruction": p.program_bits,
         "unit": p.unit_bits,
         "fresh": 1,
@@ -113,7 +114,8 @@ class GatePath(wiring.Component):
         stored_q = Signal(signed(16), reset_less=True)
         m.d.sync += [stored_q.eq(stored), self.stored.eq(stored_q)]
         m.d.comb += [
-            self.issue.valid.eq(looked_up.valid & ~looked_up.entry.store),
+            self.issue.valid.eq(looked_up.valid & looked_up.entry.run),
+            self.issue.hold.eq(Mux(looked_up.valid, looked_up.entry.hold, Hold.NONE)),
             self.issue.instruction.eq(looked_up.entry.instruction),
             self.issue.unit.eq(looked_up.entry.unit),
             self.issue.fresh.eq(looked_up.fresh),

@@ -97,7 +97,7 @@ class Addend(enum.Enum, shape=2):
 
 
 class Hold(enum.Enum, shape=2):
-    """Where the arriving value is kept for later instructions of the same unit."""
+    """Where a gate's value is kept for later instructions of the same unit."""
 
     NONE = 0
     HOLD0 = 1
@@ -218,7 +218,10 @@ def gate_entry_layout(p: GridParameters) -> data.StructLayout:
         "store": 1,
         "stored": p.stored_bits,
         "activation": Activation,
-        #: Instruction that receives the activated value.
+        #: Keep the activated value for later instructions of the same unit.
+        "hold": Hold,
+        #: Run `instruction` on the activated value.
+        "run": 1,
         "instruction": p.program_bits,
         "unit": p.unit_bits,
     })
@@ -233,7 +236,6 @@ def instruction_layout(p: GridParameters) -> data.StructLayout:
         "addend": Addend,
         #: Keep the product, rounded by 5 bits, for a later `Addend.PARTIAL`.
         "keep_partial": 1,
-        "hold": Hold,
         #: Write the result to the unit's state.
         "write_state": 1,
         #: Put the result on the result link.
@@ -307,6 +309,8 @@ def schedule_entry_layout(p: GridParameters) -> data.StructLayout:
         "lag": 4,
         #: Cycles until the next token may follow, minus one.
         "duration": 24,
+        #: Take `duration` cycles even in an iteration in which there is nothing to do.
+        "holds_slot": 1,
         #: Wait until phase `wait_phase` is complete up to step `step - wait_back`.
         "wait": 1,
         "wait_phase": p.phase_bits,

@@ -2,7 +2,7 @@
 // The only place where a grid stores words; replace it by SRAM macros of the same interface for an ASIC.
 //
 // Contents: INIT_FILE names a $readmemh file that is baked in. With INIT_FILE empty a simulation reads
-// <images>/<hierarchical name>.hex when it is run with +images=<images>, and starts from zero otherwise.
+// <images>/<hierarchical name>.hex, if there is one, when it is run with +images=<images>. All else starts from zero.
 module srnn_memory #(
     parameter WIDTH = 8,         // bits of a word
     parameter DEPTH = 16,        // words
@@ -46,7 +46,7 @@ module srnn_memory #(
         end
     endgenerate
 `else
-    integer index;
+    integer index, file;
     reg [8*512-1:0] images;
     reg [8*1024-1:0] path;
     initial begin
@@ -56,7 +56,11 @@ module srnn_memory #(
             $readmemh(INIT_FILE, words);
         else if ($value$plusargs("images=%s", images)) begin
             $sformat(path, "%0s/%m.hex", images);
-            $readmemh(path, words);
+            file = $fopen(path, "r");
+            if (file != 0) begin
+                $fclose(file);
+                $readmemh(path, words);
+            end
         end
     end
 `endif

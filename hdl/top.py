@@ -127,17 +127,20 @@ class Grid(wiring.Component):
         word = Signal(write_word_layout(p), reset_less=True)
         kind = Signal(WriteKind)
         host_turn = Signal()
+        # Without tvalid the host need not drive tdest, and tready must not depend on it.
+        loading = Signal()
         m.d.comb += [
+            loading.eq(self.s_axis_tvalid & self.s_axis_tdest),
             host_turn.eq(~collector.beat_valid & ~controller.token_valid),
             vectors.tdata.eq(self.s_axis_tdata),
-            vectors.tvalid.eq(self.s_axis_tvalid & ~self.s_axis_tdest),
+            vectors.tvalid.eq(self.s_axis_tvalid & ~loading),
             vectors.tlast.eq(self.s_axis_tlast),
             vectors.taken.eq(host_turn),
             loader.tdata.eq(self.s_axis_tdata),
-            loader.tvalid.eq(self.s_axis_tvalid & self.s_axis_tdest),
+            loader.tvalid.eq(loading),
             loader.tlast.eq(self.s_axis_tlast),
             loader.taken.eq(host_turn),
-            self.s_axis_tready.eq(Mux(self.s_axis_tdest, loader.tready, vectors.tready)),
+            self.s_axis_tready.eq(Mux(loading, loader.tready, vectors.tready)),
             distributor.source.eq(word),
             distributor.source.kind.eq(kind),
             schedule.write_enable.eq(loader.schedule_write),

@@ -34,6 +34,7 @@ class UnitPath(wiring.Component):
     `ring_latency` cycles later. Two arrivals in one cycle lose the second and raise `collision`; the mapper spaces
     units so that this cannot happen. Memories beside this component: program and state (read with `issue`), unit
     entries (read with `value`), activation table.
+    A gate's value with `hold` is kept without an instruction.
     An emitted result is in `local` `emit_latency` cycles after its value. Hold registers exist twice, by the unit's
     parity, so a unit's holds live until the unit after next begins.
     """
@@ -103,6 +104,9 @@ class UnitPath(wiring.Component):
         value = Signal(signed(16))
         state = Signal(signed(16))
         bank = execute.unit[0]
+        gate_hold = Signal(Hold)
+        gate_bank = Signal(reset_less=True)
+        m.d.sync += [gate_hold.eq(self.issue.hold), gate_bank.eq(self.issue.unit[0])]
         holds = [Array(Signal(signed(16), name=f"hold_{k}_{b}", reset_less=True) for b in range(2)) for k in range(2)]
         m.d.comb += [
             value.eq(Mux(from_ring, activation.result, self.value)),
@@ -130,8 +134,8 @@ class UnitPath(wiring.Component):
             with m.Default():
                 m.d.comb += mac.value.eq(0)
         for index, kept in enumerate((Hold.HOLD0, Hold.HOLD1)):
-            with m.If(execute_valid & (op.hold == kept)):
-                m.d.sync += holds[index][bank].eq(value)
+            with m.If(gate_hold == kept):
+                m.d.sync += holds[index][gate_bank].eq(self.value)
 
         # Round: the result leaves for the link.
         rounding = Signal(issue_layout(p), reset_less=True)

@@ -1,0 +1,84 @@
+"""Memory images of a mapped network: words of every memory, packed by the layouts of `hdl.layouts`.
+
+An image file holds one hexadecimal word a line ($readmemh), from address 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from amaranth.lib import data
+
+from hdl.layouts import (
+    Memory,
+    gate_entry_layout,
+    instruction_layout,
+    memory_shape,
+    phase_layout,
+    schedule_entry_layout,
+    schedule_header_layout,
+    table_entry_layout,
+    unit_entry_layout,
+)
+from hdl.parameters import GridParameters
+from rnn_mapper.fixed_point import sigmoid_table
+
+__all__ = ["Image", "LayoutPacker", "SiteImages", "hex_lines", "table_image"]
+
+
+class LayoutPacker:
+    """Packs mappings of field values into words of a layout, thousands at a time."""
+
+    def __init__(self, layout: data.StructLayout) -> None:
+        self.layout = layout
+        self.fields = {
+            name: (member.offset, member.width) for name, member in layout
+        }
+
+    def pack(self, values: Mapping[str, int]) -> int:
+        """One word. Every field must be given and fit its width."""
+        if values.keys() != self.fields.keys():
+            raise AssertionError(f"fields {sorted(values.keys() ^ self.fields.keys())} are missing or unknown")
+        word = 0
+        for name, (offset, width) in self.fields.items():
+            value = int(values[name])
+            if not -(1 << (width - 1)) <= value < 1 << width:
+                raise AssertionError(f"{name} = {value} does not fit {width} bits")
+            word |= (value & ((1 << width) - 1)) << offset
+        return word
+
+    def unpack(self, word: int) -> dict[str, int]:
+        """Field values of a word, unsigned."""
+        return {name: word >> offset & ((1 << width) - 1) for name, (offset, width) in self.fields.items()}
+
+
+@dataclass(frozen=True)
+class Image:
+    """Contents of one memory from address 0, `width` bits a word."""
+
+    width: int
+    words: list[int]
+
+
+def hex_lines(image: Image) -> str:
+    """The image as a $readmemh file."""
+    digits = -(-image.width // 4)
+    return "".join(f"{word:0{digits}x}\n" for word in image.words)
+
+
+def weight_words(weights: npt.NDArray[np.int8]) -> list[int]:
+    """Words of weights [words, lanes], lane 0 in the least significant byte."""
+    raw = np.ascontiguousarray(weights).view(np.uint8).tobytes()
+    lanes = weights.shape[1]
+    return [int.from_bytes(raw[at : at + lanes], "little") for at in range(0, len(raw), lanes)]
+
+
+def table_image(parameters: GridParameters) -> Image:
+    """The activation table."""
+    packer = LayoutPacker(table_entry_layout(parameters))
+    knots = [int(knot) for knot in sigmoid_table(parameters.table_segments)]
+    words = [packer.pack({"base": left, "rise": right - left}) for left, right in zip(knots, knots[1:])]
+    return Image(packer.layout.size, words)

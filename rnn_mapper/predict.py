@@ -1,0 +1,190 @@
+"""Exact cycle counts of a mapped network, without simulating the grid.
+
+The controller issues tokens in a fixed order, each in the first cycle in which its conditions hold; everything else
+happens a fixed number of cycles after a token. So it is enough to follow the tokens, the slots of the write stream,
+and the input and output streams (which are taken to be never idle and never held up by the host).
+Cycle 0 is the first in which the controller is busy.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, insort
+from collections import deque
+from dataclasses import dataclass, field
+
+from rnn_mapper.schedule import ScheduleEntry, issues
+from rnn_mapper.timing import PhaseTiming
+
+__all__ = ["CycleAccount", "Prediction", "SequencePlan", "predict"]
+
+#: First cycle in which the controller considers an entry: it spends one cycle on beginning.
+FIRST_CYCLE = 1
+
+
+@dataclass
+class CycleAccount:
+    """Where the cycles of a sequence go; the sum of all fields is the total."""
+
+    #: All multipliers of the grid busy with the model's own multiplications.
+    multiplying: float = 0.0
+    #: Multipliers idle while phases run: sizes that divide nothing, sites without units.
+    fragmentation: float = 0.0
+    #: Idle cycles that the epilogue or the links ask for between units and phases.
+    epilogue: float = 0.0
+    #: Waiting for results of an earlier step or layer.
+    tail: float = 0.0
+    #: Waiting for the input vector.
+    input: float = 0.0
+    #: Waiting for room in the output buffer, and sending what is left at the end.
+    output: float = 0.0
+    #: The controller's own cycles.
+    control: float = 0.0
+
+    @property
+    def total(self) -> float:
+        """Cycles of the sequence."""
+        return sum(vars(self).values())
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """Cycle counts of one sequence."""
+
+    #: Busy cycles of the controller; the CYCLES register.
+    cycles: int
+    #: For each step, the cycle in which its last output beat is offered on the output stream.
+    step_cycles: list[int]
+    #: For each phase, cycles from its first to its last use of the sites in one step.
+    phase_cycles: dict[str, int]
+    account: CycleAccount
+    #: Share of all multiplier-cycles that are multiplications of the model.
+    utilisation: float
+
+
+@dataclass(frozen=True)
+class SequencePlan:
+    """All that decides the cycle count of a sequence on one grid."""
+
+    timings: list[PhaseTiming]
+    entries: list[ScheduleEntry]
+    #: Write-stream beats of an input vector.
+    input_beats: int
+    #: Output beats of a step.
+    output_groups: int
+    multipliers: int
+
+
+@dataclass
+class _Slots:
+    """Cycles in which the write stream carries a result or a token."""
+
+    cycles: list[int] = field(default_factory=list)
+
+    def add(self, cycle: int) -> None:
+        insort(self.cycles, cycle)
+
+    def add_beats(self, issue: int, offsets: list[int]) -> None:
+        if offsets and self.cycles[-1] < issue + offsets[0]:
+            self.cycles.extend(issue + offset for offset in offsets)
+        else:
+            for offset in offsets:
+                self.add(issue + offset)
+
+    def first_free(self, cycle: int) -> int:
+        index = bisect_left(self.cycles, cycle)
+        while index < len(self.cycles) and self.cycles[index] == cycle:
+            cycle, index = cycle + 1, index + 1
+        return cycle
+
+    def nth_free(self, cycle: int, count: int) -> int:
+        """The `count`-th free cycle from `cycle` on."""
+        index = bisect_left(self.cycles, cycle)
+        last = cycle + count - 1
+        while index < len(self.cycles) and self.cycles[index] <= last:
+            last, index = last + 1, index + 1
+        return last
+
+
+class _Input:
+    """The input stream: two halves of a buffer, filled beat by beat in the free slots of the write stream."""
+
+    def __init__(self, beats: int, slots: _Slots) -> None:
+        self.beats, self.slots = beats, slots
+        self.room: deque[int] = deque([FIRST_CYCLE, FIRST_CYCLE])
+        self.next_cycle = FIRST_CYCLE
+        self.loaded: list[int] = []
+
+    def load(self, step: int) -> int:
+        """Cycle of the last beat of a step's input."""
+        while len(self.loaded) <= step:
+            last = self.slots.nth_free(max(self.next_cycle, self.room.popleft()), self.beats)
+            self.loaded.append(last)
+            self.next_cycle = last + 1
+        return self.loaded[step]
+
+
+def predict(plan: SequencePlan, steps: int) -> Prediction:
+    """Cycle counts of a sequence of `steps` steps."""
+    timings, entries = plan.timings, plan.entries
+    slots = _Slots()
+    source = _Input(plan.input_beats, slots)
+    account = CycleAccount(control=FIRST_CYCLE)
+    completed: list[list[int]] = [[] for _ in timings]
+    sent: list[int] = []
+    # The next entry is considered from `consider` on; the token before it has the sites up to `window`.
+    consider = window = FIRST_CYCLE
+    output_begins = FIRST_CYCLE
+    for index, step, exists in issues(entries, steps):
+        entry, timing = entries[index], timings[entries[index].phase]
+        if not exists:
+            if entry.holds_slot:
+                start = max(consider, window)
+                account.epilogue += entry.duration
+                account.control += start - window
+                window = start + entry.duration
+                consider = start
+            consider += 1
+            continue
+        at = max(consider, window)
+        account.control += at - window
+        ready = at
+        if entry.waits_for is not None and step - entry.wait_back >= 0:
+            ready = max(ready, completed[entry.waits_for][step - entry.wait_back] + 1)
+            account.tail, at = account.tail + ready - at, ready
+        if entry.needs_input:
+            ready = max(ready, source.load(step) + 1)
+            account.input, at = account.input + ready - at, ready
+        if entry.to_host and step >= 2:
+            ready = max(ready, sent[step - 2] + 1)
+            account.output, at = account.output + ready - at, ready
+        ready = slots.first_free(ready)
+        account.control, at = account.control + ready - at, ready
+
+        slots.add(at)
+        slots.add_beats(at, timing.beats)
+        if entry.needs_input:
+            source.room.append(at + entry.duration + 1)
+        if not timing.phase.stores:
+            completed[index].append(at + timing.completion)
+        if entry.to_host:
+            started = at + timing.arrivals[timing.output_start - 1][0] + 1
+            output_begins = max(started, sent[-1] + 1 if sent else 0)
+            sent.append(output_begins + plan.output_groups - 1)
+        reading = timing.nest.max_units * timing.nest.gates * timing.nest.words
+        ideal = timing.phase.multiplications / plan.multipliers
+        account.multiplying += ideal
+        account.fragmentation += reading - ideal
+        account.epilogue += entry.duration - reading
+        consider, window = at + 1, at + entry.duration
+    # The last beat is offered one cycle after it was fetched, and the controller sees in the next that it is gone.
+    total = max(consider, sent[-1] + 2) + 1
+    tail = max(0, min(output_begins, total) - window)
+    account.tail += tail
+    account.output += total - window - tail
+    return Prediction(
+        cycles=total,
+        step_cycles=[cycle + 1 for cycle in sent],
+        phase_cycles={timing.phase.name: timing.occupied for timing in timings},
+        account=account,
+        utilisation=steps * sum(timing.phase.multiplications for timing in timings) / plan.multipliers / total,
+    )

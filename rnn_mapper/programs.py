@@ -1,0 +1,113 @@
+"""Epilogue programs: what the unit path does with the gates of a hidden unit.
+
+A program is a list of gates in the order in which they are computed, each with the instruction that receives its
+value, and the instructions that follow. The instruction words are `hdl.layouts.instruction_layout`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from hdl.layouts import Activation, Addend, FactorX, FactorY, Hold
+from rnn_mapper.network import Cell
+
+__all__ = ["CELL_PROGRAMS", "DENSE_PROGRAM", "GateStep", "Instruction", "Program"]
+
+
+@dataclass(frozen=True)
+class Instruction:
+    """`result = sat16(round(x * (y - value?) + addend, 15))`; see `hdl.layouts.instruction_layout`."""
+
+    text: str
+    x: FactorX = FactorX.ZERO
+    y: FactorY = FactorY.VALUE
+    subtract_value: bool = False
+    addend: Addend = Addend.ZERO
+    keep_partial: bool = False
+    write_state: bool = False
+    emit: bool = False
+    #: Function on the way to the next instruction; None ends here.
+    proceed: Activation | None = None
+
+
+@dataclass(frozen=True)
+class GateStep:
+    """One gate: its row path, and the chain of instructions that its value starts."""
+
+    #: Index of the gate in PyTorch's order.
+    gate: int
+    activation: Activation
+    instructions: tuple[Instruction, ...] = ()
+    #: Where the value is kept for instructions of later gates.
+    hold: Hold = Hold.NONE
+    #: Add the stored part before the activation; otherwise only the instruction sees it.
+    add_stored: bool = True
+
+
+@dataclass(frozen=True)
+class Program:
+    """All gates of a unit, in the order of computation."""
+
+    name: str
+    gates: tuple[GateStep, ...]
+    uses_state: bool = False
+    notes: str = field(default="", compare=False)
+
+    @property
+    def length(self) -> int:
+        """Instructions."""
+        return sum(len(gate.instructions) for gate in self.gates)
+
+    @property
+    def emitting(self) -> tuple[int, int]:
+        """Position of the gate that starts the chain that emits, and the number of the emitting instruction in it."""
+        for position, gate in enumerate(self.gates):
+            for number, instruction in enumerate(gate.instructions):
+                if instruction.emit:
+                    return position, number
+        raise ValueError(f"program {self.name} emits nothing")
+
+
+_EMIT_VALUE = Instruction("h = value", addend=Addend.VALUE, emit=True)
+
+#: i*g waits for f in the partial product; o comes first, because only the last instruction needs it.
+_LSTM = Program(
+    "lstm",
+    (
+        GateStep(3, Activation.SIGMOID, hold=Hold.HOLD0),
+        GateStep(0, Activation.SIGMOID, hold=Hold.HOLD1),
+        GateStep(2, Activation.TANH, (Instruction("partial = i * g", x=FactorX.HOLD1, keep_partial=True),)),
+        GateStep(1, Activation.SIGMOID, (
+            Instruction("c = f * c + partial", x=FactorX.VALUE, y=FactorY.STATE, addend=Addend.PARTIAL,
+                        write_state=True, proceed=Activation.TANH),
+            Instruction("h = o * tanh(c)", x=FactorX.HOLD0, emit=True),
+        )),
+    ),
+    uses_state=True,
+)
+
+#: z*h + (1 - z)*n is z*(h - n) + n: one multiplication, and the same integer before rounding.
+_GRU = Program(
+    "gru",
+    (
+        GateStep(1, Activation.SIGMOID, hold=Hold.HOLD0),
+        GateStep(0, Activation.SIGMOID, hold=Hold.HOLD1),
+        GateStep(2, Activation.IDENTITY, (
+            Instruction("n = r * Un + Wn", x=FactorX.HOLD1, addend=Addend.STORED, proceed=Activation.TANH),
+            Instruction("h = z * (h - n) + n", x=FactorX.HOLD0, y=FactorY.STATE, subtract_value=True,
+                        addend=Addend.VALUE, write_state=True, emit=True),
+        ), add_stored=False),
+    ),
+    uses_state=True,
+)
+
+_RNN_TANH = Program("rnn_tanh", (GateStep(0, Activation.TANH, (_EMIT_VALUE,)),))
+_RNN_RELU = Program("rnn_relu", (GateStep(0, Activation.RELU, (_EMIT_VALUE,)),))
+
+CELL_PROGRAMS: dict[Cell, Program] = {
+    Cell.LSTM: _LSTM, Cell.GRU: _GRU, Cell.RNN_TANH: _RNN_TANH, Cell.RNN_RELU: _RNN_RELU,
+}
+
+DENSE_PROGRAM = Program(
+    "dense", (GateStep(0, Activation.IDENTITY, (replace(_EMIT_VALUE, text="y = value"),), add_stored=False),)
+)

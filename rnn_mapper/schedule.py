@@ -1,0 +1,183 @@
+"""Order of issue and durations of phases, so that nothing ever collides whatever the host's streams do.
+
+A later token can only be delayed (by missing input, a full output buffer, results not yet there), never early. So a
+least distance between two tokens that is safe stays safe, and it is enough to find it for every two phases.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from rnn_mapper.timing import PhaseTiming
+
+__all__ = ["ScheduleEntry", "build_schedule", "issues", "least_distance"]
+
+
+@dataclass(frozen=True)
+class ScheduleEntry:
+    """One phase in the order of issue; see `hdl.layouts.schedule_entry_layout`."""
+
+    phase: int
+    lag: int
+    #: Cycles until the next token may follow.
+    duration: int
+    #: It takes its duration even in an iteration in which it does nothing.
+    holds_slot: bool
+    waits_for: int | None
+    wait_back: int
+    needs_input: bool
+    to_host: bool
+
+
+def build_schedule(timings: list[PhaseTiming]) -> list[ScheduleEntry]:
+    """Entries for the phases in the given order, with the shortest durations that are safe in every sequence."""
+    entries = [
+        ScheduleEntry(
+            index, timing.phase.lag, _least_duration(timing, timings), False, timing.phase.waits_for,
+            timing.phase.wait_back, timing.phase.needs_input, timing.phase.to_host,
+        )
+        for index, timing in enumerate(timings)
+    ]
+    while (fault := _first_fault(entries, timings)) is not None:
+        position, slot, missing = fault
+        if slot is not None:
+            entries[slot] = replace(entries[slot], holds_slot=True)
+        else:
+            entries[position] = replace(entries[position], duration=entries[position].duration + missing)
+    return entries
+
+
+def issues(entries: list[ScheduleEntry], steps: int) -> Iterator[tuple[int, int, bool]]:
+    """(entry, step, exists) in the order in which the controller considers them, for a sequence of `steps`."""
+    for iteration in range(steps + max(entry.lag for entry in entries)):
+        for index, entry in enumerate(entries):
+            step = iteration - entry.lag
+            yield index, step, 0 <= step < steps
+
+
+def least_distance(first: PhaseTiming, second: PhaseTiming) -> int:
+    """Cycles that must lie between the issue of `first` and a later issue of `second`."""
+    distance = _site_distance(first, second)
+    if not first.phase.stores and not second.phase.stores:
+        distance = max(distance, _ring_distance(first, second), _link_distance(first, second))
+    return distance
+
+
+def _least_duration(timing: PhaseTiming, timings: list[PhaseTiming]) -> int:
+    """A duration that is safe whatever comes next, as far as sites and buffers are concerned."""
+    distance = max(_site_distance(timing, other) for other in timings)
+    # The last reader of the input gives its buffer back when its duration is over.
+    return max(distance, timing.occupied) if timing.phase.needs_input else distance
+
+
+def _site_distance(first: PhaseTiming, second: PhaseTiming) -> int:
+    """Every site is free again, and what the second phase adds has been stored."""
+    distance = 1
+    for col in range(_columns(first)):
+        a, b = _chain(first, col), _chain(second, col)
+        if a is None:
+            continue
+        # A token must not overtake one that waits for its delay, even at a site that it does not concern.
+        distance = max(distance, first.delays[a] + 1)
+        if b is not None:
+            distance = max(distance, first.delays[a] + first.busy(a) - second.delays[b])
+    if second.phase.adds is not None and first.phase.stores and first.phase.layer == second.phase.layer:
+        distance = max(distance, _stored_distance(first, second))
+    return distance
+
+
+def _columns(timing: PhaseTiming) -> int:
+    return timing.nest.chains * timing.nest.ru
+
+
+def _chain(timing: PhaseTiming, col: int) -> int | None:
+    """Chain of a column, None where the phase does not use it."""
+    chain = col // timing.nest.ru
+    return chain if chain < timing.nest.chains and timing.nest.units(chain) else None
+
+
+def _stored_distance(first: PhaseTiming, second: PhaseTiming) -> int:
+    """Every stored part is there before it is read."""
+    positions = {gate.gate: place for place, gate in enumerate(first.phase.program.gates)}
+    readers = {gate.gate: place for place, gate in enumerate(second.phase.program.gates)}
+    return max(
+        first.row_local(unit, positions[gate]) + first.latencies.store_distance - second.row_local(unit, readers[gate])
+        + first.delays[chain] - second.delays[chain]
+        for chain in range(first.nest.chains)
+        for unit in {0, first.nest.units(chain) - 1} if unit >= 0
+        for gate in positions
+    )
+
+
+def _ring_distance(first: PhaseTiming, second: PhaseTiming) -> int:
+    """The unit path is empty again before the next phase's first value."""
+    distance = 1
+    for col in range(_columns(first)):
+        a, b = _chain(first, col), _chain(second, col)
+        if a is None or b is None:
+            continue
+        last = first.delays[a] + (first.nest.units(a) - 1) * first.interval + first.ring_events[-1]
+        distance = max(distance, last + 1 - second.delays[b] - second.ring_events[0])
+    return distance
+
+
+def _link_distance(first: PhaseTiming, second: PhaseTiming) -> int:
+    """The last result of one phase is collected before the first of the next arrives."""
+    return first.arrivals[-1][0] + first.spacing - second.arrivals[0][0]
+
+
+def _first_fault(
+    entries: list[ScheduleEntry], timings: list[PhaseTiming]
+) -> tuple[int, int | None, int] | None:
+    """The first two issues that can come too close, in any sequence.
+
+    Returns the entry whose duration could grow, an entry between the two that is skipped there and could hold its
+    slot instead (or None), and the missing cycles. All sequences look alike in the middle, so a few lengths show all.
+    """
+    longest = max(entry.lag for entry in entries) + 3
+    for steps in range(1, longest + 1):
+        sequence = [
+            (index, step, exists) for index, step, exists in issues(entries, steps)
+            if exists or entries[index].holds_slot
+        ]
+        skipped = _skipped_between(entries, steps)
+        for place, (index, step, exists) in enumerate(sequence):
+            if not exists:
+                continue
+            passed = 0
+            reach = max(least_distance(timings[index], other) for other in timings)
+            for later in range(place + 1, len(sequence)):
+                passed += entries[sequence[later - 1][0]].duration
+                if passed >= reach:
+                    break
+                other, other_step, other_exists = sequence[later]
+                entry = entries[other]
+                if not other_exists:
+                    continue
+                if entry.waits_for == index and other_step - entry.wait_back >= step:
+                    # It is issued after the first phase's last result, and so is all that follows.
+                    break
+                need = least_distance(timings[index], timings[other])
+                if need > passed:
+                    slots = skipped.get((index, step, other, other_step), [])
+                    return sequence[later - 1][0], slots[0] if slots else None, need - passed
+    return None
+
+
+def _skipped_between(
+    entries: list[ScheduleEntry], steps: int
+) -> dict[tuple[int, int, int, int], list[int]]:
+    """For each two issues, the entries between them that do nothing and do not hold their slot yet."""
+    sequence = list(issues(entries, steps))
+    found: dict[tuple[int, int, int, int], list[int]] = {}
+    for place, (index, step, exists) in enumerate(sequence):
+        if not exists:
+            continue
+        skipped: list[int] = []
+        for other, other_step, other_exists in sequence[place + 1 : place + 1 + 2 * len(entries)]:
+            if other_exists:
+                found[index, step, other, other_step] = list(skipped)
+            elif not entries[other].holds_slot:
+                skipped.append(other)
+    return found

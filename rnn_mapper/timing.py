@@ -1,0 +1,194 @@
+"""When a phase uses what, counted in cycles from the issue of its token.
+
+All of it follows from the loop nest, the epilogue program and the grid's latencies; the predictor and the schedule use
+these figures and have none of their own. Times with the suffix `_local` are counted from the first operands of a site.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+
+from hdl.latencies import GridLatencies
+from hdl.parameters import GridParameters
+from rnn_mapper.errors import MappingError
+from rnn_mapper.loop_nest import LoopNest
+from rnn_mapper.phases import Phase
+from rnn_mapper.programs import Hold, Program
+
+__all__ = ["PhaseTiming", "time_phase"]
+
+#: Largest `pad` and `delay` of `hdl.layouts.phase_layout`.
+FIELD_LIMIT = 255
+
+
+@dataclass(frozen=True, eq=False)
+class PhaseTiming:
+    """Timing of one phase: `pad` idle cycles after a unit, and for each chain a delay of its start."""
+
+    phase: Phase
+    nest: LoopNest
+    latencies: GridLatencies
+    group_beats: int
+    pad: int
+    delays: tuple[int, ...]
+
+    @property
+    def interval(self) -> int:
+        """Cycles from one unit of a chain to its next (the initiation interval)."""
+        return self.nest.gates * self.nest.words + self.pad
+
+    def busy(self, chain: int) -> int:
+        """Cycles in which the PMUs of a chain read."""
+        return self.nest.units(chain) * self.interval - self.pad
+
+    @cached_property
+    def occupied(self) -> int:
+        """Cycles, counted from the token in each column, until the last site has read its last operands."""
+        return max(delay + self.busy(chain) for chain, delay in enumerate(self.delays))
+
+    # Results
+
+    def arrival(self, chain: int, unit: int) -> int:
+        """Cycles from the token's issue to a result at the collector."""
+        return self.delays[chain] + unit * self.interval + self._arrival_base(chain)
+
+    def _arrival_base(self, chain: int) -> int:
+        return arrival_base(self.phase.program, self.nest, self.latencies, chain)
+
+    @cached_property
+    def arrivals(self) -> list[tuple[int, int]]:
+        """(cycle, group) of every result, in order of arrival; empty for a phase that stores."""
+        if self.phase.stores:
+            return []
+        nest = self.nest
+        return sorted(
+            (self.arrival(chain, unit), nest.group(chain, unit))
+            for chain in range(nest.chains) for unit in range(nest.units(chain))
+        )
+
+    @property
+    def spacing(self) -> int:
+        """Cycles that a result occupies the collector."""
+        return self.group_beats if self.phase.feeds_back else 1
+
+    @cached_property
+    def beats(self) -> list[int]:
+        """Cycles in which the collector writes to the write stream."""
+        if not self.phase.feeds_back:
+            return []
+        return [cycle + beat for cycle, _ in self.arrivals for beat in range(self.group_beats)]
+
+    @property
+    def completion(self) -> int:
+        """Cycle in which the last result has been collected."""
+        return self.arrivals[-1][0] + self.spacing - 1
+
+    @cached_property
+    def output_start(self) -> int:
+        """Results that must have arrived before the output may be sent in order, one group a cycle, without a gap."""
+        position = {group: place for place, group in enumerate(sorted(group for _, group in self.arrivals))}
+        needed = max(cycle - position[group] for cycle, group in self.arrivals)
+        return next(count for count, (cycle, _) in enumerate(self.arrivals, start=1) if cycle >= needed)
+
+    # Use of a site
+
+    def row_local(self, unit: int, gate: int) -> int:
+        """Last operands of a gate (by its position in the program)."""
+        return unit * self.interval + (gate + 1) * self.nest.words - 1
+
+    @cached_property
+    def ring_events(self) -> list[int]:
+        """Cycles in which a unit uses the unit path, as `row_local` of the same unit plus trips round the ring."""
+        return ring_events(self.phase.program, self.nest.words, self.latencies.ring)
+
+
+def arrival_base(program: Program, nest: LoopNest, latencies: GridLatencies, chain: int) -> int:
+    """Arrival of the first unit of a chain without delay: token, operands, epilogue, and the way back west."""
+    gate, trips = program.emitting
+    column = nest.tail(chain)
+    first_operands = latencies.token + column
+    return (
+        first_operands + (gate + 1) * nest.words - 1 + latencies.result + trips * latencies.ring
+        + latencies.result_hop * column
+    )
+
+
+def ring_events(program: Program, words: int, ring: int) -> list[int]:
+    """Cycles of a unit's uses of the unit path, relative to its first operands and the gate path's latency."""
+    return sorted(
+        (position + 1) * words - 1 + trip * ring
+        for position, gate in enumerate(program.gates) for trip in range(len(gate.instructions))
+    )
+
+
+def time_phase(phase: Phase, nest: LoopNest, parameters: GridParameters, latencies: GridLatencies) -> PhaseTiming:
+    """The shortest interval and the smallest delays with which no two values ever meet.
+
+    Raises `MappingError` when the fields of the configuration are too narrow for any.
+    """
+    if phase.stores:
+        return PhaseTiming(phase, nest, latencies, parameters.group_beats, 0, (0,) * nest.chains)
+    spacing = parameters.group_beats if phase.feeds_back else 1
+    for pad in range(FIELD_LIMIT + 1):
+        interval = nest.gates * nest.words + pad
+        if nest.max_units > 1 and not _program_fits(phase.program, nest.words, interval, latencies.ring):
+            continue
+        delays = _delays(phase, nest, latencies, interval, spacing)
+        if delays is not None:
+            return PhaseTiming(phase, nest, latencies, parameters.group_beats, pad, delays)
+    raise MappingError(
+        f"{phase.name}: {nest.chains} chains of {nest.max_units} units send more results than a result link takes, "
+        f"even with {FIELD_LIMIT} idle cycles after each unit; use a larger ru"
+    )
+
+
+def _program_fits(program: Program, words: int, interval: int, ring: int) -> bool:
+    """No two values meet in the unit path, and every held value is used before it is overwritten."""
+    events = ring_events(program, words, ring)
+    if len({event % interval for event in events}) < len(events):
+        return False
+    writes: dict[str, int] = {}
+    for position, gate in enumerate(program.gates):
+        start = (position + 1) * words - 1
+        if gate.hold != Hold.NONE:
+            writes[gate.hold.name] = start
+        for trip, instruction in enumerate(gate.instructions):
+            time = start + trip * ring
+            used = instruction.x.name
+            # Hold registers exist twice, so the unit after next overwrites them.
+            if used in writes and time > writes[used] + 2 * interval:
+                return False
+            if instruction.keep_partial:
+                writes["PARTIAL"] = time
+            if instruction.addend.name == "PARTIAL" and time > writes["PARTIAL"] + interval:
+                return False
+    return True
+
+
+def _delays(
+    phase: Phase, nest: LoopNest, latencies: GridLatencies, interval: int, spacing: int
+) -> tuple[int, ...] | None:
+    """Smallest delays, from the eastmost chain (whose results arrive last) to the west, that keep results apart."""
+    taken: set[int] = set()
+    delays = [0] * nest.chains
+    for chain in reversed(range(nest.chains)):
+        base = arrival_base(phase.program, nest, latencies, chain)
+        times = [base + unit * interval for unit in range(nest.units(chain))]
+        for delay in range(FIELD_LIMIT + 1):
+            cells = {time + delay + cell for time in times for cell in range(spacing)}
+            if len(cells) == spacing * len(times) and not cells & taken:
+                break
+        else:
+            return None
+        taken |= cells
+        delays[chain] = delay
+    return tuple(delays)
+
+
+def assert_no_collision(timing: PhaseTiming) -> None:
+    """Check by enumeration that results of a phase never meet; a mistake in the scheduler, not in the input."""
+    for (first, _), (second, _) in pairwise(timing.arrivals):
+        if second - first < timing.spacing:
+            raise AssertionError(f"{timing.phase.name}: results meet at the collector in cycle {second}")
