@@ -18,14 +18,14 @@ __all__ = ["SITE_INSTANCES", "Site", "site_name"]
 #: Instance names of the memories in a site that are written over the write stream; the table stands there twice,
 #: once for the gate path and once for the unit path.
 SITE_INSTANCES: dict[Memory, tuple[str, ...]] = {
-    Memory.WEIGHT: ("weights",),
-    Memory.PHASE: ("phases",),
-    Memory.GATE: ("gates",),
-    Memory.PROGRAM: ("program",),
-    Memory.UNIT: ("units",),
+    Memory.WEIGHT: ("weight_memory",),
+    Memory.PHASE: ("phase_memory",),
+    Memory.GATE: ("gate_memory",),
+    Memory.PROGRAM: ("program_memory",),
+    Memory.UNIT: ("unit_memory",),
     Memory.TABLE: ("gate_table", "unit_table"),
-    Memory.STATE: ("state",),
-    Memory.VECTOR: ("vector",),
+    Memory.STATE: ("state_memory",),
+    Memory.VECTOR: ("vector_memory",),
 }
 
 
@@ -84,34 +84,34 @@ class Site(wiring.Component):
                         words.write_slice.eq(pmu.write_bus.beat),
                         words.write_data.eq(pmu.write_bus.data),
                     ]
-        m.submodules.stored = stored = ExternalMemory(16, p.stored_depth)
+        m.submodules.stored_memory = stored = ExternalMemory(16, p.stored_depth)
 
         m.d.comb += [
             pmu.row.eq(self.row),
             pmu.col.eq(self.col),
             pmu.write_in.eq(self.write_in),
             self.write_out.eq(pmu.write_out),
-            _read(memories["phases"], pmu.phase_enable, pmu.phase_address, pmu.configuration),
-            _read(memories["weights"], pmu.read, pmu.weight_address, pcu.weights),
-            _read(memories["vector"], pmu.read, pmu.vector_address, pcu.vector),
+            _read(memories["phase_memory"], pmu.phase_enable, pmu.phase_address, pmu.configuration),
+            _read(memories["weight_memory"], pmu.read, pmu.weight_address, pcu.weights),
+            _read(memories["vector_memory"], pmu.read, pmu.vector_address, pcu.vector),
             pcu.tag.eq(pmu.tag),
             pcu.overrun.eq(pmu.overrun),
             pcu.partial_in.eq(self.partial_in),
             self.partial_out.eq(pcu.partial_out),
             pcu.result_in.eq(self.result_in),
             self.result_out.eq(pcu.result_out),
-            _read(memories["gates"], pcu.gate_enable, pcu.gate_address, pcu.gate_entry),
+            _read(memories["gate_memory"], pcu.gate_enable, pcu.gate_address, pcu.gate_entry),
             _read(stored, pcu.stored_read_enable, pcu.stored_read_address, pcu.stored_read_data),
             stored.write_enable.eq(pcu.stored_write_enable),
             stored.write_address.eq(pcu.stored_write_address),
             stored.write_data.eq(pcu.stored_write_data),
             _read(memories["gate_table"], 1, pcu.gate_segment, pcu.gate_table_entry),
-            _read(memories["program"], pcu.fetch_enable, pcu.program_address, pcu.instruction),
-            _read(memories["state"], pcu.fetch_enable, pcu.state_address, pcu.state),
-            _read(memories["units"], pcu.unit_enable, pcu.unit_address, pcu.unit_entry),
+            _read(memories["program_memory"], pcu.fetch_enable, pcu.program_address, pcu.instruction),
+            _read(memories["state_memory"], pcu.fetch_enable, pcu.state_address, pcu.state),
+            _read(memories["unit_memory"], pcu.unit_enable, pcu.unit_address, pcu.unit_entry),
             _read(memories["unit_table"], 1, pcu.unit_segment, pcu.unit_table_entry),
         ]
-        self._write_state(m, memories["state"], pmu, pcu)
+        self._write_state(m, memories["state_memory"], pmu, pcu)
         return m
 
     def _write_state(self, m: Module, state: ExternalMemory, pmu: Shared, pcu: Shared) -> None:

@@ -27,7 +27,7 @@ __all__ = ["SCHEDULE_INSTANCE", "TOP_MODULE", "Grid", "image_file"]
 #: Name of the top Verilog module.
 TOP_MODULE = "spatial_rnn"
 #: Instance name of the schedule ROM in the top module.
-SCHEDULE_INSTANCE = "schedule"
+SCHEDULE_INSTANCE = "schedule_memory"
 
 
 def image_file(*path: str) -> str:
