@@ -8,30 +8,13 @@ from amaranth.lib.wiring import In, Out
 
 from hdl.layouts import Memory, memory_shape, result_layout, write_word_layout
 from hdl.memory import ExternalMemory
+from hdl.naming import SITE_INSTANCES
 from hdl.parameters import GridParameters
 from hdl.pcu import Pcu
 from hdl.pmu import SITE_MEMORIES, Pmu
 from hdl.sharing import Shared
 
-__all__ = ["SITE_INSTANCES", "Site", "site_name"]
-
-#: Instance names of the memories in a site that are written over the write stream; the table stands there twice,
-#: once for the gate path and once for the unit path.
-SITE_INSTANCES: dict[Memory, tuple[str, ...]] = {
-    Memory.WEIGHT: ("weight_memory",),
-    Memory.PHASE: ("phase_memory",),
-    Memory.GATE: ("gate_memory",),
-    Memory.PROGRAM: ("program_memory",),
-    Memory.UNIT: ("unit_memory",),
-    Memory.TABLE: ("gate_table", "unit_table"),
-    Memory.STATE: ("state_memory",),
-    Memory.VECTOR: ("vector_memory",),
-}
-
-
-def site_name(row: int, col: int) -> str:
-    """Instance name of a site in the top module."""
-    return f"site_r{row}_c{col}"
+__all__ = ["Site"]
 
 
 class Site(wiring.Component):

@@ -14,25 +14,16 @@ from hdl.distributor import Distributor
 from hdl.image_loader import ImageLoader
 from hdl.layouts import LinkError, WriteKind, schedule_width, write_word_layout
 from hdl.memory import ExternalMemory
+from hdl.naming import SCHEDULE_INSTANCE, SITE_INSTANCES, TOP_MODULE, image_file, site_name
 from hdl.output_stream import OutputStream
 from hdl.parameters import GridParameters
 from hdl.register_map import Error
 from hdl.registers import Registers, axi_lite_members
 from hdl.sharing import Shared
-from hdl.site import SITE_INSTANCES, Site, site_name
+from hdl.site import Site
 from hdl.vector_input import VectorInput
 
-__all__ = ["SCHEDULE_INSTANCE", "TOP_MODULE", "Grid", "image_file"]
-
-#: Name of the top Verilog module.
-TOP_MODULE = "spatial_rnn"
-#: Instance name of the schedule ROM in the top module.
-SCHEDULE_INSTANCE = "schedule_memory"
-
-
-def image_file(*path: str) -> str:
-    """Image file of a memory, relative to the image directory: its hierarchical name."""
-    return ".".join((TOP_MODULE, *path, "hex"))
+__all__ = ["Grid"]
 
 
 class Grid(wiring.Component):

@@ -5,28 +5,18 @@ An image file holds one hexadecimal word a line ($readmemh), from address 0.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 from amaranth.lib import data
 
-from hdl.layouts import (
-    Memory,
-    gate_entry_layout,
-    instruction_layout,
-    memory_shape,
-    phase_layout,
-    schedule_entry_layout,
-    schedule_header_layout,
-    table_entry_layout,
-    unit_entry_layout,
-)
+from hdl.layouts import table_entry_layout
 from hdl.parameters import GridParameters
 from rnn_mapper.fixed_point import sigmoid_table
 
-__all__ = ["Image", "LayoutPacker", "SiteImages", "hex_lines", "table_image"]
+__all__ = ["Image", "LayoutPacker", "hex_lines", "table_image", "weight_words"]
 
 
 class LayoutPacker:

@@ -156,7 +156,11 @@ class Mapping:
 
     @cached_property
     def _weights(self) -> list[np.ndarray]:
-        return [t.nest.arrange_weights(phase.product.weights) for t, phase in zip(self.timings, self.phases)]
+        """Weights of every phase as `LoopNest.arrange_weights`, gates in the order of the program."""
+        return [
+            timing.nest.arrange_weights(phase.product.weights[[gate.gate for gate in phase.program.gates]])
+            for timing, phase in zip(self.timings, self.phases)
+        ]
 
     @property
     def _weight_words(self) -> int:

@@ -1,0 +1,34 @@
+"""Names that Verilog, image files and test benches share."""
+
+from __future__ import annotations
+
+from hdl.layouts import Memory
+
+__all__ = ["SCHEDULE_INSTANCE", "SITE_INSTANCES", "TOP_MODULE", "image_file", "site_name"]
+
+#: Name of the top Verilog module.
+TOP_MODULE = "spatial_rnn"
+#: Instance name of the schedule ROM in the top module.
+SCHEDULE_INSTANCE = "schedule_memory"
+#: Instance names of the memories in a site that are written over the write stream; the table stands there twice,
+#: once for the gate path and once for the unit path.
+SITE_INSTANCES: dict[Memory, tuple[str, ...]] = {
+    Memory.WEIGHT: ("weight_memory",),
+    Memory.PHASE: ("phase_memory",),
+    Memory.GATE: ("gate_memory",),
+    Memory.PROGRAM: ("program_memory",),
+    Memory.UNIT: ("unit_memory",),
+    Memory.TABLE: ("gate_table", "unit_table"),
+    Memory.STATE: ("state_memory",),
+    Memory.VECTOR: ("vector_memory",),
+}
+
+
+def site_name(row: int, col: int) -> str:
+    """Instance name of a site in the top module."""
+    return f"site_r{row}_c{col}"
+
+
+def image_file(*path: str) -> str:
+    """Image file of a memory, relative to the image directory: its hierarchical name below the top module."""
+    return ".".join((TOP_MODULE, *path, "hex"))
