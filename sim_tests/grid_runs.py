@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -64,16 +64,29 @@ def write_images(mapping: Mapping, directory: Path) -> None:
 
 
 def run_mapping(
-    mapping: Mapping, inputs: npt.NDArray[np.int8], grid_build: Build, results_dir: Path, waves: bool = False
+    mapping: Mapping,
+    inputs: npt.NDArray[np.int8],
+    grid_build: Build,
+    results_dir: Path,
+    waves: bool = False,
+    packets: Sequence[bytes] = (),
+    keep_state: bool = False,
 ) -> GridRun:
-    """Simulate one sequence of int8 inputs [steps, size] from a cleared state."""
+    """Simulate one sequence of int8 inputs [steps, size] on the mapping's images.
+
+    It starts from a cleared state, or with `keep_state` from that in `packets` (`rnn_mapper.state_images`), load
+    packets sent before it.
+    """
     results_dir = results_dir.absolute()
     images = results_dir / "images"
     images.mkdir(parents=True, exist_ok=True)
     write_images(mapping, images)
     p = mapping.parameters
     job, result = results_dir / "job.npz", results_dir / "result.npz"
-    np.savez(job, inputs=inputs, width=mapping.output.size, rows=p.rows, beat_bytes=p.beat_bytes)
+    np.savez(
+        job, inputs=inputs, width=mapping.output.size, rows=p.rows, beat_bytes=p.beat_bytes, keep_state=keep_state,
+        packets=np.frombuffer(b"".join(packets), dtype=np.uint8), packet_sizes=[len(packet) for packet in packets],
+    )
     done = run(
         grid_build, "sim_tests.run_sequence", results_dir=results_dir, seed=1,
         env={"SRNN_JOB": str(job), "SRNN_RESULT": str(result)}, plusargs=[f"+images={images}"], waves=waves,

@@ -1,0 +1,58 @@
+"""A sequence that continues from a state loaded over the bus."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from random_networks import random_network
+
+from hdl.parameters import load_parameters
+from rnn_mapper.errors import ModelError
+from rnn_mapper.mapper import map_network
+from rnn_mapper.network import Cell
+from rnn_mapper.quantise import quantise, quantise_inputs
+from rnn_mapper.reference import LayerState, run_reference
+from rnn_mapper.state_images import state_packets
+from sim_tests.grid_runs import build_grid, run_mapping
+from sim_tests.simulators import Build
+
+
+@pytest.fixture(scope="module")
+def grid() -> Build:
+    return build_grid(load_parameters("small"), "icarus")
+
+
+@pytest.mark.parametrize(
+    ("cell", "hidden", "ru"),
+    [(Cell.LSTM, (7, 9), 2), (Cell.GRU, (17, 6), 1), (Cell.GRU, (9,), 2), (Cell.RNN_RELU, (5,), None)],
+)
+def test_continues_from_a_loaded_state(
+    grid: Build, cell: Cell, hidden: tuple[int, ...], ru: int | None, tmp_path: Path
+) -> None:
+    parameters = load_parameters("small")
+    rng = np.random.default_rng(len(hidden))
+    x = rng.normal(size=(14, 5))
+    network = quantise(random_network(1, cell, 5, hidden, scale=0.8), x)
+    mapping = map_network(network, parameters, ru=ru)
+    codes = quantise_inputs(network, x)
+    whole = run_reference(network, codes)
+    first = run_reference(network, codes[:9])
+    run = run_mapping(
+        mapping, codes[9:], grid, tmp_path, packets=list(state_packets(mapping, first.state)), keep_state=True
+    )
+    np.testing.assert_array_equal(run.outputs, whole.outputs[9:])
+    assert run.cycles == mapping.predict(5).cycles
+
+
+def test_refuses_a_state_of_another_network() -> None:
+    x = np.ones((2, 5))
+    network = quantise(random_network(1, Cell.LSTM, 5, (6,)), x)
+    mapping = map_network(network, load_parameters("small"))
+    good, short = np.zeros(6, dtype=np.int16), np.zeros(5, dtype=np.int16)
+    for state, message in (
+        ([], "state holds 0 layers, must hold 1"),
+        ([LayerState(good)], r"state of layer 0: c is nothing, must be int16 \[6\]"),
+        ([LayerState(short, good)], r"state of layer 0: h is int16 \[5\], must be int16 \[6\]"),
+    ):
+        with pytest.raises(ModelError, match=message):
+            list(state_packets(mapping, state))
