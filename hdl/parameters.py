@@ -243,8 +243,8 @@ def preset_path(name: str) -> Path:
 
 
 def load_parameters(source: str | Path) -> GridParameters:
-    """Parameters from a preset's name, or from a TOML file (a path with a `.toml` ending) with a `[grid]` table."""
-    path = Path(source) if str(source).endswith(".toml") else preset_path(str(source))
+    """Parameters from a preset's name, or from a TOML file (a `Path`, or text that ends in `.toml`) with a `[grid]` table."""
+    path = Path(source) if isinstance(source, Path) or source.endswith(".toml") else preset_path(source)
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:

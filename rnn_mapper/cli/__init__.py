@@ -1,0 +1,78 @@
+"""The command line, `spatial-rnn`. Each command is the `command` of a module of this package with its name."""
+
+from __future__ import annotations
+
+import importlib
+import signal
+import sys
+from collections.abc import Sequence
+from types import FrameType
+
+import rich_click as click
+
+from hdl.errors import SpatialRnnError
+
+__all__ = ["cli", "main"]
+
+#: The commands, in the order in which the help lists them.
+COMMANDS: tuple[str, ...] = ()
+#: Exit status of every error a user can cause, and of an interrupted run.
+FAILURE = 2
+
+
+class LazyGroup(click.RichGroup):
+    """Imports a command's module when the command is used; the modules import the rest when they run."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = importlib.import_module(f"{__name__}.{cmd_name}").command
+        return command
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
+@click.version_option(package_name="spatial-rnn")
+def cli() -> None:
+    """Spatial accelerators for recurrent networks: hardware, mapping, simulation and area.
+
+    Example: spatial-rnn generate --rows 4 --cols 4 --lanes 16 -o build/grid
+    """
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and exit: 0 is success, 2 an error, which is told in one line on standard error."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        status = cli.main(args=None if arguments is None else list(arguments), prog_name="spatial-rnn",
+                          standalone_mode=False)
+    except SpatialRnnError as error:
+        _fail(str(error))
+    except click.ClickException as error:
+        _fail(_one_line(error))
+    except (KeyboardInterrupt, click.Abort):
+        _fail("interrupted; no output was written")
+    except BrokenPipeError:
+        # The reader of a pipe has gone (`| head`); what it read was right.
+        sys.stderr.close()
+        sys.exit(0)
+    sys.exit(status if isinstance(status, int) else 0)
+
+
+def _one_line(error: click.ClickException) -> str:
+    """A usage error, with the way to the help of the command it happened in."""
+    message = " ".join(error.format_message().split())
+    if isinstance(error, click.UsageError) and error.ctx is not None:
+        return f"{message.rstrip('.')}; see '{error.ctx.command_path} --help'"
+    return message
+
+
+def _fail(message: str) -> None:
+    print("error: " + " ".join(message.split()), file=sys.stderr)
+    sys.exit(FAILURE)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
