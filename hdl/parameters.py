@@ -50,7 +50,7 @@ class GridParameters:
     #: Segments of the activation table over [-16, 16). A power of two.
     table_segments: int = 256
     #: Bits of the accumulator and of the partial sums between PCUs.
-    accumulator_bits: int = 32
+    accumulator_bits: int = 28
     #: Levels of the adder tree between two pipeline registers.
     tree_levels_per_register: int = 2
 
@@ -243,7 +243,10 @@ def preset_path(name: str) -> Path:
 
 
 def load_parameters(source: str | Path) -> GridParameters:
-    """Parameters from a preset's name, or from a TOML file (a `Path`, or text that ends in `.toml`) with a `[grid]` table."""
+    """Parameters from a preset's name, or from a TOML file with a table `[grid]`.
+
+    A `Path`, or text that ends in `.toml`, is a file. Raises `ConfigurationError`.
+    """
     path = Path(source) if isinstance(source, Path) or source.endswith(".toml") else preset_path(source)
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))

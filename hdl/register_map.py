@@ -5,7 +5,10 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 
-__all__ = ["ADDRESS_BITS", "IDENTIFICATION", "REGISTERS", "VERSION", "Access", "Control", "Error", "Register", "Status"]
+__all__ = [
+    "ADDRESS_BITS", "BITS", "IDENTIFICATION", "REGISTERS", "VERSION", "Access", "Control", "Error", "InterruptEnable",
+    "Mode", "Register", "Status",
+]
 
 #: Value of the ID register: "SRNN".
 IDENTIFICATION = 0x53524E4E
@@ -39,7 +42,9 @@ class Register:
 class Control(enum.IntEnum):
     """Bit positions of CONTROL. Each written one acts once."""
 
+    #: Begin a sequence of STEPS steps.
     START = 0
+    #: End the running sequence early; STATUS then says ABORTED.
     ABORT = 1
 
 
@@ -54,6 +59,22 @@ class Status(enum.IntEnum):
     ABORTED = 2
     #: There is a state that a sequence can continue from.
     STATE_VALID = 3
+
+
+class InterruptEnable(enum.IntEnum):
+    """Bit positions of INTERRUPT_ENABLE. The interrupt stays high while its cause does."""
+
+    #: Interrupt while DONE or ABORTED.
+    SEQUENCE = 0
+    #: Interrupt while any error flag is set.
+    ERROR = 1
+
+
+class Mode(enum.IntEnum):
+    """Bit positions of MODE."""
+
+    #: Start from the state that the last sequence left.
+    KEEP_STATE = 0
 
 
 class Error(enum.IntEnum):
@@ -93,8 +114,8 @@ REGISTERS: tuple[Register, ...] = (
     Register("CONTROL", 0x0C, Access.WRITE, "Commands, see the CONTROL bits"),
     Register("STATUS", 0x10, Access.READ, "State of the sequence, see the STATUS bits"),
     Register("INTERRUPT_ENABLE", 0x14, Access.READ_WRITE,
-             "The interrupt is high while DONE or ABORTED and bit 0, or while any error and bit 1"),
-    Register("MODE", 0x18, Access.READ_WRITE, "Bit 0, KEEP_STATE: start from the state that the last sequence left"),
+             "What raises the interrupt, see the INTERRUPT_ENABLE bits"),
+    Register("MODE", 0x18, Access.READ_WRITE, "How the next sequence starts, see the MODE bits"),
     Register("STEPS", 0x1C, Access.READ_WRITE, "Steps of the next sequence, 1 to 2^32 - 1", reset=1),
     Register("PHASE_ENABLE_LOW", 0x20, Access.READ_WRITE, "Enables of phases 31-0", reset=0xFFFFFFFF),
     Register("PHASE_ENABLE_HIGH", 0x24, Access.READ_WRITE, "Enables of phases 63-32", reset=0xFFFFFFFF),
@@ -104,8 +125,17 @@ REGISTERS: tuple[Register, ...] = (
     Register("CYCLES_HIGH", 0x34, Access.READ, "The same, bits 63-32"),
     Register("STALL_INPUT_LOW", 0x38, Access.READ, "Cycles in which a phase waited for input only"),
     Register("STALL_INPUT_HIGH", 0x3C, Access.READ, "The same, bits 63-32"),
-    Register("STALL_OUTPUT_LOW", 0x40, Access.READ, "Cycles in which a phase waited for room in the output buffer only"),
+    Register("STALL_OUTPUT_LOW", 0x40, Access.READ, "Cycles in which a phase waited for output buffer room only"),
     Register("STALL_OUTPUT_HIGH", 0x44, Access.READ, "The same, bits 63-32"),
     Register("STALL_RESULT_LOW", 0x48, Access.READ, "Cycles in which a phase waited for the results of another"),
     Register("STALL_RESULT_HIGH", 0x4C, Access.READ, "The same, bits 63-32"),
 )
+
+#: Registers with named bits.
+BITS: dict[str, type[enum.IntEnum]] = {
+    "CONTROL": Control,
+    "STATUS": Status,
+    "INTERRUPT_ENABLE": InterruptEnable,
+    "MODE": Mode,
+    "ERRORS": Error,
+}
