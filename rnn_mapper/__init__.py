@@ -1,1 +1,70 @@
-"""From a trained recurrent network to images, cycles and results on a grid."""
+"""From a trained recurrent network to images, cycles and results on a grid.
+
+    import torch, rnn_mapper as srnn
+    lstm = torch.nn.LSTM(40, 64)
+    result = srnn.simulate(lstm, inputs, grid="medium")      # inputs: [steps, 40]
+    print(result.cycles, result.outputs.shape, result.mismatches)
+
+The single steps are here too: load_network, quantise, map_network, Mapping.predict, quantise_inputs, run_reference.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+# The function must win over the submodule of the same name, whatever is imported first.
+from rnn_mapper.quantise import quantise, quantise_inputs
+
+if TYPE_CHECKING:
+    from hdl.parameters import GridParameters, load_parameters, preset_names
+    from rnn_mapper.accuracy import LayerError, compare_with_float
+    from rnn_mapper.errors import SpatialRnnError
+    from rnn_mapper.float_reference import run_float
+    from rnn_mapper.mapper import map_network
+    from rnn_mapper.mapping import Mapping
+    from rnn_mapper.model_files import load_inputs, load_network, network_from_torch, save_network
+    from rnn_mapper.network import Cell, Dense, Network, RecurrentLayer
+    from rnn_mapper.predict import Prediction
+    from rnn_mapper.preparation import Prepared, choose_grid, default_calibration, prepare
+    from rnn_mapper.quantised import QuantisedNetwork
+    from rnn_mapper.reference import LayerState, run_reference
+    from rnn_mapper.simulation import Comparison, SimulationResult, simulate, simulate_prepared, verify
+
+__all__ = [
+    "Cell", "Comparison", "Dense", "GridParameters", "LayerError", "LayerState", "Mapping", "Network", "Prediction",
+    "Prepared", "QuantisedNetwork", "RecurrentLayer", "SimulationResult", "SpatialRnnError", "choose_grid",
+    "compare_with_float", "default_calibration", "load_inputs", "load_network", "load_parameters", "map_network",
+    "network_from_torch", "prepare", "preset_names", "quantise", "quantise_inputs", "run_float", "run_reference",
+    "save_network", "simulate", "simulate_prepared", "verify",
+]
+
+#: Where the names come from that are imported when they are first used: most need Amaranth or more.
+_MODULES = {
+    "hdl.parameters": ("GridParameters", "load_parameters", "preset_names"),
+    "rnn_mapper.accuracy": ("LayerError", "compare_with_float"),
+    "rnn_mapper.errors": ("SpatialRnnError",),
+    "rnn_mapper.float_reference": ("run_float",),
+    "rnn_mapper.mapper": ("map_network",),
+    "rnn_mapper.mapping": ("Mapping",),
+    "rnn_mapper.model_files": ("load_inputs", "load_network", "network_from_torch", "save_network"),
+    "rnn_mapper.network": ("Cell", "Dense", "Network", "RecurrentLayer"),
+    "rnn_mapper.predict": ("Prediction",),
+    "rnn_mapper.preparation": ("Prepared", "choose_grid", "default_calibration", "prepare"),
+    "rnn_mapper.quantised": ("QuantisedNetwork",),
+    "rnn_mapper.reference": ("LayerState", "run_reference"),
+    "rnn_mapper.simulation": ("Comparison", "SimulationResult", "simulate", "simulate_prepared", "verify"),
+}
+_SOURCES = {name: module for module, names in _MODULES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _SOURCES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(_SOURCES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

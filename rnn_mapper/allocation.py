@@ -10,7 +10,7 @@ from rnn_mapper.errors import MappingError
 from rnn_mapper.loop_nest import LoopNest, ceil_div
 from rnn_mapper.phases import Phase, Vector
 
-__all__ = ["Allocation", "Shortage", "allocate", "describe_shortage", "shortages"]
+__all__ = ["Allocation", "Demand", "allocate", "describe_shortage", "shortages"]
 
 
 @dataclass(frozen=True)
@@ -27,8 +27,8 @@ class Allocation:
 
 
 @dataclass(frozen=True)
-class Shortage:
-    """A memory or table that is too small."""
+class Demand:
+    """What a model takes of a memory or table, and what there is."""
 
     field: str
     what: str
@@ -38,8 +38,11 @@ class Shortage:
 
 def allocate(
     phases: list[Phase], nests: list[LoopNest], vectors: list[Vector], parameters: GridParameters
-) -> tuple[Allocation, list[Shortage]]:
-    """Addresses of everything, and what is too small for them (the addresses are usable only if nothing is)."""
+) -> tuple[Allocation, list[Demand]]:
+    """Addresses of everything, and what each memory must hold.
+
+    The addresses are usable only if no demand is more than what is available (`shortages`).
+    """
     vector_words, words = _vectors(vectors, parameters)
     weights, weight_total = _running(nest.max_units * nest.gates * nest.words for nest in nests)
     entries, entry_total = _running(nest.max_units * nest.gates for nest in nests)
@@ -50,25 +53,25 @@ def allocate(
     programs, program_total = _running(0 if phase.stores else phase.program.length for phase in phases)
     site = "in every site of column 0"
     demands = [
-        Shortage("weight_depth", f"weight words {site}", weight_total, parameters.weight_depth),
-        Shortage("vector_depth", "vector words in every PMU", 2 * words, parameters.vector_depth),
-        Shortage("units", f"units {site}", unit_total, parameters.units),
-        Shortage("gate_entries", f"gate entries {site}", max(entry_total, 2 * stored_total), parameters.gate_entries),
-        Shortage("phases", "phases", len(phases), parameters.phases),
-        Shortage("schedule_depth", "schedule words in the controller", len(phases) + 1, parameters.schedule_depth),
-        Shortage("program_length", "epilogue instructions in every PCU", program_total, parameters.program_length),
+        Demand("weight_depth", f"weight words {site}", weight_total, parameters.weight_depth),
+        Demand("vector_depth", "vector words in every PMU", 2 * words, parameters.vector_depth),
+        Demand("units", f"units {site}", unit_total, parameters.units),
+        Demand("gate_entries", f"gate entries {site}", max(entry_total, 2 * stored_total), parameters.gate_entries),
+        Demand("phases", "phases", len(phases), parameters.phases),
+        Demand("schedule_depth", "schedule words in the controller", len(phases) + 1, parameters.schedule_depth),
+        Demand("program_length", "epilogue instructions in every PCU", program_total, parameters.program_length),
     ]
     longest = max(nest.words for nest in nests)
-    demands.append(Shortage("vector_depth", "words of one matrix row in every PMU", 2 * longest,
+    demands.append(Demand("vector_depth", "words of one matrix row in every PMU", 2 * longest,
                             parameters.vector_depth))
     output = 2 * ceil_div(ceil_div(vectors[-1].size, parameters.rows) * parameters.rows, parameters.lanes)
-    demands.append(Shortage("vector_depth", "words of the output buffer", output, parameters.vector_depth))
+    demands.append(Demand("vector_depth", "words of the output buffer", output, parameters.vector_depth))
     # A chain's last PCU adds the stored parts at the addresses at which its own phase X left them.
     for index, phase in enumerate(phases):
         if phase.adds is not None:
             stored[index] = stored[phase.adds]
     allocation = Allocation(vector_words, weights, entries, units, stored, programs)
-    return allocation, [demand for demand in demands if demand.needed > demand.available]
+    return allocation, demands
 
 
 def _vectors(vectors: list[Vector], parameters: GridParameters) -> tuple[list[int], int]:
@@ -94,12 +97,16 @@ def _running(sizes: object) -> tuple[list[int], int]:
     return bases, total
 
 
-def shortages(found: list[Shortage]) -> str:
-    """One line for all shortages."""
+def shortages(demands: list[Demand]) -> list[Demand]:
+    """The demands that are not met."""
+    return [demand for demand in demands if demand.needed > demand.available]
+
+
+def _shortage_text(found: list[Demand]) -> str:
     return "; ".join(f"{item.what}: {item.needed} needed, {item.available} available ({item.field})" for item in found)
 
 
-def describe_shortage(found: list[Shortage], parameters: GridParameters, fits: object) -> MappingError:
+def describe_shortage(found: list[Demand], parameters: GridParameters, fits: object) -> MappingError:
     """The error for a model that does not fit: what is short, and the nearest grids that would do.
 
     `fits` maps parameters to whether the model fits them.
@@ -123,4 +130,4 @@ def describe_shortage(found: list[Shortage], parameters: GridParameters, fits: o
             hints.append(f"preset {name}")
             break
     nearest = f"; the nearest that fits: {' or '.join(hints)}" if hints else "; no preset is large enough"
-    return MappingError(f"the model does not fit the grid: {shortages(found)}{nearest}")
+    return MappingError(f"the model does not fit the grid: {_shortage_text(found)}{nearest}")

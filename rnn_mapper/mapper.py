@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from hdl.latencies import GridLatencies
 from hdl.parameters import GridParameters
-from rnn_mapper.allocation import allocate, describe_shortage
+from rnn_mapper.allocation import allocate, describe_shortage, shortages
 from rnn_mapper.errors import MappingError
 from rnn_mapper.loop_nest import LoopNest, ceil_div
 from rnn_mapper.mapping import Mapping
@@ -123,12 +123,12 @@ def _try(
     phases = phases_of(network)
     vectors = vectors_of(network)
     nests = [LoopNest.of(phase, parameters, splits[phase.layer].ru, splits[phase.layer].chains) for phase in phases]
-    allocation, missing = allocate(phases, nests, vectors, parameters)
-    if missing:
+    allocation, demands = allocate(phases, nests, vectors, parameters)
+    if shortages(demands):
         return None
     timings = [time_phase(phase, nest, parameters, latencies) for phase, nest in zip(phases, nests)]
     return Mapping(
-        network, parameters, latencies, vectors, phases, timings, build_schedule(timings), allocation
+        network, parameters, latencies, vectors, phases, timings, build_schedule(timings), allocation, demands
     )
 
 
@@ -142,7 +142,7 @@ def _refusal(
         options = choices if grid is parameters else _choices(network, grid, None, None)
         splits = [option[pick] for option in options]
         nests = [LoopNest.of(phase, grid, splits[phase.layer].ru, splits[phase.layer].chains) for phase in phases]
-        return allocate(phases, nests, vectors_of(network), grid)[1]
+        return shortages(allocate(phases, nests, vectors_of(network), grid)[1])
 
     def fits(grid: GridParameters) -> bool:
         same = grid.table_segments == network.table_segments and grid.accumulator_bits >= network.accumulator_bits

@@ -11,6 +11,7 @@ from hdl.latencies import GridLatencies
 from hdl.layouts import (
     Activation,
     Memory,
+    bias_layout,
     gate_entry_layout,
     instruction_layout,
     memory_shape,
@@ -21,7 +22,7 @@ from hdl.layouts import (
     unit_entry_layout,
 )
 from hdl.parameters import GridParameters
-from rnn_mapper.allocation import Allocation
+from rnn_mapper.allocation import Allocation, Demand
 from rnn_mapper.images import Image, LayoutPacker, table_image, weight_words
 from rnn_mapper.loop_nest import ceil_div
 from rnn_mapper.phases import INPUT, Phase, Vector
@@ -46,6 +47,8 @@ class Mapping:
     timings: list[PhaseTiming]
     entries: list[ScheduleEntry]
     allocation: Allocation
+    #: What it takes of every memory.
+    demands: list[Demand]
 
     # What the host sees
 
@@ -81,6 +84,7 @@ class Mapping:
         """Images of the memories of one site; those that start from zero are left out."""
         p = self.parameters
         weights = np.zeros((self._weight_words, p.lanes), dtype=np.int8)
+        biases: dict[int, int] = {}
         gates: dict[int, int] = {}
         units: dict[int, int] = {}
         phases: list[int] = []
@@ -94,12 +98,14 @@ class Mapping:
             base = self.allocation.weights[index]
             weights[base : base + len(mine)] = mine
             if member == timing.nest.ru - 1:
+                biases |= self._bias_words(index, row, chain)
                 gates |= self._gate_words(index, row, chain)
                 if not self.phases[index].stores:
                     units |= self._unit_words(index, chain)
         return {
             Memory.WEIGHT: Image(8 * p.lanes, weight_words(weights)),
             Memory.PHASE: Image(memory_shape(p, Memory.PHASE)[0], phases),
+            Memory.BIAS: _sparse(biases, memory_shape(p, Memory.BIAS)[0]),
             Memory.GATE: _sparse(gates, memory_shape(p, Memory.GATE)[0]),
             Memory.UNIT: _sparse(units, memory_shape(p, Memory.UNIT)[0]),
             Memory.PROGRAM: self.program_image,
@@ -204,17 +210,15 @@ class Mapping:
 
     def _gate_words(self, index: int, row: int, chain: int) -> dict[int, int]:
         phase, nest = self.phases[index], self.timings[index].nest
-        bias, multiplier, shift = (values[row, chain] for values in self._rows_of_phase[index])
+        _, multiplier, shift = (values[row, chain] for values in self._rows_of_phase[index])
         packer = LayoutPacker(gate_entry_layout(self.parameters))
         starts = _chain_starts(phase.program, self.allocation.programs[index])
         words: dict[int, int] = {}
         for unit in range(nest.units(chain)):
             for position, step in enumerate(phase.program.gates):
                 words[self.allocation.entries[index] + unit * nest.gates + position] = packer.pack({
-                    "bias": bias[unit, step.gate],
+                    "shift": shift[unit, step.gate],
                     "multiplier": multiplier[unit, step.gate],
-                    # A unit beyond the last one has no shift; its multiplier is zero.
-                    "shift": max(int(shift[unit, step.gate]) - 1, 0),
                     "add_stored": step.add_stored and phase.adds is not None,
                     "store": phase.stores,
                     "stored": self.allocation.stored[index] + unit * nest.gates + position,
@@ -225,6 +229,15 @@ class Mapping:
                     "unit": 0 if phase.stores else self.allocation.units[index] + unit,
                 })
         return words
+
+    def _bias_words(self, index: int, row: int, chain: int) -> dict[int, int]:
+        phase, nest = self.phases[index], self.timings[index].nest
+        bias = self._rows_of_phase[index][0][row, chain]
+        packer = LayoutPacker(bias_layout(self.parameters))
+        return {
+            self.allocation.entries[index] + unit * nest.gates + position: packer.pack({"bias": bias[unit, step.gate]})
+            for unit in range(nest.units(chain)) for position, step in enumerate(phase.program.gates)
+        }
 
     def _unit_words(self, index: int, chain: int) -> dict[int, int]:
         phase, timing = self.phases[index], self.timings[index]
@@ -252,7 +265,7 @@ class Mapping:
             for number, op in enumerate(gate.instructions):
                 words.append({
                     "x": op.x.value, "y": op.y.value, "subtract_value": op.subtract_value, "addend": op.addend.value,
-                    "keep_partial": op.keep_partial, "write_state": op.write_state,
+                    "keep": op.keep, "write_state": op.write_state,
                     "emit": op.emit, "proceed": op.proceed is not None,
                     "activation": (op.proceed or Activation.IDENTITY).value,
                     "next": start + number + 1 if op.proceed is not None else 0,

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from rnn_mapper.schedule import ScheduleEntry, issues
 from rnn_mapper.timing import PhaseTiming
 
-__all__ = ["CycleAccount", "Prediction", "SequencePlan", "predict"]
+__all__ = ["CycleAccount", "InputVector", "Prediction", "SequencePlan", "TokenIssue", "predict"]
 
 #: First cycle in which the controller considers an entry: it spends one cycle on beginning.
 FIRST_CYCLE = 1
@@ -47,6 +47,26 @@ class CycleAccount:
 
 
 @dataclass(frozen=True)
+class TokenIssue:
+    """A phase token: everything that its phase does happens a fixed number of cycles after it."""
+
+    #: Index of the phase.
+    phase: int
+    step: int
+    #: Cycle in which the controller issues it.
+    cycle: int
+
+
+@dataclass(frozen=True)
+class InputVector:
+    """An input vector on the write stream: it takes the free slots from `first` to `last`."""
+
+    step: int
+    first: int
+    last: int
+
+
+@dataclass(frozen=True)
 class Prediction:
     """Cycle counts of one sequence."""
 
@@ -59,6 +79,10 @@ class Prediction:
     account: CycleAccount
     #: Share of all multiplier-cycles that are multiplications of the model.
     utilisation: float
+    #: Every token, in order of issue.
+    tokens: list[TokenIssue] = field(default_factory=list, repr=False)
+    #: Every input vector that some phase read, in order.
+    inputs: list[InputVector] = field(default_factory=list, repr=False)
 
 
 @dataclass(frozen=True)
@@ -113,11 +137,14 @@ class _Input:
         self.room: deque[int] = deque([FIRST_CYCLE, FIRST_CYCLE])
         self.next_cycle = FIRST_CYCLE
         self.loaded: list[int] = []
+        self.vectors: list[InputVector] = []
 
     def load(self, step: int) -> int:
         """Cycle of the last beat of a step's input."""
         while len(self.loaded) <= step:
-            last = self.slots.nth_free(max(self.next_cycle, self.room.popleft()), self.beats)
+            earliest = max(self.next_cycle, self.room.popleft())
+            first, last = self.slots.first_free(earliest), self.slots.nth_free(earliest, self.beats)
+            self.vectors.append(InputVector(len(self.loaded), first, last))
             self.loaded.append(last)
             self.next_cycle = last + 1
         return self.loaded[step]
@@ -131,6 +158,7 @@ def predict(plan: SequencePlan, steps: int) -> Prediction:
     account = CycleAccount(control=FIRST_CYCLE)
     completed: list[list[int]] = [[] for _ in timings]
     sent: list[int] = []
+    tokens: list[TokenIssue] = []
     # The next entry is considered from `consider` on; the token before it has the sites up to `window`.
     consider = window = FIRST_CYCLE
     output_begins = FIRST_CYCLE
@@ -160,6 +188,7 @@ def predict(plan: SequencePlan, steps: int) -> Prediction:
         ready = slots.first_free(ready)
         account.control, at = account.control + ready - at, ready
 
+        tokens.append(TokenIssue(entry.phase, step, at))
         slots.add(at)
         slots.add_beats(at, timing.beats)
         if entry.needs_input:
@@ -187,4 +216,6 @@ def predict(plan: SequencePlan, steps: int) -> Prediction:
         phase_cycles={timing.phase.name: timing.occupied for timing in timings},
         account=account,
         utilisation=steps * sum(timing.phase.multiplications for timing in timings) / plan.multipliers / total,
+        tokens=tokens,
+        inputs=source.vectors,
     )

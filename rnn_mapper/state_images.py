@@ -48,7 +48,7 @@ def _check(mapping: Mapping, state: Sequence[LayerState]) -> None:
     layers = mapping.network.layers
     if len(state) != len(layers):
         raise ModelError(f"state holds {len(state)} layers, must hold {len(layers)}")
-    for index, (layer, given) in enumerate(zip(layers, state)):
+    for index, (layer, given) in enumerate(zip(layers, state, strict=True)):
         wanted = {"h": given.h} | ({"c": given.c} if layer.cell is Cell.LSTM else {})
         for name, value in wanted.items():
             if value is None or value.dtype != np.int16 or value.shape != (layer.hidden_size,):

@@ -93,7 +93,12 @@ def run_mapping(
     )
     with np.load(result) as values:
         return GridRun(
-            values["outputs"], *(int(values[name]) for name in ("cycles", "stall_input", "stall_output",
-                                                                "stall_result")),
-            grid_build.seconds, done.seconds, done.waves,
+            outputs=values["outputs"],
+            cycles=int(values["cycles"]),
+            stall_input=int(values["stall_input"]),
+            stall_output=int(values["stall_output"]),
+            stall_result=int(values["stall_result"]),
+            build_seconds=grid_build.seconds,
+            run_seconds=done.seconds,
+            waves=done.waves,
         )

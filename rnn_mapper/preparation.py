@@ -1,0 +1,118 @@
+"""From whatever the user has (a PyTorch module, a file, arrays) to a network on a grid."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hdl.parameters import GridParameters, load_parameters, preset_names
+from rnn_mapper.errors import MappingError, ModelError
+from rnn_mapper.float_reference import FloatState
+from rnn_mapper.mapper import TYPICAL_STEPS, map_network
+from rnn_mapper.mapping import Mapping
+from rnn_mapper.model_files import check_inputs, load_inputs, load_network, network_from_torch
+from rnn_mapper.network import Cell, FloatArray, Network
+from rnn_mapper.quantise import quantise
+from rnn_mapper.quantised import QuantisedNetwork
+
+__all__ = ["Prepared", "as_grid", "as_inputs", "as_network", "choose_grid", "default_calibration", "prepare"]
+
+#: Steps of the calibration input that stands in for a missing one.
+DEFAULT_CALIBRATION_STEPS = 256
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """A network on a grid, ready to be written or simulated."""
+
+    network: Network
+    mapping: Mapping
+    #: Name of the grid: a preset, a file, or "custom".
+    grid_name: str
+    #: The grid was chosen as the smallest preset that fits.
+    grid_chosen: bool
+    #: The calibration input was `default_calibration`.
+    calibration_is_default: bool
+
+
+def prepare(
+    model: Any,
+    calibration: Any = None,
+    grid: GridParameters | str | Path | None = None,
+    *,
+    cell: str | Cell | None = None,
+    ru: int | None = None,
+    hu: int | None = None,
+    steps: int = TYPICAL_STEPS,
+    state: Sequence[FloatState] | None = None,
+) -> Prepared:
+    """Quantise a model and map it; arguments as `rnn_mapper.simulate`, `calibration` [steps, input_size] as its inputs.
+
+    Without a calibration input `default_calibration` is used, without a grid the smallest preset that fits.
+    Raises `ModelError`, `ConfigurationError` or `MappingError`.
+    """
+    network = as_network(model, cell)
+    typical = default_calibration(network) if calibration is None else as_inputs(calibration, network)
+    start = None if state is None else tuple(state)
+    chosen = [as_grid(grid)] if grid is not None else [(name, load_parameters(name)) for name in preset_names()]
+    refusal: MappingError | None = None
+    variants: dict[tuple[int, int], QuantisedNetwork] = {}
+    for name, parameters in chosen:
+        arithmetic = parameters.table_segments, parameters.accumulator_bits
+        if arithmetic not in variants:
+            variants[arithmetic] = quantise(network, typical, *arithmetic, start)
+        quantised = variants[arithmetic]
+        try:
+            mapping = map_network(quantised, parameters, ru, hu, steps)
+        except MappingError as error:
+            refusal = error
+        else:
+            return Prepared(network, mapping, name, grid is None, calibration is None)
+    assert refusal is not None
+    if grid is None:
+        raise MappingError(f"no preset fits, not even '{chosen[-1][0]}': {refusal}; name a larger grid")
+    raise refusal
+
+
+def choose_grid(model: Any, cell: str | Cell | None = None) -> str:
+    """Name of the smallest preset on which a model fits. Raises `MappingError` when there is none."""
+    return prepare(model, cell=cell).grid_name
+
+
+def default_calibration(network: Network) -> FloatArray:
+    """Standard normal noise [256, input_size], the same every time: what inputs are taken to look like when there are
+    none. The scale of the inputs follows from its peak (about 4.5), so real inputs should be given where there are any.
+    """
+    return np.random.default_rng(0).standard_normal((DEFAULT_CALIBRATION_STEPS, network.input_size))
+
+
+def as_network(model: Any, cell: str | Cell | None = None) -> Network:
+    """A network from a Network, the path of a model file, or a `torch.nn.LSTM`, `GRU` or `RNN`."""
+    if isinstance(model, Network):
+        return model
+    if isinstance(model, str | Path):
+        return load_network(model, cell)
+    return network_from_torch(model)
+
+
+def as_inputs(inputs: Any, network: Network) -> FloatArray:
+    """Float inputs [steps, input_size] from an array, a PyTorch tensor, or the path of an `.npy` or `.npz`."""
+    if isinstance(inputs, str | Path):
+        return load_inputs(inputs, network.input_size)
+    if hasattr(inputs, "detach"):
+        inputs = inputs.detach().cpu().double().numpy()
+    return check_inputs(inputs, network.input_size)
+
+
+def as_grid(grid: GridParameters | str | Path) -> tuple[str, GridParameters]:
+    """Name and parameters of a preset's name, a TOML file, or parameters themselves."""
+    if isinstance(grid, GridParameters):
+        named = next((name for name in preset_names() if load_parameters(name) == grid), "custom")
+        return named, grid
+    if not isinstance(grid, str | Path):
+        raise ModelError(f"grid is a {type(grid).__name__}: give a preset's name, a TOML file or GridParameters")
+    return Path(grid).stem, load_parameters(grid)

@@ -1,0 +1,227 @@
+"""One call from a trained network and its inputs to what the generated Verilog makes of them."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from hdl.parameters import GridParameters
+from rnn_mapper.accuracy import LayerError, compare_with_float
+from rnn_mapper.errors import ConfigurationError
+from rnn_mapper.mapping import Mapping
+from rnn_mapper.network import Cell, FloatArray
+from rnn_mapper.predict import Prediction
+from rnn_mapper.preparation import Prepared, as_inputs, as_network, prepare
+from rnn_mapper.quantise import quantise_inputs
+from rnn_mapper.reference import LayerState, run_reference
+from rnn_mapper.state_images import state_packets
+
+__all__ = ["Comparison", "SimulationResult", "choose_simulator", "simulate", "simulate_prepared", "verify"]
+
+Progress = Callable[[str], None]
+
+#: Icarus on two cores took 0.25 ms a cycle and 0.02 ms more for every multiplier of the grid (measured on 4 to 256);
+#: Verilator is a hundred times faster but first compiles for 10 to 70 s.
+ICARUS_CYCLE_SECONDS = 0.25e-3
+ICARUS_MULTIPLIER_SECONDS = 0.02e-3
+#: A run that Icarus is expected to finish in as many seconds is not worth compiling.
+ICARUS_LIMIT_SECONDS = 10.0
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """A simulated sequence against the numpy reference (bits) and the prediction (cycles)."""
+
+    #: int16 [steps, width], as they came out of the Verilog.
+    outputs: npt.NDArray[np.int16]
+    #: The same by the reference.
+    expected: npt.NDArray[np.int16]
+    #: State of every layer after the sequence, by the reference.
+    state: tuple[LayerState, ...]
+    prediction: Prediction
+    #: The grid's CYCLES register.
+    cycles_simulated: int
+    build_seconds: float
+    run_seconds: float
+    waves: Path | None
+
+    @property
+    def cycles_predicted(self) -> int:
+        """Cycles by the mapper."""
+        return self.prediction.cycles
+
+    @property
+    def mismatches(self) -> int:
+        """Outputs that differ from the reference's."""
+        return int(np.count_nonzero(self.outputs != self.expected))
+
+    @property
+    def is_exact(self) -> bool:
+        """Every output and the cycle count are as expected."""
+        return not self.mismatches and self.cycles_predicted == self.cycles_simulated
+
+
+@dataclass(frozen=True, eq=False)
+class SimulationResult(Comparison):
+    """What `simulate` returns."""
+
+    prepared: Prepared
+    simulator: str
+    #: Per layer, and last the head if there is one: integers against float64.
+    layer_errors: list[LayerError]
+    #: Wall time of the whole call.
+    seconds: float
+
+    @property
+    def cycles(self) -> int:
+        """Simulated cycles of the sequence."""
+        return self.cycles_simulated
+
+    @property
+    def outputs_float(self) -> FloatArray:
+        """`outputs` in real units."""
+        return self.outputs.astype(np.float64) * self.mapping.network.output_scale
+
+    @property
+    def mapping(self) -> Mapping:
+        """The network on the grid."""
+        return self.prepared.mapping
+
+    @property
+    def grid(self) -> str:
+        """Name of the grid."""
+        return self.prepared.grid_name
+
+    @property
+    def h_rms_error(self) -> float:
+        """RMS error of the last recurrent layer's h against float64, run through all layers."""
+        return self.layer_errors[len(self.mapping.network.layers) - 1].rms
+
+    def to_json(self) -> dict[str, Any]:
+        """The figures as JSON values."""
+        p = self.mapping.parameters
+        return {
+            "grid": self.grid,
+            "parameters": p.to_dict(),
+            "simulator": self.simulator,
+            "steps": len(self.outputs),
+            "cycles_predicted": self.cycles_predicted,
+            "cycles_simulated": self.cycles_simulated,
+            "cycles_per_step": self.cycles_simulated / len(self.outputs),
+            "mismatches": self.mismatches,
+            "outputs": int(self.outputs.size),
+            "utilisation": self.prediction.utilisation,
+            "account": dict(vars(self.prediction.account)),
+            "h_rms_error": self.h_rms_error,
+            "layers": [vars(error) for error in self.layer_errors],
+            "seconds": self.seconds,
+            "build_seconds": self.build_seconds,
+            "run_seconds": self.run_seconds,
+        }
+
+
+def simulate(
+    model: Any,
+    inputs: Any,
+    grid: GridParameters | str | Path | None = None,
+    *,
+    cell: str | Cell | None = None,
+    calibration: Any = None,
+    simulator: str | None = None,
+    ru: int | None = None,
+    hu: int | None = None,
+    waves: bool = False,
+    results_dir: str | Path | None = None,
+    progress: Progress = lambda text: None,
+) -> SimulationResult:
+    """Quantise a network, map it, generate the grid's Verilog, simulate it and compare every bit and the cycles.
+
+    `model` is a `torch.nn.LSTM`, `GRU` or `RNN`, a Network, or the path of a model file (whose cell kind `cell` may
+    name). `inputs` [steps, input_size] are an array, a tensor or the path of a file; `calibration` likewise (default:
+    the inputs). `grid` is a preset's name, a TOML file or GridParameters; without one the smallest preset that fits is
+    taken. `simulator` is "icarus" or "verilator" (default: `choose_simulator`). `results_dir` keeps log, images and
+    waves; `progress` is called with what is being done.
+    Raises the errors of `hdl.errors`, each with what was wrong and what to do; differences are no error but counted in
+    the result.
+    """
+    started = time.perf_counter()
+    network = as_network(model, cell)
+    values = as_inputs(inputs, network)
+    progress("quantising and mapping")
+    typical = values if calibration is None else calibration
+    prepared = prepare(network, typical, grid, ru=ru, hu=hu, steps=len(values))
+    return simulate_prepared(prepared, values, simulator, waves, results_dir, progress, started)
+
+
+def simulate_prepared(
+    prepared: Prepared,
+    inputs: FloatArray,
+    simulator: str | None = None,
+    waves: bool = False,
+    results_dir: str | Path | None = None,
+    progress: Progress = lambda text: None,
+    started: float | None = None,
+) -> SimulationResult:
+    """As `simulate`, of a network that is on its grid already. `started` is where `seconds` counts from."""
+    begun = time.perf_counter() if started is None else started
+    mapping = prepared.mapping
+    chosen = simulator or choose_simulator(mapping, len(inputs))
+    codes = quantise_inputs(mapping.network, inputs)
+    if results_dir is None:
+        if waves:
+            raise ConfigurationError("waves are kept in results_dir: name one")
+        with tempfile.TemporaryDirectory(prefix="srnn_simulation_") as folder:
+            compared = verify(mapping, codes, chosen, Path(folder), progress=progress)
+    else:
+        compared = verify(mapping, codes, chosen, Path(results_dir), waves, progress=progress)
+    progress("comparing with floating point")
+    errors = compare_with_float(prepared.network, mapping.network, inputs)
+    return SimulationResult(
+        **vars(compared), prepared=prepared, simulator=chosen, layer_errors=errors,
+        seconds=time.perf_counter() - begun,
+    )
+
+
+def verify(
+    mapping: Mapping,
+    codes: npt.NDArray[np.int8],
+    simulator: str,
+    results_dir: Path,
+    waves: bool = False,
+    state: Sequence[LayerState] | None = None,
+    progress: Progress = lambda text: None,
+) -> Comparison:
+    """Simulate int8 inputs [steps, input_size] from `state` (cleared if None) and compare with the reference."""
+    # The mapper does not depend on the simulation; only who simulates needs cocotb.
+    from sim_tests.grid_runs import build_grid, run_mapping
+
+    p = mapping.parameters
+    progress(f"generating and building the {p.rows} x {p.cols} x {p.lanes} grid for {simulator}")
+    build = build_grid(p, simulator, waves)
+    progress(f"simulating {len(codes)} steps in {simulator}")
+    packets = [] if state is None else list(state_packets(mapping, state))
+    run = run_mapping(mapping, codes, build, results_dir, waves, packets, keep_state=state is not None)
+    trace = run_reference(mapping.network, codes, state)
+    return Comparison(
+        outputs=run.outputs,
+        expected=trace.outputs,
+        state=trace.state,
+        prediction=mapping.predict(len(codes)),
+        cycles_simulated=run.cycles,
+        build_seconds=run.build_seconds,
+        run_seconds=run.run_seconds,
+        waves=run.waves,
+    )
+
+
+def choose_simulator(mapping: Mapping, steps: int) -> str:
+    """Icarus where it is expected to finish before Verilator would have compiled, else Verilator."""
+    seconds = ICARUS_CYCLE_SECONDS + ICARUS_MULTIPLIER_SECONDS * mapping.parameters.multipliers
+    return "icarus" if mapping.predict(steps).cycles * seconds <= ICARUS_LIMIT_SECONDS else "verilator"
