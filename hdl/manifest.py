@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from amaranth.hdl import Shape
 from amaranth.lib.wiring import In
 
+from hdl import layouts
+from hdl.field_comments import field_comments
 from hdl.image_loader import HEADER_BYTES
 from hdl.latencies import GridLatencies
 from hdl.layout_tables import MEMORY_LAYOUTS, LayoutTable, enum_tables, layout_tables
@@ -20,7 +23,7 @@ from hdl.register_map import ADDRESS_BITS, IDENTIFICATION, VERSION
 from hdl.register_tables import register_tables
 from hdl.top import Grid
 
-__all__ = ["MANIFEST_FORMAT", "derived_sizes", "make_manifest", "memory_tables"]
+__all__ = ["MANIFEST_FORMAT", "derived_sizes", "internal_memory_tables", "make_manifest", "memory_tables"]
 
 #: Version of the manifest's own structure: raised when a field changes its meaning or goes away.
 MANIFEST_FORMAT = 1
@@ -43,6 +46,7 @@ def derived_sizes(parameters: GridParameters) -> dict[str, int]:
 
 def memory_tables(parameters: GridParameters) -> dict[str, dict[str, Any]]:
     """What is in each loadable memory, by its name: number, sizes in bits and words, places and layouts."""
+    texts = field_comments(Path(layouts.__file__))
     tables: dict[str, dict[str, Any]] = {}
     for memory in Memory:
         width, depth, beats = memory_shape(parameters, memory)
@@ -54,15 +58,32 @@ def memory_tables(parameters: GridParameters) -> dict[str, dict[str, Any]]:
             "copies": len(instances) * (parameters.sites if in_site else 1),
             "instances": [".".join((TOP_MODULE, *site, instance)) for instance in instances],
             "image_files": [image_file(*site, instance) for instance in instances],
+            "text": texts["Memory", memory.name],
             "layouts": list(MEMORY_LAYOUTS.get(memory.name, ())),
         }
     return tables
 
 
+def internal_memory_tables(parameters: GridParameters) -> dict[str, dict[str, Any]]:
+    """The memories that the hardware fills itself, by name: sizes in bits and words, and places."""
+    p = parameters
+    return {
+        "STORED": {
+            "width": 16, "depth": p.stored_depth, "copies": p.sites,
+            "instances": [f"{TOP_MODULE}.site_r{{row}}_c{{col}}.stored_memory"],
+            "text": "PCU: stored pre-activations.",
+        },
+        "OUTPUT": {
+            "width": 16 * p.rows, "depth": 2 << p.group_bits, "copies": 1,
+            "instances": [f"{TOP_MODULE}.output_stream.buffer"],
+            "text": "Output stream: results of two steps.",
+        },
+    }
+
+
 def make_manifest(grid: Grid, modules: Mapping[str, tuple[str, int]]) -> dict[str, Any]:
     """The manifest; `modules` gives the file and the number of instances of each Verilog module by its name."""
     p = grid.parameters
-    memories = memory_tables(p)
     return {
         "format": MANIFEST_FORMAT,
         "generator": "spatial-rnn",
@@ -74,7 +95,8 @@ def make_manifest(grid: Grid, modules: Mapping[str, tuple[str, int]]) -> dict[st
         "ports": _ports(grid),
         "modules": {name: {"file": file, "instances": count} for name, (file, count) in modules.items()},
         "memory_module": MEMORY_MODULE,
-        "memories": memories,
+        "memories": memory_tables(p),
+        "internal_memories": internal_memory_tables(p),
         "baked_images": grid.init_files,
         "latencies": GridLatencies.of(p).to_dict(),
         "registers": {"address_bits": ADDRESS_BITS, "map": [table.to_dict() for table in register_tables()]},

@@ -14,7 +14,7 @@ from hdl.register_map import BITS, IDENTIFICATION, REGISTERS, VERSION, Register
 __all__ = ["RegisterBit", "RegisterTable", "register_tables"]
 
 #: Values of registers that never change.
-_CONSTANTS = {"ID": IDENTIFICATION, "VERSION": VERSION}
+_CONSTANTS: dict[str, int | None] = {"ID": IDENTIFICATION, "VERSION": VERSION, "GRID": None}
 
 
 @dataclass(frozen=True)
@@ -33,11 +33,21 @@ class RegisterTable:
     register: Register
     bits: tuple[RegisterBit, ...]
 
+    @property
+    def reset(self) -> int | None:
+        """Value after reset; of a constant register, its value; None when that is different for each grid."""
+        return _CONSTANTS.get(self.register.name, self.register.reset)
+
+    @property
+    def reset_text(self) -> str:
+        """The reset value as hexadecimal, or a dash."""
+        return "-" if self.reset is None else f"0x{self.reset:X}"
+
     def to_dict(self) -> dict[str, Any]:
         """JSON values."""
         r = self.register
         return {
-            "name": r.name, "offset": r.offset, "access": r.access.value, "reset": _CONSTANTS.get(r.name, r.reset),
+            "name": r.name, "offset": r.offset, "access": r.access.value, "reset": self.reset,
             "text": r.text, "bits": [{"name": b.name, "position": b.position, "text": b.text} for b in self.bits],
         }
 

@@ -1,0 +1,137 @@
+"""`spatial-rnn synth`: area of a grid."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import rich_click as click
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from hdl.errors import ConfigurationError
+from rnn_mapper.cli.common import Output, grid_from_options, grid_is_named, grid_options, json_option
+
+if TYPE_CHECKING:
+    from hdl.area_report import ModuleArea, SynthesisReport
+    from hdl.synthesis import Progress as Report
+
+
+@click.command("synth")
+@click.argument("directory", type=click.Path(path_type=Path), required=False)
+@click.option("--target", default="generic", metavar="generic|ice40|ecp5|xilinx", show_default=True,
+              help="generic counts gate equivalents (NAND2), the others LUTs, flip-flops, DSPs and block RAMs.")
+@click.option("--liberty", type=click.Path(path_type=Path), metavar="FILE",
+              help="Library of standard cells for the target 'generic'.")
+@click.option("--jobs", type=click.IntRange(1, 64), default=2, show_default=True, help="Modules synthesised at a time.")
+@grid_options
+@json_option
+def command(
+    directory: Path | None, target: str, liberty: Path | None, jobs: int, json_file: str | None, **options: Any
+) -> None:
+    """Synthesise a grid with Yosys and show the area of each module and of the whole.
+
+    The grid is a DIRECTORY that 'generate' wrote, or is generated from the options. Each distinct module is
+    synthesised once and multiplied by its instances.
+
+    Example: spatial-rnn synth --preset small
+
+    Example: spatial-rnn synth build/grid --target ice40
+    """
+    started = time.perf_counter()
+    output = Output(json_file)
+    if directory is not None and grid_is_named(options):
+        raise ConfigurationError(f"{directory}: name a generated directory or a grid's options, not both")
+    parameters = grid_from_options(options)
+    from hdl.area_recipes import TARGETS, Liberty
+    from hdl.synthesis import synthesise
+
+    # Wrong options are told before the work of generating begins; synthesise() checks them again.
+    if target not in TARGETS:
+        raise ConfigurationError(f"target {target!r} is unknown: choose one of {', '.join(TARGETS)}")
+    if liberty is not None and target == "generic":
+        Liberty.read(liberty)
+    with tempfile.TemporaryDirectory(prefix="spatial-rnn-") as temporary:
+        if directory is None:
+            from hdl.package import make_package
+
+            with output.status("generating the grid"):
+                make_package(parameters).write(Path(temporary))
+        with _progress(output) as progress:
+            report = synthesise(directory or Path(temporary), target, liberty, progress, jobs=jobs)
+    seconds = time.perf_counter() - started
+    _print(output, report, seconds)
+    output.write_json({**report.to_json(), "seconds": round(seconds, 3)})
+
+
+@contextmanager
+def _progress(output: Output) -> Iterator[Report]:
+    columns = (TextColumn("synthesis"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[last]}"),
+               TimeElapsedColumn())
+    with Progress(*columns, console=output.errors, transient=True) as bar:
+        task = bar.add_task("synthesis", total=None, last="")
+
+        def report(what: str, done: int, total: int) -> None:
+            bar.update(task, completed=done, total=total, last=what)
+
+        yield report
+
+
+def _print(output: Output, report: SynthesisReport, seconds: float) -> None:
+    whole = report.total()
+    library = f", library {report.liberty}" if report.liberty else ""
+    title = f"Area, target {report.target}{library} ({seconds:.0f} s)"
+    generic = report.target == "generic"
+    table = _gates_table(report, title) if generic else _fpga_table(report, title)
+    output.console.print(table)
+    cells = Table("cell", "in the whole grid", title="Cells by type")
+    for name, count in whole.cells.items():
+        cells.add_row(name, f"{count:,}")
+    output.console.print(cells)
+    if report.pcu_overhead_ratio is not None and report.bare_dot_product is not None:
+        output.console.print(
+            f"PCU: {100 * report.pcu_overhead_ratio:.1f} % more gate equivalents than a bare dot product "
+            f"({report.bare_dot_product:,.0f})"
+        )
+
+
+def _gates_table(report: SynthesisReport, title: str) -> Table:
+    table = Table("module", title=title, caption="Figures are of one instance; the total is of the whole grid. "
+                  "The split is an estimate: each operator is synthesised alone.")
+    for head in ("instances", "cells", "gates (NAND2)", "multipliers", "adders", "rest", "flip-flops", "memory bits"):
+        table.add_column(head, justify="right")
+
+    def add(area: ModuleArea) -> None:
+        gates = area.gate_equivalents or 0.0
+        shares = (f"{100 * part / gates:.0f} %" if gates else "" for part in (area.multipliers, area.adders,
+                                                                               area.overhead))
+        table.add_row(area.name, f"{area.instances:,}", f"{sum(area.cells.values()):,}", f"{gates:,.0f}", *shares,
+                      f"{area.flip_flops:,}", f"{area.memory_bits:,}")
+
+    for module in report.modules:
+        if not module.memory:
+            add(module)
+    table.add_section()
+    add(report.total())
+    return table
+
+
+def _fpga_table(report: SynthesisReport, title: str) -> Table:
+    resources = ("lut", "ff", "dsp", "bram")
+    table = Table("module", title=title, caption="Figures are of one instance; the total is of the whole grid.")
+    for head in ("instances", "cells", *(name.upper() for name in resources), "memory bits"):
+        table.add_column(head, justify="right")
+
+    def add(area: ModuleArea) -> None:
+        table.add_row(area.name, f"{area.instances:,}", f"{sum(area.cells.values()):,}",
+                      *(f"{area.resources.get(name, 0):,}" for name in resources), f"{area.memory_bits:,}")
+
+    for module in report.modules:
+        add(module)
+    table.add_section()
+    add(report.total())
+    return table
