@@ -1,0 +1,89 @@
+"""What there is to say about a mapping: loop nests, cycles, memory use and the proof of the accumulator's width."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rnn_mapper.mapping import Mapping
+from rnn_mapper.predict import CycleAccount, Prediction
+from rnn_mapper.quantised import prove_accumulators
+
+__all__ = ["ACCOUNT_TEXTS", "account_rows", "mapping_json", "splits"]
+
+#: Field of `CycleAccount` to its meaning, in the order of the report.
+ACCOUNT_TEXTS = {
+    "multiplying": "all multipliers busy with the model",
+    "fragmentation": "multipliers idle because sizes do not divide evenly",
+    "epilogue": "idle for the epilogue or the links between units and phases",
+    "tail": "waiting for results of the step or layer before",
+    "input": "waiting for the input vector",
+    "output": "sending the last outputs, or waiting for room for them",
+    "control": "the controller's own",
+}
+
+
+def account_rows(account: CycleAccount) -> list[tuple[str, float, float, str]]:
+    """(name, cycles, share of the total, meaning) of every part of the cycle count."""
+    return [
+        (name, getattr(account, name), getattr(account, name) / account.total, text)
+        for name, text in ACCOUNT_TEXTS.items()
+    ]
+
+
+def splits(mapping: Mapping) -> list[dict[str, Any]]:
+    """`hu` and `ru` of every layer, and of the head if there is one."""
+    found: dict[int, dict[str, Any]] = {}
+    for phase, timing in zip(mapping.phases, mapping.timings, strict=True):
+        name = "head" if phase.layer == len(mapping.network.layers) else f"layer {phase.layer}"
+        found[phase.layer] = {"name": name, "hu": timing.nest.hu, "ru": timing.nest.ru, "rv": timing.nest.rv}
+    return list(found.values())
+
+
+def mapping_json(mapping: Mapping, prediction: Prediction) -> dict[str, Any]:
+    """Everything as JSON values; `hu` and `ru` are those of the first layer."""
+    layers = splits(mapping)
+    steps = len(prediction.step_cycles)
+    return {
+        "parameters": mapping.parameters.to_dict(),
+        "steps": steps,
+        "cycles": {
+            "total": prediction.cycles,
+            "per_step": prediction.cycles / steps,
+            "phases": prediction.phase_cycles,
+        },
+        "utilisation": prediction.utilisation,
+        "hu": layers[0]["hu"],
+        "ru": layers[0]["ru"],
+        "rv": layers[0]["rv"],
+        "layers": layers,
+        "account": dict(vars(prediction.account)),
+        "phases": [_phase_json(mapping, index) for index in range(len(mapping.phases))],
+        "memories": [
+            {"field": d.field, "what": d.what, "needed": d.needed, "available": d.available} for d in mapping.demands
+        ],
+        "accumulators": [vars(bound) for bound in prove_accumulators(mapping.network)],
+        "latencies": mapping.latencies.to_dict(),
+        "input_scale": mapping.network.layers[0].input_scale,
+        "output_scale": mapping.network.output_scale,
+    }
+
+
+def _phase_json(mapping: Mapping, index: int) -> dict[str, Any]:
+    phase, timing, nest = mapping.phases[index], mapping.timings[index], mapping.timings[index].nest
+    return {
+        "name": phase.name,
+        "hu": nest.hu,
+        "ru": nest.ru,
+        "rv": nest.rv,
+        "chains": nest.chains,
+        "units": phase.units,
+        "units_per_chain": nest.max_units,
+        "gates": nest.gates,
+        "words": nest.words,
+        "interval": timing.interval,
+        "pad": timing.pad,
+        "delays": list(timing.delays),
+        "cycles": timing.occupied,
+        "issue_to_next": next(entry.duration for entry in mapping.entries if entry.phase == index),
+        "multiplications": phase.multiplications,
+    }
