@@ -78,16 +78,16 @@ class GatePath(wiring.Component):
         m.submodules.activation = activation = Shared(self.activation)
 
         # One control word for each pipeline stage, named after what is valid with it.
-        multiplied = _control(m, p, "multiplied", self)
+        prescaled = _control(m, p, "prescaled", self)
         m.d.comb += [
             requantiser.total.eq(self.total),
-            requantiser.multiplier.eq(self.entry.multiplier),
-            requantiser.shift.eq(multiplied.entry.shift),
-            self.stored_read_enable.eq(multiplied.valid & ~multiplied.entry.store),
-            self.stored_read_address.eq(multiplied.entry.stored),
+            requantiser.shift.eq(self.entry.shift),
+            requantiser.multiplier.eq(prescaled.entry.multiplier),
+            self.stored_read_enable.eq(prescaled.valid & ~prescaled.entry.store),
+            self.stored_read_address.eq(prescaled.entry.stored),
         ]
 
-        requantised = _control(m, p, "requantised", multiplied)
+        requantised = _control(m, p, "requantised", prescaled)
         m.d.comb += [
             self.stored_write_enable.eq(requantised.valid & requantised.entry.store),
             self.stored_write_address.eq(requantised.entry.stored),

@@ -11,11 +11,12 @@ import enum as python_enum
 from amaranth.hdl import signed
 from amaranth.lib import data, enum
 
+from hdl.numerics import MULTIPLIER_BITS
 from hdl.parameters import GridParameters, bits_for
 
 __all__ = [
     "Activation", "Addend", "FactorX", "FactorY", "Hold", "LinkError", "Memory", "WriteKind",
-    "gate_entry_layout", "instruction_layout", "memory_address_layout", "memory_shape", "operand_tag_layout",
+    "bias_layout", "gate_entry_layout", "instruction_layout", "memory_address_layout", "memory_shape", "operand_tag_layout",
     "phase_layout", "result_layout", "schedule_entry_layout", "schedule_header_layout", "schedule_width",
     "table_entry_layout", "token_layout", "unit_entry_layout", "vector_address_layout", "write_bus_layout",
     "write_word_layout",
@@ -41,6 +42,8 @@ class Memory(python_enum.IntEnum):
     WEIGHT = 0
     #: PMU: one `phase_layout` word for each phase.
     PHASE = 1
+    #: PCU: where the accumulator starts, one `bias_layout` word for each matrix row.
+    BIAS = 9
     #: PCU: one `gate_entry_layout` word for each matrix row.
     GATE = 2
     #: PCU: epilogue program, `instruction_layout` words.
@@ -88,8 +91,8 @@ class Addend(enum.Enum, shape=2):
     """What is added to the product."""
 
     ZERO = 0
-    #: The product kept by an earlier instruction, rounded by 5 bits (Q0.30 to Q5.25).
-    PARTIAL = 1
+    #: The result kept by an earlier instruction, times 2^10 (Q0.15 to Q5.25).
+    KEPT = 1
     #: The arriving value, times 2^15.
     VALUE = 2
     #: The stored pre-activation of this gate, times 2^15.
@@ -204,14 +207,17 @@ def operand_tag_layout(p: GridParameters) -> data.StructLayout:
     })
 
 
+def bias_layout(p: GridParameters) -> data.StructLayout:
+    """Where the accumulator of one matrix row starts (PCU)."""
+    return data.StructLayout({"bias": signed(p.accumulator_bits)})
+
+
 def gate_entry_layout(p: GridParameters) -> data.StructLayout:
     """Arithmetic and destination of one matrix row (PCU)."""
     return data.StructLayout({
-        #: The accumulator starts here.
-        "bias": signed(p.accumulator_bits),
-        #: Requantisation: `round(accumulator * multiplier, shift + 1)`.
-        "multiplier": 16,
+        #: Requantisation, see `hdl.requantiser`.
         "shift": 5,
+        "multiplier": MULTIPLIER_BITS,
         #: Add the stored pre-activation at `stored`.
         "add_stored": 1,
         #: Store the requantised sum at `stored`; nothing further happens to it.
@@ -234,8 +240,8 @@ def instruction_layout(p: GridParameters) -> data.StructLayout:
         "y": FactorY,
         "subtract_value": 1,
         "addend": Addend,
-        #: Keep the product, rounded by 5 bits, for a later `Addend.PARTIAL`.
-        "keep_partial": 1,
+        #: Keep the result for a later `Addend.KEPT`.
+        "keep": 1,
         #: Write the result to the unit's state.
         "write_state": 1,
         #: Put the result on the result link.
@@ -334,6 +340,7 @@ def memory_shape(p: GridParameters, memory: Memory) -> tuple[int, int, int]:
     width, depth = {
         Memory.WEIGHT: (8 * p.lanes, p.weight_depth),
         Memory.PHASE: (phase_layout(p).size, p.phases),
+        Memory.BIAS: (bias_layout(p).size, p.gate_entries),
         Memory.GATE: (gate_entry_layout(p).size, p.gate_entries),
         Memory.PROGRAM: (instruction_layout(p).size, p.program_length),
         Memory.UNIT: (unit_entry_layout(p).size, p.units),

@@ -7,24 +7,23 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from hdl.fixed_point import round_shift, saturate, saturate_int
+from hdl.numerics import KEPT_LEFT
 
 __all__ = ["MultiplyAccumulate"]
 
 
 class MultiplyAccumulate(wiring.Component):
-    """`result = sat16(round(x * (y - z) + addend, 15))`, where `addend` is `value * 2^15` or the kept product.
+    """`result = sat16(round(x * (y - z) + addend, 15))`, where `addend` is `value * 2^15` or `kept * 2^10`.
 
-    `x`, `y`, `z`, `value` and `use_partial` are sampled in one cycle, and `result` is valid in the next
-    (combinational from the product's register, so that it can go straight to a link). With `keep` in the cycle of
-    `result`, the product rounded by 5 bits is kept for the instructions that follow. One operation a cycle.
+    `x`, `y`, `z`, `value` and `use_kept` are sampled in one cycle, and `result` is valid in the next (combinational
+    from the product's register, so that it can go straight to a link). With `keep` in the cycle of `result`, that
+    result is kept for the instructions that follow. One operation a cycle.
     """
 
     module_name = "multiply_accumulate"
 
     #: Cycles from operands to `result`.
     latency = 1
-    #: Bits by which a kept product is rounded: Q0.30 becomes Q5.25, the format of a gate times a Q5.10 state.
-    partial_shift = 5
 
     def __init__(self) -> None:
         super().__init__({
@@ -32,36 +31,34 @@ class MultiplyAccumulate(wiring.Component):
             "y": In(signed(16)),
             "z": In(signed(16)),
             "value": In(signed(16)),
-            "use_partial": In(1),
+            "use_kept": In(1),
             "keep": In(1),
             "result": Out(signed(16)),
         })
 
-    def model(self, x: int, y: int, z: int = 0, value: int = 0, partial: int | None = None) -> tuple[int, int]:
-        """`result` and the product as it would be kept; `partial` is a kept product, used instead of `value`."""
-        product = x * (y - z)
-        addend = value << 15 if partial is None else partial
-        return saturate_int(round_shift(product + addend, 15), 16), round_shift(product, self.partial_shift)
+    def model(self, x: int, y: int, z: int = 0, value: int = 0, kept: int | None = None) -> int:
+        """`result`; `kept` is a kept result, used instead of `value`."""
+        addend = value << 15 if kept is None else kept << KEPT_LEFT
+        return saturate_int(round_shift(x * (y - z) + addend, 15), 16)
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
         product = Signal(signed(33), reset_less=True)
         value = Signal(signed(16), reset_less=True)
-        use_partial = Signal(reset_less=True)
+        use_kept = Signal(reset_less=True)
         m.d.sync += [
             product.eq(self.x * (self.y - self.z)),
             value.eq(self.value),
-            use_partial.eq(self.use_partial),
+            use_kept.eq(self.use_kept),
         ]
         # Half of the result's unit rides along with either addend, so that rounding needs no adder of its own.
-        partial = Signal(signed(33 - self.partial_shift + 1), reset_less=True)
+        kept = Signal(signed(17), reset_less=True)
         with m.If(self.keep):
-            m.d.sync += partial.eq((product + (1 << (14 + self.partial_shift)) + (1 << (self.partial_shift - 1)))
-                                   >> self.partial_shift)
-        addend = Signal(signed(32))
+            m.d.sync += kept.eq(self.result + (1 << (14 - KEPT_LEFT)))
+        addend = Signal(signed(31))
         total = Signal(signed(34))
         m.d.comb += [
-            addend.eq(Mux(use_partial, partial, Cat(Const(0, 14), Const(1, 1), value).as_signed())),
+            addend.eq(Mux(use_kept, kept << KEPT_LEFT, Cat(Const(0, 14), Const(1, 1), value).as_signed())),
             total.eq(product + addend),
             self.result.eq(saturate(m, total[15:], 16, "limited")),
         ]

@@ -15,6 +15,7 @@ SCHEDULE_INSTANCE = "schedule_memory"
 SITE_INSTANCES: dict[Memory, tuple[str, ...]] = {
     Memory.WEIGHT: ("weight_memory",),
     Memory.PHASE: ("phase_memory",),
+    Memory.BIAS: ("bias_memory",),
     Memory.GATE: ("gate_memory",),
     Memory.PROGRAM: ("program_memory",),
     Memory.UNIT: ("unit_memory",),

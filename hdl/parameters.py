@@ -15,7 +15,7 @@ from pathlib import Path
 
 from hdl.errors import ConfigurationError
 
-__all__ = ["GridParameters", "load_parameters", "preset_names", "preset_path"]
+__all__ = ["GridParameters", "load_parameters", "preset_description", "preset_names", "preset_path"]
 
 PRESET_DIRECTORY = Path(__file__).parent / "presets"
 
@@ -50,7 +50,7 @@ class GridParameters:
     #: Segments of the activation table over [-16, 16). A power of two.
     table_segments: int = 256
     #: Bits of the accumulator and of the partial sums between PCUs.
-    accumulator_bits: int = 32
+    accumulator_bits: int = 28
     #: Levels of the adder tree between two pipeline registers.
     tree_levels_per_register: int = 2
 
@@ -240,6 +240,11 @@ def preset_path(name: str) -> Path:
     if "/" in name or not path.is_file():
         raise ConfigurationError(f"unknown preset {name!r}; the presets are {', '.join(preset_names())}")
     return path
+
+
+def preset_description(name: str) -> str:
+    """What a preset is for, in a sentence."""
+    return str(tomllib.loads(preset_path(name).read_text(encoding="utf-8")).get("description", ""))
 
 
 def load_parameters(source: str | Path) -> GridParameters:

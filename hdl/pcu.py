@@ -10,6 +10,7 @@ from hdl.dot_product import DotProduct
 from hdl.gate_path import GatePath
 from hdl.layouts import (
     LinkError,
+    bias_layout,
     gate_entry_layout,
     instruction_layout,
     operand_tag_layout,
@@ -51,6 +52,9 @@ class Pcu(wiring.Component):
             "partial_out": Out(signed(p.accumulator_bits)),
             "result_in": In(result_layout(p)),
             "result_out": Out(result_layout(p)),
+            "bias_enable": Out(1),
+            "bias_address": Out(p.gate_entry_bits),
+            "bias": In(bias_layout(p)),
             "gate_enable": Out(1),
             "gate_address": Out(p.gate_entry_bits),
             "gate_entry": In(gate_entry_layout(p)),
@@ -116,28 +120,35 @@ class Pcu(wiring.Component):
         fetching, summing = tags[-2], tags[-1]
 
         m.d.comb += [
-            self.gate_enable.eq(fetching.valid & fetching.first & fetching.tail),
-            self.gate_address.eq(fetching.entry),
+            self.bias_enable.eq(fetching.valid & fetching.first & fetching.tail),
+            self.bias_address.eq(fetching.entry),
             dot.weights.eq(self.weights),
             dot.vector.eq(self.vector),
             dot.first.eq(summing.first),
             dot.zero.eq(summing.zero),
-            dot.initial.eq(Mux(summing.tail, self.gate_entry.bias, 0)),
+            dot.initial.eq(Mux(summing.tail, self.bias.bias, 0)),
         ]
 
-        # The row's control word waits for the accumulator and the chain's adder.
-        accumulated = _row(m, p, "accumulated", summing.valid & summing.last & summing.tail, self.gate_entry, summing)
-        head = Signal(reset_less=True)
-        m.d.sync += head.eq(summing.head)
-        m.d.sync += self.partial_out.eq(dot.accumulator + Mux(head, 0, self.partial_in))
-        chained = _row(m, p, "chained", accumulated.valid, accumulated.entry, accumulated)
+        # The row's sum goes through the accumulator and the chain's adder; its gate entry is read meanwhile.
+        accumulated = Signal(operand_tag_layout(p), reset_less=True)
+        accumulated_valid, chained_valid = Signal(), Signal()
+        chained_fresh, chained_parity = Signal(reset_less=True), Signal(reset_less=True)
+        m.d.sync += [
+            accumulated.eq(summing),
+            accumulated_valid.eq(summing.valid & summing.last & summing.tail),
+            self.partial_out.eq(dot.accumulator + Mux(accumulated.head, 0, self.partial_in)),
+            chained_valid.eq(accumulated_valid),
+            chained_fresh.eq(accumulated.fresh),
+            chained_parity.eq(accumulated.parity),
+        ]
+        m.d.comb += [self.gate_enable.eq(accumulated_valid), self.gate_address.eq(accumulated.entry)]
 
         m.d.comb += [
             gate.total.eq(self.partial_out),
-            gate.valid.eq(chained.valid),
-            gate.entry.eq(chained.entry),
-            gate.fresh.eq(chained.fresh),
-            gate.parity.eq(chained.parity),
+            gate.valid.eq(chained_valid),
+            gate.entry.eq(self.gate_entry),
+            gate.fresh.eq(chained_fresh),
+            gate.parity.eq(chained_parity),
             self.stored_read_enable.eq(gate.stored_read_enable),
             self.stored_read_address.eq(gate.stored_read_address),
             gate.stored_read_data.eq(self.stored_read_data),
@@ -184,21 +195,3 @@ class Pcu(wiring.Component):
             m.d.sync += errors[LinkError.SEQUENCER_OVERRUN].eq(1)
         m.d.comb += [self.result_out.eq(payload), self.result_out.valid.eq(valid), self.result_out.errors.eq(errors)]
 
-
-class _Row:
-    def __init__(self, p: GridParameters, name: str) -> None:
-        self.valid = Signal(name=f"{name}_valid")
-        self.entry = Signal(gate_entry_layout(p), name=f"{name}_entry", reset_less=True)
-        self.fresh = Signal(name=f"{name}_fresh", reset_less=True)
-        self.parity = Signal(name=f"{name}_parity", reset_less=True)
-
-
-def _row(m: Module, p: GridParameters, name: str, valid: object, entry: object, flags: object) -> _Row:
-    row = _Row(p, name)
-    m.d.sync += [
-        row.valid.eq(valid),
-        row.entry.eq(entry),
-        row.fresh.eq(flags.fresh),  # type: ignore[attr-defined]  # a tag or a row, both have the flags
-        row.parity.eq(flags.parity),  # type: ignore[attr-defined]
-    ]
-    return row

@@ -7,16 +7,17 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from hdl.fixed_point import round_shift, saturate, saturate_int
+from hdl.numerics import MULTIPLIER_BITS, PRESCALE_LEFT, PRESCALED_BITS, REQUANTISE_RIGHT
 from hdl.parameters import GridParameters
 
 __all__ = ["Requantiser"]
 
 
 class Requantiser(wiring.Component):
-    """`part = sat16(round(total * multiplier, shift + 1))`, Q5.10.
+    """`part = sat16(round(sat19((total << 11) >> shift) * multiplier, 12))`, Q5.10.
 
-    `total` and `multiplier` are sampled in one cycle, `shift` (0 to 30) in the next; `part` is valid two cycles after
-    `total`. One value a cycle.
+    `total` and `shift` (0 to 31) are sampled in one cycle, `multiplier` in the next; `part` is valid `latency` cycles
+    after `total`. One value a cycle. Shifting before multiplying keeps the multiplier at 19 x 11 bits.
     """
 
     module_name = "requantiser"
@@ -28,24 +29,23 @@ class Requantiser(wiring.Component):
         self.parameters = parameters
         super().__init__({
             "total": In(signed(parameters.accumulator_bits)),
-            "multiplier": In(16),
             "shift": In(5),
+            "multiplier": In(MULTIPLIER_BITS),
             "part": Out(signed(16)),
         })
 
     def model(self, total: int, multiplier: int, shift: int) -> int:
         """`part` for one value."""
-        return saturate_int(round_shift(total * multiplier, shift + 1), 16)
+        prescaled = saturate_int((total << PRESCALE_LEFT) >> shift, PRESCALED_BITS)
+        return saturate_int(round_shift(prescaled * multiplier, REQUANTISE_RIGHT), 16)
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        product = Signal(signed(self.parameters.accumulator_bits + 16), reset_less=True)
-        m.d.sync += product.eq(self.total * self.multiplier)
-        shifted = Signal(signed(len(product)))
-        m.d.comb += shifted.eq(product >> self.shift)
-        # Two bits more than the result are enough to round: a value beyond them saturates either way.
-        near = saturate(m, shifted, 18, "near")
-        rounded = Signal(signed(18))
-        m.d.comb += rounded.eq((near + 1) >> 1)
-        m.d.sync += self.part.eq(saturate(m, rounded, 16, "limited"))
+        shifted = Signal(signed(self.parameters.accumulator_bits + PRESCALE_LEFT))
+        prescaled = Signal(signed(PRESCALED_BITS), reset_less=True)
+        m.d.comb += shifted.eq((self.total << PRESCALE_LEFT) >> self.shift)
+        m.d.sync += prescaled.eq(saturate(m, shifted, PRESCALED_BITS, "limited_total"))
+        rounded = Signal(signed(PRESCALED_BITS + MULTIPLIER_BITS + 1))
+        m.d.comb += rounded.eq(prescaled * self.multiplier + (1 << (REQUANTISE_RIGHT - 1)))
+        m.d.sync += self.part.eq(saturate(m, rounded[REQUANTISE_RIGHT:], 16, "limited_part"))
         return m

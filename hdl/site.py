@@ -83,6 +83,7 @@ class Site(wiring.Component):
             self.partial_out.eq(pcu.partial_out),
             pcu.result_in.eq(self.result_in),
             self.result_out.eq(pcu.result_out),
+            _read(memories["bias_memory"], pcu.bias_enable, pcu.bias_address, pcu.bias),
             _read(memories["gate_memory"], pcu.gate_enable, pcu.gate_address, pcu.gate_entry),
             _read(stored, pcu.stored_read_enable, pcu.stored_read_address, pcu.stored_read_data),
             stored.write_enable.eq(pcu.stored_write_enable),

@@ -35,8 +35,8 @@ class UnitPath(wiring.Component):
     units so that this cannot happen. Memories beside this component: program and state (read with `issue`), unit
     entries (read with `value`), activation table.
     A gate's value with `hold` is kept without an instruction.
-    An emitted result is in `local` `emit_latency` cycles after its value. Hold registers exist twice, by the unit's
-    parity, so a unit's holds live until the unit after next begins.
+    An emitted result is in `local` `emit_latency` cycles after its value. HOLD0 exists twice, by the unit's parity, so
+    it lives until the unit after next writes it; HOLD1 and the kept result live until the next unit does.
     """
 
     module_name = "unit_path"
@@ -107,13 +107,14 @@ class UnitPath(wiring.Component):
         gate_hold = Signal(Hold)
         gate_bank = Signal(reset_less=True)
         m.d.sync += [gate_hold.eq(self.issue.hold), gate_bank.eq(self.issue.unit[0])]
-        holds = [Array(Signal(signed(16), name=f"hold_{k}_{b}", reset_less=True) for b in range(2)) for k in range(2)]
+        first_hold = Array(Signal(signed(16), name=f"hold0_{b}", reset_less=True) for b in range(2))
+        second_hold = Signal(signed(16), name="hold1", reset_less=True)
         m.d.comb += [
             value.eq(Mux(from_ring, activation.result, self.value)),
             state.eq(Mux(execute.fresh, 0, self.state)),
             mac.y.eq(Mux(op.y == FactorY.STATE, state, value)),
             mac.z.eq(Mux(op.subtract_value, value, 0)),
-            mac.use_partial.eq(op.addend == Addend.PARTIAL),
+            mac.use_kept.eq(op.addend == Addend.KEPT),
             self.unit_enable.eq(execute_valid),
             self.unit_address.eq(execute.unit),
         ]
@@ -123,9 +124,9 @@ class UnitPath(wiring.Component):
             with m.Case(FactorX.VALUE):
                 m.d.comb += mac.x.eq(value)
             with m.Case(FactorX.HOLD0):
-                m.d.comb += mac.x.eq(holds[0][bank])
+                m.d.comb += mac.x.eq(first_hold[bank])
             with m.Case(FactorX.HOLD1):
-                m.d.comb += mac.x.eq(holds[1][bank])
+                m.d.comb += mac.x.eq(second_hold)
         with m.Switch(op.addend):
             with m.Case(Addend.VALUE):
                 m.d.comb += mac.value.eq(value)
@@ -133,9 +134,10 @@ class UnitPath(wiring.Component):
                 m.d.comb += mac.value.eq(self.stored)
             with m.Default():
                 m.d.comb += mac.value.eq(0)
-        for index, kept in enumerate((Hold.HOLD0, Hold.HOLD1)):
-            with m.If(gate_hold == kept):
-                m.d.sync += holds[index][gate_bank].eq(self.value)
+        with m.If(gate_hold == Hold.HOLD0):
+            m.d.sync += first_hold[gate_bank].eq(self.value)
+        with m.If(gate_hold == Hold.HOLD1):
+            m.d.sync += second_hold.eq(self.value)
 
         # Round: the result leaves for the link.
         rounding = Signal(issue_layout(p), reset_less=True)
@@ -143,7 +145,7 @@ class UnitPath(wiring.Component):
         rounding_valid = Signal()
         m.d.sync += [rounding.eq(execute), rounding_op.eq(op), rounding_valid.eq(execute_valid)]
         m.d.comb += [
-            mac.keep.eq(rounding_valid & rounding_op.keep_partial),
+            mac.keep.eq(rounding_valid & rounding_op.keep),
             self.local.valid.eq(rounding_valid & rounding_op.emit),
             self.local.value.eq(mac.result),
             self.local.parity.eq(rounding.parity),

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from hdl.numerics import PRESCALE_LEFT, PRESCALED_BITS, REQUANTISE_RIGHT
+
 from .errors import ConfigurationError
 
 IntArray = npt.NDArray[np.int64]
@@ -32,6 +34,15 @@ def saturate(value: Any, bits: int) -> IntArray:
     """`value` limited to the two's complement range of `bits` bits."""
     limit = 1 << (bits - 1)
     return np.clip(np.asarray(value, dtype=np.int64), -limit, limit - 1)
+
+
+def requantise(accumulator: Any, multiplier: Any, shift: Any) -> IntArray:
+    """Accumulators to output codes before saturation: round(sat19((acc << 11) >> shift) * multiplier, 12).
+
+    Shifting first keeps the multiplication narrow. The shift rounds because the bias holds half of its unit.
+    """
+    prescaled = saturate((np.asarray(accumulator, dtype=np.int64) << PRESCALE_LEFT) >> shift, PRESCALED_BITS)
+    return round_shift(prescaled * multiplier, REQUANTISE_RIGHT)
 
 
 def segment_shift(segments: int) -> int:

@@ -83,7 +83,7 @@ class G2pEn:
         return phonemes
 
     def quantise(
-        self, table_segments: int = 256, accumulator_bits: int = 32
+        self, table_segments: int = 256, accumulator_bits: int = 28
     ) -> tuple[QuantisedNetwork, QuantisedNetwork]:
         """Encoder and decoder in integers, calibrated on all embeddings and on a sentence; errors as quantise()."""
         run = float_runner(self.encoder), float_runner(self.decoder)

@@ -23,7 +23,7 @@ class Instruction:
     y: FactorY = FactorY.VALUE
     subtract_value: bool = False
     addend: Addend = Addend.ZERO
-    keep_partial: bool = False
+    keep: bool = False
     write_state: bool = False
     emit: bool = False
     #: Function on the way to the next instruction; None ends here.
@@ -70,15 +70,15 @@ class Program:
 
 _EMIT_VALUE = Instruction("h = value", addend=Addend.VALUE, emit=True)
 
-#: i*g waits for f in the partial product; o comes first, because only the last instruction needs it.
+#: i*g is kept until f arrives; o comes first, because only the last instruction needs it.
 _LSTM = Program(
     "lstm",
     (
         GateStep(3, Activation.SIGMOID, hold=Hold.HOLD0),
         GateStep(0, Activation.SIGMOID, hold=Hold.HOLD1),
-        GateStep(2, Activation.TANH, (Instruction("partial = i * g", x=FactorX.HOLD1, keep_partial=True),)),
+        GateStep(2, Activation.TANH, (Instruction("kept = i * g", x=FactorX.HOLD1, keep=True),)),
         GateStep(1, Activation.SIGMOID, (
-            Instruction("c = f * c + partial", x=FactorX.VALUE, y=FactorY.STATE, addend=Addend.PARTIAL,
+            Instruction("c = f * c + kept", x=FactorX.VALUE, y=FactorY.STATE, addend=Addend.KEPT,
                         write_state=True, proceed=Activation.TANH),
             Instruction("h = o * tanh(c)", x=FactorX.HOLD0, emit=True),
         )),

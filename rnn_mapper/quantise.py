@@ -5,6 +5,8 @@ import math
 import numpy as np
 import numpy.typing as npt
 
+from hdl.numerics import MULTIPLIER_BITS, PRESCALE_LEFT, REQUANTISE_RIGHT, SHIFT_LIMIT
+
 from .errors import ConfigurationError, ModelError
 from .fixed_point import ACTIVATION_FRACTION, PREACTIVATION_FRACTION, IntArray, segment_shift
 from .float_reference import FloatState, run_float
@@ -20,14 +22,15 @@ _ROW_SCALE_RANGE = (
     1024  # a row's scale is at least the matrix's largest over this: keeps nearly dead rows' biases small
 )
 _ZERO = 2.0**-100  # magnitudes below count as zero, far below anything the pre-activation's 2^-10 resolves
-_MAX_SHIFT = 31
+#: Output codes that one accumulator unit may be worth.
+LARGEST_RATIO = 1 << (MULTIPLIER_BITS + PRESCALE_LEFT - REQUANTISE_RIGHT)
 
 
 def quantise(
     network: Network,
     calibration: FloatArray,
     table_segments: int = 256,
-    accumulator_bits: int = 32,
+    accumulator_bits: int = 28,
     state: tuple[FloatState, ...] | None = None,
 ) -> QuantisedNetwork:
     """Quantise `network`; `calibration` [steps, input_size] is typical input, run from `state` (cleared if None).
@@ -104,31 +107,37 @@ def _quantise_product(
     row_scale = np.maximum(largest, floor)
     # The bias takes at most a quarter of the accumulator's range and leaves the rest to the sum.
     row_scale = np.maximum(row_scale, np.abs(bias) / (operand_scale * 2.0 ** (bits - 2)))
-    multiplier, shift = _multiplier(name, operand_scale * row_scale * 2.0**fraction)
+    multiplier, shift = _multiplier(name, operand_scale * row_scale * 2.0**fraction, bits)
+    # The shift drops bits below its unit; starting half a unit higher makes it round.
+    half = np.where(shift > PRESCALE_LEFT, np.int64(1) << np.maximum(shift - PRESCALE_LEFT - 1, 0), 0)
     return QuantisedProduct(
         weights=np.rint(weight / row_scale[..., None]).astype(np.int8),
-        bias=np.rint(bias / (operand_scale * row_scale)).astype(np.int64),
+        bias=np.rint(bias / (operand_scale * row_scale)).astype(np.int64) + half,
         multiplier=multiplier,
         shift=shift,
         row_scale=row_scale,
     )
 
 
-def _multiplier(name: str, ratio: FloatArray) -> tuple[IntArray, IntArray]:
-    """M and s with M * 2^-s the nearest to `ratio`, M in 2^15..2^16-1 where s in 1..31 allows.
+def _multiplier(name: str, ratio: FloatArray, bits: int) -> tuple[IntArray, IntArray]:
+    """M and s with M * 2^(PRESCALE_LEFT - s - REQUANTISE_RIGHT) nearest to `ratio`, M at least 512 where s allows.
 
     Ratios too small for that lose precision of M, but their whole product stays within half an output code.
     """
     _, exponent = np.frexp(ratio)  # ratio in [2^(exponent-1), 2^exponent)
-    shift = np.clip(16 - exponent.astype(np.int64), 1, _MAX_SHIFT)
-    multiplier = np.rint(np.ldexp(ratio, shift))
-    carried = (multiplier == 1 << 16) & (shift > 1)
-    multiplier, shift = np.where(carried, 1 << 15, multiplier), np.where(carried, shift - 1, shift)
-    if (multiplier >= 1 << 16).any():
-        gate, unit = (int(i) for i in np.argwhere(multiplier >= 1 << 16)[0])
+    position = REQUANTISE_RIGHT - PRESCALE_LEFT
+    # Half of the shift's unit is added to the bias and must stay far below the accumulator's range.
+    limit = min(SHIFT_LIMIT, bits + PRESCALE_LEFT - 3)
+    shift = np.clip(MULTIPLIER_BITS - position - exponent.astype(np.int64), 0, limit)
+    multiplier = np.rint(np.ldexp(ratio, shift + position))
+    full = 1 << MULTIPLIER_BITS
+    carried = (multiplier == full) & (shift > 0)
+    multiplier, shift = np.where(carried, full // 2, multiplier), np.where(carried, shift - 1, shift)
+    if (multiplier >= full).any():
+        gate, unit = (int(i) for i in np.argwhere(multiplier >= full)[0])
         raise ModelError(
             f"{name}, gate {gate}, unit {unit}: one accumulator unit is {ratio[gate, unit]:.6g} output codes, "
-            "must be below 32768: the weights or inputs are too large"
+            f"must be below {LARGEST_RATIO}: the weights or inputs are too large"
         )
     return multiplier.astype(np.int64), shift
 

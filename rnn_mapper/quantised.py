@@ -15,18 +15,18 @@ OPERAND_LIMIT = 128
 
 @dataclass(frozen=True, eq=False)
 class QuantisedProduct:
-    """One matrix-vector product: acc = bias + weights * operand, then sat16((acc * multiplier + 2^(shift-1)) >> shift).
+    """One matrix-vector product: acc = bias + weights * operand, then fixed_point.requantise.
 
     `G` gates of `H` units (a dense layer: one gate, a unit per output) on `I` operands.
     """
 
     #: int8 [G, H, I], -127..127.
     weights: npt.NDArray[np.int8]
-    #: [G, H], where the accumulator starts.
+    #: [G, H], where the accumulator starts: the bias, and half of the unit that the shift drops.
     bias: IntArray
-    #: [G, H], 0..65535.
+    #: [G, H], 0..1023.
     multiplier: IntArray
-    #: [G, H], 1..31.
+    #: [G, H], 0..31.
     shift: IntArray
     #: [G, H], real value of one weight code.
     row_scale: FloatArray

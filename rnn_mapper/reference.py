@@ -11,8 +11,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from hdl.numerics import KEPT_LEFT
+
 from .errors import ModelError
-from .fixed_point import IntArray, activation_sigmoid, activation_tanh, round_shift, saturate
+from .fixed_point import IntArray, activation_sigmoid, activation_tanh, requantise, round_shift, saturate
 from .network import Cell
 from .quantised import OPERAND_LIMIT, QuantisedLayer, QuantisedNetwork, QuantisedProduct
 
@@ -105,7 +107,7 @@ class _Product:
     def __call__(self, operand: IntArray | npt.NDArray[np.int8], counts: Counter[str], name: str) -> IntArray:
         total = (operand.astype(self.matrix.dtype) @ self.matrix).astype(np.int64)
         acc = total.reshape(*operand.shape[:-1], *self.product.bias.shape) + self.product.bias
-        return _saturate(round_shift(acc * self.product.multiplier, self.product.shift), 16, counts, name)
+        return _saturate(requantise(acc, self.product.multiplier, self.product.shift), 16, counts, name)
 
 
 class _Layer:
@@ -142,7 +144,7 @@ class _Layer:
         a = _saturate(x_part + h_part, 16, counts, "preactivation")
         i, f, o = activation_sigmoid(a[[0, 1, 3]], self.segments)
         g = activation_tanh(a[2], self.segments)
-        c = _saturate(round_shift(f * c + round_shift(i * g, 5), 15), 16, counts, "c")
+        c = _saturate(round_shift(f * c + (round_shift(i * g, 15) << KEPT_LEFT), 15), 16, counts, "c")
         h = _saturate(round_shift(o * activation_tanh(c, self.segments), 15), 16, counts, "h")
         return h, c
 

@@ -157,12 +157,13 @@ def _program_fits(program: Program, words: int, interval: int, ring: int) -> boo
         for trip, instruction in enumerate(gate.instructions):
             time = start + trip * ring
             used = instruction.x.name
-            # Hold registers exist twice, so the unit after next overwrites them.
-            if used in writes and time > writes[used] + 2 * interval:
+            # HOLD0 exists twice, so the unit after next overwrites it; the others are overwritten by the next.
+            life = 2 * interval if used == "HOLD0" else interval
+            if used in writes and time > writes[used] + life:
                 return False
-            if instruction.keep_partial:
-                writes["PARTIAL"] = time
-            if instruction.addend.name == "PARTIAL" and time > writes["PARTIAL"] + interval:
+            if instruction.keep:
+                writes["KEPT"] = time
+            if instruction.addend.name == "KEPT" and time > writes["KEPT"] + interval:
                 return False
     return True
 

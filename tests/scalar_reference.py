@@ -31,7 +31,8 @@ def part(product: QuantisedProduct, gate: int, unit: int, operand: list[int], bi
     for w, v in zip(product.weights[gate, unit], operand, strict=True):
         acc += int(w) * v
         assert -(2 ** (bits - 1)) <= acc < 2 ** (bits - 1), "accumulator overflow"
-    return sat(rnd(acc * int(product.multiplier[gate, unit]), int(product.shift[gate, unit])), 16)
+    prescaled = sat(acc * 2**11 // 2 ** int(product.shift[gate, unit]), 19)
+    return sat(rnd(prescaled * int(product.multiplier[gate, unit]), 12), 16)
 
 
 def step(
@@ -46,7 +47,7 @@ def step(
         a = [sat(p + q, 16) for p, q in zip(wx, uh, strict=True)]
         if layer.cell is Cell.LSTM:
             i, f, o = (sigmoid(a[g], segments) for g in (0, 1, 3))
-            c_u = sat(rnd(f * c[u] + rnd(i * tanh(a[2], segments), 5), 15), 16)
+            c_u = sat(rnd(f * c[u] + rnd(i * tanh(a[2], segments), 15) * 2**10, 15), 16)
             new_c.append(c_u)
             new_h.append(sat(rnd(o * tanh(c_u, segments), 15), 16))
         elif layer.cell is Cell.GRU:

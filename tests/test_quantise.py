@@ -6,7 +6,7 @@ from rnn_mapper.errors import ConfigurationError, MappingError, ModelError
 from rnn_mapper.float_reference import run_float
 from rnn_mapper.network import Cell, Dense, Network, RecurrentLayer
 from rnn_mapper.quantise import quantise, quantise_inputs
-from rnn_mapper.quantised import prove_accumulators
+from rnn_mapper.quantised import QuantisedProduct, prove_accumulators
 from rnn_mapper.reference import run_reference
 
 INPUTS = np.random.default_rng(0).normal(size=(50, 5))
@@ -28,22 +28,27 @@ def test_products_follow_the_rules(cell: Cell) -> None:
             assert (np.abs(product.weights.astype(int)).max(axis=2) == 127).all()
             error = product.weights * product.row_scale[..., None] - weight.reshape(product.weights.shape)
             assert (np.abs(error) <= 0.5001 * product.row_scale[..., None]).all()
-            assert ((product.multiplier >= 1 << 15) & (product.multiplier < 1 << 16)).all()
-            ratio = product.multiplier * 2.0 ** -product.shift.astype(float)
-            np.testing.assert_allclose(ratio, scale * product.row_scale * 1024, rtol=2.0**-16)
+            assert ((product.multiplier >= 1 << 9) & (product.multiplier < 1 << 10)).all()
+            ratio = product.multiplier * 2.0 ** (11.0 - product.shift - 12.0)
+            np.testing.assert_allclose(ratio, scale * product.row_scale * 1024, rtol=2.0**-10)
         operand_scale = layer.feedback_scale
     assert quantised.head.input_scale == operand_scale
-    ratio = quantised.head.product.multiplier * 2.0 ** -quantised.head.product.shift.astype(float)
+    ratio = quantised.head.product.multiplier * 2.0 ** (11.0 - quantised.head.product.shift - 12.0)
     wanted = operand_scale * quantised.head.product.row_scale / quantised.head.output_scale
-    np.testing.assert_allclose(ratio, wanted, rtol=2.0**-16)
+    np.testing.assert_allclose(ratio, wanted, rtol=2.0**-10)
+
+
+def half_unit(product: QuantisedProduct) -> np.ndarray:
+    """Half of what `shift` drops of an accumulator that was moved up by 11 bits."""
+    return np.array([[2 ** (s - 12) if s > 11 else 0 for s in row] for row in product.shift.tolist()])
 
 
 @pytest.mark.parametrize("cell", Cell)
 def test_biases_go_to_the_input_product_but_for_the_hidden_candidate(cell: Cell) -> None:
     network = random_network(2, cell)
     source, layer = network.layers[0], quantise(network, INPUTS).layers[0]
-    x_bias = layer.x.bias * layer.x.row_scale * layer.input_scale
-    h_bias = layer.h.bias * layer.h.row_scale * layer.feedback_scale
+    x_bias = (layer.x.bias - half_unit(layer.x)) * layer.x.row_scale * layer.input_scale
+    h_bias = (layer.h.bias - half_unit(layer.h)) * layer.h.row_scale * layer.feedback_scale
     b_ih, b_hh = source.bias_ih.reshape(x_bias.shape), source.bias_hh.reshape(x_bias.shape)
     moved = b_hh.copy()
     if cell is Cell.GRU:
@@ -97,8 +102,9 @@ def test_large_biases_raise_the_scale_of_their_row() -> None:
     layer = RecurrentLayer(Cell.RNN_TANH, np.full((2, 5), 1e-6), np.zeros((2, 2)), np.array([20.0, 0.0]))
     for bits in (20, 32):
         x = quantise(Network((layer,)), INPUTS, accumulator_bits=bits).layers[0].x
-        assert x.bias[0, 0] <= 2 ** (bits - 2)
-        assert x.row_scale[0, 0] * np.abs(INPUTS).max() / 127 * x.bias[0, 0] == pytest.approx(20, rel=1e-4)
+        bias = x.bias[0, 0] - half_unit(x)[0, 0]
+        assert bias <= 2 ** (bits - 2)
+        assert x.row_scale[0, 0] * np.abs(INPUTS).max() / 127 * bias == pytest.approx(20, rel=1e-4)
     assert x.row_scale[0, 1] == 1e-6 / 127
 
 
@@ -129,14 +135,14 @@ def test_accumulator_proof_is_the_exact_worst_case() -> None:
         assert -(2 ** (bound.bits - 1)) <= -bound.worst
         assert bound.worst < 2 ** (bound.bits - 1)
         assert bound.worst >= 2 ** (bound.bits - 2)
-        assert bound.margin == 32 - bound.bits
+        assert bound.margin == 28 - bound.bits
 
 
 def test_a_narrow_accumulator_is_refused() -> None:
     network = Network((RecurrentLayer(Cell.RNN_TANH, np.ones((1, 50)), np.ones((1, 1))),))
     with pytest.raises(MappingError) as error:
         quantise(network, np.ones((1, 50)), accumulator_bits=20)
-    wanted = "layer 0 x, gate 0, unit 0: the accumulator can reach 812800, which takes 21 bits, the grid has 20"
+    wanted = "layer 0 x, gate 0, unit 0: the accumulator can reach 812801, which takes 21 bits, the grid has 20"
     assert str(error.value) == wanted
 
 
@@ -146,21 +152,21 @@ def test_weights_beyond_the_multiplier_are_refused() -> None:
         quantise(network, np.ones((1, 1)))
     assert str(error.value) == (
         "layer 0 x, gate 0, unit 0: one accumulator unit is 63488.1 output codes, "
-        "must be below 32768: the weights or inputs are too large"
+        "must be below 512: the weights or inputs are too large"
     )
 
 
 def test_a_multiplier_that_rounds_up_to_the_next_power_of_two() -> None:
-    weight = np.full((1, 1), 65535.9 * 2.0**-20 / 1024 * 127 * 127)
+    weight = np.full((1, 1), 1023.9 * 2.0**-14 / 1024 * 127 * 127)
     x = quantise(Network((RecurrentLayer(Cell.RNN_TANH, weight, np.ones((1, 1))),)), np.ones((1, 1))).layers[0].x
-    assert (x.multiplier[0, 0], x.shift[0, 0]) == (32768, 19)
+    assert (x.multiplier[0, 0], x.shift[0, 0]) == (512, 12)
 
 
 def test_the_largest_multiplier_without_a_shift_to_spare() -> None:
-    ratio = 32767.4  # output codes per accumulator unit, at s_operand = 1/127
+    ratio = 511.4  # output codes per accumulator unit, at s_operand = 1/127
     weight = np.full((1, 1), ratio / 1024 * 127 * 127)
     x = quantise(Network((RecurrentLayer(Cell.RNN_TANH, weight, np.ones((1, 1))),)), np.ones((1, 1))).layers[0].x
-    assert (x.multiplier[0, 0], x.shift[0, 0]) == (65535, 1)
+    assert (x.multiplier[0, 0], x.shift[0, 0]) == (1023, 0)
 
 
 def test_a_diverging_calibration_is_refused() -> None:

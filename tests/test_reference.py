@@ -161,8 +161,8 @@ def test_wide_products_are_exact(inputs: int) -> None:
     product = QuantisedProduct(
         weights=np.full((1, 1, inputs), 127, np.int8),
         bias=np.array([[inputs * 127 * 128]]),
-        multiplier=np.array([[1 << 15]]),
-        shift=np.array([[15]]),
+        multiplier=np.array([[1 << 9]]),
+        shift=np.array([[8]]),
         row_scale=np.ones((1, 1)),
     )
     none = replace(product, weights=np.zeros((1, 1, 1), np.int8), bias=np.zeros((1, 1), np.int64))

@@ -1,0 +1,14 @@
+"""Constants of the arithmetic's definition (docs/numerics.md), shared by the hardware and the numpy reference."""
+
+#: Bits by which an accumulator is moved up before its row's shift moves it down, so that ratios above one fit too.
+PRESCALE_LEFT = 11
+#: Bits of the prescaled accumulator; what does not fit saturates the result as well.
+PRESCALED_BITS = 19
+#: Bits of a row's multiplier.
+MULTIPLIER_BITS = 10
+#: Bits by which the product of both is rounded.
+REQUANTISE_RIGHT = 12
+#: Largest shift of a row.
+SHIFT_LIMIT = 31
+#: Bits from the kept product of two Q0.15 values to the Q5.25 product of a gate and a Q5.10 state.
+KEPT_LEFT = 10
