@@ -50,7 +50,7 @@ class GridParameters:
     #: Segments of the activation table over [-16, 16). A power of two.
     table_segments: int = 256
     #: Bits of the accumulator and of the partial sums between PCUs.
-    accumulator_bits: int = 32
+    accumulator_bits: int = 28
     #: Levels of the adder tree between two pipeline registers.
     tree_levels_per_register: int = 2
 
