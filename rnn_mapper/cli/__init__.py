@@ -32,6 +32,13 @@ class LazyGroup(click.RichGroup):
         command: click.Command = importlib.import_module(f"{__name__}.{cmd_name}").command
         return command
 
+    def invoke(self, ctx: click.Context) -> object:
+        """Run the command. An interruption is an error here, before click adds a line of its own to it."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            raise SpatialRnnError("interrupted; no output was written") from None
+
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
 @click.version_option(package_name="spatial-rnn")
