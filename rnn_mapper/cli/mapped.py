@@ -1,0 +1,116 @@
+"""Options and reports that `map` and `simulate` share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import rich_click as click
+from rich.console import Console
+from rich.table import Table
+
+from rnn_mapper.cli.common import grid_from_options, grid_is_named
+from rnn_mapper.cli.output_files import check_writable
+from rnn_mapper.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from rnn_mapper.mapping import Mapping as GridMapping
+    from rnn_mapper.network import Network
+    from rnn_mapper.predict import Prediction
+    from rnn_mapper.preparation import Prepared
+
+__all__ = [
+    "PATH", "Progress", "account_table", "check_picture", "describe", "model_options", "prepare_from_options",
+    "print_line",
+]
+
+Command = TypeVar("Command", bound=Callable[..., object])
+CELLS = ("lstm", "gru", "rnn_tanh", "rnn_relu")
+PATH = click.Path(path_type=Path)
+
+
+def model_options(function: Command) -> Command:
+    """`--model`, `--cell`, `--ru`, `--hu` and `--picture`."""
+    options = (
+        click.option("--model", type=PATH, metavar="FILE.npz", required=True,
+                     help="Network with PyTorch's state_dict names (weight_ih_l0, ..., head.weight)."),
+        click.option("--cell", metavar="KIND",
+                     help=f"Kind of cell: {', '.join(CELLS)}. Default: as in the file, else from the weights' rows "
+                          "(4 per unit: lstm, 3: gru, 1: rnn_tanh)."),
+        click.option("--ru", type=int, metavar="N",
+                     help="PCUs that share a matrix row, in every layer. Default: what takes fewest cycles."),
+        click.option("--hu", type=int, metavar="N",
+                     help="Hidden units computed at once, a multiple of the grid's rows, in every layer. "
+                          "Default: what takes fewest cycles."),
+        click.option("--picture", type=PATH, metavar="FILE", help="Draw the schedule on the grid (.svg or .png)."),
+    )
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
+class Progress:
+    """Tells what is being done: in place on a terminal, else one line each on standard error."""
+
+    def __init__(self, errors: Console, update: Callable[[str], None]) -> None:
+        self._errors, self._update = errors, update
+
+    def __call__(self, text: str) -> None:
+        if self._errors.is_terminal:
+            self._update(text)
+        else:
+            self._errors.print(f"{text} ...", markup=False, soft_wrap=True)
+
+
+def prepare_from_options(
+    network: Network, calibration: Any, options: Mapping[str, Any], ru: int | None, hu: int | None, steps: int
+) -> Prepared:
+    """Map a network on the grid that the options name, or on the smallest preset that fits."""
+    from rnn_mapper.preparation import prepare
+
+    grid = grid_from_options(options) if grid_is_named(options) else None
+    return prepare(network, calibration, grid, ru=ru, hu=hu, steps=steps)
+
+
+def describe(prepared: Prepared, console: Console) -> None:
+    """The network, the grid and the loop nests, in a few lines."""
+    from rnn_mapper.mapping_report import splits
+
+    p, layers = prepared.mapping.parameters, prepared.network.layers
+    sizes = " -> ".join(str(size) for size in (prepared.network.input_size, *(layer.hidden_size for layer in layers)))
+    head = "" if prepared.network.head is None else f", dense head to {prepared.network.output_size}"
+    chosen = ", the smallest preset that fits" if prepared.grid_chosen else ""
+    name = prepared.grid_name + (" grid" if prepared.grid_name == "custom" else "")
+    print_line(console, f"Network    {layers[0].cell.value} {sizes}{head}")
+    print_line(console, f"Grid       {name}: {p.rows} x {p.cols} sites of {p.lanes} lanes "
+                        f"({p.multipliers} multipliers){chosen}")
+    for split in splits(prepared.mapping):
+        print_line(console, f"Mapping    {split['name']}: {split['hu']} hidden units at once (hu), a matrix row over "
+                            f"{split['ru']} PCUs (ru) of {split['rv']} lanes (rv)")
+
+
+def account_table(mapping: GridMapping, prediction: Prediction) -> Table:
+    """Where the cycles of a sequence go."""
+    from rnn_mapper.mapping_report import account_rows
+
+    table = Table(title="Where the cycles go", title_justify="left", box=None, pad_edge=False)
+    for heading, justify in (("", "left"), ("cycles", "right"), ("share", "right"), ("what", "left")):
+        table.add_column(heading, justify=justify)  # type: ignore[arg-type]
+    for name, cycles, share, text in account_rows(prediction.account):
+        table.add_row(name, f"{cycles:,.1f}", f"{share:.1%}", text)
+    return table
+
+
+def print_line(console: Console, text: str) -> None:
+    """One line as it is."""
+    console.print(text, markup=False, soft_wrap=True)
+
+
+def check_picture(picture: Path | None) -> None:
+    """Refuse a name that cannot be drawn or written, before any work is done."""
+    if picture is None:
+        return
+    if picture.suffix not in (".svg", ".png"):
+        raise ConfigurationError(f"--picture {picture}: the name must end in .svg or .png")
+    check_writable(picture)
