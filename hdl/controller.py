@@ -7,12 +7,10 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from hdl.layouts import (
-    WriteKind,
     schedule_entry_layout,
     schedule_header_layout,
     schedule_width,
     token_layout,
-    write_word_layout,
 )
 from hdl.parameters import GridParameters
 
@@ -24,7 +22,8 @@ class Controller(wiring.Component):
 
     The schedule ROM beside it (address `schedule_address`, word one cycle later) holds a header and `entries` entries.
     Iteration i = 0, 1, ... issues every entry once, for step i - lag; entries whose step does not exist take one
-    cycle and do nothing (with `holds_slot` they wait for the duration before them and take their own). An entry is issued in the first cycle in which
+    cycle and do nothing (with `holds_slot` they wait for the duration before them and take their own). An entry is
+    issued in the first cycle in which
     - the `duration` of the entry before has passed,
     - its phase to wait for is complete up to the step it needs (`complete`, one pulse a phase and step),
     - the input vector of its step is loaded (`input_available`), if it needs one,

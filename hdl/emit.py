@@ -37,14 +37,14 @@ def emit_grid(grid: Grid, progress: Callable[[str], None] = lambda name: None) -
 
 def emit(component: wiring.Component, progress: Callable[[str], None] = lambda name: None) -> EmittedGrid:
     """Verilog of one component and of everything that it places, each distinct module once."""
-    top: str = component.module_name  # type: ignore[attr-defined]
+    top: str = component.module_name
     result = EmittedGrid(instances=Counter({top: 1}))
     pending: list[tuple[wiring.Component, int]] = [(component, 1)]
     children: dict[str, ModuleCollector] = {}
     rtlil_texts: dict[str, str] = {}
     while pending:
         child, count = pending.pop(0)
-        name: str = child.module_name  # type: ignore[attr-defined]
+        name: str = child.module_name
         if name not in children:
             progress(name)
             children[name] = ModuleCollector()

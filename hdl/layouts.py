@@ -6,24 +6,24 @@ second description. Widths come from `GridParameters`. Field comments (`#:`) are
 
 from __future__ import annotations
 
-import enum as python_enum
+import enum
 
 from amaranth.hdl import signed
-from amaranth.lib import data, enum
+from amaranth.lib import data
 
 from hdl.numerics import MULTIPLIER_BITS
 from hdl.parameters import GridParameters, bits_for
 
 __all__ = [
-    "Activation", "Addend", "FactorX", "FactorY", "Hold", "LinkError", "Memory", "WriteKind",
-    "bias_layout", "gate_entry_layout", "instruction_layout", "memory_address_layout", "memory_shape", "operand_tag_layout",
+    "Activation", "Addend", "FactorX", "FactorY", "Hold", "LinkError", "Memory", "WriteKind", "bias_layout",
+    "gate_entry_layout", "instruction_layout", "memory_address_layout", "memory_shape", "operand_tag_layout",
     "phase_layout", "result_layout", "schedule_entry_layout", "schedule_header_layout", "schedule_width",
     "table_entry_layout", "token_layout", "unit_entry_layout", "vector_address_layout", "write_bus_layout",
     "write_word_layout",
 ]
 
 
-class WriteKind(enum.Enum, shape=2):
+class WriteKind(enum.Enum):
     """What a word of the write stream is."""
 
     IDLE = 0
@@ -35,7 +35,7 @@ class WriteKind(enum.Enum, shape=2):
     TOKEN = 3
 
 
-class Memory(python_enum.IntEnum):
+class Memory(enum.IntEnum):
     """The loadable memories. The numbers are those of the load packet's header."""
 
     #: PMU: weight words, in the order in which the phases use them.
@@ -60,7 +60,7 @@ class Memory(python_enum.IntEnum):
     SCHEDULE = 8
 
 
-class Activation(enum.Enum, shape=2):
+class Activation(enum.Enum):
     """Function of an activation unit. Input Q5.10; sigmoid and tanh give Q0.15."""
 
     IDENTITY = 0
@@ -69,7 +69,7 @@ class Activation(enum.Enum, shape=2):
     RELU = 3
 
 
-class FactorX(enum.Enum, shape=2):
+class FactorX(enum.Enum):
     """First factor of the multiply-accumulate."""
 
     ZERO = 0
@@ -79,7 +79,7 @@ class FactorX(enum.Enum, shape=2):
     HOLD1 = 3
 
 
-class FactorY(enum.Enum, shape=1):
+class FactorY(enum.Enum):
     """Second factor of the multiply-accumulate (before `subtract_value`)."""
 
     VALUE = 0
@@ -87,7 +87,7 @@ class FactorY(enum.Enum, shape=1):
     STATE = 1
 
 
-class Addend(enum.Enum, shape=2):
+class Addend(enum.Enum):
     """What is added to the product."""
 
     ZERO = 0
@@ -99,7 +99,7 @@ class Addend(enum.Enum, shape=2):
     STORED = 3
 
 
-class Hold(enum.Enum, shape=2):
+class Hold(enum.Enum):
     """Where a gate's value is kept for later instructions of the same unit."""
 
     NONE = 0
@@ -107,7 +107,7 @@ class Hold(enum.Enum, shape=2):
     HOLD1 = 2
 
 
-class LinkError(python_enum.IntEnum):
+class LinkError(enum.IntEnum):
     """Bit positions of the error bits that travel on the result link."""
 
     #: Two results met on a result link.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Module, Signal
+from amaranth.hdl import Module, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -130,6 +130,6 @@ class Sequencer(wiring.Component):
             ]
         return m
 
-    def _ending(self, last_word: Signal, last_gate: Signal, units_left: Signal) -> object:
+    def _ending(self, last_word: Signal, last_gate: Signal, units_left: Signal) -> Value:
         """This cycle reads the last word of the phase."""
         return self.read & last_word & last_gate & (units_left == 1)

@@ -47,7 +47,7 @@ class Shared(wiring.Component):
         super().__init__(component.signature)
 
     def elaborate(self, platform: ModuleCollector) -> Instance:
-        name: str = self.component.module_name  # type: ignore[attr-defined]
+        name: str = self.component.module_name
         platform.components.setdefault(name, self.component)
         platform.instances[name] += 1
         ports = {("i_" if is_input else "o_") + name: value for name, is_input, value in port_names(self)}

@@ -25,7 +25,9 @@ class Site(wiring.Component):
     memory's instance name to the file that is baked in; without it all sites are one Verilog module.
     """
 
-    def __init__(self, parameters: GridParameters, name: str = "site", init_files: dict[str, str] | None = None) -> None:
+    def __init__(
+        self, parameters: GridParameters, name: str = "site", init_files: dict[str, str] | None = None
+    ) -> None:
         self.parameters = p = parameters
         self.module_name = name
         self.init_files = init_files or {}

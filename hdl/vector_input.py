@@ -15,9 +15,9 @@ __all__ = ["VectorInput"]
 class VectorInput(wiring.Component):
     """Writes `header.input_beats` beats a step, for `steps` steps, to alternating halves of the input vector.
 
-    `begin_sequence` starts a sequence, whose first step goes to half `parity`. A beat is taken while `running`, when one of
-    the two halves is free (`free` gives one back) and the write stream takes the word (`taken`): `tready` follows
-    combinationally. `available` says that a step is loaded that `consume` has not taken.
+    `begin_sequence` starts a sequence, whose first step goes to half `parity`. A beat is taken while `running`, when
+    one of the two halves is free (`free` gives one back) and the write stream takes the word (`taken`): `tready`
+    follows combinationally. `available` says that a step is loaded that `consume` has not taken.
     `tlast` belongs on the last beat of the last step. `framing_early` reports one that came before; after a missing
     one (`framing_late`) and while `flush`, beats are dropped up to the next `tlast` of a packet under way
     (`in_packet`).

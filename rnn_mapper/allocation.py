@@ -46,9 +46,11 @@ def allocate(
     vector_words, words = _vectors(vectors, parameters)
     weights, weight_total = _running(nest.max_units * nest.gates * nest.words for nest in nests)
     entries, entry_total = _running(nest.max_units * nest.gates for nest in nests)
-    units, unit_total = _running(0 if phase.stores else nest.max_units for phase, nest in zip(phases, nests))
+    units, unit_total = _running(
+        0 if phase.stores else nest.max_units for phase, nest in zip(phases, nests, strict=True)
+    )
     stored, stored_total = _running(
-        nest.max_units * nest.gates if phase.stores else 0 for phase, nest in zip(phases, nests)
+        nest.max_units * nest.gates if phase.stores else 0 for phase, nest in zip(phases, nests, strict=True)
     )
     programs, program_total = _running(0 if phase.stores else phase.program.length for phase in phases)
     site = "in every site of column 0"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -70,5 +71,5 @@ def table_image(parameters: GridParameters) -> Image:
     """The activation table."""
     packer = LayoutPacker(table_entry_layout(parameters))
     knots = [int(knot) for knot in sigmoid_table(parameters.table_segments)]
-    words = [packer.pack({"base": left, "rise": right - left}) for left, right in zip(knots, knots[1:])]
+    words = [packer.pack({"base": left, "rise": right - left}) for left, right in pairwise(knots)]
     return Image(packer.layout.size, words)

@@ -126,7 +126,7 @@ def _try(
     allocation, demands = allocate(phases, nests, vectors, parameters)
     if shortages(demands):
         return None
-    timings = [time_phase(phase, nest, parameters, latencies) for phase, nest in zip(phases, nests)]
+    timings = [time_phase(phase, nest, parameters, latencies) for phase, nest in zip(phases, nests, strict=True)]
     return Mapping(
         network, parameters, latencies, vectors, phases, timings, build_schedule(timings), allocation, demands
     )

@@ -165,7 +165,7 @@ class Mapping:
         """Weights of every phase as `LoopNest.arrange_weights`, gates in the order of the program."""
         return [
             timing.nest.arrange_weights(phase.product.weights[[gate.gate for gate in phase.program.gates]])
-            for timing, phase in zip(self.timings, self.phases)
+            for timing, phase in zip(self.timings, self.phases, strict=True)
         ]
 
     @property
@@ -205,7 +205,7 @@ class Mapping:
         """Bias, multiplier and shift of every phase, each [rows, chains, units, G]."""
         return [
             (t.nest.arrange(p.product.bias), t.nest.arrange(p.product.multiplier), t.nest.arrange(p.product.shift))
-            for t, p in zip(self.timings, self.phases)
+            for t, p in zip(self.timings, self.phases, strict=True)
         ]
 
     def _gate_words(self, index: int, row: int, chain: int) -> dict[int, int]:
@@ -261,7 +261,7 @@ class Mapping:
     def _instructions(self, program: Program, base: int) -> list[dict[str, int]]:
         starts = _chain_starts(program, base)
         words: list[dict[str, int]] = []
-        for start, gate in zip(starts, program.gates):
+        for start, gate in zip(starts, program.gates, strict=True):
             for number, op in enumerate(gate.instructions):
                 words.append({
                     "x": op.x.value, "y": op.y.value, "subtract_value": op.subtract_value, "addend": op.addend.value,

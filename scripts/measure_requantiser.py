@@ -26,7 +26,10 @@ SPEECH = (
     "Don't ask me to carry an oily rag like that. Recurrent networks are served one request at a time, "
     "and every microsecond counts when the answer is needed now."
 )
-WORDS = "recurrent network accelerator spatial lattice elephants microsecond serving silicon engineer".split()
+WORDS = (
+    "recurrent", "network", "accelerator", "spatial", "lattice", "elephants", "microsecond", "serving", "silicon",
+    "engineer",
+)
 WIDTHS = (6, 7, 8, 9, 10, 12, 16)
 
 

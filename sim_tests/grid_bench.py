@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import cocotb
 import numpy as np
 import numpy.typing as npt
 from cocotb.clock import Clock
@@ -49,7 +48,7 @@ class GridBench:
 
     def __init__(self, dut: Any, rows: int, beat_bytes: int) -> None:
         self.dut, self.rows, self.beat_bytes = dut, rows, beat_bytes
-        cocotb.start_soon(Clock(dut.clk, CLOCK_NS, unit="ns").start())
+        Clock(dut.clk, CLOCK_NS, unit="ns").start()
         self._connected = False
 
     async def reset(self) -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +19,7 @@ from rnn_mapper.image_files import image_files
 from rnn_mapper.mapping import Mapping
 from sim_tests.simulators import Build, build, run
 
-__all__ = ["GridRun", "build_grid", "run_mapping", "write_images"]
+__all__ = ["GridRun", "Sequence", "build_grid", "run_mapping", "run_sequences", "write_images"]
 
 #: Modules that stand many times in a grid; a large Verilator model shares their code.
 TILE_MODULES = ("site", "pmu", "pcu")
@@ -51,7 +52,7 @@ def build_grid(
     grid = emit_grid(Grid(parameters), progress)
     with tempfile.TemporaryDirectory() as folder:
         sources = [Path(folder) / f"{name}.v" for name in grid.sources]
-        for source, text in zip(sources, grid.sources.values()):
+        for source, text in zip(sources, grid.sources.values(), strict=True):
             source.write_text(text, encoding="utf-8")
         shared = TILE_MODULES if parameters.sites >= SHARE_FROM_SITES else ()
         return build(sources, TOP_MODULE, simulator, tile_modules=list(shared), waves=waves, cache_dir=cache_dir)
@@ -63,42 +64,62 @@ def write_images(mapping: Mapping, directory: Path) -> None:
         (directory / name).write_text(text, encoding="ascii")
 
 
+@dataclass(frozen=True, eq=False)
+class Sequence:
+    """A sequence to simulate: int8 inputs [steps, size].
+
+    It starts from a cleared state, or with `keep_state` from that in `packets` (`rnn_mapper.state_images`), load
+    packets sent before it.
+    """
+
+    inputs: npt.NDArray[np.int8]
+    packets: tuple[bytes, ...] = ()
+    keep_state: bool = False
+
+
 def run_mapping(
     mapping: Mapping,
     inputs: npt.NDArray[np.int8],
     grid_build: Build,
     results_dir: Path,
     waves: bool = False,
-    packets: Sequence[bytes] = (),
+    packets: Iterable[bytes] = (),
     keep_state: bool = False,
 ) -> GridRun:
-    """Simulate one sequence of int8 inputs [steps, size] on the mapping's images.
+    """Simulate one sequence on the mapping's images; the arguments are those of `Sequence`."""
+    sequence = Sequence(inputs, tuple(packets), keep_state)
+    return run_sequences(mapping, [sequence], grid_build, results_dir, waves)[0]
 
-    It starts from a cleared state, or with `keep_state` from that in `packets` (`rnn_mapper.state_images`), load
-    packets sent before it.
-    """
+
+def run_sequences(
+    mapping: Mapping, sequences: list[Sequence], grid_build: Build, results_dir: Path, waves: bool = False
+) -> list[GridRun]:
+    """Simulate sequences one after the other in one run; `run_seconds` is that of all."""
     results_dir = results_dir.absolute()
     images = results_dir / "images"
     images.mkdir(parents=True, exist_ok=True)
     write_images(mapping, images)
     p = mapping.parameters
     job, result = results_dir / "job.npz", results_dir / "result.npz"
-    np.savez(
-        job, inputs=inputs, width=mapping.output.size, rows=p.rows, beat_bytes=p.beat_bytes, keep_state=keep_state,
-        packets=np.frombuffer(b"".join(packets), dtype=np.uint8), packet_sizes=[len(packet) for packet in packets],
-    )
+    values: dict[str, Any] = {
+        "width": mapping.output.size, "rows": p.rows, "beat_bytes": p.beat_bytes, "sequences": len(sequences),
+    }
+    for number, sequence in enumerate(sequences):
+        values[f"inputs_{number}"] = sequence.inputs
+        values[f"keep_state_{number}"] = sequence.keep_state
+        values[f"packets_{number}"] = np.frombuffer(b"".join(sequence.packets), dtype=np.uint8)
+        values[f"packet_sizes_{number}"] = np.array([len(packet) for packet in sequence.packets], dtype=np.int64)
+    np.savez(job, **values)
     done = run(
         grid_build, "sim_tests.run_sequence", results_dir=results_dir, seed=1,
         env={"SRNN_JOB": str(job), "SRNN_RESULT": str(result)}, plusargs=[f"+images={images}"], waves=waves,
     )
-    with np.load(result) as values:
-        return GridRun(
-            outputs=values["outputs"],
-            cycles=int(values["cycles"]),
-            stall_input=int(values["stall_input"]),
-            stall_output=int(values["stall_output"]),
-            stall_result=int(values["stall_result"]),
-            build_seconds=grid_build.seconds,
-            run_seconds=done.seconds,
-            waves=done.waves,
-        )
+    runs = []
+    with np.load(result) as stored:
+        for number in range(len(sequences)):
+            cycles, stall_input, stall_output, stall_result = (int(value) for value in stored[f"counters_{number}"])
+            runs.append(GridRun(
+                stored[f"outputs_{number}"], cycles, stall_input, stall_output, stall_result, grid_build.seconds,
+                done.seconds, done.waves,
+            ))
+    return runs
