@@ -29,14 +29,14 @@ if TYPE_CHECKING:
     from rnn_mapper.preparation import Prepared, choose_grid, default_calibration, prepare
     from rnn_mapper.quantised import QuantisedNetwork
     from rnn_mapper.reference import LayerState, run_reference
-    from rnn_mapper.simulation import Comparison, SimulationResult, simulate, simulate_prepared, verify
+    from rnn_mapper.simulation import Comparison, IntSequence, SimulationResult, simulate, simulate_prepared, verify
 
 __all__ = [
-    "Cell", "Comparison", "Dense", "GridParameters", "LayerError", "LayerState", "Mapping", "Network", "Prediction",
-    "Prepared", "QuantisedNetwork", "RecurrentLayer", "SimulationResult", "SpatialRnnError", "choose_grid",
-    "compare_with_float", "default_calibration", "load_inputs", "load_network", "load_parameters", "map_network",
-    "network_from_torch", "prepare", "preset_names", "quantise", "quantise_inputs", "run_float", "run_reference",
-    "save_network", "simulate", "simulate_prepared", "verify",
+    "Cell", "Comparison", "Dense", "GridParameters", "IntSequence", "LayerError", "LayerState", "Mapping",
+    "Network", "Prediction", "Prepared", "QuantisedNetwork", "RecurrentLayer", "SimulationResult",
+    "SpatialRnnError", "choose_grid", "compare_with_float", "default_calibration", "load_inputs", "load_network",
+    "load_parameters", "map_network", "network_from_torch", "prepare", "preset_names", "quantise",
+    "quantise_inputs", "run_float", "run_reference", "save_network", "simulate", "simulate_prepared", "verify",
 ]
 
 #: Where the names come from that are imported when they are first used: most need Amaranth or more.
@@ -53,7 +53,9 @@ _MODULES = {
     "rnn_mapper.preparation": ("Prepared", "choose_grid", "default_calibration", "prepare"),
     "rnn_mapper.quantised": ("QuantisedNetwork",),
     "rnn_mapper.reference": ("LayerState", "run_reference"),
-    "rnn_mapper.simulation": ("Comparison", "SimulationResult", "simulate", "simulate_prepared", "verify"),
+    "rnn_mapper.simulation": (
+        "Comparison", "IntSequence", "SimulationResult", "simulate", "simulate_prepared", "verify",
+    ),
 }
 _SOURCES = {name: module for module, names in _MODULES.items() for name in names}
 

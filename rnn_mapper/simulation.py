@@ -20,10 +20,12 @@ from rnn_mapper.network import Cell, FloatArray
 from rnn_mapper.predict import Prediction
 from rnn_mapper.preparation import Prepared, as_inputs, as_network, prepare
 from rnn_mapper.quantise import quantise_inputs
-from rnn_mapper.reference import LayerState, run_reference
+from rnn_mapper.reference import LayerState, Reference
 from rnn_mapper.state_images import state_packets
 
-__all__ = ["Comparison", "SimulationResult", "choose_simulator", "simulate", "simulate_prepared", "verify"]
+__all__ = [
+    "Comparison", "IntSequence", "SimulationResult", "choose_simulator", "simulate", "simulate_prepared", "verify",
+]
 
 Progress = Callable[[str], None]
 
@@ -36,6 +38,16 @@ ICARUS_LIMIT_SECONDS = 10.0
 
 
 @dataclass(frozen=True, eq=False)
+class IntSequence:
+    """Inputs of one sequence in integers."""
+
+    #: int8 [steps, input_size].
+    codes: npt.NDArray[np.int8]
+    #: State of every layer that it starts from, loaded over the bus; None starts from a cleared state.
+    state: Sequence[LayerState] | None = None
+
+
+@dataclass(frozen=True, eq=False)
 class Comparison:
     """A simulated sequence against the numpy reference (bits) and the prediction (cycles)."""
 
@@ -43,8 +55,6 @@ class Comparison:
     outputs: npt.NDArray[np.int16]
     #: The same by the reference.
     expected: npt.NDArray[np.int16]
-    #: State of every layer after the sequence, by the reference.
-    state: tuple[LayerState, ...]
     prediction: Prediction
     #: The grid's CYCLES register.
     cycles_simulated: int
@@ -178,10 +188,9 @@ def simulate_prepared(
         if waves:
             raise ConfigurationError("waves are kept in results_dir: name one")
         with tempfile.TemporaryDirectory(prefix="srnn_simulation_") as folder:
-            compared = verify(mapping, codes, chosen, Path(folder), progress=progress)
+            compared = verify(mapping, [IntSequence(codes)], chosen, Path(folder), progress=progress)[0]
     else:
-        compared = verify(mapping, codes, chosen, Path(results_dir), waves, progress=progress)
-    progress("comparing with floating point")
+        compared = verify(mapping, [IntSequence(codes)], chosen, Path(results_dir), waves, progress)[0]
     errors = compare_with_float(prepared.network, mapping.network, inputs)
     return SimulationResult(
         **vars(compared), prepared=prepared, simulator=chosen, layer_errors=errors,
@@ -191,34 +200,44 @@ def simulate_prepared(
 
 def verify(
     mapping: Mapping,
-    codes: npt.NDArray[np.int8],
+    sequences: Sequence[IntSequence],
     simulator: str,
     results_dir: Path,
     waves: bool = False,
-    state: Sequence[LayerState] | None = None,
     progress: Progress = lambda text: None,
-) -> Comparison:
-    """Simulate int8 inputs [steps, input_size] from `state` (cleared if None) and compare with the reference."""
+) -> list[Comparison]:
+    """Simulate int8 sequences, one after the other on one grid, and compare each with the reference."""
     # The mapper does not depend on the simulation; only who simulates needs cocotb.
-    from sim_tests.grid_runs import build_grid, run_mapping
+    from sim_tests import grid_runs
+    from sim_tests.toolchains import tool_versions
 
     p = mapping.parameters
+    tool_versions(simulator)  # a missing simulator is better told at once
     progress(f"generating and building the {p.rows} x {p.cols} x {p.lanes} grid for {simulator}")
-    build = build_grid(p, simulator, waves)
-    progress(f"simulating {len(codes)} steps in {simulator}")
-    packets = [] if state is None else list(state_packets(mapping, state))
-    run = run_mapping(mapping, codes, build, results_dir, waves, packets, keep_state=state is not None)
-    trace = run_reference(mapping.network, codes, state)
-    return Comparison(
-        outputs=run.outputs,
-        expected=trace.outputs,
-        state=trace.state,
-        prediction=mapping.predict(len(codes)),
-        cycles_simulated=run.cycles,
-        build_seconds=run.build_seconds,
-        run_seconds=run.run_seconds,
-        waves=run.waves,
-    )
+    build = grid_runs.build_grid(p, simulator, waves)
+    jobs = [
+        grid_runs.Sequence(
+            sequence.codes, () if sequence.state is None else tuple(state_packets(mapping, sequence.state)),
+            keep_state=sequence.state is not None,
+        )
+        for sequence in sequences
+    ]
+    progress(f"simulating {sum(len(sequence.codes) for sequence in sequences)} steps in {simulator}")
+    runs = grid_runs.run_sequences(mapping, jobs, build, results_dir, waves)
+    reference = Reference(mapping.network)
+    compared = []
+    for sequence, run in zip(sequences, runs, strict=True):
+        trace = reference.run(sequence.codes, sequence.state)
+        compared.append(Comparison(
+            outputs=run.outputs,
+            expected=trace.outputs,
+            prediction=mapping.predict(len(sequence.codes)),
+            cycles_simulated=run.cycles,
+            build_seconds=run.build_seconds,
+            run_seconds=run.run_seconds,
+            waves=run.waves,
+        ))
+    return compared
 
 
 def choose_simulator(mapping: Mapping, steps: int) -> str:

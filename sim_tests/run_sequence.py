@@ -1,7 +1,8 @@
 """cocotb test of `spatial-rnn simulate`: one model, one or more sequences, the outputs written to a file.
 
-SRNN_JOB names an .npz with `inputs` int8 [steps, size], `width`, `rows`, `beat_bytes`, `keep_state`, and `packets`, the
-bytes of load packets sent first with `packet_sizes`; SRNN_RESULT the .npz to write.
+SRNN_JOB names an .npz with `width`, `rows`, `beat_bytes`, `sequences`, and for sequence k `inputs_k` int8
+[steps, size], `keep_state_k`, and `packets_k`, the bytes of load packets of `packet_sizes_k` that are sent first. SRNN_RESULT is the
+.npz to write: `outputs_k` and `counters_k`.
 """
 
 from __future__ import annotations
@@ -17,21 +18,20 @@ from sim_tests.grid_bench import GridBench
 
 @cocotb.test()
 async def run_sequence(dut: Any) -> None:
-    """Run the sequence from cleared state and save outputs and counters."""
-    with np.load(os.environ["SRNN_JOB"]) as job:
-        inputs, width = job["inputs"], int(job["width"])
-        keep_state = bool(job["keep_state"])
-        ends = np.cumsum(job["packet_sizes"])
-        packets = [part.tobytes() for part in np.split(job["packets"], ends[:-1])] if len(ends) else []
-        bench = GridBench(dut, int(job["rows"]), int(job["beat_bytes"]))
+    """Run the sequences one after the other and save outputs and counters."""
+    with np.load(os.environ["SRNN_JOB"]) as stored:
+        job = dict(stored)
+    bench = GridBench(dut, int(job["rows"]), int(job["beat_bytes"]))
     await bench.reset()
-    if packets:
-        bench.load(iter(packets))
+    results: dict[str, Any] = {}
+    for number in range(int(job["sequences"])):
+        data, offset = job[f"packets_{number}"].tobytes(), 0
+        for size in job[f"packet_sizes_{number}"]:
+            bench.load(iter([data[offset : offset + size]]))
+            offset += int(size)
         await bench.source.wait()
-        # The last word is still on its way through the write stream, which a token could not overtake anyway.
-        await bench.cycles(1)
-    result = await bench.run(inputs, width, keep_state)
-    np.savez(
-        os.environ["SRNN_RESULT"], outputs=result.outputs, cycles=result.cycles, stall_input=result.stall_input,
-        stall_output=result.stall_output, stall_result=result.stall_result,
-    )
+        # The last word may still be on the write stream, where no token overtakes it.
+        result = await bench.run(job[f"inputs_{number}"], int(job["width"]), bool(job[f"keep_state_{number}"]))
+        results[f"outputs_{number}"] = result.outputs
+        results[f"counters_{number}"] = [result.cycles, result.stall_input, result.stall_output, result.stall_result]
+    np.savez(os.environ["SRNN_RESULT"], **results)

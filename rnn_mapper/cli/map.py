@@ -12,7 +12,6 @@ import rich_click as click
 from rnn_mapper.cli.common import Output, force_option, grid_options, json_option
 from rnn_mapper.cli.mapped import (
     PATH,
-    Progress,
     account_table,
     check_picture,
     describe,
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
     from rnn_mapper.mapping import Mapping
 
 #: Steps whose cycles are predicted when nothing says how many.
-_COUNTED_STEPS = 16
+_STEPS = 16
 
 
 @click.command("map")
@@ -35,7 +34,7 @@ _COUNTED_STEPS = 16
               help="Typical input, float [steps, features], which sets the scale of the inputs. Default: 256 steps of "
                    "standard normal noise.")
 @click.option("--steps", type=click.IntRange(min=1), metavar="N",
-              help=f"Steps of the sequence whose cycles are predicted. Default: those of --input, else {_COUNTED_STEPS}.")
+              help=f"Steps of the sequence whose cycles are predicted. Default: those of --input, else {_STEPS}.")
 @click.option("-o", "--output", "directory", type=PATH, metavar="DIR", required=True,
               help="Directory to write; it is created.")
 @grid_options
@@ -60,16 +59,15 @@ def command(
         from rnn_mapper.mapping_report import mapping_json
         from rnn_mapper.preparation import as_inputs, as_network
 
-        progress = Progress(output.errors, status)
         network = as_network(model, cell)
         calibration = None if input_file is None else as_inputs(input_file, network)
-        count = steps or (_COUNTED_STEPS if calibration is None else len(calibration))
-        progress("quantising and mapping")
+        count = steps or (_STEPS if calibration is None else len(calibration))
+        status("quantising and mapping")
         prepared = prepare_from_options(network, calibration, options, ru, hu, count)
         mapping = prepared.mapping
         prediction = mapping.predict(count)
         values = {"grid": prepared.grid_name, **mapping_json(mapping, prediction)}
-        progress("writing images and listing")
+        status("writing images and listing")
         sizes = _write(folder, mapping, values)
         if picture is not None:
             from rnn_mapper.pictures import schedule_picture

@@ -51,7 +51,7 @@ def model_options(function: Command) -> Command:
 
 
 class Progress:
-    """Tells what is being done: in place on a terminal, else one line each on standard error."""
+    """Tells what is being done for long: in place on a terminal, else one line each on standard error."""
 
     def __init__(self, errors: Console, update: Callable[[str], None]) -> None:
         self._errors, self._update = errors, update

@@ -70,16 +70,16 @@ def command(
         directory, force = WAVES_DIRECTORY, True
     with contextlib.ExitStack() as stack:
         folder = None if directory is None else stack.enter_context(output_directory(directory, force))
-        progress = Progress(output.errors, stack.enter_context(output.status("reading")))
+        status = stack.enter_context(output.status("reading"))
         from rnn_mapper.preparation import as_inputs, as_network
         from rnn_mapper.simulation import simulate_prepared
 
         network = as_network(model, cell)
         inputs = as_inputs(input_file, network)
         typical = inputs if calibration is None else as_inputs(calibration, network)
-        progress("quantising and mapping")
+        status("quantising and mapping")
         prepared = prepare_from_options(network, typical, options, ru, hu, len(inputs))
-        result = simulate_prepared(prepared, inputs, simulator, waves, folder, progress, started)
+        result = simulate_prepared(prepared, inputs, simulator, waves, folder, Progress(output.errors, status), started)
         if picture is not None:
             from rnn_mapper.pictures import schedule_picture
 
