@@ -53,7 +53,9 @@ def command(
     # Wrong options are told before the work of generating begins; synthesise() checks them again.
     if target not in TARGETS:
         raise ConfigurationError(f"target {target!r} is unknown: choose one of {', '.join(TARGETS)}")
-    if liberty is not None and target == "generic":
+    if liberty is not None:
+        if target != "generic":
+            raise ConfigurationError(f"a Liberty file does not go with the target {target}: use the target 'generic'")
         Liberty.read(liberty)
     with tempfile.TemporaryDirectory(prefix="spatial-rnn-") as temporary:
         if directory is None:
@@ -72,7 +74,7 @@ def command(
 def _progress(output: Output) -> Iterator[Report]:
     columns = (TextColumn("synthesis"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[last]}"),
                TimeElapsedColumn())
-    with Progress(*columns, console=output.errors, transient=True) as bar:
+    with Progress(*columns, console=output.errors, transient=True, disable=not output.errors.is_terminal) as bar:
         task = bar.add_task("synthesis", total=None, last="")
 
         def report(what: str, done: int, total: int) -> None:
