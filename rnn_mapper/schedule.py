@@ -39,7 +39,8 @@ def build_schedule(timings: list[PhaseTiming]) -> list[ScheduleEntry]:
         )
         for index, timing in enumerate(timings)
     ]
-    while (fault := _first_fault(entries, timings)) is not None:
+    distances = [[least_distance(first, second) for second in timings] for first in timings]
+    while (fault := _first_fault(entries, distances)) is not None:
         position, slot, missing = fault
         if slot is not None:
             entries[slot] = replace(entries[slot], holds_slot=True)
@@ -60,7 +61,9 @@ def least_distance(first: PhaseTiming, second: PhaseTiming) -> int:
     """Cycles that must lie between the issue of `first` and a later issue of `second`."""
     distance = _site_distance(first, second)
     if not first.phase.stores and not second.phase.stores:
-        distance = max(distance, _ring_distance(first, second), _link_distance(first, second))
+        distance = max(
+            distance, _ring_distance(first, second), _hold_distance(first, second), _link_distance(first, second)
+        )
     return distance
 
 
@@ -122,15 +125,45 @@ def _ring_distance(first: PhaseTiming, second: PhaseTiming) -> int:
     return distance
 
 
+def _hold_distance(first: PhaseTiming, second: PhaseTiming) -> int:
+    """The last unit of one phase has used what it holds before the first unit of the next holds anything there.
+
+    A value that is written in the cycle of the last use comes late enough. A register that exists twice is treated
+    as if it did not: the units of two phases may have the same parity.
+    """
+    distance = 1
+    for col in range(_columns(first)):
+        a, b = _chain(first, col), _chain(second, col)
+        if a is None or b is None:
+            continue
+        last_unit = first.delays[a] + (first.nest.units(a) - 1) * first.interval
+        for hold, use in _hold_uses(first).items():
+            for position, gate in enumerate(second.phase.program.gates):
+                if gate.hold.name == hold:
+                    write = second.delays[b] + second.row_local(0, position)
+                    distance = max(distance, last_unit + use - write)
+    return distance
+
+
+def _hold_uses(timing: PhaseTiming) -> dict[str, int]:
+    """Last use of each hold register by the first unit."""
+    uses: dict[str, int] = {}
+    for position, gate in enumerate(timing.phase.program.gates):
+        for trip, instruction in enumerate(gate.instructions):
+            name, time = instruction.x.name, timing.row_local(0, position) + trip * timing.latencies.ring
+            uses[name] = max(time, uses.get(name, time))
+    return uses
+
+
 def _link_distance(first: PhaseTiming, second: PhaseTiming) -> int:
     """The last result of one phase is collected before the first of the next arrives."""
     return first.arrivals[-1][0] + first.spacing - second.arrivals[0][0]
 
 
 def _first_fault(
-    entries: list[ScheduleEntry], timings: list[PhaseTiming]
+    entries: list[ScheduleEntry], distances: list[list[int]]
 ) -> tuple[int, int | None, int] | None:
-    """The first two issues that can come too close, in any sequence.
+    """The first two issues that can come too close, in any sequence; `distances` are the least for every two phases.
 
     Returns the entry whose duration could grow, an entry between the two that is skipped there and could hold its
     slot instead (or None), and the missing cycles. All sequences look alike in the middle, so a few lengths show all.
@@ -146,7 +179,7 @@ def _first_fault(
             if not exists:
                 continue
             passed = 0
-            reach = max(least_distance(timings[index], other) for other in timings)
+            reach = max(distances[index])
             for later in range(place + 1, len(sequence)):
                 passed += entries[sequence[later - 1][0]].duration
                 if passed >= reach:
@@ -158,7 +191,7 @@ def _first_fault(
                 if entry.waits_for == index and other_step - entry.wait_back >= step:
                     # It is issued after the first phase's last result, and so is all that follows.
                     break
-                need = least_distance(timings[index], timings[other])
+                need = distances[index][other]
                 if need > passed:
                     slots = skipped.get((index, step, other, other_step), [])
                     return sequence[later - 1][0], slots[0] if slots else None, need - passed

@@ -1,0 +1,229 @@
+"""Independent check of a schedule: replays sequences, delaying tokens at random, and looks at every site and cycle.
+
+The host may delay any token by any time (missing input, a full output buffer), so what the mapper proves must hold for
+all of them. `find_violations` replays one sequence with random delays and names whatever would go wrong in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+from rnn_mapper.mapping import Mapping
+from rnn_mapper.schedule import ScheduleEntry
+from rnn_mapper.timing import PhaseTiming
+from rnn_mapper.token_patterns import Times, TokenPattern, pattern_of
+
+__all__ = ["CheckedPlan", "find_violations", "plan_to_check"]
+
+
+@dataclass(frozen=True, eq=False)
+class CheckedPlan:
+    """What a schedule consists of; lists are indexed by phase (`entries` by the order of issue)."""
+
+    timings: Sequence[PhaseTiming]
+    entries: Sequence[ScheduleEntry]
+    patterns: Sequence[TokenPattern]
+    #: First unit number of each phase; its lowest bit chooses the hold registers.
+    unit_bases: Sequence[int]
+
+
+@dataclass(frozen=True)
+class _Token:
+    phase: int
+    step: int
+    time: int
+
+
+def plan_to_check(
+    timings: Sequence[PhaseTiming], entries: Sequence[ScheduleEntry], unit_bases: Sequence[int]
+) -> CheckedPlan:
+    """The plan of phases that are timed and scheduled."""
+    return CheckedPlan(timings, entries, [pattern_of(timing) for timing in timings], unit_bases)
+
+
+def plan_of(mapping: Mapping) -> CheckedPlan:
+    """The plan of a mapping."""
+    return plan_to_check(mapping.timings, mapping.entries, mapping.allocation.units)
+
+
+def find_violations(plan: CheckedPlan, steps: int, delays: np.random.Generator, chance: float) -> list[str]:
+    """Everything that goes wrong in a sequence of `steps`; each token is delayed with probability `chance`."""
+    tokens = _replay(plan, steps, delays, chance)
+    return [
+        *_sites(plan, tokens), *_stored_parts(plan, tokens), *_unit_paths(plan, tokens), *_links(plan, tokens),
+        *_vectors(plan, tokens), *_buffers(plan),
+    ]
+
+
+def _replay(plan: CheckedPlan, steps: int, delays: np.random.Generator, chance: float) -> list[_Token]:
+    """Tokens in the order of issue, each when the controller may send it or later."""
+    tokens: list[_Token] = []
+    beats: set[int] = set()
+    complete: dict[tuple[int, int], int] = {}
+    sent: list[int] = []
+    consider = window = 0
+    longest = max(entry.duration for entry in plan.entries)
+    for iteration in range(steps + max(entry.lag for entry in plan.entries)):
+        for entry in plan.entries:
+            step = iteration - entry.lag
+            if not 0 <= step < steps:
+                if entry.holds_slot:
+                    consider = max(consider, window)
+                    window = consider + entry.duration
+                consider += 1
+                continue
+            time = max(consider, window)
+            if entry.waits_for is not None:
+                time = max(time, complete.get((entry.waits_for, step - entry.wait_back), -1) + 1)
+            if entry.to_host and step >= 2:
+                time = max(time, sent[step - 2] + 1)
+            if delays.random() < chance:
+                time += int(delays.integers(1, 2 + longest * int(delays.choice([0, 1, 3]))))
+            while time in beats:
+                time += 1
+            tokens.append(_Token(entry.phase, step, time))
+            pattern = plan.patterns[entry.phase]
+            if not plan.timings[entry.phase].phase.stores:
+                arrivals = time + pattern.arrivals
+                complete[entry.phase, step] = int(arrivals[-1]) + pattern.occupies - 1
+                if pattern.feeds_back:
+                    beats.update(int(cycle) + beat for cycle in arrivals for beat in range(pattern.occupies))
+                if entry.to_host:
+                    sent.append(int(arrivals[-1]) + 1 + int(delays.integers(0, 2)) * int(delays.integers(0, 20)))
+            consider, window = time + 1, time + entry.duration
+    return tokens
+
+
+def _sites(plan: CheckedPlan, tokens: list[_Token]) -> Iterator[str]:
+    """No site runs two phases at once, and no token passes a site that still waits for its delay."""
+    columns = 1 + max(chain.tail for pattern in plan.patterns for chain in pattern.chains)
+    for column in range(columns):
+        free = waits = 0
+        for token in tokens:
+            if token.time <= waits:
+                yield f"token of {_name(plan, token)} passes column {column}, which waits for a delay"
+            for chain in plan.patterns[token.phase].chains:
+                if chain.first_col <= column <= chain.tail:
+                    if token.time + chain.begins < free:
+                        yield f"{_name(plan, token)} begins in column {column} before its predecessor ends"
+                    free = token.time + chain.ends
+                    waits = token.time + chain.begins if chain.begins else 0
+
+
+def _stored_parts(plan: CheckedPlan, tokens: list[_Token]) -> Iterator[str]:
+    """Stored parts are written before they are read, and read before they are written again."""
+    times = {(token.phase, token.step): token.time for token in tokens}
+    for token in tokens:
+        phase = plan.timings[token.phase].phase
+        if phase.adds is None:
+            continue
+        distance = plan.timings[token.phase].latencies.store_distance
+        for chain, source in zip(plan.patterns[token.phase].chains, plan.patterns[phase.adds].chains, strict=True):
+            reads = token.time + chain.rows
+            if (reads < times[phase.adds, token.step] + source.rows + distance).any():
+                yield f"{_name(plan, token)} reads stored parts that are not there yet"
+            after = times.get((phase.adds, token.step + 1))
+            if after is not None and (reads >= after + source.rows + distance).any():
+                yield f"{_name(plan, token)} reads stored parts of the next step"
+
+
+def _unit_paths(plan: CheckedPlan, tokens: list[_Token]) -> Iterator[str]:
+    """One value at a time in a unit path; what is held is used before it is overwritten."""
+    tails = {chain.tail for pattern in plan.patterns for chain in pattern.chains}
+    for tail in sorted(tails):
+        ring: list[Times] = []
+        writes: dict[str, list[tuple[Times, Times]]] = {}
+        uses: dict[str, list[tuple[Times, Times]]] = {}
+        for number, token in enumerate(tokens):
+            for chain in plan.patterns[token.phase].chains:
+                if chain.tail != tail or not len(chain.ring):
+                    continue
+                ring.append(token.time + chain.ring)
+                units = np.arange(len(chain.rows))
+                marks = number * 10_000 + units
+                banks = (plan.unit_bases[token.phase] + units) & 1
+                for target, source in ((writes, chain.writes), (uses, chain.uses)):
+                    for name, events in source.items():
+                        for times in events:
+                            for bank in (0, 1) if name == "HOLD0" else (None,):
+                                chosen = slice(None) if bank is None else banks == bank
+                                key = name if bank is None else f"{name} of bank {bank}"
+                                target.setdefault(key, []).append((token.time + times[chosen], marks[chosen]))
+        if ring and len(np.unique(np.concatenate(ring))) < sum(map(len, ring)):
+            yield f"two values meet in the unit path of column {tail}"
+        for name in uses.keys() - {"STATE"}:
+            yield from _held(name, tail, writes[name], uses[name])
+
+
+def _held(name: str, tail: int, writes: list[tuple[Times, Times]], uses: list[tuple[Times, Times]]) -> Iterator[str]:
+    """The last write before each use is the one of the same unit."""
+    written, writers = (np.concatenate([pair[part] for pair in writes]) for part in (0, 1))
+    used, users = (np.concatenate([pair[part] for pair in uses]) for part in (0, 1))
+    if not len(used):
+        return
+    order = np.argsort(written, kind="stable")
+    place = np.searchsorted(written[order], used, side="left") - 1
+    if (place < 0).any() or (writers[order][place] != users).any():
+        yield f"{name} in column {tail} does not hold what its user needs"
+
+
+def _links(plan: CheckedPlan, tokens: list[_Token]) -> Iterator[str]:
+    """Results never meet, at any hop of a row's link or at the collector."""
+    results = [
+        (chain.tail, token.time + chain.emitted, plan.timings[token.phase].latencies.result_hop)
+        for token in tokens for chain in plan.patterns[token.phase].chains if len(chain.emitted)
+    ]
+    for column in range(1 + max(tail for tail, _, _ in results)):
+        cycles = np.concatenate([emitted + (tail - column) * hop for tail, emitted, hop in results if tail >= column])
+        if len(np.unique(cycles)) < len(cycles):
+            yield f"two results meet on the link at column {column}"
+    arrivals = sorted(
+        (token.time + int(cycle), plan.patterns[token.phase].occupies)
+        for token in tokens if not plan.timings[token.phase].phase.stores
+        for cycle in plan.patterns[token.phase].arrivals
+    )
+    if any(after - cycle < occupied for (cycle, occupied), (after, _) in pairwise(arrivals)):
+        yield "a result reaches the collector while it still writes the one before"
+
+
+def _vectors(plan: CheckedPlan, tokens: list[_Token]) -> Iterator[str]:
+    """A vector is whole before it is read, and its half is not written again before the last read."""
+    producers = {
+        timing.phase.result: index for index, timing in enumerate(plan.timings) if timing.phase.result is not None
+    }
+    times = {(token.phase, token.step): token.time for token in tokens}
+    for token in tokens:
+        phase = plan.timings[token.phase].phase
+        producer = producers.get(phase.operand)
+        if producer is None:
+            continue
+        first, last = (token.time + read for read in plan.patterns[token.phase].reads)
+        step = token.step - phase.previous
+        results = plan.patterns[producer].arrivals
+        if step >= 0 and times[producer, step] + results[-1] + plan.patterns[producer].occupies - 1 >= first:
+            yield f"{_name(plan, token)} reads a vector that is not complete"
+        after = times.get((producer, step + 2))
+        if after is not None and after + results[0] < last:
+            yield f"{_name(plan, token)} reads a vector that is being overwritten"
+
+
+def _buffers(plan: CheckedPlan) -> Iterator[str]:
+    """The input's half is given back after its last read; a group is in the output buffer before it is sent."""
+    for entry in plan.entries:
+        timing, pattern = plan.timings[entry.phase], plan.patterns[entry.phase]
+        if entry.needs_input and pattern.reads[1] > entry.duration:
+            yield f"{timing.phase.name} gives the input's half back while it is read"
+        if entry.to_host:
+            begins = int(pattern.arrivals[timing.output_start - 1]) + 1
+            for number, chain in enumerate(pattern.chains):
+                groups = number + np.arange(len(chain.arrivals)) * timing.nest.chains
+                if (begins + groups <= chain.arrivals).any():
+                    yield f"{timing.phase.name} sends a group of outputs before it is there"
+
+
+def _name(plan: CheckedPlan, token: _Token) -> str:
+    return f"{plan.timings[token.phase].phase.name} of step {token.step}"

@@ -1,0 +1,69 @@
+"""Models to simulate: random networks of a given shape, quantised and placed on a grid."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from hdl.parameters import GridParameters
+from rnn_mapper.mapper import map_network
+from rnn_mapper.mapping import Mapping
+from rnn_mapper.network import Cell, Dense, Network, RecurrentLayer
+from rnn_mapper.quantise import quantise
+
+__all__ = ["ModelCase"]
+
+
+@dataclass(frozen=True)
+class ModelCase:
+    """A network of random weights, uniform within `scale`, and how to place it."""
+
+    cell: Cell
+    inputs: int
+    hidden: tuple[int, ...]
+    outputs: int | None = None
+    ru: int | None = None
+    scale: float = 1.0
+    seed: int = 1
+
+    def __str__(self) -> str:
+        sizes = "-".join(str(size) for size in (self.inputs, *self.hidden, self.outputs) if size is not None)
+        head = " head" if self.outputs is not None else ""
+        return f"{self.cell.value} {sizes}{head} ru={self.ru} scale={self.scale} seed={self.seed}"
+
+    def network(self) -> Network:
+        """The float network."""
+        rng = np.random.default_rng(self.seed)
+        sizes = (self.inputs, *self.hidden)
+
+        def draw(*shape: int) -> npt.NDArray[np.float64]:
+            return self.scale * rng.uniform(-1, 1, shape)
+
+        layers = tuple(
+            RecurrentLayer(
+                self.cell, draw(self.cell.gates * size, sizes[index]), draw(self.cell.gates * size, size),
+                draw(self.cell.gates * size), draw(self.cell.gates * size),
+            )
+            for index, size in enumerate(self.hidden)
+        )
+        head = None if self.outputs is None else Dense(draw(self.outputs, self.hidden[-1]), draw(self.outputs))
+        return Network(layers, head)
+
+    def mapping(self, parameters: GridParameters) -> Mapping:
+        """The network on a grid; raises `MappingError` when it does not fit."""
+        rng = np.random.default_rng(self.seed + 1)
+        # rnn_relu may grow without bound, so its calibration is short.
+        calibration = rng.normal(size=(6, self.inputs))
+        quantised = quantise(
+            self.network(), calibration, parameters.table_segments, min(32, parameters.accumulator_bits)
+        )
+        return map_network(quantised, parameters, ru=self.ru)
+
+    def operands(self, steps: int, seed: int = 0, extreme: bool = False) -> npt.NDArray[np.int8]:
+        """Input codes [steps, inputs] over their whole range; `extreme` takes the two ends only."""
+        rng = np.random.default_rng((self.seed, seed))
+        if extreme:
+            return rng.choice(np.array([-128, 127], dtype=np.int8), size=(steps, self.inputs))
+        return rng.integers(-128, 128, size=(steps, self.inputs), dtype=np.int8)

@@ -1,0 +1,82 @@
+"""Random schedules without any weights: what the mapper decides, for shapes and latencies of every kind."""
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+from hdl.latencies import GridLatencies
+from hdl.parameters import GridParameters
+from rnn_mapper.allocation import allocate
+from rnn_mapper.errors import MappingError
+from rnn_mapper.loop_nest import LoopNest, ceil_div
+from rnn_mapper.network import Cell
+from rnn_mapper.phases import Phase, phases_of, vectors_of
+from rnn_mapper.quantised import QuantisedDense, QuantisedLayer, QuantisedNetwork, QuantisedProduct
+from rnn_mapper.schedule import ScheduleEntry, build_schedule
+from rnn_mapper.timing import PhaseTiming, time_phase
+
+
+@dataclass
+class RandomPlan:
+    """A network's phases on a grid, timed and scheduled."""
+
+    timings: list[PhaseTiming]
+    entries: list[ScheduleEntry]
+    unit_bases: list[int]
+
+    def __str__(self) -> str:
+        phases = ", ".join(f"{t.phase.name}: ru {t.nest.ru} chains {t.nest.chains} groups {t.nest.groups} "
+                           f"words {t.nest.words} pad {t.pad} delays {t.delays}" for t in self.timings)
+        return f"{self.timings[0].phase.program.name} {phases}; {self.timings[0].latencies}"
+
+
+def _product(gates: int, hidden: int, inputs: int) -> QuantisedProduct:
+    none = np.zeros((gates, hidden), dtype=np.int64)
+    return QuantisedProduct(np.zeros((gates, hidden, inputs), np.int8), none, none, none, none.astype(float))
+
+
+def _phases(rng: np.random.Generator, parameters: GridParameters) -> tuple[list[Phase], QuantisedNetwork]:
+    p = parameters
+
+    def size() -> int:
+        return int(rng.integers(1, rng.choice([3, 2 * p.rows + 2, 4 * p.sites + 2])))
+
+    cell = list(Cell)[int(rng.integers(len(Cell)))]
+    sizes = [int(rng.integers(1, rng.choice([p.lanes + 1, 2 * p.lanes * p.cols + 2])))]
+    sizes += [size() for _ in range(int(rng.integers(1, 4)))]
+    layers = tuple(
+        QuantisedLayer(cell, inputs, hidden, _product(cell.gates, hidden, inputs),
+                       _product(cell.gates, hidden, hidden), 1.0, 8)
+        for inputs, hidden in pairwise(sizes)
+    )
+    head = QuantisedDense(_product(1, size(), sizes[-1]), 1.0, 10) if rng.random() < 0.4 else None
+    network = QuantisedNetwork(layers, head, p.table_segments, p.accumulator_bits)
+    return phases_of(network), network
+
+
+def random_plan(rng: np.random.Generator) -> RandomPlan | None:
+    """A random plan; None for one that the mapper refuses."""
+    parameters = GridParameters(
+        int(2 ** rng.integers(0, 5)), int(rng.integers(1, 9)), int(rng.choice([4, 5, 6, 8, 12, 16])),
+        weight_depth=1 << 16, vector_depth=1 << 12, units=1 << 10, gate_entries=1 << 12,
+    )
+    # The scheduler must be right for any hardware, not for today's alone.
+    latencies = GridLatencies(
+        token=int(rng.integers(3, 8)), result=int(rng.integers(8, 16)), ring=int(rng.choice([4, 4, 5, 7])),
+        store_distance=int(rng.integers(1, 5)),
+    )
+    phases, network = _phases(rng, parameters)
+    splits: dict[int, tuple[int, int]] = {}
+    for phase in phases:
+        if phase.layer not in splits:
+            ru = int(rng.integers(1, parameters.cols + 1))
+            chains = int(rng.integers(1, parameters.cols // ru + 1))
+            splits[phase.layer] = ru, min(chains, ceil_div(phase.units, parameters.rows))
+    nests = [LoopNest.of(phase, parameters, *splits[phase.layer]) for phase in phases]
+    allocation, _ = allocate(phases, nests, vectors_of(network), parameters)
+    try:
+        timings = [time_phase(phase, nest, parameters, latencies) for phase, nest in zip(phases, nests, strict=True)]
+    except MappingError:
+        return None
+    return RandomPlan(timings, build_schedule(timings), allocation.units)
