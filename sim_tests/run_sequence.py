@@ -1,8 +1,8 @@
 """cocotb test of `spatial-rnn simulate`: one model, one or more sequences, the outputs written to a file.
 
 SRNN_JOB names an .npz with `width`, `rows`, `beat_bytes`, `sequences`, and for sequence k `inputs_k` int8
-[steps, size], `keep_state_k`, and `packets_k`, the bytes of load packets of `packet_sizes_k` that are sent first. SRNN_RESULT is the
-.npz to write: `outputs_k` and `counters_k`.
+[steps, size], `keep_state_k`, and `packets_k`, the bytes of load packets of `packet_sizes_k` that are sent first.
+SRNN_RESULT is the .npz to write: `outputs_k` and `counters_k`.
 """
 
 from __future__ import annotations
