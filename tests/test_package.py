@@ -46,7 +46,9 @@ def digests(directory: Path) -> dict[str, str]:
 def test_same_bytes_in_any_place_with_any_hash_seed(tmp_path: Path) -> None:
     for seed, name in (("0", "one"), ("4711", "elsewhere/two")):
         options = ("--rows", 2, "--cols", 2, "--lanes", 6)
-        assert spatial_rnn("generate", *options, "-o", tmp_path / name, PYTHONHASHSEED=seed).returncode == 0
+        place = tmp_path / f"started with {seed}"
+        place.mkdir()
+        assert spatial_rnn("generate", *options, "-o", tmp_path / name, cwd=place, PYTHONHASHSEED=seed).returncode == 0
     one, two = digests(tmp_path / "one"), digests(tmp_path / "elsewhere" / "two")
     assert one == two
     assert {"manifest.json", "spatial_rnn.core", "spatial_rnn.f", "README.md", "rtl/site.v"} <= set(one)
@@ -151,6 +153,7 @@ def test_baked_images(tmp_path: Path) -> None:
     package.write(tmp_path)
     assert package.manifest["baked_images"] == "images"
     text = "".join(package.files.values())
+    assert '"images/spatial_rnn.site_r0_c0.weight_memory.hex"' in text
     for table in package.manifest["memories"].values():
         for file in table["image_files"]:
             assert f'"images/{file.format(row=0, col=0)}"' in text
