@@ -134,7 +134,7 @@ class Mapping:
         output_base = 0
         if self.output.in_vector_memory:
             output_base = self._first_group(len(self.vectors) - 1)
-        emitting = next(timing for timing in self.timings if timing.phase.to_host)
+        last = next(timing for timing in self.timings if timing.phase.to_host and timing.phase.last_part)
         header = LayoutPacker(schedule_header_layout(p)).pack({
             "entries": len(self.entries),
             "max_lag": max(entry.lag for entry in self.entries),
@@ -143,7 +143,7 @@ class Mapping:
             "output_base": output_base,
             "output_groups": self.output_groups - 1,
             "output_last": (self.output.size - 1) % p.rows,
-            "output_start": emitting.output_start,
+            "output_start": last.phase.first_unit // p.rows + last.output_start,
         })
         packer = LayoutPacker(schedule_entry_layout(p))
         words = [packer.pack({
@@ -155,7 +155,7 @@ class Mapping:
             "wait_phase": entry.waits_for or 0,
             "wait_back": entry.wait_back,
             "needs_input": entry.needs_input,
-            "frees_input": entry.needs_input,
+            "frees_input": entry.frees_input,
             "to_host": entry.to_host,
         }) for entry in self.entries]
         return Image(schedule_width(p), [header, *words])
@@ -243,7 +243,9 @@ class Mapping:
         phase, timing = self.phases[index], self.timings[index]
         nest = timing.nest
         assert phase.result is not None
-        first = self._first_group(phase.result) if self.vectors[phase.result].in_vector_memory else 0
+        first = phase.first_unit // nest.rows
+        if self.vectors[phase.result].in_vector_memory:
+            first += self._first_group(phase.result)
         final = timing.arrivals[-1][1]
         packer = LayoutPacker(unit_entry_layout(self.parameters))
         return {

@@ -1,5 +1,7 @@
 """The phases of a network: sets of matrix-vector products with one epilogue, before anything is placed.
 
+A layer may be cut into parts by its hidden units, so that those that do not fill the grid get a split of their own.
+
 An LSTM or GRU layer is two phases a step: X (products of the input, stored) and H (products of the state, added to
 the stored parts, then the unit program). A dense head is one phase. X of step t+1 does not depend on H of step t, so
 it is issued right behind it and fills its tail; deeper layers run one step behind the layer below for the same reason.
@@ -7,12 +9,13 @@ it is issued right behind it and fills its tail; deeper layers run one step behi
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from rnn_mapper.programs import CELL_PROGRAMS, DENSE_PROGRAM, Program
 from rnn_mapper.quantised import QuantisedNetwork, QuantisedProduct
 
-__all__ = ["INPUT", "Phase", "Vector", "phases_of", "vectors_of"]
+__all__ = ["INPUT", "Phase", "Vector", "phases_of", "vectors_of", "whole_layers"]
 
 #: Index of the input vector in `vectors_of`.
 INPUT = 0
@@ -33,6 +36,10 @@ class Phase:
 
     name: str
     layer: int
+    #: Number of the part of the layer that it computes, the first of its units, and whether no part follows.
+    part: int
+    first_unit: int
+    last_part: bool
     product: QuantisedProduct
     program: Program
     #: Vector that it multiplies, and whether that is the one of the step before.
@@ -79,6 +86,11 @@ class Phase:
         return self.operand == INPUT
 
     @property
+    def frees_input(self) -> bool:
+        """It is the last to multiply the input vector."""
+        return self.needs_input and self.last_part
+
+    @property
     def feeds_back(self) -> bool:
         """Its results are operands of some phase."""
         return self.result is not None and self.feedback_shift > 0
@@ -93,32 +105,61 @@ def vectors_of(network: QuantisedNetwork) -> list[Vector]:
     return vectors
 
 
-def phases_of(network: QuantisedNetwork) -> list[Phase]:
+def phases_of(network: QuantisedNetwork, parts: Sequence[Sequence[int]]) -> list[Phase]:
     """All phases, in the order of issue inside an iteration.
 
-    Layer l runs H for step i - l - 1 and X for step i - l in iteration i, and a head runs one iteration later still:
-    whatever a phase waits for was issued at least one other phase before it.
+    `parts` gives for each layer (and the head, last) the hidden units of each part: parts run one after the other, each
+    with a loop nest of its own. Layer l runs H for step i - l - 1 and X for step i - l in iteration i, and a head runs
+    one iteration later still: whatever a phase waits for was issued at least one other phase before it.
     """
     phases: list[Phase] = []
+    below: int | None = None
     for index, layer in enumerate(network.layers):
         program = CELL_PROGRAMS[layer.cell]
         top = index == len(network.layers) - 1 and network.head is None
-        h_phase, x_phase = 2 * index, 2 * index + 1
-        phases.append(Phase(
-            name=f"layer {index} H", layer=index, product=layer.h, program=program, operand=index + 1, previous=True,
-            stores=False, adds=x_phase, result=index + 1, feedback_shift=layer.feedback_shift, to_host=top,
-            lag=index + 1, waits_for=h_phase, wait_back=1,
-        ))
-        phases.append(Phase(
-            name=f"layer {index} X", layer=index, product=layer.x, program=program, operand=index, previous=False,
-            stores=True, adds=None, result=None, feedback_shift=0, to_host=False, lag=index,
-            waits_for=2 * (index - 1) if index else None, wait_back=0,
-        ))
+        count = len(parts[index])
+        first_h = len(phases)
+        # Results of a part arrive after those of the part before, so all of a layer's h waits for its last part's.
+        last_h = first_h + count - 1
+        for part, (first, units) in enumerate(_ranges(parts[index])):
+            phases.append(Phase(
+                name=_name(f"layer {index} H", part, count), layer=index, part=part, first_unit=first,
+                product=layer.h.units(first, units), program=program, operand=index + 1, previous=True, stores=False,
+                adds=first_h + count + part, result=index + 1, feedback_shift=layer.feedback_shift, to_host=top,
+                lag=index + 1, waits_for=last_h, wait_back=1, last_part=part == count - 1,
+            ))
+        for part, (first, units) in enumerate(_ranges(parts[index])):
+            phases.append(Phase(
+                name=_name(f"layer {index} X", part, count), layer=index, part=part, first_unit=first,
+                product=layer.x.units(first, units), program=program, operand=index, previous=False, stores=True,
+                adds=None, result=None, feedback_shift=0, to_host=False, lag=index, waits_for=below, wait_back=0,
+                last_part=part == count - 1,
+            ))
+        below = last_h
     if network.head is not None:
         depth = len(network.layers)
-        phases.append(Phase(
-            name="head", layer=depth, product=network.head.product, program=DENSE_PROGRAM, operand=depth,
-            previous=False, stores=False, adds=None, result=depth + 1, feedback_shift=0, to_host=True, lag=depth + 1,
-            waits_for=2 * (depth - 1), wait_back=0,
-        ))
+        for part, (first, units) in enumerate(_ranges(parts[depth])):
+            phases.append(Phase(
+                name=_name("head", part, len(parts[depth])), layer=depth, part=part, first_unit=first,
+                product=network.head.product.units(first, units), program=DENSE_PROGRAM, operand=depth,
+                previous=False, stores=False, adds=None, result=depth + 1, feedback_shift=0, to_host=True,
+                lag=depth + 1, waits_for=below, wait_back=0, last_part=part == len(parts[depth]) - 1,
+            ))
     return phases
+
+
+def whole_layers(network: QuantisedNetwork) -> list[list[int]]:
+    """Every layer, and the head, in one part."""
+    sizes = [[layer.hidden_size] for layer in network.layers]
+    return sizes if network.head is None else [*sizes, [network.head.output_size]]
+
+
+def _ranges(sizes: Sequence[int]) -> Iterator[tuple[int, int]]:
+    first = 0
+    for size in sizes:
+        yield first, size
+        first += size
+
+
+def _name(name: str, part: int, count: int) -> str:
+    return name if count == 1 else f"{name} part {part}"

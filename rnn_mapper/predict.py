@@ -191,11 +191,11 @@ def predict(plan: SequencePlan, steps: int) -> Prediction:
         tokens.append(TokenIssue(entry.phase, step, at))
         slots.add(at)
         slots.add_beats(at, timing.beats)
-        if entry.needs_input:
+        if entry.frees_input:
             source.room.append(at + entry.duration + 1)
         if not timing.phase.stores:
             completed[index].append(at + timing.completion)
-        if entry.to_host:
+        if timing.phase.to_host and timing.phase.last_part:
             started = at + timing.arrivals[timing.output_start - 1][0] + 1
             output_begins = max(started, sent[-1] + 1 if sent else 0)
             sent.append(output_begins + plan.output_groups - 1)

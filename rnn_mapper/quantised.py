@@ -31,6 +31,14 @@ class QuantisedProduct:
     #: [G, H], real value of one weight code.
     row_scale: FloatArray
 
+    def units(self, first: int, count: int) -> "QuantisedProduct":
+        """The product of `count` units from `first` on."""
+        part = slice(first, first + count)
+        return QuantisedProduct(
+            self.weights[:, part], self.bias[:, part], self.multiplier[:, part], self.shift[:, part],
+            self.row_scale[:, part],
+        )
+
     @property
     def accumulator_bound(self) -> IntArray:
         """[G, H], the largest magnitude the accumulator can reach at any point of the sum, whatever the operands."""

@@ -27,6 +27,8 @@ class ScheduleEntry:
     waits_for: int | None
     wait_back: int
     needs_input: bool
+    frees_input: bool
+    #: Wait for room in the output buffer; only the first part of the output asks.
     to_host: bool
 
 
@@ -35,7 +37,8 @@ def build_schedule(timings: list[PhaseTiming]) -> list[ScheduleEntry]:
     entries = [
         ScheduleEntry(
             index, timing.phase.lag, _least_duration(timing, timings), False, timing.phase.waits_for,
-            timing.phase.wait_back, timing.phase.needs_input, timing.phase.to_host,
+            timing.phase.wait_back, timing.phase.needs_input, timing.phase.frees_input,
+            timing.phase.to_host and timing.phase.part == 0,
         )
         for index, timing in enumerate(timings)
     ]
@@ -70,7 +73,7 @@ def least_distance(first: PhaseTiming, second: PhaseTiming) -> int:
 def _least_duration(timing: PhaseTiming, timings: list[PhaseTiming]) -> int:
     """A duration that is safe whatever comes next, as far as sites and buffers are concerned."""
     distance = max(_site_distance(timing, other) for other in timings)
-    # The last reader of the input gives its buffer back when its duration is over.
+    # The last reader of the input gives its buffer back when its duration is over; the others must be done as well.
     return max(distance, timing.occupied) if timing.phase.needs_input else distance
 
 
@@ -85,7 +88,8 @@ def _site_distance(first: PhaseTiming, second: PhaseTiming) -> int:
         distance = max(distance, first.delays[a] + 1)
         if b is not None:
             distance = max(distance, first.delays[a] + first.busy(a) - second.delays[b])
-    if second.phase.adds is not None and first.phase.stores and first.phase.layer == second.phase.layer:
+    same_part = (first.phase.layer, first.phase.part) == (second.phase.layer, second.phase.part)
+    if second.phase.adds is not None and first.phase.stores and same_part:
         distance = max(distance, _stored_distance(first, second))
     return distance
 

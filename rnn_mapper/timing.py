@@ -87,9 +87,12 @@ class PhaseTiming:
 
     @cached_property
     def output_start(self) -> int:
-        """Results that must have arrived before the output may be sent in order, one group a cycle, without a gap."""
-        position = {group: place for place, group in enumerate(sorted(group for _, group in self.arrivals))}
-        needed = max(cycle - position[group] for cycle, group in self.arrivals)
+        """Results that must have arrived before the output may be sent in order, one group a cycle, without a gap.
+
+        Counts the results of this part only; those of the parts before have all arrived when its first does.
+        """
+        first = self.phase.first_unit // self.nest.rows
+        needed = max(cycle - first - group for cycle, group in self.arrivals)
         return next(count for count, (cycle, _) in enumerate(self.arrivals, start=1) if cycle >= needed)
 
     # Use of a site
