@@ -55,7 +55,7 @@ def find_violations(plan: CheckedPlan, steps: int, delays: np.random.Generator, 
     tokens = _replay(plan, steps, delays, chance)
     return [
         *_sites(plan, tokens), *_stored_parts(plan, tokens), *_unit_paths(plan, tokens), *_links(plan, tokens),
-        *_vectors(plan, tokens), *_buffers(plan),
+        *_vectors(plan, tokens), *_buffers(plan, tokens),
     ]
 
 
@@ -192,36 +192,46 @@ def _links(plan: CheckedPlan, tokens: list[_Token]) -> Iterator[str]:
 
 def _vectors(plan: CheckedPlan, tokens: list[_Token]) -> Iterator[str]:
     """A vector is whole before it is read, and its half is not written again before the last read."""
-    producers = {
-        timing.phase.result: index for index, timing in enumerate(plan.timings) if timing.phase.result is not None
-    }
+    producers: dict[int | None, list[int]] = {}
+    for index, timing in enumerate(plan.timings):
+        producers.setdefault(timing.phase.result, []).append(index)
     times = {(token.phase, token.step): token.time for token in tokens}
     for token in tokens:
         phase = plan.timings[token.phase].phase
-        producer = producers.get(phase.operand)
-        if producer is None:
-            continue
         first, last = (token.time + read for read in plan.patterns[token.phase].reads)
         step = token.step - phase.previous
-        results = plan.patterns[producer].arrivals
-        if step >= 0 and times[producer, step] + results[-1] + plan.patterns[producer].occupies - 1 >= first:
-            yield f"{_name(plan, token)} reads a vector that is not complete"
-        after = times.get((producer, step + 2))
-        if after is not None and after + results[0] < last:
-            yield f"{_name(plan, token)} reads a vector that is being overwritten"
+        for producer in producers.get(phase.operand, []):
+            pattern = plan.patterns[producer]
+            results = pattern.arrivals
+            if step >= 0 and times[producer, step] + results[-1] + pattern.occupies - 1 >= first:
+                yield f"{_name(plan, token)} reads a vector that is not complete"
+            after = times.get((producer, step + 2))
+            if after is not None and after + results[0] < last:
+                yield f"{_name(plan, token)} reads a vector that is being overwritten"
 
 
-def _buffers(plan: CheckedPlan) -> Iterator[str]:
+def _buffers(plan: CheckedPlan, tokens: list[_Token]) -> Iterator[str]:
     """The input's half is given back after its last read; a group is in the output buffer before it is sent."""
-    for entry in plan.entries:
-        timing, pattern = plan.timings[entry.phase], plan.patterns[entry.phase]
-        if entry.needs_input and pattern.reads[1] > entry.duration:
-            yield f"{timing.phase.name} gives the input's half back while it is read"
-        if entry.to_host:
-            begins = int(pattern.arrivals[timing.output_start - 1]) + 1
-            for number, chain in enumerate(pattern.chains):
-                groups = number + np.arange(len(chain.arrivals)) * timing.nest.chains
-                if (begins + groups <= chain.arrivals).any():
+    times = {(token.phase, token.step): token.time for token in tokens}
+    durations = {entry.phase: entry.duration for entry in plan.entries if entry.frees_input}
+    for token in tokens:
+        if token.phase in durations:
+            given_back = token.time + durations[token.phase]
+            for index, timing in enumerate(plan.timings):
+                last_read = times[index, token.step] + plan.patterns[index].reads[1] if timing.phase.needs_input else 0
+                if last_read > given_back:
+                    yield f"{_name(plan, token)} gives the input's half back while {timing.phase.name} reads it"
+        last = plan.timings[token.phase]
+        if not (last.phase.to_host and last.phase.last_part):
+            continue
+        begins = token.time + int(plan.patterns[token.phase].arrivals[last.output_start - 1]) + 1
+        for index, timing in enumerate(plan.timings):
+            if not timing.phase.to_host:
+                continue
+            part = timing.phase.first_unit // timing.nest.rows
+            for number, chain in enumerate(plan.patterns[index].chains):
+                groups = part + number + np.arange(len(chain.arrivals)) * timing.nest.chains
+                if (begins + groups <= times[index, token.step] + chain.arrivals).any():
                     yield f"{timing.phase.name} sends a group of outputs before it is there"
 
 

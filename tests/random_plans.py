@@ -11,7 +11,7 @@ from rnn_mapper.allocation import allocate
 from rnn_mapper.errors import MappingError
 from rnn_mapper.loop_nest import LoopNest, ceil_div
 from rnn_mapper.network import Cell
-from rnn_mapper.phases import Phase, phases_of, vectors_of
+from rnn_mapper.phases import Phase, phases_of, vectors_of, whole_layers
 from rnn_mapper.quantised import QuantisedDense, QuantisedLayer, QuantisedNetwork, QuantisedProduct
 from rnn_mapper.schedule import ScheduleEntry, build_schedule
 from rnn_mapper.timing import PhaseTiming, time_phase
@@ -52,7 +52,15 @@ def _phases(rng: np.random.Generator, parameters: GridParameters) -> tuple[list[
     )
     head = QuantisedDense(_product(1, size(), sizes[-1]), 1.0, 10) if rng.random() < 0.4 else None
     network = QuantisedNetwork(layers, head, p.table_segments, p.accumulator_bits)
-    return phases_of(network), network
+    return phases_of(network, [_parts(rng, whole, p.rows) for (whole,) in whole_layers(network)]), network
+
+
+def _parts(rng: np.random.Generator, units: int, rows: int) -> list[int]:
+    """A layer in one part, or in two or three of whole groups."""
+    groups = ceil_div(units, rows)
+    places = rng.integers(1, groups + 1, int(rng.choice([0, 0, 1, 2])))
+    cuts = sorted({int(place) * rows for place in places if place < groups})
+    return [end - start for start, end in pairwise([0, *cuts, units])]
 
 
 def random_plan(rng: np.random.Generator) -> RandomPlan | None:
@@ -67,13 +75,13 @@ def random_plan(rng: np.random.Generator) -> RandomPlan | None:
         store_distance=int(rng.integers(1, 5)),
     )
     phases, network = _phases(rng, parameters)
-    splits: dict[int, tuple[int, int]] = {}
+    splits: dict[tuple[int, int], tuple[int, int]] = {}
     for phase in phases:
-        if phase.layer not in splits:
+        if (phase.layer, phase.part) not in splits:
             ru = int(rng.integers(1, parameters.cols + 1))
             chains = int(rng.integers(1, parameters.cols // ru + 1))
-            splits[phase.layer] = ru, min(chains, ceil_div(phase.units, parameters.rows))
-    nests = [LoopNest.of(phase, parameters, *splits[phase.layer]) for phase in phases]
+            splits[phase.layer, phase.part] = ru, min(chains, ceil_div(phase.units, parameters.rows))
+    nests = [LoopNest.of(phase, parameters, *splits[phase.layer, phase.part]) for phase in phases]
     allocation, _ = allocate(phases, nests, vectors_of(network), parameters)
     try:
         timings = [time_phase(phase, nest, parameters, latencies) for phase, nest in zip(phases, nests, strict=True)]
