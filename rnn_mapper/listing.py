@@ -103,7 +103,7 @@ def site_listing(mapping: Mapping, row: int, col: int) -> str:
             bias -= bias >> (p.accumulator_bits - 1) << p.accumulator_bits  # two's complement
             hidden = _hidden(mapping, index, row, col, unit)
             gate = phase.program.gates[position].gate
-            lines.append(f"{address:5}: unit {hidden:4} gate {gate}  bias {bias:10}, {_gate(entry)}")
+            lines.append(f"{address:5}: unit {hidden:>4} gate {gate}  bias {bias:10}, {_gate(entry)}")
     lines += ["", "; Unit entries (PCU): where results go"]
     packer = LayoutPacker(unit_entry_layout(p))
     lines += [f"{address:5}: {_unit(packer.unpack(word))}" for address, word in enumerate(images[Memory.UNIT].words)]

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from hdl.parameters import GridParameters, load_parameters, preset_names
-from rnn_mapper.errors import MappingError, ModelError
+from rnn_mapper.errors import ConfigurationError, MappingError
 from rnn_mapper.float_reference import FloatState
 from rnn_mapper.mapper import TYPICAL_STEPS, map_network
 from rnn_mapper.mapping import Mapping
@@ -114,5 +114,5 @@ def as_grid(grid: GridParameters | str | Path) -> tuple[str, GridParameters]:
         named = next((name for name in preset_names() if load_parameters(name) == grid), "custom")
         return named, grid
     if not isinstance(grid, str | Path):
-        raise ModelError(f"grid is a {type(grid).__name__}: give a preset's name, a TOML file or GridParameters")
+        raise ConfigurationError(f"grid is a {type(grid).__name__}: give a preset's name, a TOML file or GridParameters")
     return Path(grid).stem, load_parameters(grid)

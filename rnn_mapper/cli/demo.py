@@ -58,13 +58,12 @@ def command(directory: Path, force: bool, json_file: str | None) -> int:
         title = f"Silero's LSTM 128 -> 128 on the {PRESET} grid"
         for name in ("schedule.svg", "schedule.png"):
             schedule_picture(speech.mapping, speech.comparison.prediction, folder / name, title)
-        text = report.markdown()
-        (folder / "report.md").write_text(text, encoding="utf-8")
+        (folder / "report.md").write_text(report.markdown(), encoding="utf-8")
         (folder / "report.json").write_text(json.dumps(report.to_json(), indent=2) + "\n", encoding="utf-8")
     from rich.markdown import Markdown
 
     output.console.print()
-    output.console.print(Markdown(text))
+    output.console.print(Markdown(report.markdown(picture=None)))
     print_line(output.console, f"\nReport: {directory / 'report.md'}; picture: {directory / 'schedule.png'}; "
                                f"Verilog: {directory / 'grid'}")
     output.write_json(report.to_json())

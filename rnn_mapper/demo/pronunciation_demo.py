@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,6 +40,8 @@ class Word:
 class PronunciationDemo:
     """The result."""
 
+    #: Preset of the grid.
+    grid: str
     encoder: Mapping
     decoder: Mapping
     words: list[Word]
@@ -59,7 +61,7 @@ class PronunciationDemo:
         """The figures as JSON values."""
         return {
             "model": "g2p-en 2.1.0, encoder and decoder GRU 256 -> 256, dense head to 74",
-            "grid": PRESET,
+            "grid": self.grid,
             "outputs": sum(int(c.outputs.size) for c in self.comparisons),
             "mismatches": sum(c.mismatches for c in self.comparisons),
             "cycles_predicted": sum(c.cycles_predicted for c in self.comparisons),
@@ -76,31 +78,33 @@ class PronunciationDemo:
         }
 
 
-def run_pronunciation(folder: Path, progress: Callable[[str], None]) -> PronunciationDemo:
+def run_pronunciation(
+    folder: Path, progress: Callable[[str], None], preset: str = PRESET, texts: Sequence[str] = WORDS
+) -> PronunciationDemo:
     """Decode with the integer reference, then run the same sequences through Verilator.
 
     The decoder's initial state is the encoder's last output as it came out of the Verilog.
     """
     started = time.perf_counter()
-    model, parameters = G2pEn(), load_parameters(PRESET)
+    model, parameters = G2pEn(), load_parameters(preset)
     encoder, decoder = model.quantise(parameters.table_segments, parameters.accumulator_bits)
     exact = float_runner(model.encoder), float_runner(model.decoder)
     integer = integer_runner(encoder), integer_runner(decoder)
     mappings = map_network(encoder, parameters), map_network(decoder, parameters)
 
-    sequences = [IntSequence(quantise_inputs(encoder, model.encoder_inputs(word))) for word in WORDS]
+    sequences = [IntSequence(quantise_inputs(encoder, model.encoder_inputs(word))) for word in texts]
     encoded = verify(mappings[0], sequences, "verilator", folder / "encoder", progress=progress)
     sequences = []
-    for word, run in zip(WORDS, encoded, strict=True):
+    for word, run in zip(texts, encoded, strict=True):
         phonemes = model.pronounce(word, *integer)
         inputs = quantise_inputs(decoder, model.decoder_inputs(phonemes))
         sequences.append(IntSequence(inputs, (LayerState(run.outputs[-1]),)))
     decoded = verify(mappings[1], sequences, "verilator", folder / "decoder", progress=progress)
     words = [
         Word(word, first, second, _spell(model.pronounce(word, *exact)), _spell(_read(second)))
-        for word, first, second in zip(WORDS, encoded, decoded, strict=True)
+        for word, first, second in zip(texts, encoded, decoded, strict=True)
     ]
-    return PronunciationDemo(*mappings, words, time.perf_counter() - started)
+    return PronunciationDemo(preset, *mappings, words, time.perf_counter() - started)
 
 
 def _read(decoded: Comparison) -> list[int]:

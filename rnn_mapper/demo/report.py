@@ -7,7 +7,7 @@ from typing import Any
 
 from hdl.area_report import SynthesisReport
 from rnn_mapper.demo.pronunciation_demo import PronunciationDemo
-from rnn_mapper.demo.speech_demo import PRESET, THRESHOLD, SpeechDemo
+from rnn_mapper.demo.speech_demo import THRESHOLD, SpeechDemo
 from rnn_mapper.mapping import Mapping
 from rnn_mapper.mapping_report import account_rows, splits
 from rnn_mapper.silero import FRAME, SAMPLE_RATE
@@ -38,12 +38,12 @@ class DemoReport:
             "exact": self.is_exact,
             "speech": self.speech.to_json(),
             "pronunciation": self.pronunciation.to_json(),
-            "area": {"grid": PRESET, **self.area.to_json()},
+            "area": {"grid": self.speech.grid, **self.area.to_json()},
             "seconds": self.seconds,
         }
 
-    def markdown(self, picture: str = "schedule.svg") -> str:
-        """The report as Markdown."""
+    def markdown(self, picture: str | None = "schedule.svg") -> str:
+        """The report as Markdown, with a link to the picture unless that is None."""
         verdict = (
             "**Every output bit equals the reference and every cycle count equals the prediction.**" if self.is_exact
             else "**FAILED: some outputs or cycle counts are not as expected, see below.**"
@@ -52,8 +52,8 @@ class DemoReport:
             "# Trained recurrent networks on generated hardware",
             "",
             "Two networks that others trained were quantised to 8 bits, placed on grids whose Verilog was just "
-            "generated, and run in Verilator on real input. What came out was compared, bit by bit, with plain integer arithmetic "
-            "in numpy, and the number of clock cycles with the mapper's prediction.",
+            "generated, and run in Verilator on real input. What came out was compared, bit by bit, with plain "
+            "integer arithmetic in numpy, and the number of clock cycles with the mapper's prediction.",
             "",
             verdict,
             "",
@@ -68,7 +68,7 @@ class DemoReport:
             "",
         ])
 
-    def _speech(self, picture: str) -> list[str]:
+    def _speech(self, picture: str | None) -> list[str]:
         demo, comparison = self.speech, self.speech.comparison
         frames = len(demo.wanted)
         per_step = comparison.cycles_simulated / frames
@@ -105,8 +105,7 @@ class DemoReport:
             "|---|---:|---:|---|",
             *rows,
             "",
-            f"![The schedule on the grid: what every column multiplies when]({picture})",
-            "",
+            *([f"![The schedule on the grid: what every column multiplies when]({picture})", ""] if picture else []),
         ]
 
     def _pronunciation(self) -> list[str]:
@@ -138,7 +137,7 @@ class DemoReport:
         lines = [
             "## 3. How large is it?",
             "",
-            f"Yosys synthesised every module of the {PRESET} grid once and multiplied by its instances: "
+            f"Yosys synthesised every module of the {self.speech.grid} grid once and multiplied by its instances: "
             f"{gates:,.0f} gate equivalents (NAND2), {total.flip_flops:,} flip-flops, "
             f"{total.memory_bits / 8 / 1024:,.0f} KiB of memory.",
             "",
@@ -147,8 +146,9 @@ class DemoReport:
         ]
         if self.area.pcu_overhead_ratio is not None:
             lines.append(
-                f"- a compute unit (PCU) takes {self.area.pcu_overhead_ratio:.0%} more than a bare dot product of the "
-                "same width, for requantisation, activation functions and the cell's arithmetic"
+                f"- a compute unit (PCU) takes {self.area.pcu_overhead_ratio:.0%} more than a bare dot product of its "
+                f"{self.speech.mapping.parameters.lanes} lanes, for requantisation, activation functions and the "
+                "cell's arithmetic, which do not grow with the lanes"
             )
         return [*lines, ""]
 

@@ -34,6 +34,8 @@ THRESHOLD = 0.5
 class SpeechDemo:
     """The result."""
 
+    #: Preset of the grid.
+    grid: str
     mapping: Mapping
     comparison: Comparison
     error: LayerError
@@ -52,7 +54,7 @@ class SpeechDemo:
         frames = len(self.wanted)
         return {
             "model": "silero-vad 6.2.3, LSTM 128 -> 128",
-            "grid": PRESET,
+            "grid": self.grid,
             "frames": frames,
             "seconds_of_audio": frames * FRAME / SAMPLE_RATE,
             "outputs": int(self.comparison.outputs.size),
@@ -71,23 +73,22 @@ class SpeechDemo:
         }
 
 
-def run_speech(folder: Path, progress: Callable[[str], None]) -> SpeechDemo:
+def run_speech(folder: Path, progress: Callable[[str], None], preset: str = PRESET) -> SpeechDemo:
     """Encoder and decoder in onnxruntime, the LSTM in Verilator. Raises the errors of `hdl.errors`."""
     started = time.perf_counter()
     detector = SileroVad()
-    quantised = quantise(detector.network, detector.encode(_scene(CALIBRATION)), accumulator_bits=_accumulator_bits())
-    mapping = map_network(quantised, load_parameters(PRESET))
+    parameters = load_parameters(preset)
+    typical = detector.encode(_scene(CALIBRATION))
+    quantised = quantise(detector.network, typical, parameters.table_segments, parameters.accumulator_bits)
+    mapping = map_network(quantised, parameters)
     audio = _scene(SPOKEN)
     inputs = detector.encode(audio)
     sequence = IntSequence(quantise_inputs(quantised, inputs))
     comparison = verify(mapping, [sequence], "verilator", folder, progress=progress)[0]
     (error,) = compare_with_float(detector.network, quantised, inputs)
     got = detector.decode(comparison.outputs.astype(np.float64) * quantised.output_scale)
-    return SpeechDemo(mapping, comparison, error, detector.probabilities(audio), got, time.perf_counter() - started)
-
-
-def _accumulator_bits() -> int:
-    return load_parameters(PRESET).accumulator_bits
+    wanted = detector.probabilities(audio)
+    return SpeechDemo(preset, mapping, comparison, error, wanted, got, time.perf_counter() - started)
 
 
 def _scene(sentences: tuple[str, ...]) -> FloatArray:

@@ -1,0 +1,111 @@
+"""The listing says what the packed words say: lines are assembled again and compared with the images."""
+
+import re
+
+import numpy as np
+import pytest
+from random_networks import random_network
+
+from hdl.layouts import (
+    Activation,
+    Addend,
+    FactorX,
+    FactorY,
+    Hold,
+    Memory,
+    gate_entry_layout,
+    instruction_layout,
+    phase_layout,
+    schedule_entry_layout,
+    unit_entry_layout,
+)
+from rnn_mapper.images import LayoutPacker
+from rnn_mapper.listing import listing_files, program_listing, schedule_listing, site_listing
+from rnn_mapper.mapping import Mapping
+from rnn_mapper.network import Cell
+from rnn_mapper.preparation import prepare
+
+
+@pytest.fixture(scope="module", params=[Cell.LSTM, Cell.GRU])
+def mapping(request: pytest.FixtureRequest) -> Mapping:
+    network = random_network(4, request.param, 13, (9, 6), 3, scale=1.0)
+    return prepare(network, np.random.default_rng(0).normal(size=(20, 13)), "small", ru=2).mapping
+
+
+def test_one_file_for_each_site(mapping: Mapping) -> None:
+    names = [name for name, _ in listing_files(mapping)]
+    assert names == ["schedule.txt", "program.asm", *(f"site_r{r}_c{c}.txt" for r in range(2) for c in range(2))]
+
+
+def test_program_assembles_to_its_words(mapping: Mapping) -> None:
+    packer = LayoutPacker(instruction_layout(mapping.parameters))
+    form = re.compile(r" *(\d+): mac (\w+) \* \((\w+)( - value)?\) \+ (\w+)((?:, \w+)*)(?: -> (\w+), (\d+))? *; .+")
+    words = {}
+    for line in program_listing(mapping).splitlines():
+        if found := form.fullmatch(line):
+            address, x, y, minus, addend, flags, function, following = found.groups()
+            fields = dict.fromkeys(packer.fields, 0) | {
+                "x": FactorX[x.upper()].value, "y": FactorY[y.upper()].value, "subtract_value": minus is not None,
+                "addend": Addend[addend.upper()].value, "proceed": function is not None,
+                "activation": Activation[(function or "identity").upper()].value, "next": int(following or 0),
+            } | {flag: 1 for flag in flags.split(", ") if flag}
+            words[int(address)] = packer.pack(fields)
+    assert words == dict(enumerate(mapping.program_image.words))
+
+
+def test_gate_entries_assemble_to_their_words(mapping: Mapping) -> None:
+    packer = LayoutPacker(gate_entry_layout(mapping.parameters))
+    bits = mapping.parameters.accumulator_bits
+    images = mapping.site_images(1, 1)
+    form = re.compile(
+        r" *(\d+): unit +\S+ gate \d  bias +(-?\d+), multiplier +(\d+) shift +(\d+)(?:, store at (\d+))?"
+        r"(?:, add stored (\d+))?(?:, (identity|sigmoid|tanh|relu))?(?:, (hold[01]))?(?:, run (\d+))?"
+        r"(?:, unit entry (\d+))?"
+    )
+    seen = set()
+    for line in site_listing(mapping, 1, 1).splitlines():
+        if found := form.fullmatch(line):
+            address, bias, multiplier, shift, store, stored, function, hold, run, unit = found.groups()
+            expected = packer.unpack(images[Memory.GATE].words[int(address)])
+            assert images[Memory.BIAS].words[int(address)] == int(bias) % (1 << bits)
+            told = {
+                "multiplier": int(multiplier), "shift": int(shift), "store": store is not None,
+                "add_stored": stored is not None, "activation": Activation[(function or "identity").upper()].value,
+                "hold": Hold[(hold or "none").upper()].value, "run": run is not None, "instruction": int(run or 0),
+                "unit": int(unit or 0),
+            }
+            if store or stored:
+                told["stored"] = int(store or stored)
+            else:
+                expected.pop("stored")
+            assert told == expected, line
+            seen.add(int(address))
+    tails = [timing for timing in mapping.timings if timing.nest.chains > 0]
+    assert len(seen) == sum(timing.nest.units(0) * timing.nest.gates for timing in tails)
+
+
+def test_phases_units_and_schedule(mapping: Mapping) -> None:
+    p = mapping.parameters
+    images = mapping.site_images(0, 1)
+    text = site_listing(mapping, 0, 1)
+    configuration = LayoutPacker(phase_layout(p)).unpack(images[Memory.PHASE].words[1])
+    assert (
+        f"phase layer 0 X: {configuration['units']} units x {configuration['gates'] + 1} gates x "
+        f"{configuration['words'] + 1} words, weights from {configuration['weight_base']}, "
+        f"vector from {configuration['vector_base']} (this step)"
+    ) in text
+    entry = LayoutPacker(unit_entry_layout(p)).unpack(images[Memory.UNIT].words[0])
+    assert f"    0: group {entry['group']:4} of phase 0, 8 bits (shift {entry['feedback_shift']})" in text
+    packer = LayoutPacker(schedule_entry_layout(p))
+    lines = [line for line in schedule_listing(mapping).splitlines() if not line.startswith(";")]
+    assert len(lines) == len(mapping.entries)
+    for line, word in zip(lines, mapping.schedule_image.words[1:], strict=True):
+        fields = packer.unpack(word)
+        assert re.match(rf" +\d+  {fields['phase']} \(.*\) +{fields['lag']} +{fields['duration'] + 1}  ", line), line
+        assert ("waits for the input vector" in line) == bool(fields["needs_input"])
+        assert ("results go to the host" in line) == bool(fields["to_host"])
+
+
+def test_sites_without_work_say_so() -> None:
+    mapping = prepare(random_network(4, Cell.LSTM, 3, (2,)), grid="small").mapping
+    assert "phase layer 0 H: takes no part" in site_listing(mapping, 0, 1)
