@@ -23,7 +23,7 @@ class ActivationUnit(wiring.Component):
     One value a cycle.
     """
 
-    module_name = "activation_unit"
+    module_name = "srnn_activation_unit"
 
     #: Cycles from `value` to `result`.
     latency = 2

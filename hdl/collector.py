@@ -23,7 +23,7 @@ class Collector(wiring.Component):
     `row_mismatch` reports rows that did not deliver together, `overlap` a group that met the beats of another.
     """
 
-    module_name = "collector"
+    module_name = "srnn_collector"
 
     def __init__(self, parameters: GridParameters) -> None:
         self.parameters = p = parameters

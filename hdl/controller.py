@@ -36,7 +36,7 @@ class Controller(wiring.Component):
     tokens; `drain_cycles` after the last phase's duration, when input and output are quiet, it is `aborted`.
     """
 
-    module_name = "controller"
+    module_name = "srnn_controller"
 
     def __init__(self, parameters: GridParameters, drain_cycles: int) -> None:
         self.parameters = p = parameters
@@ -168,6 +168,7 @@ class Controller(wiring.Component):
                 m.d.comb += self.busy.eq(1)
                 m.d.sync += self.begin_sequence.eq(0)
                 m.next = "RUN"
+                self._abort(m, drain)
             with m.State("RUN"):
                 m.d.comb += [
                     self.busy.eq(1),
@@ -183,9 +184,8 @@ class Controller(wiring.Component):
                         self.done.eq(1), self.state_valid.eq(1), self.parity.eq(self.parity ^ self.steps_latched[0])
                     ]
                     m.next = "IDLE"
-                with m.If(self.abort):
-                    m.d.sync += [drain.eq(self.drain_cycles), self.state_valid.eq(0)]
-                    m.next = "ABORT"
+                with m.Else():
+                    self._abort(m, drain)
             with m.State("ABORT"):
                 m.d.comb += [self.busy.eq(1), self.flush.eq(1)]
                 with m.If((window == 0) & (drain != 0)):
@@ -194,6 +194,11 @@ class Controller(wiring.Component):
                     m.d.sync += self.aborted.eq(1)
                     m.next = "IDLE"
         return m
+
+    def _abort(self, m: Module, drain: Signal) -> None:
+        with m.If(self.abort):
+            m.d.sync += [drain.eq(self.drain_cycles), self.state_valid.eq(0)]
+            m.next = "ABORT"
 
     def _results(self, m: Module, entry: data.View, step: Value, skipped: Value) -> Signal:
         """Whether the results that the entry waits for have all been collected.

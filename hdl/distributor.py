@@ -18,7 +18,7 @@ class Distributor(wiring.Component):
     Each register drives at most `fan_out` others.
     """
 
-    module_name = "distributor"
+    module_name = "srnn_distributor"
 
     #: Registers that one register drives.
     fan_out = 4

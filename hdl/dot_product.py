@@ -23,7 +23,7 @@ class DotProduct(wiring.Component):
     it wraps, so the mapper proves that it cannot overflow.
     """
 
-    module_name = "dot_product"
+    module_name = "srnn_dot_product"
 
     def __init__(self, parameters: GridParameters) -> None:
         self.parameters = p = parameters

@@ -38,7 +38,7 @@ class GatePath(wiring.Component):
     One row a cycle, no stalls.
     """
 
-    module_name = "gate_path"
+    module_name = "srnn_gate_path"
 
     #: Rows must follow one another by this many cycles for the second to read what the first stores.
     store_distance = 2

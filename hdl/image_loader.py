@@ -42,7 +42,7 @@ class ImageLoader(wiring.Component):
     one cycle when a packet is accepted, with `begun_state` if it carries a state or a vector.
     """
 
-    module_name = "image_loader"
+    module_name = "srnn_image_loader"
 
     def __init__(self, parameters: GridParameters) -> None:
         self.parameters = p = parameters

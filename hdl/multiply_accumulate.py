@@ -20,7 +20,7 @@ class MultiplyAccumulate(wiring.Component):
     result is kept for the instructions that follow. One operation a cycle.
     """
 
-    module_name = "multiply_accumulate"
+    module_name = "srnn_multiply_accumulate"
 
     #: Cycles from operands to `result`.
     latency = 1

@@ -24,7 +24,7 @@ class OutputStream(wiring.Component):
     no beat is being offered.
     """
 
-    module_name = "output_stream"
+    module_name = "srnn_output_stream"
 
     def __init__(self, parameters: GridParameters) -> None:
         self.parameters = p = parameters

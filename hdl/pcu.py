@@ -36,7 +36,7 @@ class Pcu(wiring.Component):
     Memories stand beside the PCU; each port here is a read or write port of one of them.
     """
 
-    module_name = "pcu"
+    module_name = "srnn_pcu"
 
     def __init__(self, parameters: GridParameters) -> None:
         self.parameters = p = parameters

@@ -37,7 +37,7 @@ class Pmu(wiring.Component):
     and reads of earlier phases are not disturbed by writes after it. `row` and `col` are the site's position.
     """
 
-    module_name = "pmu"
+    module_name = "srnn_pmu"
 
     #: Cycles of one hop of the write stream.
     hop_latency = 1

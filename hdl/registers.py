@@ -34,7 +34,7 @@ class Registers(wiring.Component):
     `errors` are pulses that become sticky; the other inputs are shown as they are.
     """
 
-    module_name = "registers"
+    module_name = "srnn_registers"
 
     def __init__(self, parameters: GridParameters) -> None:
         self.parameters = parameters

@@ -20,7 +20,7 @@ class Requantiser(wiring.Component):
     after `total`. One value a cycle. Shifting before multiplying keeps the multiplier at 19 x 11 bits.
     """
 
-    module_name = "requantiser"
+    module_name = "srnn_requantiser"
 
     #: Cycles from `total` to `part`.
     latency = 2

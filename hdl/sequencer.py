@@ -22,7 +22,7 @@ class Sequencer(wiring.Component):
     `configuration` must stay until the reads begin. `overrun` reports a token that came too early.
     """
 
-    module_name = "sequencer"
+    module_name = "srnn_sequencer"
 
     #: Cycles from a token to its first read, without `delay`.
     latency = 1

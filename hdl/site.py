@@ -26,7 +26,7 @@ class Site(wiring.Component):
     """
 
     def __init__(
-        self, parameters: GridParameters, name: str = "site", init_files: dict[str, str] | None = None
+        self, parameters: GridParameters, name: str = "srnn_site", init_files: dict[str, str] | None = None
     ) -> None:
         self.parameters = p = parameters
         self.module_name = name

@@ -22,7 +22,7 @@ from hdl.yosys_worker import run_yosys
 #: Called with what was finished, the number of finished jobs and the number of all jobs.
 Progress = Callable[[str, int, int], None]
 #: The module whose hierarchy is compared with a bare dot product.
-PCU = "pcu"
+PCU = "srnn_pcu"
 
 
 def _quiet(what: str, done: int, total: int) -> None:

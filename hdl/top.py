@@ -12,7 +12,7 @@ from hdl.collector import Collector
 from hdl.controller import Controller
 from hdl.distributor import Distributor
 from hdl.image_loader import ImageLoader
-from hdl.layouts import LinkError, WriteKind, schedule_width, write_word_layout
+from hdl.layouts import LinkError, Memory, WriteKind, schedule_width, write_word_layout
 from hdl.memory import ExternalMemory
 from hdl.naming import SCHEDULE_INSTANCE, SITE_INSTANCES, TOP_MODULE, image_file, site_name
 from hdl.output_stream import OutputStream
@@ -238,5 +238,9 @@ class Grid(wiring.Component):
         if self.init_files is None:
             return self.site
         name = site_name(row, col)
-        instances = [instance for names in SITE_INSTANCES.values() for instance in names]
-        return Site(self.parameters, name, {instance: self._init_file(name, instance) for instance in instances})
+        # State and vectors belong to a sequence, not to a model: they start from zero.
+        instances = [
+            instance for memory, names in SITE_INSTANCES.items() if memory not in (Memory.STATE, Memory.VECTOR)
+            for instance in names
+        ]
+        return Site(self.parameters, f"srnn_{name}", {instance: self._init_file(name, instance) for instance in instances})

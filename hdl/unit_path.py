@@ -39,7 +39,7 @@ class UnitPath(wiring.Component):
     it lives until the unit after next writes it; HOLD1 and the kept result live until the next unit does.
     """
 
-    module_name = "unit_path"
+    module_name = "srnn_unit_path"
 
     def __init__(self, parameters: GridParameters) -> None:
         self.parameters = p = parameters

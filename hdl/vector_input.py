@@ -23,7 +23,7 @@ class VectorInput(wiring.Component):
     (`in_packet`).
     """
 
-    module_name = "vector_input"
+    module_name = "srnn_vector_input"
 
     def __init__(self, parameters: GridParameters) -> None:
         self.parameters = p = parameters

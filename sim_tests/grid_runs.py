@@ -22,7 +22,7 @@ from sim_tests.simulators import Build, build, run
 __all__ = ["GridRun", "Sequence", "build_grid", "run_mapping", "run_sequences", "write_images"]
 
 #: Modules that stand many times in a grid; a large Verilator model shares their code.
-TILE_MODULES = ("site", "pmu", "pcu")
+TILE_MODULES = ("srnn_site", "srnn_pmu", "srnn_pcu")
 #: Sites from which sharing pays (see docs/decisions.md).
 SHARE_FROM_SITES = 32
 

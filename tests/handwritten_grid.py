@@ -12,7 +12,7 @@ module leaf(input clk, input [6:0] d, output reg [6:0] q);
 endmodule
 """
 PCU = """
-module pcu(input clk, input [6:0] d, output [6:0] q, input [31:0] w, input [31:0] v, input f, output [31:0] a);
+module srnn_pcu(input clk, input [6:0] d, output [6:0] q, input [31:0] w, input [31:0] v, input f, output [31:0] a);
     leaf first(.clk(clk), .d(d), .q(q));
     bare_dot_product dot(.clk(clk), .weights(w), .vector(v), .first(f), .accumulator(a));
 endmodule
@@ -21,8 +21,8 @@ TOP = """
 module top(input clk, input [6:0] d, output [6:0] q, input [31:0] w, input f, output [63:0] a, output reg [15:0] p);
     wire [6:0] between;
     wire [31:0] word;
-    pcu pcu_0(.clk(clk), .d(d), .q(between), .w(w), .v(word), .f(f), .a(a[31:0]));
-    pcu pcu_1(.clk(clk), .d(between), .q(q), .w(w), .v(w), .f(f), .a(a[63:32]));
+    srnn_pcu pcu_0(.clk(clk), .d(d), .q(between), .w(w), .v(word), .f(f), .a(a[31:0]));
+    srnn_pcu pcu_1(.clk(clk), .d(between), .q(q), .w(w), .v(w), .f(f), .a(a[63:32]));
     srnn_memory #(.WIDTH(32), .DEPTH(512), .ADDRESS_BITS(9)) memory(
         .clk(clk), .write_enable(f), .write_address({2'b0, d}), .write_slice(1'b0), .write_data(w[7:0]),
         .read_enable(1'b1), .read_address({2'b0, d}), .read_data(word));
@@ -37,8 +37,8 @@ PARAMETERS = {"lanes": 4, "accumulator_bits": 32, "tree_levels_per_register": 2}
 
 def write_grid(directory: Path) -> None:
     """Write the Verilog and the manifest into an existing directory."""
-    modules = {"leaf": 2, "pcu": 2, MODULE: 2, "top": 1}
-    texts = {"leaf": LEAF, "pcu": PCU, MODULE: bare_dot_product(4, 32, 2), "top": TOP}
+    modules = {"leaf": 2, "srnn_pcu": 2, MODULE: 2, "top": 1}
+    texts = {"leaf": LEAF, "srnn_pcu": PCU, MODULE: bare_dot_product(4, 32, 2), "top": TOP}
     for name, text in texts.items():
         (directory / f"{name}.v").write_text(text)
     listed = {name: {"file": f"{name}.v", "instances": number} for name, number in modules.items()}

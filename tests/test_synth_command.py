@@ -29,7 +29,7 @@ def test_generic(tmp_path: Path) -> None:
     for area in [*result["modules"].values(), result["total"]]:
         assert {"cells", "gate_equivalents", "flip_flops", "memory_bits"} <= set(area)
     assert result["pcu_overhead_ratio"] > 0
-    assert result["modules"]["activation_unit"]["instances"] == 2
+    assert result["modules"]["srnn_activation_unit"]["instances"] == 2
     assert f"{100 * result['pcu_overhead_ratio']:.1f} % more gate equivalents than a bare dot product" in done.stdout
     assert f"{result['total']['gate_equivalents']:,.0f}" in done.stdout
     assert "$_DFF_P_" in done.stdout
@@ -57,5 +57,5 @@ def test_refusals(handwritten: Path, tmp_path: Path) -> None:
     assert "not both" in refusal("synth", handwritten, "--preset", "tiny")
     assert "name a directory that 'generate' wrote" in refusal("synth", tmp_path)
     assert "unknown preset 'huge'" in refusal("synth", "--preset", "huge")
-    (handwritten / "pcu.v").unlink()
+    (handwritten / "srnn_pcu.v").unlink()
     assert "missing; generate the grid again" in refusal("synth", handwritten)

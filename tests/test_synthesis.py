@@ -27,7 +27,7 @@ def test_generic(grid: Path) -> None:
     modules = {module.name: module for module in report.modules}
     # A plain register: seven flip-flops of 16 transistors (4 NAND2) and nothing else, whatever its power-up value.
     assert (modules["leaf"].flip_flops, modules["leaf"].gate_equivalents) == (7, 28.0)
-    assert modules["pcu"].cells == {}
+    assert modules["srnn_pcu"].cells == {}
     assert modules["top"].flip_flops == 16
     bare = 4 * 16 + 18 + 32
     assert modules[MODULE].flip_flops == bare
