@@ -1,0 +1,36 @@
+"""Images altered by hand: what the mapper never makes and the error flags must tell of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from hdl.layouts import Memory, phase_layout, schedule_entry_layout
+from rnn_mapper.image_files import load_packet
+from rnn_mapper.images import Image, LayoutPacker
+from rnn_mapper.mapping import Mapping
+
+__all__ = ["altered_phases", "altered_schedule"]
+
+
+def altered_phases(
+    mapping: Mapping, rows: range, cols: range, field: str, values: dict[int, int]
+) -> Iterator[bytes]:
+    """Load packets that set a field of the phase words (by phase) of some sites."""
+    packer = LayoutPacker(phase_layout(mapping.parameters))
+    for row in rows:
+        for col in cols:
+            words = list(mapping.site_images(row, col)[Memory.PHASE].words)
+            for phase, value in values.items():
+                words[phase] = packer.pack(packer.unpack(words[phase]) | {field: value})
+            image = Image(packer.layout.size, words)
+            yield load_packet(mapping.parameters, Memory.PHASE, image, row, col)
+
+
+def altered_schedule(mapping: Mapping, entry: int, field: str, value: int) -> bytes:
+    """The load packet of a schedule in which one field of one entry is another."""
+    packer = LayoutPacker(schedule_entry_layout(mapping.parameters))
+    words = list(mapping.schedule_image.words)
+    words[1 + entry] = packer.pack(packer.unpack(words[1 + entry]) | {field: value})
+    return load_packet(
+        mapping.parameters, Memory.SCHEDULE, Image(mapping.schedule_image.width, words), row=0, col=0
+    )

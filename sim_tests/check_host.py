@@ -1,0 +1,193 @@
+"""cocotb tests of what a host sees of a grid: registers, counters, phase enables, kept state, aborts at every time.
+
+SRNN_GRID names the grid.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import cocotb
+from cocotbext.axi import AxiResp
+
+from hdl.register_map import IDENTIFICATION, VERSION, Control, Status
+from rnn_mapper.network import Cell
+from sim_tests.grids import GRIDS
+from sim_tests.model_bench import ModelBench
+from sim_tests.models import ModelCase
+
+PARAMETERS = GRIDS[os.environ["SRNN_GRID"]]
+
+
+async def prepare(dut: Any, cell: Cell = Cell.LSTM, outputs: int | None = None) -> tuple[ModelBench, ModelCase]:
+    """A grid with a small model of one unit more than the grid has rows."""
+    p = PARAMETERS
+    case = ModelCase(cell, p.lanes + 1, (p.rows + 1,), outputs)
+    mapping = case.mapping(p)
+    bench = ModelBench(dut, p)
+    await bench.begin()
+    await bench.load_model(mapping)
+    return bench, case
+
+
+@cocotb.test()
+async def registers(dut: Any) -> None:
+    """Identification, reset values, byte strobes, and addresses that do not exist."""
+    p = PARAMETERS
+    bench = ModelBench(dut, p)
+    await bench.begin()
+    assert await bench.read("ID") == IDENTIFICATION
+    assert await bench.read("VERSION") == VERSION
+    assert await bench.read("GRID") == p.rows | p.cols << 8 | p.lanes << 16
+    assert (await bench.read("STATUS"), await bench.read("ERRORS"), await bench.read("STEPS")) == (0, 0, 1)
+    assert await bench.read("PHASE_ENABLE") == (1 << 64) - 1
+    await bench.write("STEPS", 0x11223344)
+    steps = 0x1C
+    await bench.registers.write(steps + 1, b"\xaa\xbb")
+    assert await bench.read("STEPS") == 0x11BBAA44
+    read = await bench.registers.read(0x7C, 4)
+    assert (read.resp, read.data) == (AxiResp.SLVERR, bytes(4))
+    assert (await bench.registers.write(0x7C, bytes(4))).resp == AxiResp.SLVERR
+    await bench.write("ID", 0)
+    assert await bench.read("ID") == IDENTIFICATION
+
+
+@cocotb.test()
+async def one_long_or_many_short(dut: Any) -> None:
+    """A long sequence, in one go, in parts of odd and even lengths and step by step, is always the same."""
+    for cell in (Cell.LSTM, Cell.GRU):
+        bench, case = await prepare(dut, cell)
+        inputs = case.operands(12)
+        await bench.check(inputs)
+        # Garbage that saturates everything must not be felt by a cleared sequence.
+        await bench.check(case.operands(3, 1, extreme=True))
+        for lengths in ((5, 4, 3), (1,) * 12):
+            begin = 0
+            for length in lengths:
+                await bench.check(inputs[begin : begin + length], keep=begin > 0)
+                begin += length
+
+
+@cocotb.test()
+async def stalls_are_counted(dut: Any) -> None:
+    """Waiting for input and for room in the output buffer shows in the counters, and in nothing else."""
+    bench, case = await prepare(dut)
+    inputs = case.operands(5)
+    wanted = bench.reference.run(inputs).outputs
+    bench.beats.clear()
+    await bench.start(5)
+    await bench.cycles(300)
+    bench.send(inputs)
+    await bench.finish()
+    assert (bench.take_outputs(5) == wanted).all()
+    # The first cycles pass before the first phase waits.
+    assert 290 <= await bench.read("STALL_INPUT") <= 310 + 4 * bench.mapping.input_beats
+    assert await bench.read("STALL_OUTPUT") == 0
+    bench.sink.pause = True
+    bench.send(inputs)
+    await bench.start(5)
+    await bench.cycles(2000)
+    assert await bench.read("STEPS_DONE") < 3
+    bench.sink.pause = False
+    await bench.finish()
+    assert (bench.take_outputs(5) == wanted).all()
+    assert await bench.read("STALL_OUTPUT") > 1000
+    await bench.check(inputs)
+
+
+@cocotb.test()
+async def beat_by_beat(dut: Any) -> None:
+    """Every beat of input and output held up, one at a time; load packets too."""
+    bench, case = await prepare(dut, Cell.GRU)
+
+    def every(count: int) -> Iterator[bool]:
+        while True:
+            yield from [True] * (count - 1) + [False]
+
+    for source, sink in ((2, 1), (1, 2), (3, 2), (1, 13)):
+        bench.pause(lambda count=source: every(count), lambda count=sink: every(count))  # type: ignore[misc]
+        await bench.load_model(bench.mapping)
+        await bench.check(case.operands(4), timing=False)
+        await bench.check(case.operands(3), keep=True, timing=False)
+
+
+@cocotb.test()
+async def phase_enables(dut: Any) -> None:
+    """With no phase enabled a sequence ends without results; a head that is off does not disturb the layer below."""
+    bench, case = await prepare(dut, outputs=3)
+    inputs = case.operands(4)
+    for enabled in (0, 0xFFFFFFFF ^ 1 << bench.mapping.entries[-1].phase):
+        bench.beats.clear()
+        await bench.write("PHASE_ENABLE_LOW", enabled)
+        bench.send(inputs)
+        await bench.start(4)
+        await bench.finish()
+        assert not bench.beats
+        assert await bench.read("STEPS_DONE") == 4
+        assert await bench.read("STATUS") == 1 << Status.DONE | 1 << Status.STATE_VALID
+        assert not await bench.errors()
+    await bench.write("PHASE_ENABLE_LOW", 0xFFFFFFFF)
+    bench.state = bench.reference.run(inputs).state
+    await bench.check(case.operands(3, 1), keep=True)
+    await bench.check(inputs)
+
+
+@cocotb.test()
+async def abort_at_every_time(dut: Any) -> None:
+    """Wherever an abort falls, it ends in DONE or ABORTED, and the next sequence is right."""
+    bench, case = await prepare(dut, Cell.RNN_TANH)
+    inputs = case.operands(2)
+    cycles = bench.mapping.predict(2).cycles
+    for delay in range(1, cycles + 8, max(1, cycles // 25)):
+        bench.send(inputs)
+        await bench.start(2)
+        await bench.cycles(delay)
+        await bench.write("CONTROL", 1 << Control.ABORT)
+        await bench.finish()
+        status = await bench.read("STATUS")
+        ended = status & (1 << Status.DONE | 1 << Status.ABORTED)
+        assert ended in (1 << Status.DONE, 1 << Status.ABORTED), f"delay {delay}: STATUS {status:#x}"
+        assert bool(status >> Status.STATE_VALID & 1) == (ended == 1 << Status.DONE), f"delay {delay}"
+        # An abort before the first beat was taken leaves the packet for the next sequence.
+        await bench.check(inputs, send=bench.source.idle())
+
+
+@cocotb.test()
+async def abort_right_after_start(dut: Any) -> None:
+    """Writes of START and ABORT in neighbouring cycles: the sequence is aborted."""
+    bench, case = await prepare(dut, Cell.RNN_TANH)
+    for pause in range(3):
+        dut.s_axil_bready.value = 1
+        writes = [bench.registers.init_write(0x0C, (1 << Control.START).to_bytes(4, "little"))]
+        if pause:
+            await bench.cycles(pause)
+        writes.append(bench.registers.init_write(0x0C, (1 << Control.ABORT).to_bytes(4, "little")))
+        for write in writes:
+            await write.wait()
+        await bench.cycles(500)
+        status = await bench.read("STATUS")
+        assert status == 1 << Status.ABORTED, f"STATUS {status:#x} with ABORT {pause} cycles after START"
+    await bench.check(case.operands(2))
+
+
+@cocotb.test()
+async def rails(dut: Any) -> None:
+    """Weights and inputs at both ends, so that every narrowing of the reference saturates in some run."""
+    reached: set[str] = set()
+    bench, _ = await prepare(dut)
+    for cell in Cell:
+        for scale in (1.0, 20.0, 200.0):
+            case = ModelCase(cell, PARAMETERS.lanes, (PARAMETERS.rows + 15,), 2, scale=scale, seed=4)
+            await bench.load_model(case.mapping(PARAMETERS))
+            for seed in range(2):
+                inputs = case.operands(8, seed, extreme=True)
+                if cell == Cell.LSTM and seed:
+                    # c grows by at most one a step and saturates at 32.
+                    inputs = inputs[:1].repeat(40, axis=0)
+                for counts in bench.reference.run(inputs).saturations:
+                    reached |= {name for name, count in counts.items() if count}
+                await bench.check(inputs, what=str(case))
+    dut._log.info("rails reached: %s", sorted(reached))
+    assert {"x_part", "h_part", "preactivation", "candidate", "c", "feedback"} <= reached, reached
