@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from rnn_mapper.preparation import Prepared, choose_grid, default_calibration, prepare
     from rnn_mapper.quantised import QuantisedNetwork
     from rnn_mapper.reference import LayerState, run_reference
-    from rnn_mapper.simulation import Comparison, IntSequence, SimulationResult, simulate, simulate_prepared, verify
+    from rnn_mapper.simulation import simulate, simulate_prepared, verify
+    from rnn_mapper.simulation_result import Comparison, IntSequence, SimulationResult
 
 __all__ = [
     "Cell", "Comparison", "Dense", "GridParameters", "IntSequence", "LayerError", "LayerState", "Mapping",
@@ -53,9 +54,8 @@ _MODULES = {
     "rnn_mapper.preparation": ("Prepared", "choose_grid", "default_calibration", "prepare"),
     "rnn_mapper.quantised": ("QuantisedNetwork",),
     "rnn_mapper.reference": ("LayerState", "run_reference"),
-    "rnn_mapper.simulation": (
-        "Comparison", "IntSequence", "SimulationResult", "simulate", "simulate_prepared", "verify",
-    ),
+    "rnn_mapper.simulation": ("simulate", "simulate_prepared", "verify"),
+    "rnn_mapper.simulation_result": ("Comparison", "IntSequence", "SimulationResult"),
 }
 _SOURCES = {name: module for module, names in _MODULES.items() for name in names}
 

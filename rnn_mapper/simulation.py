@@ -5,27 +5,21 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
 from hdl.parameters import GridParameters
-from rnn_mapper.accuracy import LayerError, compare_with_float
+from rnn_mapper.accuracy import compare_with_float
 from rnn_mapper.errors import ConfigurationError
 from rnn_mapper.mapping import Mapping
 from rnn_mapper.network import Cell, FloatArray
-from rnn_mapper.predict import Prediction
 from rnn_mapper.preparation import Prepared, as_inputs, as_network, prepare
 from rnn_mapper.quantise import quantise_inputs
-from rnn_mapper.reference import LayerState, Reference
+from rnn_mapper.reference import Reference
+from rnn_mapper.simulation_result import Comparison, IntSequence, SimulationResult
 from rnn_mapper.state_images import state_packets
 
-__all__ = [
-    "Comparison", "IntSequence", "SimulationResult", "choose_simulator", "simulate", "simulate_prepared", "verify",
-]
+__all__ = ["choose_simulator", "simulate", "simulate_prepared", "verify"]
 
 Progress = Callable[[str], None]
 
@@ -35,106 +29,6 @@ ICARUS_CYCLE_SECONDS = 0.25e-3
 ICARUS_MULTIPLIER_SECONDS = 0.02e-3
 #: A run that Icarus is expected to finish in as many seconds is not worth compiling.
 ICARUS_LIMIT_SECONDS = 10.0
-
-
-@dataclass(frozen=True, eq=False)
-class IntSequence:
-    """Inputs of one sequence in integers."""
-
-    #: int8 [steps, input_size].
-    codes: npt.NDArray[np.int8]
-    #: State of every layer that it starts from, loaded over the bus; None starts from a cleared state.
-    state: Sequence[LayerState] | None = None
-
-
-@dataclass(frozen=True, eq=False)
-class Comparison:
-    """A simulated sequence against the numpy reference (bits) and the prediction (cycles)."""
-
-    #: int16 [steps, width], as they came out of the Verilog.
-    outputs: npt.NDArray[np.int16]
-    #: The same by the reference.
-    expected: npt.NDArray[np.int16]
-    prediction: Prediction
-    #: The grid's CYCLES register.
-    cycles_simulated: int
-    build_seconds: float
-    run_seconds: float
-    waves: Path | None
-
-    @property
-    def cycles_predicted(self) -> int:
-        """Cycles by the mapper."""
-        return self.prediction.cycles
-
-    @property
-    def mismatches(self) -> int:
-        """Outputs that differ from the reference's."""
-        return int(np.count_nonzero(self.outputs != self.expected))
-
-    @property
-    def is_exact(self) -> bool:
-        """Every output and the cycle count are as expected."""
-        return not self.mismatches and self.cycles_predicted == self.cycles_simulated
-
-
-@dataclass(frozen=True, eq=False)
-class SimulationResult(Comparison):
-    """What `simulate` returns."""
-
-    prepared: Prepared
-    simulator: str
-    #: Per layer, and last the head if there is one: integers against float64.
-    layer_errors: list[LayerError]
-    #: Wall time of the whole call.
-    seconds: float
-
-    @property
-    def cycles(self) -> int:
-        """Simulated cycles of the sequence."""
-        return self.cycles_simulated
-
-    @property
-    def outputs_float(self) -> FloatArray:
-        """`outputs` in real units."""
-        return self.outputs.astype(np.float64) * self.mapping.network.output_scale
-
-    @property
-    def mapping(self) -> Mapping:
-        """The network on the grid."""
-        return self.prepared.mapping
-
-    @property
-    def grid(self) -> str:
-        """Name of the grid."""
-        return self.prepared.grid_name
-
-    @property
-    def h_rms_error(self) -> float:
-        """RMS error of the last recurrent layer's h against float64, run through all layers."""
-        return self.layer_errors[len(self.mapping.network.layers) - 1].rms
-
-    def to_json(self) -> dict[str, Any]:
-        """The figures as JSON values."""
-        p = self.mapping.parameters
-        return {
-            "grid": self.grid,
-            "parameters": p.to_dict(),
-            "simulator": self.simulator,
-            "steps": len(self.outputs),
-            "cycles_predicted": self.cycles_predicted,
-            "cycles_simulated": self.cycles_simulated,
-            "cycles_per_step": self.cycles_simulated / len(self.outputs),
-            "mismatches": self.mismatches,
-            "outputs": int(self.outputs.size),
-            "utilisation": self.prediction.utilisation,
-            "account": dict(vars(self.prediction.account)),
-            "h_rms_error": self.h_rms_error,
-            "layers": [vars(error) for error in self.layer_errors],
-            "seconds": self.seconds,
-            "build_seconds": self.build_seconds,
-            "run_seconds": self.run_seconds,
-        }
 
 
 def simulate(

@@ -15,10 +15,9 @@ import numpy as np
 import pytest
 from random_networks import random_network
 
-from hdl.image_loader import HEADER_BYTES
 from hdl.parameters import load_parameters
 from rnn_mapper import cli
-from rnn_mapper.image_files import image_files
+from rnn_mapper.image_files import image_files, load_packets
 from rnn_mapper.model_files import save_network
 from rnn_mapper.network import Cell
 from rnn_mapper.preparation import prepare
@@ -87,8 +86,9 @@ def test_map_writes_images_listing_packets_and_figures(run: Run, tmp_path: Path)
     assert (tmp_path / "schedule.svg").read_text().startswith("<?xml")
     index = json.loads((tmp_path / "out" / "load.json").read_text())
     data = (tmp_path / "out" / "load.bin").read_bytes()
-    assert sum(packet["bytes"] for packet in index["packets"]) == len(data)
-    assert all(packet["bytes"] > HEADER_BYTES for packet in index["packets"])
+    parts = [data[packet["offset"] : packet["offset"] + packet["bytes"]] for packet in index["packets"]]
+    assert parts == list(load_packets(mapping))
+    assert index["beat_bytes"] == mapping.parameters.beat_bytes
 
 
 def test_map_gives_the_same_bytes(run: Run, tmp_path: Path) -> None:

@@ -42,6 +42,17 @@ def test_a_site_never_does_two_things(mapping: Mapping) -> None:
     )
 
 
+def test_delays_of_chains_are_shown() -> None:
+    network = random_network(4, Cell.RNN_TANH, 17, (50,))
+    mapping = prepare(network, np.ones((2, 17)), "medium", ru=1).mapping
+    assert any(any(timing.delays) for timing in mapping.timings)
+    found = list(events(mapping, mapping.predict(2).tokens))
+    epilogue = {event.emitted - event.computed for event in found if isinstance(event, Result)}
+    assert len(epilogue) == 1, "the same for all units, whichever chain they are in"
+    ends = {(event.phase, event.step, event.col, event.end) for event in found if isinstance(event, Multiplying)}
+    assert all((e.phase, e.step, e.col, e.computed) in ends for e in found if isinstance(e, Result))
+
+
 def test_tokens_and_inputs_are_those_of_the_sequence(mapping: Mapping) -> None:
     prediction = mapping.predict(5)
     assert len(prediction.tokens) == 5 * len(mapping.phases)

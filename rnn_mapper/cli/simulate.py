@@ -26,7 +26,7 @@ from rnn_mapper.cli.mapped import (
 from rnn_mapper.cli.output_files import check_writable, output_directory, replace_file
 
 if TYPE_CHECKING:
-    from rnn_mapper.simulation import SimulationResult
+    from rnn_mapper.simulation_result import SimulationResult
 
 #: Where waves are kept when no directory is named.
 WAVES_DIRECTORY = Path("build/simulate")

@@ -16,7 +16,8 @@ from rnn_mapper.mapper import map_network
 from rnn_mapper.mapping import Mapping
 from rnn_mapper.quantise import quantise_inputs
 from rnn_mapper.reference import LayerState
-from rnn_mapper.simulation import Comparison, IntSequence, verify
+from rnn_mapper.simulation import verify
+from rnn_mapper.simulation_result import Comparison, IntSequence
 
 __all__ = ["PRESET", "PronunciationDemo", "Word", "run_pronunciation"]
 

@@ -18,7 +18,8 @@ from rnn_mapper.mapping import Mapping
 from rnn_mapper.network import FloatArray
 from rnn_mapper.quantise import quantise, quantise_inputs
 from rnn_mapper.silero import FRAME, SAMPLE_RATE, SileroVad
-from rnn_mapper.simulation import Comparison, IntSequence, verify
+from rnn_mapper.simulation import verify
+from rnn_mapper.simulation_result import Comparison, IntSequence
 
 __all__ = ["PRESET", "SpeechDemo", "run_speech"]
 
