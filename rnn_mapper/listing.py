@@ -114,7 +114,8 @@ def _hidden(mapping: Mapping, index: int, row: int, col: int, unit: int) -> str:
     """The hidden unit (or output), "-" for one that only fills up a group."""
     nest = mapping.timings[index].nest
     number = nest.group(col // nest.ru, unit) * nest.rows + row
-    return str(number) if number < mapping.phases[index].units else "-"
+    phase = mapping.phases[index]
+    return str(phase.first_unit + number) if number < phase.units else "-"
 
 
 def _conditions(mapping: Mapping, entry: dict[str, int]) -> str:

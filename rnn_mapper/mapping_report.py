@@ -31,16 +31,21 @@ def account_rows(account: CycleAccount) -> list[tuple[str, float, float, str]]:
 
 
 def splits(mapping: Mapping) -> list[dict[str, Any]]:
-    """`hu` and `ru` of every layer, and of the head if there is one."""
-    found: dict[int, dict[str, Any]] = {}
+    """`hu`, `ru` and `rv` of every layer (of every part of it, where it is cut), and of the head if there is one."""
+    found: dict[tuple[int, int], dict[str, Any]] = {}
     for phase, timing in zip(mapping.phases, mapping.timings, strict=True):
         name = "head" if phase.layer == len(mapping.network.layers) else f"layer {phase.layer}"
-        found[phase.layer] = {"name": name, "hu": timing.nest.hu, "ru": timing.nest.ru, "rv": timing.nest.rv}
-    return list(found.values())
+        if phase.part or not phase.last_part:
+            name += f" part {phase.part}"
+        nest = timing.nest
+        found[phase.layer, phase.part] = {
+            "name": name, "units": phase.units, "hu": nest.hu, "ru": nest.ru, "rv": nest.rv,
+        }
+    return [found[key] for key in sorted(found)]
 
 
 def mapping_json(mapping: Mapping, prediction: Prediction) -> dict[str, Any]:
-    """Everything as JSON values; `hu` and `ru` are those of the first layer."""
+    """Everything as JSON values; `hu` and `ru` are those of the first layer (its first part)."""
     layers = splits(mapping)
     steps = len(prediction.step_cycles)
     return {

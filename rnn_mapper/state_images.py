@@ -37,11 +37,12 @@ def state_packets(mapping: Mapping, state: Sequence[LayerState]) -> Iterator[byt
             continue
         layer = mapping.network.layers[phase.layer]
         given = state[phase.layer]
-        yield _vector_packet(mapping, phase, given.h, layer.feedback_shift)
+        if not phase.part:
+            yield _vector_packet(mapping, phase, given.h, layer.feedback_shift)
         if phase.program.uses_state:
             held = given.c if layer.cell is Cell.LSTM else given.h
             assert held is not None
-            yield from _unit_packets(mapping, index, held)
+            yield from _unit_packets(mapping, index, held[phase.first_unit : phase.first_unit + phase.units])
 
 
 def _check(mapping: Mapping, state: Sequence[LayerState]) -> None:
@@ -69,7 +70,7 @@ def _vector_packet(mapping: Mapping, phase: Phase, h: npt.NDArray[np.int16], shi
 
 
 def _unit_packets(mapping: Mapping, index: int, held: npt.NDArray[np.int16]) -> Iterator[bytes]:
-    """The 16-bit state of every unit, in the tail site of its chain."""
+    """The 16-bit state of every unit of a phase, in the tail site of its chain."""
     nest = mapping.timings[index].nest
     arranged = nest.arrange(held[None])[..., 0].astype(np.int16)
     for row in range(nest.rows):

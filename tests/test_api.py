@@ -103,7 +103,8 @@ def test_simulator_follows_the_size_of_the_run() -> None:
     assert choose_simulator(mapping, 10_000) == "verilator"
 
 
-def test_differences_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("flipped", "extra"), [(1, 0), (0, 1)])
+def test_differences_are_counted(monkeypatch: pytest.MonkeyPatch, flipped: int, extra: int) -> None:
     from sim_tests import grid_runs
 
     real = grid_runs.run_sequences
@@ -111,11 +112,11 @@ def test_differences_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     def wrong(*arguments: object, **others: object) -> list[grid_runs.GridRun]:
         run = real(*arguments, **others)[0]  # type: ignore[arg-type]
         outputs = run.outputs.copy()
-        outputs[1, 2] += 1
-        return [grid_runs.GridRun(outputs, run.cycles + 1, 0, 0, 0, 0.0, 0.0, None)]
+        outputs[1, 2] ^= flipped
+        return [grid_runs.GridRun(outputs, run.cycles + extra, 0, 0, 0, 0.0, 0.0, None)]
 
     monkeypatch.setattr(grid_runs, "run_sequences", wrong)
     result = srnn.simulate(random_network(0, srnn.Cell.LSTM, 3, (4,)), np.ones((3, 3)), "tiny")
-    assert result.mismatches == 1
-    assert result.cycles == result.cycles_predicted + 1
+    assert result.mismatches == flipped
+    assert result.cycles == result.cycles_predicted + extra
     assert not result.is_exact

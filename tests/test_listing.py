@@ -22,6 +22,7 @@ from hdl.layouts import (
 from rnn_mapper.images import LayoutPacker
 from rnn_mapper.listing import listing_files, program_listing, schedule_listing, site_listing
 from rnn_mapper.mapping import Mapping
+from rnn_mapper.mapping_report import splits
 from rnn_mapper.network import Cell
 from rnn_mapper.preparation import prepare
 
@@ -82,6 +83,17 @@ def test_gate_entries_assemble_to_their_words(mapping: Mapping) -> None:
             seen.add(int(address))
     tails = [timing for timing in mapping.timings if timing.nest.chains > 0]
     assert len(seen) == sum(timing.nest.units(0) * timing.nest.gates for timing in tails)
+
+
+def test_units_of_a_layer_in_parts_are_those_of_the_layer() -> None:
+    mapping = prepare(random_network(1, Cell.LSTM, 5, (17,)), grid="small").mapping
+    assert any(phase.part for phase in mapping.phases)
+    listed = [
+        int(found[1]) for row in range(2) for col in range(2)
+        for found in re.finditer(r"unit +(\d+) gate 0 .* add stored", site_listing(mapping, row, col))
+    ]
+    assert sorted(listed) == list(range(17))
+    assert [split["name"] for split in splits(mapping)] == ["layer 0 part 0", "layer 0 part 1"]
 
 
 def test_phases_units_and_schedule(mapping: Mapping) -> None:

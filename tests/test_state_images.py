@@ -24,7 +24,7 @@ def grid() -> Build:
 
 @pytest.mark.parametrize(
     ("cell", "hidden", "ru"),
-    [(Cell.LSTM, (7, 9), 2), (Cell.GRU, (17, 6), 1), (Cell.GRU, (9,), 2), (Cell.RNN_RELU, (5,), None)],
+    [(Cell.LSTM, (7, 9), 2), (Cell.LSTM, (17, 6), None), (Cell.GRU, (17, 6), None), (Cell.RNN_RELU, (5,), None)],
 )
 def test_continues_from_a_loaded_state(
     grid: Build, cell: Cell, hidden: tuple[int, ...], ru: int | None, tmp_path: Path
