@@ -161,8 +161,8 @@ def _label(figure: Any, axes: Any, mapping: Mapping, prediction: Prediction, tit
     figure.suptitle(title or "Schedule on the grid", x=0.01, ha="left", fontsize=14, fontweight="bold", color=_INK)
     axes.set_title(
         f"{p.rows} x {p.cols} sites of {p.lanes} lanes (all rows do the same)   |   hu {nest.hu}, ru {nest.ru}, "
-        f"rv {nest.rv}   |   {prediction.cycles} cycles for {steps} step{'s' if steps > 1 else ''}, "
-        f"{prediction.cycles / steps:.1f} a step   |   multipliers busy {prediction.utilisation:.0%}",
+        f"rv {nest.rv}   |   {prediction.cycles:,} cycles for {steps} step{'s' if steps > 1 else ''}, "
+        f"{prediction.cycles / steps:.1f} a step   |   multipliers busy {prediction.utilisation:.1%}",
         loc="left", fontsize=9.5, color=_QUIET,
     )
     handles: list[Any] = [
