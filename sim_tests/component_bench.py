@@ -1,0 +1,103 @@
+"""Benches of single components: what is emitted, and how its ports are driven cycle by cycle."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from amaranth.lib import wiring
+from cocotb.clock import Clock
+from cocotb.triggers import RisingEdge, Timer
+from cocotb.types import Logic
+
+from hdl.activation import ActivationUnit
+from hdl.collector import Collector
+from hdl.distributor import Distributor
+from hdl.dot_product import DotProduct
+from hdl.emit import emit
+from hdl.gate_path import GatePath
+from hdl.image_loader import ImageLoader
+from hdl.memory import MEMORY_MODULE, MEMORY_SOURCE
+from hdl.multiply_accumulate import MultiplyAccumulate
+from hdl.output_stream import OutputStream
+from hdl.parameters import GridParameters
+from hdl.requantiser import Requantiser
+from hdl.sequencer import Sequencer
+from hdl.sharing import is_clocked
+from hdl.vector_input import VectorInput
+from sim_tests.simulators import Build, build
+
+__all__ = ["COMPONENTS", "CycleBench", "build_component", "build_memory"]
+
+#: Components that are tested alone; pmu, pcu, unit_path, registers and controller are tested inside a grid.
+COMPONENTS: dict[str, Callable[[GridParameters], wiring.Component]] = {
+    "dot_product": DotProduct,
+    "requantiser": Requantiser,
+    "activation": ActivationUnit,
+    "multiply_accumulate": lambda parameters: MultiplyAccumulate(),
+    "gate_path": GatePath,
+    "sequencer": Sequencer,
+    "distributor": Distributor,
+    "collector": Collector,
+    "vector_input": VectorInput,
+    "image_loader": ImageLoader,
+    "output_stream": OutputStream,
+}
+
+#: Verilog parameters of the memory under test: the last slice is narrower than the others.
+MEMORY_PARAMETERS = {"WIDTH": 21, "DEPTH": 12, "ADDRESS_BITS": 4, "SLICE": 8, "SLICE_BITS": 2}
+
+
+def build_component(name: str, parameters: GridParameters, simulator: str) -> Build:
+    """The simulation build of one component."""
+    component = COMPONENTS[name](parameters)
+    with tempfile.TemporaryDirectory() as folder:
+        sources: list[Path] = []
+        for module, text in emit(component).sources.items():
+            sources.append(Path(folder) / f"{module}.v")
+            sources[-1].write_text(text, encoding="utf-8")
+        return build(sources, component.module_name, simulator)
+
+
+def build_memory(simulator: str) -> Build:
+    """The simulation build of a small memory."""
+    return build([MEMORY_SOURCE], MEMORY_MODULE, simulator, parameters=MEMORY_PARAMETERS)
+
+
+class CycleBench:
+    """Drives a component cycle by cycle; a component without clock gets time instead."""
+
+    def __init__(self, dut: Any, component: wiring.Component | None = None) -> None:
+        self.dut = dut
+        self.clocked = component is None or is_clocked(component)
+
+    async def begin(self, **inputs: int) -> None:
+        """Start the clock, reset (unless there is none), and set the inputs' idle values."""
+        for name, value in inputs.items():
+            getattr(self.dut, name).value = value
+        if not self.clocked:
+            return
+        Clock(self.dut.clk, 2, unit="ns").start()
+        if hasattr(self.dut, "rst"):
+            for level in (0, 1, 0):
+                self.dut.rst.value = level
+                await RisingEdge(self.dut.clk)
+                await RisingEdge(self.dut.clk)
+
+    async def cycle(self, inputs: Mapping[str, int] | None = None, **more: int) -> None:
+        """Apply inputs for one cycle and return at its end; outputs then read as they were in it."""
+        for name, value in {**(inputs or {}), **more}.items():
+            getattr(self.dut, name).value = value
+        if self.clocked:
+            await RisingEdge(self.dut.clk)
+        else:
+            await Timer(1, "ns")
+
+    def read(self, name: str, signed: bool = False) -> int:
+        """An output in the cycle that just ended."""
+        value = getattr(self.dut, name).value
+        if isinstance(value, Logic):
+            return int(value)
+        return int(value.to_signed() if signed else value.to_unsigned())
