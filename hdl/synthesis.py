@@ -55,17 +55,18 @@ class _Flow:
     def module(self, name: str) -> tuple[Measure, Contents]:
         """Synthesise one module with everything it instantiates as black boxes."""
         others = [other for other in self.modules if other != name]
-        passes = [f'read_verilog "{path}"' for path in self._files() if path != self.memory_file]
+        # Its own file first and alone, and mapping before anything else: Yosys numbers what it makes, and ABC's result
+        # depends on the numbers by some percent. So every module meets exactly the recipe of the bare dot product.
+        own = self.directory / self.modules[name]["file"]
+        passes = [f'read_verilog "{own}"']
+        passes += [f'read_verilog -lib "{path}"' for path in self._files() if path not in (own, self.memory_file)]
         passes += [f'read_verilog -lib "{self.memory_file}"'] if self.memory_file.is_file() else []
-        if others:
-            passes.append("blackbox " + " ".join(others))
         passes.append(f"hierarchy -check -top {name}")
         # Kept even when nothing reads their outputs: the hierarchy is counted as it was written.
         passes += [f"setattr -set {BOX} 1 -set keep 1 t:{box}" for box in [*others, MEMORY]]
-        # The operators are counted on a copy: every module then meets exactly the same recipe as the bare dot product.
-        passes += ["design -save read", "proc", "flatten", "opt_expr", "opt_clean", "wreduce", "opt_clean"]
-        passes += [f"write_json {name}.json", "design -load read"]
-        passes += mapping_passes(name, self.target, self.liberty, f"{name}.stat")
+        passes += ["design -save read", *mapping_passes(name, self.target, self.liberty, f"{name}.stat")]
+        passes += ["design -load read", "proc", "flatten", "opt_expr", "opt_clean", "wreduce", "opt_clean"]
+        passes.append(f"write_json {name}.json")
         run_yosys(passes, f"synthesis of module {name}", self.folder, self.timeout)
         contents = read_contents(self.folder / f"{name}.json", name, set(others), MEMORY)
         return read_measure(self.folder / f"{name}.stat", name, self.target, self.liberty), contents

@@ -243,4 +243,5 @@ class Grid(wiring.Component):
             instance for memory, names in SITE_INSTANCES.items() if memory not in (Memory.STATE, Memory.VECTOR)
             for instance in names
         ]
-        return Site(self.parameters, f"srnn_{name}", {instance: self._init_file(name, instance) for instance in instances})
+        files = {instance: self._init_file(name, instance) for instance in instances}
+        return Site(self.parameters, f"srnn_{name}", files)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 from hdl.image_loader import HEADER_BYTES, load_header_layout
 from hdl.layouts import Memory, memory_shape

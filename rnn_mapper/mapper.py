@@ -113,7 +113,7 @@ def _choices(
         groups = ceil_div(phases[0].units, parameters.rows)
         longest = max(ceil_div(phase.operand_size, parameters.lanes) for phase in phases)
         widths = range(1, min(parameters.cols, longest) + 1) if ru is None else (ru,)
-        whole = [
+        whole: list[Layer] = [
             (part,) for width in widths
             if (part := _whole(groups, width, parameters.cols // width, hu, parameters.rows)) is not None
         ]

@@ -114,5 +114,6 @@ def as_grid(grid: GridParameters | str | Path) -> tuple[str, GridParameters]:
         named = next((name for name in preset_names() if load_parameters(name) == grid), "custom")
         return named, grid
     if not isinstance(grid, str | Path):
-        raise ConfigurationError(f"grid is a {type(grid).__name__}: give a preset's name, a TOML file or GridParameters")
+        kind = type(grid).__name__
+        raise ConfigurationError(f"grid is a {kind}: give a preset's name, a TOML file or GridParameters")
     return Path(grid).stem, load_parameters(grid)
