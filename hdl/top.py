@@ -183,7 +183,8 @@ class Grid(wiring.Component):
             vectors.free.eq(controller.input_free),
             vectors.consume.eq(controller.input_consume),
             output.begin_sequence.eq(controller.begin_sequence),
-            output.flush.eq(controller.flush),
+            # After an abort, what is left in the output buffer must not be sent.
+            output.flush.eq(~controller.running),
             output.steps.eq(controller.steps_latched),
             output.parity.eq(controller.parity),
             output.header.eq(controller.header),

@@ -155,6 +155,30 @@ async def abort_at_every_time(dut: Any) -> None:
 
 
 @cocotb.test()
+async def abort_with_outputs_waiting(dut: Any) -> None:
+    """What an aborted sequence has not sent is never sent, also when the sink was holding it up."""
+    bench, case = await prepare(dut, Cell.RNN_TANH)
+    inputs = case.operands(5)
+    bench.sink.pause = True
+    bench.send(inputs)
+    await bench.start(5)
+    await bench.cycles(bench.mapping.predict(5).cycles)
+    await bench.write("CONTROL", 1 << Control.ABORT)
+    await bench.cycles(100)
+    # The one beat that is offered must still be taken: a stream may not take back what it offers.
+    assert await bench.read("STATUS") >> Status.BUSY & 1
+    assert dut.m_axis_tvalid.value
+    bench.beats.clear()
+    bench.sink.pause = False
+    await bench.finish()
+    await bench.cycles(100)
+    assert len(bench.beats) == 1
+    assert await bench.read("STATUS") == 1 << Status.ABORTED
+    bench.sink.clear()
+    await bench.check(inputs, send=bench.source.idle())
+
+
+@cocotb.test()
 async def abort_right_after_start(dut: Any) -> None:
     """Writes of START and ABORT in neighbouring cycles: the sequence is aborted."""
     bench, case = await prepare(dut, Cell.RNN_TANH)
@@ -170,24 +194,3 @@ async def abort_right_after_start(dut: Any) -> None:
         status = await bench.read("STATUS")
         assert status == 1 << Status.ABORTED, f"STATUS {status:#x} with ABORT {pause} cycles after START"
     await bench.check(case.operands(2))
-
-
-@cocotb.test()
-async def rails(dut: Any) -> None:
-    """Weights and inputs at both ends, so that every narrowing of the reference saturates in some run."""
-    reached: set[str] = set()
-    bench, _ = await prepare(dut)
-    for cell in Cell:
-        for scale in (1.0, 20.0, 200.0):
-            case = ModelCase(cell, PARAMETERS.lanes, (PARAMETERS.rows + 15,), 2, scale=scale, seed=4)
-            await bench.load_model(case.mapping(PARAMETERS))
-            for seed in range(2):
-                inputs = case.operands(8, seed, extreme=True)
-                if cell == Cell.LSTM and seed:
-                    # c grows by at most one a step and saturates at 32.
-                    inputs = inputs[:1].repeat(40, axis=0)
-                for counts in bench.reference.run(inputs).saturations:
-                    reached |= {name for name, count in counts.items() if count}
-                await bench.check(inputs, what=str(case))
-    dut._log.info("rails reached: %s", sorted(reached))
-    assert {"x_part", "h_part", "preactivation", "candidate", "c", "feedback"} <= reached, reached

@@ -102,11 +102,15 @@ class _Operations:
         inputs = await self.begin()
         running = await self.bench.read("STATUS") >> Status.BUSY & 1
         await self.bench.write("CONTROL", 1 << Control.ABORT)
-        await self.bench.wait_status(Status.BUSY, 0)
+        await self.bench.finish()
         status = await self.bench.read("STATUS")
         done, aborted = status >> Status.DONE & 1, status >> Status.ABORTED & 1
         assert done != aborted, f"DONE {done} and ABORTED {aborted}"
         assert running or done
+        self.bench.beats.clear()
+        await self.bench.cycles(int(self.rng.integers(2, 40)))
+        assert not self.bench.dut.m_axis_tvalid.value, "an output beat is offered after the end"
+        assert not self.bench.beats, "output beats after the end"
         if aborted:
             assert not status >> Status.STATE_VALID & 1
             await self.no_state()

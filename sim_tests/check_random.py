@@ -10,7 +10,7 @@ from typing import Any
 
 import cocotb
 from cocotb.task import bridge, resume
-from hypothesis import HealthCheck, given, reject, seed, settings
+from hypothesis import HealthCheck, Phase, given, reject, seed, settings
 from hypothesis import strategies as st
 
 from rnn_mapper.errors import MappingError
@@ -39,7 +39,8 @@ async def random_models(dut: Any) -> None:
     @seed(int(os.environ.get("SRNN_SEED", "0")))
     @settings(
         max_examples=int(os.environ.get("SRNN_COUNT", "20")), deadline=None, database=None,
-        suppress_health_check=list(HealthCheck),
+        # No shrinking: a case is small and named in the message, and a failing simulation may be slow.
+        phases=[Phase.generate], suppress_health_check=list(HealthCheck),
     )
     @given(model_cases(parameters), lengths, st.booleans())
     def examples(case: ModelCase, lengths: list[int], extreme: bool) -> None:

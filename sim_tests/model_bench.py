@@ -23,6 +23,9 @@ __all__ = ["START_LATENCY", "Beat", "ModelBench"]
 #: Cycles from a CONTROL write on the bus to the first busy cycle: the register's pulse, then the controller's state.
 START_LATENCY = 2
 
+#: Cycles after which a sequence of a test is taken to hang, whatever the stalls.
+_PATIENCE = 100_000
+
 _CONTROL = next(register.offset for register in REGISTERS if register.name == "CONTROL")
 
 
@@ -100,8 +103,10 @@ class ModelBench(GridBench):
         return values.view("<i2").reshape(steps, groups * rows)[:, :width].astype(np.int16)
 
     async def finish(self) -> None:
-        """Wait until the sequence is over and its last beat has been seen."""
-        await self.wait_status(Status.BUSY, 0)
+        """Wait until the sequence is over and its last beat has been seen; a grid that hangs is a failure."""
+        limit = self.cycle + _PATIENCE
+        while await self.read("STATUS") >> Status.BUSY & 1:
+            assert self.cycle < limit, f"still busy after {_PATIENCE} cycles"
 
     async def check(
         self, inputs: npt.NDArray[np.int8], keep: bool = False, timing: bool = True, send: bool = True, what: str = ""
