@@ -10,7 +10,7 @@ PRESET ?= small
 JOBS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-test demo test lint regress synth clean
+.PHONY: help setup setup-test demo test lint regress deepbench synth clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,6 +39,9 @@ test: lint ## everything CI runs: lint, then all tests
 
 regress: $(SETUP_TEST) ## the whole cocotb regression, with a summary table
 	@$(BIN)/python scripts/regress.py
+
+deepbench: $(SETUP) ## the ten DeepBench points on the paper-size grid, in RTL and in full length (long)
+	@$(BIN)/python scripts/deepbench.py
 
 synth: $(SETUP) ## area of a preset: make synth PRESET=small
 	@$(BIN)/spatial-rnn synth --preset $(PRESET)

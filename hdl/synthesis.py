@@ -88,7 +88,10 @@ class _Flow:
         """Synthesise the dot product that the PCU is compared with."""
         p = self.manifest["parameters"]
         text = bare_dot_product(p["lanes"], p["accumulator_bits"], p["tree_levels_per_register"])
-        return measure_source(text, MODULE, self.folder, self.liberty, self.timeout)
+        # A folder of its own: the grid may hold a module of this name, measured at the same time.
+        folder = self.folder / "bare"
+        folder.mkdir()
+        return measure_source(text, MODULE, folder, self.liberty, self.timeout)
 
     def operators(self, operators: Iterable[Operator]) -> dict[Operator, float]:
         """Synthesise each operator alone and return its gate equivalents."""
