@@ -144,10 +144,10 @@ class Controller(wiring.Component):
 
         self._count(m, exists, finished, window, result_ready, input_ready, output_ready)
         m.d.comb += self.start_while_busy.eq(self.start & self.busy)
-        with m.If(self.loaded_state):
-            m.d.sync += self.state_valid.eq(1)
+        # A load makes half 0 the one of the next step, so a state that lies in half 1 is lost, and another model's is
+        # useless anyway: only a state that is loaded last can be continued from.
         with m.If(self.loaded):
-            m.d.sync += self.parity.eq(0)
+            m.d.sync += [self.parity.eq(0), self.state_valid.eq(self.loaded_state)]
         with m.FSM(name="sequence"):
             with m.State("IDLE"):
                 m.d.comb += next_address.eq(0)

@@ -12,7 +12,7 @@ from typing import Any
 import cocotb
 from cocotbext.axi import AxiResp
 
-from hdl.register_map import IDENTIFICATION, VERSION, Control, Status
+from hdl.register_map import IDENTIFICATION, VERSION, Control, Error, Status
 from rnn_mapper.network import Cell
 from sim_tests.grids import GRIDS
 from sim_tests.model_bench import ModelBench
@@ -68,6 +68,25 @@ async def one_long_or_many_short(dut: Any) -> None:
             for length in lengths:
                 await bench.check(inputs[begin : begin + length], keep=begin > 0)
                 begin += length
+
+
+@cocotb.test()
+async def a_load_ends_the_state(dut: Any) -> None:
+    """After any load of a model there is nothing to continue from, and the grid says so."""
+    bench, case = await prepare(dut, Cell.GRU)
+    await bench.check(case.operands(3))
+    assert await bench.read("STATUS") >> Status.STATE_VALID & 1
+    await bench.load_model(bench.mapping)
+    assert not await bench.read("STATUS") >> Status.STATE_VALID & 1
+    inputs = case.operands(2, 1)
+    bench.beats.clear()
+    bench.send(inputs)
+    await bench.start(2, keep_state=True)
+    await bench.finish()
+    assert await bench.errors() == {Error.NO_STATE}
+    await bench.write("ERRORS", 1 << Error.NO_STATE)
+    assert (bench.take_outputs(2) == bench.reference.run(inputs).outputs).all()
+    bench.sink.clear()
 
 
 @cocotb.test()
@@ -176,6 +195,26 @@ async def abort_with_outputs_waiting(dut: Any) -> None:
     assert await bench.read("STATUS") == 1 << Status.ABORTED
     bench.sink.clear()
     await bench.check(inputs, send=bench.source.idle())
+
+
+@cocotb.test()
+async def abort_inside_a_packet(dut: Any) -> None:
+    """An abort waits for the rest of the packet, however long the source takes, and drops it."""
+    bench, case = await prepare(dut, Cell.RNN_TANH)
+    bench.send(case.operands(4))
+    await bench.start(4)
+    await bench.cycles(2)
+    bench.source.pause = True
+    await bench.cycles(2)
+    await bench.write("CONTROL", 1 << Control.ABORT)
+    await bench.cycles(3000)
+    assert await bench.read("STATUS") == 1 << Status.BUSY
+    bench.source.pause = False
+    await bench.finish()
+    assert await bench.read("STATUS") == 1 << Status.ABORTED
+    assert bench.source.idle()
+    bench.sink.clear()
+    await bench.check(case.operands(3))
 
 
 @cocotb.test()

@@ -22,7 +22,7 @@ _BENCHES = {
     **dict.fromkeys(("vector_input", "image_loader", "output_stream"), "check_ports"),
 }
 #: Grids whose parameters the components get.
-_COMPONENT_GRIDS = ("2x2x8", "8x1x4", "1x4x5", "4x3x12")
+_COMPONENT_GRIDS = ("2x2x8", "8x1x4", "1x4x5", "4x3x12", "4x2x7")
 #: Wall time after which a job is taken to hang.
 _TIMEOUT = 900.0
 
