@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 from hdl.errors import ConfigurationError
@@ -90,10 +91,10 @@ def _vectors(vectors: list[Vector], parameters: GridParameters) -> tuple[list[in
     return bases, words
 
 
-def _running(sizes: object) -> tuple[list[int], int]:
+def _running(sizes: Iterable[int]) -> tuple[list[int], int]:
     bases: list[int] = []
     total = 0
-    for size in sizes:  # type: ignore[attr-defined]
+    for size in sizes:
         bases.append(total)
         total += size
     return bases, total
@@ -108,7 +109,9 @@ def _shortage_text(found: list[Demand]) -> str:
     return "; ".join(f"{item.what}: {item.needed} needed, {item.available} available ({item.field})" for item in found)
 
 
-def describe_shortage(found: list[Demand], parameters: GridParameters, fits: object) -> MappingError:
+def describe_shortage(
+    found: list[Demand], parameters: GridParameters, fits: Callable[[GridParameters], bool]
+) -> MappingError:
     """The error for a model that does not fit: what is short, and the nearest grids that would do.
 
     `fits` maps parameters to whether the model fits them.
@@ -124,11 +127,11 @@ def describe_shortage(found: list[Demand], parameters: GridParameters, fits: obj
                 enlarged = replace(enlarged, **{item.field: depth})
             except ConfigurationError:
                 break
-    if fits(enlarged):  # type: ignore[operator]
+    if fits(enlarged):
         changes = ", ".join(f"{field} = {getattr(enlarged, field)}" for field in dict.fromkeys(i.field for i in found))
         hints.append(f"this grid with {changes}")
     for name in preset_names():
-        if fits(load_parameters(name)):  # type: ignore[operator]
+        if fits(load_parameters(name)):
             hints.append(f"preset {name}")
             break
     nearest = f"; the nearest that fits: {' or '.join(hints)}" if hints else "; no preset is large enough"
