@@ -24,7 +24,7 @@ class Controller(wiring.Component):
     Iteration i = 0, 1, ... issues every entry once, for step i - lag; entries whose step does not exist take one
     cycle and do nothing (with `holds_slot` they wait for the duration before them and take their own). An entry is
     issued in the first cycle in which
-    - the `duration` of the entry before has passed,
+    - the `duration` of the entry before has passed (`fresh_duration`, if its token was `fresh`),
     - its phase to wait for is complete up to the step it needs (`complete`, one pulse a phase and step),
     - the input vector of its step is loaded (`input_available`), if it needs one,
     - the output of the step two before has been sent, if its results go to the host, and
@@ -135,7 +135,9 @@ class Controller(wiring.Component):
         ]
         m.d.sync += address.eq(next_address)
         with m.If(issue):
-            m.d.sync += [window.eq(entry.duration), frees.eq(entry.frees_input)]
+            m.d.sync += [
+                window.eq(Mux(self.token.fresh, entry.fresh_duration, entry.duration)), frees.eq(entry.frees_input)
+            ]
         with m.If(skip & entry.holds_slot):
             m.d.sync += window.eq(entry.duration)
         with m.If(issue | skip):

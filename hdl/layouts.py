@@ -176,6 +176,10 @@ def phase_layout(p: GridParameters) -> data.StructLayout:
         "pad": 8,
         #: Cycles between the token and the first read.
         "delay": 8,
+        #: The same three for a token with `fresh`: a state that counts as zero need not be read word by word.
+        "fresh_words": p.vector_offset_bits,
+        "fresh_pad": 8,
+        "fresh_delay": 8,
         "weight_base": p.weight_address_bits,
         #: First vector word, in the half that `previous` selects.
         "vector_base": p.vector_offset_bits,
@@ -315,6 +319,8 @@ def schedule_entry_layout(p: GridParameters) -> data.StructLayout:
         "lag": 4,
         #: Cycles until the next token may follow, minus one.
         "duration": 24,
+        #: The same in the first step of a sequence that starts from a cleared state.
+        "fresh_duration": 24,
         #: Take `duration` cycles even in an iteration in which there is nothing to do.
         "holds_slot": 1,
         #: Wait until phase `wait_phase` is complete up to step `step - wait_back`.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Module, Signal, Value
+from amaranth.hdl import Module, Mux, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -19,6 +19,7 @@ class Sequencer(wiring.Component):
     `latency` plus `configuration.delay` cycles later and the addresses and `tag` belong to that cycle; the words of a
     gate follow one another without a gap, and `pad` idle cycles follow a unit. The phase takes
     `units * (gates * words + pad) - pad` cycles, and the next phase's reads may begin in the cycle after.
+    `words`, `pad` and `delay` are the `fresh_` ones of the configuration for a token with `fresh`.
     `configuration` must stay until the reads begin. `overrun` reports a token that came too early.
     """
 
@@ -52,15 +53,16 @@ class Sequencer(wiring.Component):
         arrived = Signal()
         load = Signal()
         load_parity, load_fresh = Signal(), Signal()
-        m.d.comb += arrived.eq(self.token_valid & (config.units != 0))
+        delay = Signal(config.delay.shape())
+        m.d.comb += [
+            arrived.eq(self.token_valid & (config.units != 0)),
+            delay.eq(Mux(self.token.fresh, config.fresh_delay, config.delay)),
+        ]
         with m.If(arrived):
             m.d.sync += [
-                waiting.eq(config.delay != 0), countdown.eq(config.delay), parity.eq(self.token.parity),
-                fresh.eq(self.token.fresh),
+                waiting.eq(delay != 0), countdown.eq(delay), parity.eq(self.token.parity), fresh.eq(self.token.fresh),
             ]
-            m.d.comb += [
-                load.eq(config.delay == 0), load_parity.eq(self.token.parity), load_fresh.eq(self.token.fresh)
-            ]
+            m.d.comb += [load.eq(delay == 0), load_parity.eq(self.token.parity), load_fresh.eq(self.token.fresh)]
         with m.Elif(waiting):
             m.d.sync += [countdown.eq(countdown - 1), waiting.eq(countdown != 1)]
             m.d.comb += [load.eq(countdown == 1), load_parity.eq(parity), load_fresh.eq(fresh)]
@@ -110,13 +112,15 @@ class Sequencer(wiring.Component):
                         gates_left.eq(gates), units_left.eq(units_left - 1), pad_left.eq(pad),
                         active.eq(units_left != 1),
                     ]
+        load_words = Signal(config.words.shape())
+        m.d.comb += load_words.eq(Mux(load_fresh, config.fresh_words, config.words))
         with m.If(load):
             m.d.sync += [
                 active.eq(1),
-                words_left.eq(config.words), words.eq(config.words),
+                words_left.eq(load_words), words.eq(load_words),
                 gates_left.eq(config.gates), gates.eq(config.gates),
                 units_left.eq(config.units),
-                pad_left.eq(0), pad.eq(config.pad),
+                pad_left.eq(0), pad.eq(Mux(load_fresh, config.fresh_pad, config.pad)),
                 weight_address.eq(config.weight_base),
                 offset.eq(config.vector_base), word_base.eq(config.vector_base),
                 half.eq(load_parity ^ config.previous),

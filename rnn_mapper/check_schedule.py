@@ -26,7 +26,8 @@ class CheckedPlan:
 
     timings: Sequence[PhaseTiming]
     entries: Sequence[ScheduleEntry]
-    patterns: Sequence[TokenPattern]
+    #: What a token does: of any step, and of the first step of a cleared sequence.
+    patterns: Sequence[tuple[TokenPattern, TokenPattern]]
     #: First unit number of each phase; its lowest bit chooses the hold registers.
     unit_bases: Sequence[int]
 
@@ -35,6 +36,7 @@ class CheckedPlan:
 class _Token:
     phase: int
     step: int
+    fresh: bool
     time: int
 
 
@@ -42,7 +44,8 @@ def plan_to_check(
     timings: Sequence[PhaseTiming], entries: Sequence[ScheduleEntry], unit_bases: Sequence[int]
 ) -> CheckedPlan:
     """The plan of phases that are timed and scheduled."""
-    return CheckedPlan(timings, entries, [pattern_of(timing) for timing in timings], unit_bases)
+    patterns = [(pattern_of(timing), pattern_of(timing.fresh)) for timing in timings]
+    return CheckedPlan(timings, entries, patterns, unit_bases)
 
 
 def plan_of(mapping: Mapping) -> CheckedPlan:
@@ -50,16 +53,23 @@ def plan_of(mapping: Mapping) -> CheckedPlan:
     return plan_to_check(mapping.timings, mapping.entries, mapping.allocation.units)
 
 
-def find_violations(plan: CheckedPlan, steps: int, delays: np.random.Generator, chance: float) -> list[str]:
-    """Everything that goes wrong in a sequence of `steps`; each token is delayed with probability `chance`."""
-    tokens = _replay(plan, steps, delays, chance)
+def find_violations(
+    plan: CheckedPlan, steps: int, delays: np.random.Generator, chance: float, cleared: bool
+) -> list[str]:
+    """Everything that goes wrong in a sequence of `steps`; each token is delayed with probability `chance`.
+
+    The sequence starts from a cleared state, or from a kept one.
+    """
+    tokens = _replay(plan, steps, delays, chance, cleared)
     return [
         *_sites(plan, tokens), *_stored_parts(plan, tokens), *_unit_paths(plan, tokens), *_links(plan, tokens),
         *_vectors(plan, tokens), *_buffers(plan, tokens),
     ]
 
 
-def _replay(plan: CheckedPlan, steps: int, delays: np.random.Generator, chance: float) -> list[_Token]:
+def _replay(
+    plan: CheckedPlan, steps: int, delays: np.random.Generator, chance: float, cleared: bool
+) -> list[_Token]:
     """Tokens in the order of issue, each when the controller may send it or later."""
     tokens: list[_Token] = []
     beats: set[int] = set()
@@ -85,8 +95,9 @@ def _replay(plan: CheckedPlan, steps: int, delays: np.random.Generator, chance: 
                 time += int(delays.integers(1, 2 + longest * int(delays.choice([0, 1, 3]))))
             while time in beats:
                 time += 1
-            tokens.append(_Token(entry.phase, step, time))
-            pattern = plan.patterns[entry.phase]
+            fresh = cleared and step == 0
+            tokens.append(_Token(entry.phase, step, fresh, time))
+            pattern = plan.patterns[entry.phase][fresh]
             if not plan.timings[entry.phase].phase.stores:
                 arrivals = time + pattern.arrivals
                 complete[entry.phase, step] = int(arrivals[-1]) + pattern.occupies - 1
@@ -94,19 +105,23 @@ def _replay(plan: CheckedPlan, steps: int, delays: np.random.Generator, chance: 
                     beats.update(int(cycle) + beat for cycle in arrivals for beat in range(pattern.occupies))
                 if entry.to_host:
                     sent.append(int(arrivals[-1]) + 1 + int(delays.integers(0, 2)) * int(delays.integers(0, 20)))
-            consider, window = time + 1, time + entry.duration
+            consider, window = time + 1, time + (entry.fresh_duration if fresh else entry.duration)
     return tokens
+
+
+def _pattern(plan: CheckedPlan, token: _Token) -> TokenPattern:
+    return plan.patterns[token.phase][token.fresh]
 
 
 def _sites(plan: CheckedPlan, tokens: list[_Token]) -> Iterator[str]:
     """No site runs two phases at once, and no token passes a site that still waits for its delay."""
-    columns = 1 + max(chain.tail for pattern in plan.patterns for chain in pattern.chains)
+    columns = 1 + max(chain.tail for pattern, _ in plan.patterns for chain in pattern.chains)
     for column in range(columns):
         free = waits = 0
         for token in tokens:
             if token.time <= waits:
                 yield f"token of {_name(plan, token)} passes column {column}, which waits for a delay"
-            for chain in plan.patterns[token.phase].chains:
+            for chain in _pattern(plan, token).chains:
                 if chain.first_col <= column <= chain.tail:
                     if token.time + chain.begins < free:
                         yield f"{_name(plan, token)} begins in column {column} before its predecessor ends"
@@ -122,7 +137,8 @@ def _stored_parts(plan: CheckedPlan, tokens: list[_Token]) -> Iterator[str]:
         if phase.adds is None:
             continue
         distance = plan.timings[token.phase].latencies.store_distance
-        for chain, source in zip(plan.patterns[token.phase].chains, plan.patterns[phase.adds].chains, strict=True):
+        # A phase that stores multiplies no state: its pattern is the same in all steps.
+        for chain, source in zip(_pattern(plan, token).chains, plan.patterns[phase.adds][0].chains, strict=True):
             reads = token.time + chain.rows
             if (reads < times[phase.adds, token.step] + source.rows + distance).any():
                 yield f"{_name(plan, token)} reads stored parts that are not there yet"
@@ -133,13 +149,13 @@ def _stored_parts(plan: CheckedPlan, tokens: list[_Token]) -> Iterator[str]:
 
 def _unit_paths(plan: CheckedPlan, tokens: list[_Token]) -> Iterator[str]:
     """One value at a time in a unit path; what is held is used before it is overwritten."""
-    tails = {chain.tail for pattern in plan.patterns for chain in pattern.chains}
+    tails = {chain.tail for pattern, _ in plan.patterns for chain in pattern.chains}
     for tail in sorted(tails):
         ring: list[Times] = []
         writes: dict[str, list[tuple[Times, Times]]] = {}
         uses: dict[str, list[tuple[Times, Times]]] = {}
         for number, token in enumerate(tokens):
-            for chain in plan.patterns[token.phase].chains:
+            for chain in _pattern(plan, token).chains:
                 if chain.tail != tail or not len(chain.ring):
                     continue
                 ring.append(token.time + chain.ring)
@@ -175,16 +191,16 @@ def _links(plan: CheckedPlan, tokens: list[_Token]) -> Iterator[str]:
     """Results never meet, at any hop of a row's link or at the collector."""
     results = [
         (chain.tail, token.time + chain.emitted, plan.timings[token.phase].latencies.result_hop)
-        for token in tokens for chain in plan.patterns[token.phase].chains if len(chain.emitted)
+        for token in tokens for chain in _pattern(plan, token).chains if len(chain.emitted)
     ]
     for column in range(1 + max(tail for tail, _, _ in results)):
         cycles = np.concatenate([emitted + (tail - column) * hop for tail, emitted, hop in results if tail >= column])
         if len(np.unique(cycles)) < len(cycles):
             yield f"two results meet on the link at column {column}"
     arrivals = sorted(
-        (token.time + int(cycle), plan.patterns[token.phase].occupies)
+        (token.time + int(cycle), _pattern(plan, token).occupies)
         for token in tokens if not plan.timings[token.phase].phase.stores
-        for cycle in plan.patterns[token.phase].arrivals
+        for cycle in _pattern(plan, token).arrivals
     )
     if any(after - cycle < occupied for (cycle, occupied), (after, _) in pairwise(arrivals)):
         yield "a result reaches the collector while it still writes the one before"
@@ -195,43 +211,47 @@ def _vectors(plan: CheckedPlan, tokens: list[_Token]) -> Iterator[str]:
     producers: dict[int | None, list[int]] = {}
     for index, timing in enumerate(plan.timings):
         producers.setdefault(timing.phase.result, []).append(index)
-    times = {(token.phase, token.step): token.time for token in tokens}
+    found = {(token.phase, token.step): token for token in tokens}
     for token in tokens:
         phase = plan.timings[token.phase].phase
-        first, last = (token.time + read for read in plan.patterns[token.phase].reads)
+        first, last = (token.time + read for read in _pattern(plan, token).reads)
         step = token.step - phase.previous
         for producer in producers.get(phase.operand, []):
-            pattern = plan.patterns[producer]
-            results = pattern.arrivals
-            if step >= 0 and times[producer, step] + results[-1] + pattern.occupies - 1 >= first:
-                yield f"{_name(plan, token)} reads a vector that is not complete"
-            after = times.get((producer, step + 2))
-            if after is not None and after + results[0] < last:
+            if step >= 0:
+                source = found[producer, step]
+                pattern = _pattern(plan, source)
+                if source.time + pattern.arrivals[-1] + pattern.occupies - 1 >= first:
+                    yield f"{_name(plan, token)} reads a vector that is not complete"
+            after = found.get((producer, step + 2))
+            if after is not None and after.time + _pattern(plan, after).arrivals[0] < last:
                 yield f"{_name(plan, token)} reads a vector that is being overwritten"
 
 
 def _buffers(plan: CheckedPlan, tokens: list[_Token]) -> Iterator[str]:
     """The input's half is given back after its last read; a group is in the output buffer before it is sent."""
-    times = {(token.phase, token.step): token.time for token in tokens}
-    durations = {entry.phase: entry.duration for entry in plan.entries if entry.frees_input}
+    found = {(token.phase, token.step): token for token in tokens}
+    durations = {
+        entry.phase: (entry.duration, entry.fresh_duration) for entry in plan.entries if entry.frees_input
+    }
     for token in tokens:
         if token.phase in durations:
-            given_back = token.time + durations[token.phase]
+            given_back = token.time + durations[token.phase][token.fresh]
             for index, timing in enumerate(plan.timings):
-                last_read = times[index, token.step] + plan.patterns[index].reads[1] if timing.phase.needs_input else 0
-                if last_read > given_back:
+                reader = found[index, token.step]
+                if timing.phase.needs_input and reader.time + _pattern(plan, reader).reads[1] > given_back:
                     yield f"{_name(plan, token)} gives the input's half back while {timing.phase.name} reads it"
         last = plan.timings[token.phase]
         if not (last.phase.to_host and last.phase.last_part):
             continue
-        begins = token.time + int(plan.patterns[token.phase].arrivals[last.output_start - 1]) + 1
+        begins = token.time + int(_pattern(plan, token).arrivals[last.output_start - 1]) + 1
         for index, timing in enumerate(plan.timings):
             if not timing.phase.to_host:
                 continue
             part = timing.phase.first_unit // timing.nest.rows
-            for number, chain in enumerate(plan.patterns[index].chains):
+            source = found[index, token.step]
+            for number, chain in enumerate(_pattern(plan, source).chains):
                 groups = part + number + np.arange(len(chain.arrivals)) * timing.nest.chains
-                if (begins + groups <= times[index, token.step] + chain.arrivals).any():
+                if (begins + groups <= source.time + chain.arrivals).any():
                     yield f"{timing.phase.name} sends a group of outputs before it is there"
 
 

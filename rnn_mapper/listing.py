@@ -46,15 +46,17 @@ def schedule_listing(mapping: Mapping) -> str:
         "; Schedule ROM of the controller. Iteration i issues every entry once, for step i - lag.",
         "; word 0, header:",
         *(f";   {name} = {value}" for name, value in header.items()),
-        "; word  phase                 lag  cycles  conditions",
+        "; cycles: until the next token may follow, in brackets those in the first step of a cleared sequence",
+        "; word  phase                 lag         cycles  conditions",
     ]
     packer = LayoutPacker(schedule_entry_layout(p))
     for address, word in enumerate(image.words[1:], start=1):
         entry = packer.unpack(word)
         name = mapping.phases[entry["phase"]].name
+        bracketed = f"({entry['fresh_duration'] + 1})"
         lines.append(
             f"{address:6}  {entry['phase']} ({name})".ljust(31)
-            + f"{entry['lag']:4} {entry['duration'] + 1:7}  {_conditions(mapping, entry)}"
+            + f"{entry['lag']:4} {entry['duration'] + 1:7}{bracketed:>7}  {_conditions(mapping, entry)}"
         )
     return "\n".join(lines) + "\n"
 
@@ -150,7 +152,17 @@ def _phase(fields: dict[str, int]) -> str:
         f"{fields['units']} units x {fields['gates'] + 1} gates x {fields['words'] + 1} words, "
         f"weights from {fields['weight_base']}, vector from {fields['vector_base']} ({half}), "
         f"entries from {fields['entry_base']}, delay {fields['delay']}, pad {fields['pad']}, "
-        f"{role[fields['head'], fields['tail']]}"
+        f"{role[fields['head'], fields['tail']]}{_fresh(fields)}"
+    )
+
+
+def _fresh(fields: dict[str, int]) -> str:
+    """What is different in the first step of a cleared sequence."""
+    if all(fields[name] == fields[f"fresh_{name}"] for name in ("words", "pad", "delay")):
+        return ""
+    return (
+        f"; from a cleared state {fields['fresh_words'] + 1} words, delay {fields['fresh_delay']}, "
+        f"pad {fields['fresh_pad']}"
     )
 
 

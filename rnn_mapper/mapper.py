@@ -90,6 +90,7 @@ def map_network(
         raise _refusal(network, parameters, choices)
     for timing in best.timings:
         assert_no_collision(timing)
+        assert_no_collision(timing.fresh)
     return best
 
 

@@ -74,9 +74,9 @@ class Mapping:
             self.timings, self.entries, self.input_beats, self.output_groups, self.parameters.multipliers
         )
 
-    def predict(self, steps: int) -> Prediction:
-        """Exact cycle counts of a sequence of `steps` steps."""
-        return predict(self.plan, steps)
+    def predict(self, steps: int, cleared: bool = True) -> Prediction:
+        """Exact cycle counts of a sequence of `steps` steps, from a cleared state or from a kept one."""
+        return predict(self.plan, steps, cleared)
 
     # Images
 
@@ -150,6 +150,7 @@ class Mapping:
             "phase": entry.phase,
             "lag": entry.lag,
             "duration": entry.duration - 1,
+            "fresh_duration": entry.fresh_duration - 1,
             "holds_slot": entry.holds_slot,
             "wait": entry.waits_for is not None,
             "wait_phase": entry.waits_for or 0,
@@ -190,6 +191,9 @@ class Mapping:
                 "words": nest.words - 1,
                 "pad": timing.pad,
                 "delay": timing.delays[chain],
+                "fresh_words": timing.fresh.nest.words - 1,
+                "fresh_pad": timing.fresh.pad,
+                "fresh_delay": timing.fresh.delays[chain],
                 "weight_base": self.allocation.weights[index],
                 # A chain's last members may lie beyond the vector; their weights are zero and the address wraps.
                 "vector_base": base % self.parameters.vector_words,

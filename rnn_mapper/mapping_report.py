@@ -75,6 +75,7 @@ def mapping_json(mapping: Mapping, prediction: Prediction) -> dict[str, Any]:
 
 def _phase_json(mapping: Mapping, index: int) -> dict[str, Any]:
     phase, timing, nest = mapping.phases[index], mapping.timings[index], mapping.timings[index].nest
+    entry = next(entry for entry in mapping.entries if entry.phase == index)
     return {
         "name": phase.name,
         "hu": nest.hu,
@@ -89,6 +90,8 @@ def _phase_json(mapping: Mapping, index: int) -> dict[str, Any]:
         "pad": timing.pad,
         "delays": list(timing.delays),
         "cycles": timing.occupied,
-        "issue_to_next": next(entry.duration for entry in mapping.entries if entry.phase == index),
+        "cycles_from_cleared_state": timing.fresh.occupied,
+        "issue_to_next": entry.duration,
+        "issue_to_next_from_cleared_state": entry.fresh_duration,
         "multiplications": phase.multiplications,
     }

@@ -25,7 +25,7 @@ FIRST_CYCLE = 1
 class CycleAccount:
     """Where the cycles of a sequence go; the sum of all fields is the total."""
 
-    #: All multipliers of the grid busy with the model's own multiplications.
+    #: All multipliers of the grid busy with the model's own multiplications (not those of a cleared state).
     multiplying: float = 0.0
     #: Multipliers idle while phases run: sizes that divide nothing, sites without units.
     fragmentation: float = 0.0
@@ -53,6 +53,8 @@ class TokenIssue:
     #: Index of the phase.
     phase: int
     step: int
+    #: It belongs to the first step of a cleared sequence.
+    fresh: bool
     #: Cycle in which the controller issues it.
     cycle: int
 
@@ -150,8 +152,8 @@ class _Input:
         return self.loaded[step]
 
 
-def predict(plan: SequencePlan, steps: int) -> Prediction:
-    """Cycle counts of a sequence of `steps` steps."""
+def predict(plan: SequencePlan, steps: int, cleared: bool = True) -> Prediction:
+    """Cycle counts of a sequence of `steps` steps, from a cleared state or from a kept one."""
     timings, entries = plan.timings, plan.entries
     slots = _Slots()
     source = _Input(plan.input_beats, slots)
@@ -162,8 +164,11 @@ def predict(plan: SequencePlan, steps: int) -> Prediction:
     # The next entry is considered from `consider` on; the token before it has the sites up to `window`.
     consider = window = FIRST_CYCLE
     output_begins = FIRST_CYCLE
+    multiplications = 0
     for index, step, exists in issues(entries, steps):
-        entry, timing = entries[index], timings[entries[index].phase]
+        entry, fresh = entries[index], cleared and step == 0
+        timing = timings[entry.phase].of_step(fresh)
+        duration = entry.fresh_duration if fresh else entry.duration
         if not exists:
             if entry.holds_slot:
                 start = max(consider, window)
@@ -188,23 +193,25 @@ def predict(plan: SequencePlan, steps: int) -> Prediction:
         ready = slots.first_free(ready)
         account.control, at = account.control + ready - at, ready
 
-        tokens.append(TokenIssue(entry.phase, step, at))
+        tokens.append(TokenIssue(entry.phase, step, fresh, at))
         slots.add(at)
         slots.add_beats(at, timing.beats)
         if entry.frees_input:
-            source.room.append(at + entry.duration + 1)
+            source.room.append(at + duration + 1)
         if not timing.phase.stores:
             completed[index].append(at + timing.completion)
         if timing.phase.to_host and timing.phase.last_part:
-            started = at + timing.arrivals[timing.output_start - 1][0] + 1
+            started = at + timing.arrivals[timings[entry.phase].output_start - 1][0] + 1
             output_begins = max(started, sent[-1] + 1 if sent else 0)
             sent.append(output_begins + plan.output_groups - 1)
         reading = timing.nest.max_units * timing.nest.gates * timing.nest.words
-        ideal = timing.phase.multiplications / plan.multipliers
-        account.multiplying += ideal
-        account.fragmentation += reading - ideal
-        account.epilogue += entry.duration - reading
-        consider, window = at + 1, at + entry.duration
+        # A state that counts as zero is not multiplied.
+        useful = 0 if fresh and timing.phase.previous else timing.phase.multiplications
+        multiplications += useful
+        account.multiplying += useful / plan.multipliers
+        account.fragmentation += reading - useful / plan.multipliers
+        account.epilogue += duration - reading
+        consider, window = at + 1, at + duration
     # The last beat is offered one cycle after it was fetched, and the controller sees in the next that it is gone.
     total = max(consider, sent[-1] + 2) + 1
     tail = max(0, min(output_begins, total) - window)
@@ -215,7 +222,7 @@ def predict(plan: SequencePlan, steps: int) -> Prediction:
         step_cycles=[cycle + 1 for cycle in sent],
         phase_cycles={timing.phase.name: timing.occupied for timing in timings},
         account=account,
-        utilisation=steps * sum(timing.phase.multiplications for timing in timings) / plan.multipliers / total,
+        utilisation=multiplications / plan.multipliers / total,
         tokens=tokens,
         inputs=source.vectors,
     )

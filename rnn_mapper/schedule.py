@@ -20,8 +20,9 @@ class ScheduleEntry:
 
     phase: int
     lag: int
-    #: Cycles until the next token may follow.
+    #: Cycles until the next token may follow; `fresh_duration` in the first step of a cleared sequence.
     duration: int
+    fresh_duration: int
     #: It takes its duration even in an iteration in which it does nothing.
     holds_slot: bool
     waits_for: int | None
@@ -36,20 +37,45 @@ def build_schedule(timings: list[PhaseTiming]) -> list[ScheduleEntry]:
     """Entries for the phases in the given order, with the shortest durations that are safe in every sequence."""
     entries = [
         ScheduleEntry(
-            index, timing.phase.lag, _least_duration(timing, timings), False, timing.phase.waits_for,
-            timing.phase.wait_back, timing.phase.needs_input, timing.phase.frees_input,
+            index, timing.phase.lag, _least_duration(timing, timings), _least_duration(timing.fresh, timings), False,
+            timing.phase.waits_for, timing.phase.wait_back, timing.phase.needs_input, timing.phase.frees_input,
             timing.phase.to_host and timing.phase.part == 0,
         )
         for index, timing in enumerate(timings)
     ]
-    distances = [[least_distance(first, second) for second in timings] for first in timings]
+    distances = _Distances(timings)
     while (fault := _first_fault(entries, distances)) is not None:
-        position, slot, missing = fault
+        position, fresh, slot, missing = fault
+        entry = entries[position]
         if slot is not None:
             entries[slot] = replace(entries[slot], holds_slot=True)
+        elif fresh:
+            entries[position] = replace(entry, fresh_duration=entry.fresh_duration + missing)
         else:
-            entries[position] = replace(entries[position], duration=entries[position].duration + missing)
+            entries[position] = replace(entry, duration=entry.duration + missing)
     return entries
+
+
+class _Distances:
+    """Least distances between any two phases, each with either of its timings."""
+
+    def __init__(self, timings: list[PhaseTiming]) -> None:
+        self._table = {
+            (index, fresh): [
+                [least_distance(first.of_step(fresh), second.of_step(other)) for other in (False, True)]
+                for second in timings
+            ]
+            for index, first in enumerate(timings) for fresh in (False, True)
+        }
+        self._reach = {key: max(map(max, row)) for key, row in self._table.items()}
+
+    def reach(self, first: int, fresh: bool) -> int:
+        """Cycles after which any other phase may follow."""
+        return self._reach[first, fresh]
+
+    def least(self, first: int, fresh: bool, second: int, second_fresh: bool) -> int:
+        """Cycles from the issue of the first to that of the second."""
+        return self._table[first, fresh][second][second_fresh]
 
 
 def issues(entries: list[ScheduleEntry], steps: int) -> Iterator[tuple[int, int, bool]]:
@@ -72,7 +98,7 @@ def least_distance(first: PhaseTiming, second: PhaseTiming) -> int:
 
 def _least_duration(timing: PhaseTiming, timings: list[PhaseTiming]) -> int:
     """A duration that is safe whatever comes next, as far as sites and buffers are concerned."""
-    distance = max(_site_distance(timing, other) for other in timings)
+    distance = max(_site_distance(timing, variant) for other in timings for variant in {other, other.fresh})
     # The last reader of the input gives its buffer back when its duration is over; the others must be done as well.
     return max(distance, timing.occupied) if timing.phase.needs_input else distance
 
@@ -164,41 +190,50 @@ def _link_distance(first: PhaseTiming, second: PhaseTiming) -> int:
     return first.arrivals[-1][0] + first.spacing - second.arrivals[0][0]
 
 
-def _first_fault(
-    entries: list[ScheduleEntry], distances: list[list[int]]
-) -> tuple[int, int | None, int] | None:
-    """The first two issues that can come too close, in any sequence; `distances` are the least for every two phases.
+def _first_fault(entries: list[ScheduleEntry], distances: _Distances) -> tuple[int, bool, int | None, int] | None:
+    """The first two issues that can come too close, in any sequence.
 
-    Returns the entry whose duration could grow, an entry between the two that is skipped there and could hold its
-    slot instead (or None), and the missing cycles. All sequences look alike in the middle, so a few lengths show all.
+    Returns the entry whose duration could grow and whether it is the fresh one, an entry between the two that is
+    skipped there and could hold its slot instead (or None), and the missing cycles. All sequences look alike in the
+    middle, so a few lengths show all.
     """
     longest = max(entry.lag for entry in entries) + 3
     for steps in range(1, longest + 1):
-        sequence = [
-            (index, step, exists) for index, step, exists in issues(entries, steps)
-            if exists or entries[index].holds_slot
-        ]
-        skipped = _skipped_between(entries, steps)
-        for place, (index, step, exists) in enumerate(sequence):
-            if not exists:
+        for cleared in (True, False):
+            if (fault := _fault_in_sequence(entries, distances, steps, cleared)) is not None:
+                return fault
+    return None
+
+
+def _fault_in_sequence(
+    entries: list[ScheduleEntry], distances: _Distances, steps: int, cleared: bool
+) -> tuple[int, bool, int | None, int] | None:
+    sequence = [
+        (index, step, exists, cleared and step == 0) for index, step, exists in issues(entries, steps)
+        if exists or entries[index].holds_slot
+    ]
+    skipped = _skipped_between(entries, steps)
+    for place, (index, step, exists, fresh) in enumerate(sequence):
+        if not exists:
+            continue
+        passed = 0
+        reach = distances.reach(index, fresh)
+        for later in range(place + 1, len(sequence)):
+            before, _, _, before_fresh = sequence[later - 1]
+            passed += entries[before].fresh_duration if before_fresh else entries[before].duration
+            if passed >= reach:
+                break
+            other, other_step, other_exists, other_fresh = sequence[later]
+            entry = entries[other]
+            if not other_exists:
                 continue
-            passed = 0
-            reach = max(distances[index])
-            for later in range(place + 1, len(sequence)):
-                passed += entries[sequence[later - 1][0]].duration
-                if passed >= reach:
-                    break
-                other, other_step, other_exists = sequence[later]
-                entry = entries[other]
-                if not other_exists:
-                    continue
-                if entry.waits_for == index and other_step - entry.wait_back >= step:
-                    # It is issued after the first phase's last result, and so is all that follows.
-                    break
-                need = distances[index][other]
-                if need > passed:
-                    slots = skipped.get((index, step, other, other_step), [])
-                    return sequence[later - 1][0], slots[0] if slots else None, need - passed
+            if entry.waits_for == index and other_step - entry.wait_back >= step:
+                # It is issued after the first phase's last result, and so is all that follows.
+                break
+            need = distances.least(index, fresh, other, other_fresh)
+            if need > passed:
+                slots = skipped.get((index, step, other, other_step), [])
+                return before, before_fresh, slots[0] if slots else None, need - passed
     return None
 
 

@@ -52,7 +52,7 @@ class Window:
 def events(mapping: Mapping, tokens: list[TokenIssue]) -> Iterator[Multiplying | Result]:
     """All multiplications and results of these tokens."""
     for token in tokens:
-        timing = mapping.timings[token.phase]
+        timing = mapping.timings[token.phase].of_step(token.fresh)
         nest = timing.nest
         for chain in range(nest.chains):
             tail = nest.tail(chain)

@@ -125,7 +125,7 @@ def verify(
         compared.append(Comparison(
             outputs=run.outputs,
             expected=trace.outputs,
-            prediction=mapping.predict(len(sequence.codes)),
+            prediction=mapping.predict(len(sequence.codes), cleared=sequence.state is None),
             cycles_simulated=run.cycles,
             build_seconds=run.build_seconds,
             run_seconds=run.run_seconds,

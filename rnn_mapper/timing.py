@@ -6,7 +6,8 @@ these figures and have none of their own. Times with the suffix `_local` are cou
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
 
@@ -25,7 +26,12 @@ FIELD_LIMIT = 255
 
 @dataclass(frozen=True, eq=False)
 class PhaseTiming:
-    """Timing of one phase: `pad` idle cycles after a unit, and for each chain a delay of its start."""
+    """Timing of one phase: `pad` idle cycles after a unit, and for each chain a delay of its start.
+
+    A phase that multiplies the state has a second one, `fresh`, for the first step of a sequence that starts from a
+    cleared state: one word of zeros a gate lets bias and stored part through, and its results leave the epilogue as
+    fast as it can.
+    """
 
     phase: Phase
     nest: LoopNest
@@ -33,6 +39,17 @@ class PhaseTiming:
     group_beats: int
     pad: int
     delays: tuple[int, ...]
+    #: `fresh`, where it differs.
+    shortened: PhaseTiming | None = None
+
+    @property
+    def fresh(self) -> PhaseTiming:
+        """Timing in the first step of a cleared sequence."""
+        return self.shortened or self
+
+    def of_step(self, fresh: bool) -> PhaseTiming:
+        """Timing of a token with this `fresh` bit."""
+        return self.fresh if fresh else self
 
     @property
     def interval(self) -> int:
@@ -89,11 +106,13 @@ class PhaseTiming:
     def output_start(self) -> int:
         """Results that must have arrived before the output may be sent in order, one group a cycle, without a gap.
 
-        Counts the results of this part only; those of the parts before have all arrived when its first does.
+        Enough for both timings of the phase. Counts the results of this part only; those of the parts before have all
+        arrived when its first does.
         """
         first = self.phase.first_unit // self.nest.rows
         needed = max(cycle - first - group for cycle, group in self.arrivals)
-        return next(count for count, (cycle, _) in enumerate(self.arrivals, start=1) if cycle >= needed)
+        count = next(count for count, (cycle, _) in enumerate(self.arrivals, start=1) if cycle >= needed)
+        return max(count, self.shortened.output_start) if self.shortened else count
 
     # Use of a site
 
@@ -133,6 +152,28 @@ def time_phase(phase: Phase, nest: LoopNest, parameters: GridParameters, latenci
     """
     if phase.stores:
         return PhaseTiming(phase, nest, latencies, parameters.group_beats, 0, (0,) * nest.chains)
+    timing = next(_timings(phase, nest, parameters, latencies), None)
+    if timing is None:
+        raise MappingError(
+            f"{phase.name}: {nest.chains} chains of {nest.max_units} units send more results than a result link takes, "
+            f"even with {FIELD_LIMIT} idle cycles after each unit; use a larger ru"
+        )
+    if not phase.previous or nest.words == 1:
+        return timing
+    # The last result is marked in its unit entry, so that both timings must end with the same.
+    last = timing.arrivals[-1][1]
+    for fresh in _timings(phase, replace(nest, words=1), parameters, latencies):
+        if fresh.interval >= timing.interval:
+            break
+        if fresh.arrivals[-1][1] == last:
+            return replace(timing, shortened=fresh)
+    return timing
+
+
+def _timings(
+    phase: Phase, nest: LoopNest, parameters: GridParameters, latencies: GridLatencies
+) -> Iterator[PhaseTiming]:
+    """All timings without collisions, by rising interval."""
     spacing = parameters.group_beats if phase.feeds_back else 1
     for pad in range(FIELD_LIMIT + 1):
         interval = nest.gates * nest.words + pad
@@ -140,11 +181,7 @@ def time_phase(phase: Phase, nest: LoopNest, parameters: GridParameters, latenci
             continue
         delays = _delays(phase, nest, latencies, interval, spacing)
         if delays is not None:
-            return PhaseTiming(phase, nest, latencies, parameters.group_beats, pad, delays)
-    raise MappingError(
-        f"{phase.name}: {nest.chains} chains of {nest.max_units} units send more results than a result link takes, "
-        f"even with {FIELD_LIMIT} idle cycles after each unit; use a larger ru"
-    )
+            yield PhaseTiming(phase, nest, latencies, parameters.group_beats, pad, delays)
 
 
 def _program_fits(program: Program, words: int, interval: int, ring: int) -> bool:

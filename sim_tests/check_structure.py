@@ -50,16 +50,21 @@ async def sequencer(dut: Any) -> None:
     phase, token, tag = (LayoutPacker(layout(p)) for layout in (phase_layout, token_layout, operand_tag_layout))
     await bench.begin(token_valid=0, token=0, configuration=0)
     for early in [False] * 60 + [True] * 10:
-        units, gates, words = (int(rng.integers(1, limit)) for limit in (5, 5, 4))
-        pad, delay = int(rng.integers(0, 4)), int(rng.choice([0, 0, 1, 5]))
+        units, gates = (int(rng.integers(1, limit)) for limit in (5, 5))
+        any_step, fresh_step = (
+            (int(rng.integers(1, 4)), int(rng.integers(0, 4)), int(rng.choice([0, 0, 1, 5]))) for _ in range(2)
+        )
+        parity, fresh = int(rng.integers(2)), int(rng.integers(2))
+        words, pad, delay = fresh_step if fresh else any_step
         config = {
-            "units": units, "gates": gates - 1, "words": words - 1, "pad": pad, "delay": delay,
+            "units": units, "gates": gates - 1,
+            "words": any_step[0] - 1, "pad": any_step[1], "delay": any_step[2],
+            "fresh_words": fresh_step[0] - 1, "fresh_pad": fresh_step[1], "fresh_delay": fresh_step[2],
             "weight_base": int(rng.integers(0, p.weight_depth // 2)),
             "vector_base": int(rng.integers(0, p.vector_words)), "previous": int(rng.integers(2)),
             "entry_base": int(rng.integers(0, p.gate_entries // 2)), "head": int(rng.integers(2)),
             "tail": int(rng.integers(2)),
         }
-        parity, fresh = int(rng.integers(2)), int(rng.integers(2))
         occupied = delay + units * (gates * words + pad) - pad
         again = int(rng.integers(1, occupied)) if early and occupied > 1 else occupied
         overrun = 0

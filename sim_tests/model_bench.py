@@ -134,7 +134,7 @@ class ModelBench(GridBench):
         cycles = await self.read("CYCLES")
         assert self.interrupts == [first + cycles], f"{what}: interrupt {self.interrupts}, {first} + {cycles}"
         assert await self.read("STEPS_DONE") == steps
-        predicted = self.mapping.predict(steps)
+        predicted = self.mapping.predict(steps, cleared=not keep)
         assert cycles >= predicted.cycles, f"{what}: {cycles} cycles, at least {predicted.cycles} ({steps} steps)"
         stalls = [await self.read(f"STALL_{name}") for name in ("INPUT", "OUTPUT", "RESULT")]
         assert sum(stalls) < cycles, f"{what}: {stalls} stall cycles of {cycles}"

@@ -14,12 +14,17 @@ from rnn_mapper.check_schedule import find_violations, plan_to_check
 SECONDS, FEWEST = 20.0, 300
 #: Steps of a sequence, and the chance that a token is delayed.
 REPLAYS = ((1, 0.0), (3, 0.0), (3, 0.5), (6, 0.15), (7, 0.9))
+#: One replay in so many continues from a kept state.
+KEPT = 4
 
 
 def violations(plan: RandomPlan, seed: int, replays: tuple[tuple[int, float], ...] = REPLAYS) -> list[str]:
     checked = plan_to_check(plan.timings, plan.entries, plan.unit_bases)
     delays = np.random.default_rng(seed)
-    return [found for steps, chance in replays for found in find_violations(checked, steps, delays, chance)]
+    return [
+        found for number, (steps, chance) in enumerate(replays)
+        for found in find_violations(checked, steps, delays, chance, cleared=(seed + number) % KEPT > 0)
+    ]
 
 
 @pytest.mark.parametrize("seed", range(2))
@@ -39,12 +44,24 @@ def shorter(plan: RandomPlan) -> RandomPlan:
     return replace(plan, entries=entries)
 
 
+def shorter_first_step(plan: RandomPlan) -> RandomPlan:
+    entries = [replace(entry, fresh_duration=max(1, entry.fresh_duration // 2)) for entry in plan.entries]
+    return replace(plan, entries=entries)
+
+
 def without_waits(plan: RandomPlan) -> RandomPlan:
     return replace(plan, entries=[replace(entry, waits_for=None) for entry in plan.entries])
 
 
 def without_pad(plan: RandomPlan) -> RandomPlan:
     return replace(plan, timings=[replace(timing, pad=0) for timing in plan.timings])
+
+
+def without_fresh_pad(plan: RandomPlan) -> RandomPlan:
+    return replace(plan, timings=[
+        replace(timing, shortened=replace(timing.shortened, pad=0)) if timing.shortened else timing
+        for timing in plan.timings
+    ])
 
 
 def without_delays(plan: RandomPlan) -> RandomPlan:
@@ -58,6 +75,8 @@ def without_slots(plan: RandomPlan) -> RandomPlan:
 
 FAULTS: dict[str, tuple[Callable[[RandomPlan], RandomPlan], tuple[str, ...]]] = {
     "durations": (shorter, ("before its predecessor ends", "not there yet", "half back", "meet in the unit path")),
+    "durations of the first step": (shorter_first_step, ("before its predecessor ends", "meet on the link")),
+    "pad of the first step": (without_fresh_pad, ("meet in the unit path",)),
     "waits": (without_waits, ("is not complete",)),
     "pad": (without_pad, ("meet in the unit path",)),
     "delays": (without_delays, ("meet on the link", "reaches the collector while")),

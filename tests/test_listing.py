@@ -86,7 +86,7 @@ def test_gate_entries_assemble_to_their_words(mapping: Mapping) -> None:
 
 
 def test_units_of_a_layer_in_parts_are_those_of_the_layer() -> None:
-    mapping = prepare(random_network(1, Cell.LSTM, 5, (17,)), grid="small").mapping
+    mapping = prepare(random_network(1, Cell.LSTM, 32, (17,)), grid="small").mapping
     assert any(phase.part for phase in mapping.phases)
     listed = [
         int(found[1]) for row in range(2) for col in range(2)
