@@ -65,7 +65,8 @@ def port_names(sources: Sequence[Path], top: str) -> list[str]:
     for source in sources:
         if found := header.search(source.read_text()):
             declarations = re.sub(r"\[[^]]*\]|//.*", " ", found.group(1)).split(",")
-            if names := [declaration.split()[-1] for declaration in declarations if declaration.split()]:
+            # A name that is a keyword of SystemVerilog is written with a backslash, which is not part of it.
+            if names := [declaration.split()[-1].lstrip("\\") for declaration in declarations if declaration.split()]:
                 return names
     raise ConfigurationError(f"no module {top!r} with ports in {', '.join(map(str, sources))}: name the top module")
 

@@ -21,18 +21,9 @@ from rnn_mapper.fixed_point import activation_sigmoid, activation_tanh, requanti
 from rnn_mapper.images import LayoutPacker
 from sim_tests.component_bench import CycleBench
 from sim_tests.grids import GRIDS
+from sim_tests.stimulus import corner_values
 
 PARAMETERS = GRIDS[os.environ["SRNN_GRID"]]
-
-
-def corner_values(rng: np.random.Generator, bits: int, count: int) -> list[int]:
-    """Signed values: the ends, around zero, around powers of two, and random of every magnitude."""
-    half = 1 << (bits - 1)
-    values = [-half, half - 1, 0, 1, -1]
-    while len(values) < count:
-        size = int(rng.integers(1, bits))
-        values.append(max(-half, min(half - 1, int(rng.integers(-(1 << size), 1 << size)) + int(rng.integers(-1, 2)))))
-    return [values[index] for index in rng.permutation(len(values))]
 
 
 @cocotb.test()

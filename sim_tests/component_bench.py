@@ -23,21 +23,25 @@ from hdl.memory import MEMORY_MODULE, MEMORY_SOURCE
 from hdl.multiply_accumulate import MultiplyAccumulate
 from hdl.output_stream import OutputStream
 from hdl.parameters import GridParameters
+from hdl.pcu import Pcu
 from hdl.requantiser import Requantiser
 from hdl.sequencer import Sequencer
 from hdl.sharing import is_clocked
+from hdl.unit_path import UnitPath
 from hdl.vector_input import VectorInput
 from sim_tests.simulators import Build, build
 
 __all__ = ["COMPONENTS", "CycleBench", "build_component", "build_memory"]
 
-#: Components that are tested alone; pmu, pcu, unit_path, registers and controller are tested inside a grid.
+#: Components that are tested alone; pmu, registers and controller are tested inside a grid.
 COMPONENTS: dict[str, Callable[[GridParameters], wiring.Component]] = {
     "dot_product": DotProduct,
     "requantiser": Requantiser,
     "activation": ActivationUnit,
     "multiply_accumulate": lambda parameters: MultiplyAccumulate(),
     "gate_path": GatePath,
+    "unit_path": UnitPath,
+    "pcu": Pcu,
     "sequencer": Sequencer,
     "distributor": Distributor,
     "collector": Collector,

@@ -19,6 +19,8 @@ __all__ = ["Job", "Outcome", "all_jobs", "run_job", "short_jobs"]
 _BENCHES = {
     **dict.fromkeys(("dot_product", "requantiser", "activation", "multiply_accumulate"), "check_datapath"),
     **dict.fromkeys(("gate_path", "sequencer", "distributor", "collector", "memory"), "check_structure"),
+    "unit_path": "check_unit_path",
+    "pcu": "check_pcu",
     **dict.fromkeys(("vector_input", "image_loader", "output_stream"), "check_ports"),
 }
 #: Grids whose parameters the components get.

@@ -1,0 +1,32 @@
+"""Random values and words for the benches of components."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from rnn_mapper.images import LayoutPacker
+
+__all__ = ["NoiseWords", "corner_values"]
+
+
+def corner_values(rng: np.random.Generator, bits: int, count: int) -> list[int]:
+    """Signed values: the ends, around zero, around powers of two, and random of every magnitude."""
+    half = 1 << (bits - 1)
+    values = [-half, half - 1, 0, 1, -1]
+    while len(values) < count:
+        size = int(rng.integers(1, bits))
+        values.append(max(-half, min(half - 1, int(rng.integers(-(1 << size), 1 << size)) + int(rng.integers(-1, 2)))))
+    return [values[index] for index in rng.permutation(len(values))]
+
+
+class NoiseWords:
+    """Random words of a layout, for ports that nobody should look at and for memories' contents."""
+
+    def __init__(self, rng: np.random.Generator, packer: LayoutPacker) -> None:
+        self.rng, self.packer = rng, packer
+
+    def word(self, **fields: int) -> int:
+        """A word with random bits in the fields that are not named."""
+        size = self.packer.layout.size
+        bits = int.from_bytes(self.rng.bytes(-(-size // 8)), "little") & ((1 << size) - 1)
+        return self.packer.pack(self.packer.unpack(bits) | fields) if fields else bits
