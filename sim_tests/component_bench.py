@@ -24,6 +24,7 @@ from hdl.multiply_accumulate import MultiplyAccumulate
 from hdl.output_stream import OutputStream
 from hdl.parameters import GridParameters
 from hdl.pcu import Pcu
+from hdl.registers import Registers
 from hdl.requantiser import Requantiser
 from hdl.sequencer import Sequencer
 from hdl.sharing import is_clocked
@@ -33,7 +34,7 @@ from sim_tests.simulators import Build, build
 
 __all__ = ["COMPONENTS", "CycleBench", "build_component", "build_memory"]
 
-#: Components that are tested alone; pmu, registers and controller are tested inside a grid.
+#: Components that are tested alone; pmu and controller are tested inside a grid.
 COMPONENTS: dict[str, Callable[[GridParameters], wiring.Component]] = {
     "dot_product": DotProduct,
     "requantiser": Requantiser,
@@ -48,6 +49,7 @@ COMPONENTS: dict[str, Callable[[GridParameters], wiring.Component]] = {
     "vector_input": VectorInput,
     "image_loader": ImageLoader,
     "output_stream": OutputStream,
+    "registers": Registers,
 }
 
 #: Verilog parameters of the memory under test: the last slice is narrower than the others.
