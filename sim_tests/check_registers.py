@@ -63,7 +63,7 @@ async def compare(bench: CycleBench, model: RegistersModel, rng: np.random.Gener
 async def write(master: AxiLiteMaster, rng: np.random.Generator) -> None:
     """Writes of every register and beyond, whole words and parts of words."""
     for _ in range(OPERATIONS):
-        offset = int(rng.choice([0x0C, 0x28, int(rng.integers(1 << (ADDRESS_BITS - 2))) * 4]))
+        offset = int(rng.choice([0x0C, 0x14, 0x28, int(rng.integers(1 << (ADDRESS_BITS - 2))) * 4]))
         first = int(rng.choice([0, 0, 0, 1, 2, 3]))
         size = int(rng.integers(1, 5 - first))
         response = await master.write(offset + first, rng.bytes(size))

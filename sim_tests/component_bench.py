@@ -24,6 +24,7 @@ from hdl.multiply_accumulate import MultiplyAccumulate
 from hdl.output_stream import OutputStream
 from hdl.parameters import GridParameters
 from hdl.pcu import Pcu
+from hdl.pmu import Pmu
 from hdl.registers import Registers
 from hdl.requantiser import Requantiser
 from hdl.sequencer import Sequencer
@@ -34,7 +35,7 @@ from sim_tests.simulators import Build, build
 
 __all__ = ["COMPONENTS", "CycleBench", "build_component", "build_memory"]
 
-#: Components that are tested alone; pmu and controller are tested inside a grid.
+#: Components that are tested alone; controller is tested inside a grid.
 COMPONENTS: dict[str, Callable[[GridParameters], wiring.Component]] = {
     "dot_product": DotProduct,
     "requantiser": Requantiser,
@@ -44,6 +45,7 @@ COMPONENTS: dict[str, Callable[[GridParameters], wiring.Component]] = {
     "unit_path": UnitPath,
     "pcu": Pcu,
     "sequencer": Sequencer,
+    "pmu": Pmu,
     "distributor": Distributor,
     "collector": Collector,
     "vector_input": VectorInput,

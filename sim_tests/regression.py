@@ -21,6 +21,7 @@ _BENCHES = {
     **dict.fromkeys(("gate_path", "sequencer", "distributor", "collector", "memory"), "check_structure"),
     "unit_path": "check_unit_path",
     "pcu": "check_pcu",
+    "pmu": "check_pmu",
     **dict.fromkeys(("vector_input", "image_loader", "output_stream"), "check_ports"),
     "registers": "check_registers",
 }
