@@ -14,6 +14,7 @@ from cocotb.types import Logic
 
 from hdl.activation import ActivationUnit
 from hdl.collector import Collector
+from hdl.controller import Controller
 from hdl.distributor import Distributor
 from hdl.dot_product import DotProduct
 from hdl.emit import emit
@@ -33,9 +34,12 @@ from hdl.unit_path import UnitPath
 from hdl.vector_input import VectorInput
 from sim_tests.simulators import Build, build
 
-__all__ = ["COMPONENTS", "CycleBench", "build_component", "build_memory"]
+__all__ = ["COMPONENTS", "DRAIN_CYCLES", "CycleBench", "build_component", "build_memory"]
 
-#: Components that are tested alone; controller is tested inside a grid.
+#: What the controller that is tested alone waits for after an abort; in a grid it follows from the latencies.
+DRAIN_CYCLES = 13
+
+#: Components, each tested alone.
 COMPONENTS: dict[str, Callable[[GridParameters], wiring.Component]] = {
     "dot_product": DotProduct,
     "requantiser": Requantiser,
@@ -52,6 +56,7 @@ COMPONENTS: dict[str, Callable[[GridParameters], wiring.Component]] = {
     "image_loader": ImageLoader,
     "output_stream": OutputStream,
     "registers": Registers,
+    "controller": lambda parameters: Controller(parameters, DRAIN_CYCLES),
 }
 
 #: Verilog parameters of the memory under test: the last slice is narrower than the others.

@@ -24,6 +24,7 @@ _BENCHES = {
     "pmu": "check_pmu",
     **dict.fromkeys(("vector_input", "image_loader", "output_stream"), "check_ports"),
     "registers": "check_registers",
+    "controller": "check_controller",
 }
 #: Grids whose parameters the components get.
 _COMPONENT_GRIDS = ("2x2x8", "8x1x4", "1x4x5", "4x3x12", "4x2x7")

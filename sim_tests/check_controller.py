@@ -1,0 +1,113 @@
+"""cocotb test of the controller, cycle by cycle; SRNN_GRID names the grid whose parameters it has."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import cocotb
+import numpy as np
+
+from hdl.layouts import schedule_entry_layout, schedule_header_layout, token_layout
+from rnn_mapper.images import LayoutPacker
+from sim_tests.component_bench import DRAIN_CYCLES, CycleBench
+from sim_tests.controller_host import Surroundings, random_schedule
+from sim_tests.controller_model import STALLS, ControllerModel
+from sim_tests.grids import GRIDS
+
+PARAMETERS = GRIDS[os.environ["SRNN_GRID"]]
+HEADERS, ENTRIES, TOKENS = (
+    LayoutPacker(layout(PARAMETERS)) for layout in (schedule_header_layout, schedule_entry_layout, token_layout)
+)
+SEQUENCES = 60
+#: Sequences so long that completed steps are counted beyond 256.
+LONG = (20, 40)
+#: Fewest cycles between the end of a sequence and the next START. With none the controller takes the first entry of the
+#: schedule for its header: its ROM's output is one cycle behind.
+PAUSE = 1
+#: Inputs and their values while nothing happens.
+IDLE = dict.fromkeys(
+    ("start", "abort", "keep_state", "steps", "phase_enable", "loaded", "loaded_state", "complete", "complete_phase",
+     "stream_busy", "input_available", "steps_sent"), 0
+) | {"input_quiet": 1, "output_idle": 1}
+
+
+class ControllerBench(CycleBench):
+    """The controller and its schedule ROM beside its model."""
+
+    def __init__(self, dut: Any) -> None:
+        super().__init__(dut)
+        self.model = ControllerModel(DRAIN_CYCLES)
+        self.rom = [0] * PARAMETERS.schedule_depth
+        self.word = 0
+
+    async def compare(self, **inputs: int) -> Mapping[str, int]:
+        """One cycle, in which all outputs must be the model's; returns these."""
+        values = IDLE | inputs
+        await self.cycle(values, schedule_word=self.word)
+        wanted = self.model.cycle(values)
+        for name, value in wanted.items():
+            if name not in ("phase", "token_parity", "fresh"):
+                assert self.read(name) == value, f"cycle {self.model.now}: {name} = {self.read(name)}, not {value}"
+        if wanted["token_valid"]:
+            token = {"phase": wanted["phase"], "parity": wanted["token_parity"], "fresh": wanted["fresh"]}
+            assert TOKENS.unpack(self.read("token")) == token, f"cycle {self.model.now}"
+        if wanted["busy"]:
+            assert HEADERS.unpack(self.read("header")) == self.model.header
+        self.word = self.rom[self.read("schedule_address")]
+        return wanted
+
+    async def load(self, header: Mapping[str, int], entries: list[dict[str, int]], state: int) -> None:
+        """Another schedule; `state` says whether a state was loaded last."""
+        self.rom[: len(entries) + 1] = [HEADERS.pack(header), *map(ENTRIES.pack, entries)]
+        self.model.header, self.model.entries = header, entries
+        await self.compare(loaded=1, loaded_state=state)
+        # The header is read again before START can arrive.
+        await self.compare()
+        await self.compare()
+
+
+@cocotb.test()
+async def controller(dut: Any) -> None:
+    """Random schedules, hosts and aborts: tokens, counters, flags and the state in every cycle."""
+    bench, rng = ControllerBench(dut), np.random.default_rng(24)
+    await bench.begin(**IDLE, schedule_word=0)
+    model = bench.model
+    header, entries = random_schedule(PARAMETERS, rng)
+    await bench.load(header | {"entries": 0}, [], state=0)
+    await bench.compare(start=1, steps=1)
+    assert model.seen["no_model"] == 1
+    await bench.load(header, entries, state=0)
+    for number in range(SEQUENCES):
+        if number in LONG or rng.random() < 0.6:
+            header, entries = random_schedule(PARAMETERS, rng)
+            await bench.load(header, entries, state=int(rng.integers(2)))
+        if rng.random() < 0.2:
+            await bench.compare(start=1, steps=0, abort=int(rng.integers(2)))
+        steps = 300 if number in LONG else int(rng.integers(1, 8))
+        held = {
+            "steps": steps, "keep_state": int(rng.random() < 0.6),
+            "phase_enable": (1 << 64) - 1 if rng.random() < 0.5 else int.from_bytes(rng.bytes(8), "little"),
+        }
+        fast = number in LONG or rng.random() < 0.3
+        paces = (1.0, 1.0, 1.0, 0.1) if fast else tuple(float(pace) for pace in rng.choice([0.05, 0.3, 0.9], 4))
+        around = Surroundings(rng, entries, steps, (paces[0], paces[1], paces[2], min(paces[3], 0.5)))
+        abort = int(rng.integers(2, 60)) if number not in LONG and rng.random() < 0.3 else None
+        # START and ABORT in one write start the sequence.
+        await bench.compare(**held, start=1, abort=int(rng.integers(2)))
+        cycle = 0
+        while model.state != "idle":
+            cycle += 1
+            assert cycle < 20_000, f"sequence {number} does not end"
+            again = int(rng.random() < 0.02)
+            inputs = around.inputs() | held | {"start": again, "abort": int(cycle == abort)}
+            # What is written after START belongs to the next sequence.
+            inputs |= {"steps": int(rng.integers(9)), "keep_state": int(rng.integers(2))}
+            around.react(await bench.compare(**inputs))
+        for _ in range(int(rng.integers(PAUSE, 12))):
+            await bench.compare()
+    assert model.counters["cycles"] > 0
+    for name in (*STALLS, "no_steps", "no_state", "start_while_busy", "aborted", "done", "input_free", "output_skip",
+                 "slot held", "switched off", "two missing", "stream_busy"):
+        assert model.seen[name], f"never seen: {name}"
