@@ -29,7 +29,7 @@ def issue_layout(p: GridParameters) -> data.StructLayout:
 
 
 class GatePath(wiring.Component):
-    """Requantise, add the stored pre-activation, saturate, activate; or requantise and store.
+    """Requantise, add the stored pre-activation, saturate, and activate or store.
 
     `valid`, `entry`, `fresh` and `parity` belong to `total`, a whole matrix row. Beside it stand the stored
     pre-activations' memory (read and write ports here) and the activation table (`segment`, `table_entry`).
@@ -41,7 +41,7 @@ class GatePath(wiring.Component):
     module_name = "srnn_gate_path"
 
     #: Rows must follow one another by this many cycles for the second to read what the first stores.
-    store_distance = 2
+    store_distance = 3
 
     def __init__(self, parameters: GridParameters) -> None:
         self.parameters = p = parameters
@@ -71,6 +71,11 @@ class GatePath(wiring.Component):
         """Cycles from `total` to `value`: requantise, add, activate."""
         return self.requantiser.latency + 1 + self.activation.latency
 
+    @property
+    def store_latency(self) -> int:
+        """Cycles from `total` until its part is in the memory: requantise, add, write."""
+        return self.requantiser.latency + 2
+
     def elaborate(self, platform: object) -> Module:
         m = Module()
         p = self.parameters
@@ -83,17 +88,11 @@ class GatePath(wiring.Component):
             requantiser.total.eq(self.total),
             requantiser.shift.eq(self.entry.shift),
             requantiser.multiplier.eq(prescaled.entry.multiplier),
-            self.stored_read_enable.eq(prescaled.valid & ~prescaled.entry.store),
+            self.stored_read_enable.eq(prescaled.valid & (~prescaled.entry.store | prescaled.entry.add_stored)),
             self.stored_read_address.eq(prescaled.entry.stored),
         ]
 
         requantised = _control(m, p, "requantised", prescaled)
-        m.d.comb += [
-            self.stored_write_enable.eq(requantised.valid & requantised.entry.store),
-            self.stored_write_address.eq(requantised.entry.stored),
-            self.stored_write_data.eq(requantiser.part),
-        ]
-
         added = _control(m, p, "added", requantised)
         pre_activation = Signal(signed(16), reset_less=True)
         total = Signal(signed(17))
@@ -104,6 +103,9 @@ class GatePath(wiring.Component):
             stored.eq(self.stored_read_data),
         ]
         m.d.comb += [
+            self.stored_write_enable.eq(added.valid & added.entry.store),
+            self.stored_write_address.eq(added.entry.stored),
+            self.stored_write_data.eq(pre_activation),
             activation.value.eq(pre_activation),
             activation.function.eq(added.entry.activation),
             self.segment.eq(activation.segment),

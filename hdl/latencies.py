@@ -20,6 +20,8 @@ class GridLatencies:
     result: int
     #: One trip round the unit path, for each instruction further down the program.
     ring: int
+    #: Last operands of a row that stores to its part in the memory of stored parts.
+    store: int
     #: Between a row that stores a pre-activation and the first row that may read it.
     store_distance: int
     #: Hop of the result link; a result reaches the collector after `column` hops.
@@ -30,7 +32,7 @@ class GridLatencies:
         """The latencies of the grid with these parameters."""
         grid = Grid(parameters)
         pcu = grid.site.pcu
-        return cls(grid.token_latency, pcu.result_latency, pcu.ring_latency, pcu.store_distance)
+        return cls(grid.token_latency, pcu.result_latency, pcu.ring_latency, pcu.store_latency, pcu.store_distance)
 
     def to_dict(self) -> dict[str, int]:
         """Field names and values."""

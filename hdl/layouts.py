@@ -15,7 +15,7 @@ from hdl.numerics import MULTIPLIER_BITS
 from hdl.parameters import GridParameters, bits_for
 
 __all__ = [
-    "Activation", "Addend", "FactorX", "FactorY", "Hold", "LinkError", "Memory", "WriteKind", "bias_layout",
+    "Activation", "Addend", "FactorX", "FactorY", "Hold", "Keep", "LinkError", "Memory", "WriteKind", "bias_layout",
     "gate_entry_layout", "instruction_layout", "memory_address_layout", "memory_shape", "operand_tag_layout",
     "phase_layout", "result_layout", "schedule_entry_layout", "schedule_header_layout", "schedule_width",
     "table_entry_layout", "token_layout", "unit_entry_layout", "vector_address_layout", "write_bus_layout",
@@ -91,7 +91,7 @@ class Addend(enum.Enum):
     """What is added to the product."""
 
     ZERO = 0
-    #: The result kept by an earlier instruction, times 2^10 (Q0.15 to Q5.25).
+    #: The result kept by an earlier instruction, see `Keep`.
     KEPT = 1
     #: The arriving value, times 2^15.
     VALUE = 2
@@ -105,6 +105,16 @@ class Hold(enum.Enum):
     NONE = 0
     HOLD0 = 1
     HOLD1 = 2
+
+
+class Keep(enum.Enum):
+    """Whether the result of an instruction is kept for a later `Addend.KEPT`, and in which format it is added."""
+
+    NONE = 0
+    #: As an activation, Q0.15: times 2^10 to the Q5.25 of a gate's product with a state.
+    ACTIVATION = 1
+    #: As a pre-activation or state, Q5.10: times 2^15.
+    PRE_ACTIVATION = 2
 
 
 class LinkError(enum.IntEnum):
@@ -224,7 +234,7 @@ def gate_entry_layout(p: GridParameters) -> data.StructLayout:
         "multiplier": MULTIPLIER_BITS,
         #: Add the stored pre-activation at `stored`.
         "add_stored": 1,
-        #: Store the requantised sum at `stored`; nothing further happens to it.
+        #: Store the requantised sum (after the addition) at `stored`; nothing further happens to it.
         "store": 1,
         "stored": p.stored_bits,
         "activation": Activation,
@@ -244,8 +254,7 @@ def instruction_layout(p: GridParameters) -> data.StructLayout:
         "y": FactorY,
         "subtract_value": 1,
         "addend": Addend,
-        #: Keep the result for a later `Addend.KEPT`.
-        "keep": 1,
+        "keep": Keep,
         #: Write the result to the unit's state.
         "write_state": 1,
         #: Put the result on the result link.

@@ -7,17 +7,19 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from hdl.fixed_point import round_shift, saturate, saturate_int
+from hdl.layouts import Keep
 from hdl.numerics import KEPT_LEFT
 
 __all__ = ["MultiplyAccumulate"]
 
 
 class MultiplyAccumulate(wiring.Component):
-    """`result = sat16(round(x * (y - z) + addend, 15))`, where `addend` is `value * 2^15` or `kept * 2^10`.
+    """`result = sat16(round(x * (y - z) + addend, 15))`, where `addend` is `value * 2^15` or what was kept.
 
     `x`, `y`, `z`, `value` and `use_kept` are sampled in one cycle, and `result` is valid in the next (combinational
     from the product's register, so that it can go straight to a link). With `keep` in the cycle of `result`, that
-    result is kept for the instructions that follow. One operation a cycle.
+    result is kept for the instructions that follow, times 2^10 (ACTIVATION) or 2^15 (PRE_ACTIVATION).
+    One operation a cycle.
     """
 
     module_name = "srnn_multiply_accumulate"
@@ -32,13 +34,15 @@ class MultiplyAccumulate(wiring.Component):
             "z": In(signed(16)),
             "value": In(signed(16)),
             "use_kept": In(1),
-            "keep": In(1),
+            "keep": In(Keep),
             "result": Out(signed(16)),
         })
 
-    def model(self, x: int, y: int, z: int = 0, value: int = 0, kept: int | None = None) -> int:
-        """`result`; `kept` is a kept result, used instead of `value`."""
-        addend = value << 15 if kept is None else kept << KEPT_LEFT
+    def model(self, x: int, y: int, z: int = 0, value: int = 0, kept: tuple[int, Keep] | None = None) -> int:
+        """`result`; `kept` is a kept result and how it was kept, used instead of `value`."""
+        addend = value << 15
+        if kept is not None:
+            addend = kept[0] << (KEPT_LEFT if kept[1] == Keep.ACTIVATION else 15)
         return saturate_int(round_shift(x * (y - z) + addend, 15), 16)
 
     def elaborate(self, platform: object) -> Module:
@@ -52,10 +56,14 @@ class MultiplyAccumulate(wiring.Component):
             use_kept.eq(self.use_kept),
         ]
         # Half of the result's unit rides along with either addend, so that rounding needs no adder of its own.
-        kept = Signal(signed(17), reset_less=True)
-        with m.If(self.keep):
-            m.d.sync += kept.eq(self.result + (1 << (14 - KEPT_LEFT)))
-        addend = Signal(signed(31))
+        half = 1 << (14 - KEPT_LEFT)
+        kept = Signal(signed(16 + 15 - KEPT_LEFT + 1), reset_less=True)
+        with m.Switch(self.keep):
+            with m.Case(Keep.ACTIVATION):
+                m.d.sync += kept.eq(self.result + half)
+            with m.Case(Keep.PRE_ACTIVATION):
+                m.d.sync += kept.eq((self.result << (15 - KEPT_LEFT)) | half)
+        addend = Signal(signed(32))
         total = Signal(signed(34))
         m.d.comb += [
             addend.eq(Mux(use_kept, kept << KEPT_LEFT, Cat(Const(0, 14), Const(1, 1), value).as_signed())),

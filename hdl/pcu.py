@@ -97,6 +97,11 @@ class Pcu(wiring.Component):
         return self.unit_path.ring_latency
 
     @property
+    def store_latency(self) -> int:
+        """Cycles from the last word of a row that stores until its part is in the memory."""
+        return self.partial_latency + self.gate_path.store_latency
+
+    @property
     def store_distance(self) -> int:
         """Cycles between a row that stores and the first row that may read what it stored."""
         return self.gate_path.store_distance

@@ -14,6 +14,7 @@ from hdl.layouts import (
     FactorX,
     FactorY,
     Hold,
+    Keep,
     instruction_layout,
     result_layout,
     table_entry_layout,
@@ -145,7 +146,7 @@ class UnitPath(wiring.Component):
         rounding_valid = Signal()
         m.d.sync += [rounding.eq(execute), rounding_op.eq(op), rounding_valid.eq(execute_valid)]
         m.d.comb += [
-            mac.keep.eq(rounding_valid & rounding_op.keep),
+            mac.keep.eq(Mux(rounding_valid, rounding_op.keep, Keep.NONE)),
             self.local.valid.eq(rounding_valid & rounding_op.emit),
             self.local.value.eq(mac.result),
             self.local.parity.eq(rounding.parity),

@@ -51,7 +51,8 @@ def allocate(
         0 if phase.stores else nest.max_units for phase, nest in zip(phases, nests, strict=True)
     )
     stored, stored_total = _running(
-        nest.max_units * nest.gates if phase.stores else 0 for phase, nest in zip(phases, nests, strict=True)
+        nest.max_units * phase.unit_slots if phase.stores and not phase.adds else 0
+        for phase, nest in zip(phases, nests, strict=True)
     )
     programs, program_total = _running(0 if phase.stores else phase.program.length for phase in phases)
     site = "in every site of column 0"
@@ -71,8 +72,8 @@ def allocate(
     demands.append(Demand("vector_depth", "words of the output buffer", output, parameters.vector_depth))
     # A chain's last PCU adds the stored parts at the addresses at which its own phase X left them.
     for index, phase in enumerate(phases):
-        if phase.adds is not None:
-            stored[index] = stored[phase.adds]
+        if phase.adds:
+            stored[index] = stored[phase.adds[0]]
     allocation = Allocation(vector_words, weights, entries, units, stored, programs)
     return allocation, demands
 

@@ -117,7 +117,7 @@ def _sites(plan: CheckedPlan, tokens: list[_Token]) -> Iterator[str]:
     """No site runs two phases at once, and no token passes a site that still waits for its delay."""
     columns = 1 + max(chain.tail for pattern, _ in plan.patterns for chain in pattern.chains)
     for column in range(columns):
-        free = waits = 0
+        free, waits = 0, -1
         for token in tokens:
             if token.time <= waits:
                 yield f"token of {_name(plan, token)} passes column {column}, which waits for a delay"
@@ -126,7 +126,7 @@ def _sites(plan: CheckedPlan, tokens: list[_Token]) -> Iterator[str]:
                     if token.time + chain.begins < free:
                         yield f"{_name(plan, token)} begins in column {column} before its predecessor ends"
                     free = token.time + chain.ends
-                    waits = token.time + chain.begins if chain.begins else 0
+                    waits = token.time + chain.begins if chain.begins else -1
 
 
 def _stored_parts(plan: CheckedPlan, tokens: list[_Token]) -> Iterator[str]:
@@ -134,17 +134,22 @@ def _stored_parts(plan: CheckedPlan, tokens: list[_Token]) -> Iterator[str]:
     times = {(token.phase, token.step): token.time for token in tokens}
     for token in tokens:
         phase = plan.timings[token.phase].phase
-        if phase.adds is None:
-            continue
         distance = plan.timings[token.phase].latencies.store_distance
-        # A phase that stores multiplies no state: its pattern is the same in all steps.
-        for chain, source in zip(_pattern(plan, token).chains, plan.patterns[phase.adds][0].chains, strict=True):
-            reads = token.time + chain.rows
-            if (reads < times[phase.adds, token.step] + source.rows + distance).any():
-                yield f"{_name(plan, token)} reads stored parts that are not there yet"
-            after = times.get((phase.adds, token.step + 1))
-            if after is not None and (reads >= after + source.rows + distance).any():
-                yield f"{_name(plan, token)} reads stored parts of the next step"
+        for adds in phase.adds:
+            writer = plan.timings[adds].phase
+            # A phase that stores has one pattern for all steps.
+            for chain, source in zip(_pattern(plan, token).chains, plan.patterns[adds][0].chains, strict=True):
+                for position, gate in enumerate(phase.program.gates):
+                    slot = phase.program.slots[position]
+                    if slot not in writer.program.slots or (phase.stores and not gate.add_stored):
+                        continue
+                    reads = token.time + chain.rows[:, position]
+                    written = source.rows[:, writer.program.slots.index(slot)] + distance
+                    if (reads < times[adds, token.step] + written).any():
+                        yield f"{_name(plan, token)} reads stored parts that are not there yet"
+                    after = times.get((adds, token.step + 1))
+                    if after is not None and (reads >= after + written).any():
+                        yield f"{_name(plan, token)} reads stored parts of the next step"
 
 
 def _unit_paths(plan: CheckedPlan, tokens: list[_Token]) -> Iterator[str]:

@@ -14,6 +14,7 @@ from hdl.layouts import (
     FactorX,
     FactorY,
     Hold,
+    Keep,
     Memory,
     gate_entry_layout,
     instruction_layout,
@@ -137,7 +138,9 @@ def _conditions(mapping: Mapping, entry: dict[str, int]) -> str:
 def _instruction(fields: dict[str, int]) -> str:
     y = FactorY(fields["y"]).name.lower() + (" - value" if fields["subtract_value"] else "")
     text = f"mac {FactorX(fields['x']).name.lower()} * ({y}) + {Addend(fields['addend']).name.lower()}"
-    text += "".join(f", {name}" for name in ("keep", "write_state", "emit") if fields[name])
+    if fields["keep"]:
+        text += f", keep as {Keep(fields['keep']).name.lower()}"
+    text += "".join(f", {name}" for name in ("write_state", "emit") if fields[name])
     if fields["proceed"]:
         text += f" -> {Activation(fields['activation']).name.lower()}, {fields['next']}"
     return text
@@ -169,7 +172,7 @@ def _fresh(fields: dict[str, int]) -> str:
 def _gate(fields: dict[str, int]) -> str:
     text = f"multiplier {fields['multiplier']:5} shift {fields['shift']:2}"
     if fields["store"]:
-        return f"{text}, store at {fields['stored']}"
+        return f"{text}, {'add and store' if fields['add_stored'] else 'store'} at {fields['stored']}"
     if fields["add_stored"]:
         text += f", add stored {fields['stored']}"
     text += f", {Activation(fields['activation']).name.lower()}"

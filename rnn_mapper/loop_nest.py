@@ -48,7 +48,8 @@ class LoopNest:
     def of(cls, phase: Phase, parameters: GridParameters, ru: int, chains: int) -> LoopNest:
         """The loop nest of `phase` with `chains` chains of `ru` PCUs in every row."""
         groups = ceil_div(phase.units, parameters.rows)
-        words = ceil_div(ceil_div(phase.operand_size, parameters.lanes), ru)
+        # A phase without products still sends a word through the multipliers, of zeros.
+        words = max(1, ceil_div(ceil_div(phase.operand_size, parameters.lanes), ru))
         return cls(parameters.rows, parameters.lanes, ru, chains, groups, phase.gates, words)
 
     @property

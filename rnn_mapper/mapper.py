@@ -11,7 +11,7 @@ from rnn_mapper.allocation import Demand, allocate, describe_shortage, shortages
 from rnn_mapper.errors import MappingError
 from rnn_mapper.loop_nest import LoopNest, ceil_div
 from rnn_mapper.mapping import Mapping
-from rnn_mapper.phases import Phase, phases_of, vectors_of, whole_layers
+from rnn_mapper.phases import Phase, Schedule, phases_of, vectors_of, whole_layers
 from rnn_mapper.quantised import QuantisedNetwork
 from rnn_mapper.schedule import build_schedule
 from rnn_mapper.timing import assert_no_collision, time_phase
@@ -46,12 +46,14 @@ def map_network(
     ru: int | None = None,
     hu: int | None = None,
     steps: int = TYPICAL_STEPS,
+    schedule: Schedule = Schedule.FUSED,
 ) -> Mapping:
     """Place a network on a grid.
 
     `ru` and `hu` fix the PCUs of a matrix row and the hidden units computed at once (a multiple of the grid's rows)
     for every layer; what is not given is chosen by the predicted cycles of a sequence of `steps` steps. Without
-    either, units that do not fill the grid's chains may get a split of their own.
+    either, units that do not fill the grid's chains may get a split of their own. Other schedules than the fused one
+    are there to be compared with.
     Raises `MappingError` when the network cannot run on this grid; it says what is short and what would do.
     """
     if network.table_segments != parameters.table_segments:
@@ -64,10 +66,10 @@ def map_network(
             f"the network was quantised for accumulators of {network.accumulator_bits} bits, "
             f"the grid has accumulator_bits = {parameters.accumulator_bits}"
         )
-    choices = _choices(network, parameters, ru, hu)
+    choices = _choices(network, parameters, schedule, ru, hu)
     latencies = GridLatencies.of(parameters)
     chosen = [options[0] for options in choices]
-    best = _try(network, parameters, latencies, chosen)
+    best = _try(network, parameters, latencies, schedule, chosen)
     best_cycles = best.predict(steps).cycles if best else None
     # One layer after the other, until no change of a single layer is better.
     improved = True
@@ -78,7 +80,7 @@ def map_network(
                 if option == chosen[layer]:
                     continue
                 candidate = [*chosen[:layer], option, *chosen[layer + 1 :]]
-                mapping = _try(network, parameters, latencies, candidate)
+                mapping = _try(network, parameters, latencies, schedule, candidate)
                 if mapping is None:
                     continue
                 cycles = mapping.predict(steps).cycles
@@ -87,7 +89,7 @@ def map_network(
         if len(choices) == 1:
             break
     if best is None:
-        raise _refusal(network, parameters, choices)
+        raise _refusal(network, parameters, schedule, choices)
     for timing in best.timings:
         assert_no_collision(timing)
         assert_no_collision(timing.fresh)
@@ -95,7 +97,7 @@ def map_network(
 
 
 def _choices(
-    network: QuantisedNetwork, parameters: GridParameters, ru: int | None, hu: int | None
+    network: QuantisedNetwork, parameters: GridParameters, schedule: Schedule, ru: int | None, hu: int | None
 ) -> list[list[Layer]]:
     """The ways to cut each layer (and the head) that are worth a prediction, best guess first."""
     if ru is not None and not 1 <= ru <= parameters.cols:
@@ -108,7 +110,7 @@ def _choices(
         raise MappingError(f"hu = {hu} with ru = {ru} takes {hu * ru} sites, the grid has {parameters.sites}")
     choices: list[list[Layer]] = []
     layers: dict[int, list[Phase]] = {}
-    for phase in phases_of(network, whole_layers(network)):
+    for phase in phases_of(network, whole_layers(network), schedule):
         layers.setdefault(phase.layer, []).append(phase)
     for phases in layers.values():
         groups = ceil_div(phases[0].units, parameters.rows)
@@ -156,14 +158,14 @@ def _busy(part: Part, phases: list[Phase], lanes: int) -> int:
 
 
 def _place(
-    network: QuantisedNetwork, parameters: GridParameters, layers: Sequence[Layer]
+    network: QuantisedNetwork, parameters: GridParameters, schedule: Schedule, layers: Sequence[Layer]
 ) -> tuple[list[Phase], list[LoopNest]]:
     """Phases and loop nests of a choice of parts for every layer."""
     sizes: list[list[int]] = []
     for (whole,), parts in zip(whole_layers(network), layers, strict=True):
         units = [part.groups * parameters.rows for part in parts]
         sizes.append([*units[:-1], whole - sum(units[:-1])])
-    phases = phases_of(network, sizes)
+    phases = phases_of(network, sizes, schedule)
     nests = [
         LoopNest.of(phase, parameters, layers[phase.layer][phase.part].ru, layers[phase.layer][phase.part].chains)
         for phase in phases
@@ -172,28 +174,29 @@ def _place(
 
 
 def _try(
-    network: QuantisedNetwork, parameters: GridParameters, latencies: GridLatencies, layers: Sequence[Layer]
+    network: QuantisedNetwork, parameters: GridParameters, latencies: GridLatencies, schedule: Schedule,
+    layers: Sequence[Layer],
 ) -> Mapping | None:
-    phases, nests = _place(network, parameters, layers)
+    phases, nests = _place(network, parameters, schedule, layers)
     vectors = vectors_of(network)
     allocation, demands = allocate(phases, nests, vectors, parameters)
     if shortages(demands):
         return None
     timings = [time_phase(phase, nest, parameters, latencies) for phase, nest in zip(phases, nests, strict=True)]
     return Mapping(
-        network, parameters, latencies, vectors, phases, timings, build_schedule(timings), allocation, demands
+        network, parameters, latencies, schedule, vectors, phases, timings, build_schedule(timings), allocation, demands
     )
 
 
 def _refusal(
-    network: QuantisedNetwork, parameters: GridParameters, choices: list[list[Layer]]
+    network: QuantisedNetwork, parameters: GridParameters, schedule: Schedule, choices: list[list[Layer]]
 ) -> MappingError:
     """The shortest list of shortages over the widest and the narrowest whole layers, and what would do."""
 
     def missing(grid: GridParameters, pick: int) -> list[Demand]:
-        options = choices if grid is parameters else _choices(network, grid, None, None)
+        options = choices if grid is parameters else _choices(network, grid, schedule, None, None)
         whole = [[layer for layer in layers if len(layer) == 1] for layers in options]
-        phases, nests = _place(network, grid, [layers[pick] for layers in whole])
+        phases, nests = _place(network, grid, schedule, [layers[pick] for layers in whole])
         return shortages(allocate(phases, nests, vectors_of(network), grid)[1])
 
     def fits(grid: GridParameters) -> bool:

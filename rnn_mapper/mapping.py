@@ -25,7 +25,7 @@ from hdl.parameters import GridParameters
 from rnn_mapper.allocation import Allocation, Demand
 from rnn_mapper.images import Image, LayoutPacker, table_image, weight_words
 from rnn_mapper.loop_nest import ceil_div
-from rnn_mapper.phases import INPUT, Phase, Vector
+from rnn_mapper.phases import INPUT, Phase, Schedule, Vector
 from rnn_mapper.predict import Prediction, SequencePlan, predict
 from rnn_mapper.programs import Program
 from rnn_mapper.quantised import QuantisedNetwork
@@ -42,6 +42,7 @@ class Mapping:
     network: QuantisedNetwork
     parameters: GridParameters
     latencies: GridLatencies
+    schedule: Schedule
     vectors: list[Vector]
     phases: list[Phase]
     timings: list[PhaseTiming]
@@ -216,16 +217,16 @@ class Mapping:
         phase, nest = self.phases[index], self.timings[index].nest
         _, multiplier, shift = (values[row, chain] for values in self._rows_of_phase[index])
         packer = LayoutPacker(gate_entry_layout(self.parameters))
-        starts = _chain_starts(phase.program, self.allocation.programs[index])
+        starts, slots = _chain_starts(phase.program, self.allocation.programs[index]), phase.program.slots
         words: dict[int, int] = {}
         for unit in range(nest.units(chain)):
             for position, step in enumerate(phase.program.gates):
                 words[self.allocation.entries[index] + unit * nest.gates + position] = packer.pack({
                     "shift": shift[unit, step.gate],
                     "multiplier": multiplier[unit, step.gate],
-                    "add_stored": step.add_stored and phase.adds is not None,
+                    "add_stored": step.add_stored and bool(phase.adds),
                     "store": phase.stores,
-                    "stored": self.allocation.stored[index] + unit * nest.gates + position,
+                    "stored": self.allocation.stored[index] + unit * phase.unit_slots + slots[position],
                     "activation": (Activation.IDENTITY if phase.stores else step.activation).value,
                     "hold": 0 if phase.stores else step.hold.value,
                     "run": bool(step.instructions) and not phase.stores,
@@ -271,7 +272,7 @@ class Mapping:
             for number, op in enumerate(gate.instructions):
                 words.append({
                     "x": op.x.value, "y": op.y.value, "subtract_value": op.subtract_value, "addend": op.addend.value,
-                    "keep": op.keep, "write_state": op.write_state,
+                    "keep": op.keep.value, "write_state": op.write_state,
                     "emit": op.emit, "proceed": op.proceed is not None,
                     "activation": (op.proceed or Activation.IDENTITY).value,
                     "next": start + number + 1 if op.proceed is not None else 0,

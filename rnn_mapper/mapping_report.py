@@ -50,6 +50,7 @@ def mapping_json(mapping: Mapping, prediction: Prediction) -> dict[str, Any]:
     steps = len(prediction.step_cycles)
     return {
         "parameters": mapping.parameters.to_dict(),
+        "schedule": mapping.schedule.value,
         "steps": steps,
         "cycles": {
             "total": prediction.cycles,

@@ -16,6 +16,7 @@ from rnn_mapper.mapper import TYPICAL_STEPS, map_network
 from rnn_mapper.mapping import Mapping
 from rnn_mapper.model_files import check_inputs, load_inputs, load_network, network_from_torch
 from rnn_mapper.network import Cell, FloatArray, Network
+from rnn_mapper.phases import Schedule
 from rnn_mapper.quantise import quantise
 from rnn_mapper.quantised import QuantisedNetwork
 
@@ -48,6 +49,7 @@ def prepare(
     ru: int | None = None,
     hu: int | None = None,
     steps: int = TYPICAL_STEPS,
+    schedule: Schedule = Schedule.FUSED,
     state: Sequence[FloatState] | None = None,
 ) -> Prepared:
     """Quantise a model and map it; arguments as `rnn_mapper.simulate`, `calibration` [steps, input_size] as its inputs.
@@ -67,7 +69,7 @@ def prepare(
             variants[arithmetic] = quantise(network, typical, *arithmetic, start)
         quantised = variants[arithmetic]
         try:
-            mapping = map_network(quantised, parameters, ru, hu, steps)
+            mapping = map_network(quantised, parameters, ru, hu, steps, schedule)
         except MappingError as error:
             refusal = error
         else:

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from hdl.layouts import Activation, Addend, FactorX, FactorY, Hold
+from hdl.layouts import Activation, Addend, FactorX, FactorY, Hold, Keep
 from rnn_mapper.network import Cell
 
-__all__ = ["CELL_PROGRAMS", "DENSE_PROGRAM", "GateStep", "Instruction", "Program"]
+__all__ = [
+    "CELL_PROGRAMS", "DENSE_PROGRAM", "ELEMENTWISE_PROGRAMS", "PRODUCT_PROGRAMS", "GateStep", "Instruction", "Program",
+]
 
 
 @dataclass(frozen=True)
@@ -23,7 +25,7 @@ class Instruction:
     y: FactorY = FactorY.VALUE
     subtract_value: bool = False
     addend: Addend = Addend.ZERO
-    keep: bool = False
+    keep: Keep = Keep.NONE
     write_state: bool = False
     emit: bool = False
     #: Function on the way to the next instruction; None ends here.
@@ -42,6 +44,8 @@ class GateStep:
     hold: Hold = Hold.NONE
     #: Add the stored part before the activation; otherwise only the instruction sees it.
     add_stored: bool = True
+    #: Which of the unit's stored parts it stores or reads; None: the one of its position.
+    slot: int | None = None
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,11 @@ class Program:
     gates: tuple[GateStep, ...]
     uses_state: bool = False
     notes: str = field(default="", compare=False)
+
+    @property
+    def slots(self) -> tuple[int, ...]:
+        """The stored part of each gate."""
+        return tuple(place if gate.slot is None else gate.slot for place, gate in enumerate(self.gates))
 
     @property
     def length(self) -> int:
@@ -76,7 +85,7 @@ _LSTM = Program(
     (
         GateStep(3, Activation.SIGMOID, hold=Hold.HOLD0),
         GateStep(0, Activation.SIGMOID, hold=Hold.HOLD1),
-        GateStep(2, Activation.TANH, (Instruction("kept = i * g", x=FactorX.HOLD1, keep=True),)),
+        GateStep(2, Activation.TANH, (Instruction("kept = i * g", x=FactorX.HOLD1, keep=Keep.ACTIVATION),)),
         GateStep(1, Activation.SIGMOID, (
             Instruction("c = f * c + kept", x=FactorX.VALUE, y=FactorY.STATE, addend=Addend.KEPT,
                         write_state=True, proceed=Activation.TANH),
@@ -107,6 +116,30 @@ _RNN_RELU = Program("rnn_relu", (GateStep(0, Activation.RELU, (_EMIT_VALUE,)),))
 CELL_PROGRAMS: dict[Cell, Program] = {
     Cell.LSTM: _LSTM, Cell.GRU: _GRU, Cell.RNN_TANH: _RNN_TANH, Cell.RNN_RELU: _RNN_RELU,
 }
+
+#: Rows of a GRU's H where its products are stored: Un must not be added to Wn before r has multiplied it.
+_GRU_PRODUCTS = Program("gru products", (*_GRU.gates[:2], replace(_GRU.gates[2], slot=3)))
+
+#: A GRU whose products are all stored; gates 2 and 3 are Wn and Un.
+_GRU_ELEMENTWISE = Program(
+    "gru elementwise",
+    (
+        *_GRU.gates[:2],
+        GateStep(2, Activation.IDENTITY, (
+            Instruction("kept = Wn", addend=Addend.VALUE, keep=Keep.PRE_ACTIVATION),
+        )),
+        GateStep(3, Activation.IDENTITY, (
+            Instruction("n = r * Un + kept", x=FactorX.HOLD1, addend=Addend.KEPT, proceed=Activation.TANH),
+            _GRU.gates[2].instructions[1],
+        )),
+    ),
+    uses_state=True,
+)
+
+#: Where a cell's products and its element-wise part are kernels of their own: the rows that H stores, which are added
+#: to those of X, and the program that reads them. Other cells need no more than their fused program has.
+PRODUCT_PROGRAMS: dict[Cell, Program] = CELL_PROGRAMS | {Cell.GRU: _GRU_PRODUCTS}
+ELEMENTWISE_PROGRAMS: dict[Cell, Program] = CELL_PROGRAMS | {Cell.GRU: _GRU_ELEMENTWISE}
 
 DENSE_PROGRAM = Program(
     "dense", (GateStep(0, Activation.IDENTITY, (replace(_EMIT_VALUE, text="y = value"),), add_stored=False),)

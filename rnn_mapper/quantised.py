@@ -31,6 +31,12 @@ class QuantisedProduct:
     #: [G, H], real value of one weight code.
     row_scale: FloatArray
 
+    @classmethod
+    def nothing(cls, gates: int, units: int) -> "QuantisedProduct":
+        """A product with no operand: all sums are zero."""
+        none = np.zeros((gates, units), dtype=np.int64)
+        return cls(np.zeros((gates, units, 0), np.int8), none, none, none, none.astype(float))
+
     def units(self, first: int, count: int) -> "QuantisedProduct":
         """The product of `count` units from `first` on."""
         part = slice(first, first + count)

@@ -99,8 +99,10 @@ def least_distance(first: PhaseTiming, second: PhaseTiming) -> int:
 def _least_duration(timing: PhaseTiming, timings: list[PhaseTiming]) -> int:
     """A duration that is safe whatever comes next, as far as sites and buffers are concerned."""
     distance = max(_site_distance(timing, variant) for other in timings for variant in {other, other.fresh})
-    # The last reader of the input gives its buffer back when its duration is over; the others must be done as well.
-    return max(distance, timing.occupied) if timing.phase.needs_input else distance
+    if timing.phase.needs_input:
+        # The last reader gives the input's buffer back when its duration is over; the others must be done as well.
+        distance = max(distance, timing.occupied)
+    return max(distance, timing.stored) if timing.phase.barrier else distance
 
 
 def _site_distance(first: PhaseTiming, second: PhaseTiming) -> int:
@@ -115,7 +117,7 @@ def _site_distance(first: PhaseTiming, second: PhaseTiming) -> int:
         if b is not None:
             distance = max(distance, first.delays[a] + first.busy(a) - second.delays[b])
     same_part = (first.phase.layer, first.phase.part) == (second.phase.layer, second.phase.part)
-    if second.phase.adds is not None and first.phase.stores and same_part:
+    if second.phase.adds and first.phase.stores and same_part:
         distance = max(distance, _stored_distance(first, second))
     return distance
 
@@ -132,14 +134,12 @@ def _chain(timing: PhaseTiming, col: int) -> int | None:
 
 def _stored_distance(first: PhaseTiming, second: PhaseTiming) -> int:
     """Every stored part is there before it is read."""
-    positions = {gate.gate: place for place, gate in enumerate(first.phase.program.gates)}
-    readers = {gate.gate: place for place, gate in enumerate(second.phase.program.gates)}
     return max(
-        first.row_local(unit, positions[gate]) + first.latencies.store_distance - second.row_local(unit, readers[gate])
-        + first.delays[chain] - second.delays[chain]
+        first.row_local(unit, first.phase.program.slots.index(slot)) + first.latencies.store_distance
+        - second.row_local(unit, reader) + first.delays[chain] - second.delays[chain]
         for chain in range(first.nest.chains)
         for unit in {0, first.nest.units(chain) - 1} if unit >= 0
-        for gate in positions
+        for reader, slot in enumerate(second.phase.program.slots) if slot in first.phase.program.slots
     )
 
 

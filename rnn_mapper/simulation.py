@@ -13,6 +13,7 @@ from rnn_mapper.accuracy import compare_with_float
 from rnn_mapper.errors import ConfigurationError
 from rnn_mapper.mapping import Mapping
 from rnn_mapper.network import Cell, FloatArray
+from rnn_mapper.phases import Schedule
 from rnn_mapper.preparation import Prepared, as_inputs, as_network, prepare
 from rnn_mapper.quantise import quantise_inputs
 from rnn_mapper.reference import Reference
@@ -41,6 +42,7 @@ def simulate(
     simulator: str | None = None,
     ru: int | None = None,
     hu: int | None = None,
+    schedule: Schedule = Schedule.FUSED,
     waves: bool = False,
     results_dir: str | Path | None = None,
     progress: Progress = lambda text: None,
@@ -60,7 +62,7 @@ def simulate(
     values = as_inputs(inputs, network)
     progress("quantising and mapping")
     typical = values if calibration is None else calibration
-    prepared = prepare(network, typical, grid, ru=ru, hu=hu, steps=len(values))
+    prepared = prepare(network, typical, grid, ru=ru, hu=hu, steps=len(values), schedule=schedule)
     return simulate_prepared(prepared, values, simulator, waves, results_dir, progress, started)
 
 

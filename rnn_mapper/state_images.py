@@ -33,7 +33,7 @@ def state_packets(mapping: Mapping, state: Sequence[LayerState]) -> Iterator[byt
     """
     _check(mapping, state)
     for index, phase in enumerate(mapping.phases):
-        if not phase.previous:
+        if not phase.previous or phase.stores:
             continue
         layer = mapping.network.layers[phase.layer]
         given = state[phase.layer]

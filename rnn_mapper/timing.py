@@ -12,11 +12,12 @@ from functools import cached_property
 from itertools import pairwise
 
 from hdl.latencies import GridLatencies
+from hdl.layouts import Addend, Hold, Keep
 from hdl.parameters import GridParameters
 from rnn_mapper.errors import MappingError
 from rnn_mapper.loop_nest import LoopNest
 from rnn_mapper.phases import Phase
-from rnn_mapper.programs import Hold, Program
+from rnn_mapper.programs import Program
 
 __all__ = ["PhaseTiming", "time_phase"]
 
@@ -64,6 +65,15 @@ class PhaseTiming:
     def occupied(self) -> int:
         """Cycles, counted from the token in each column, until the last site has read its last operands."""
         return max(delay + self.busy(chain) for chain, delay in enumerate(self.delays))
+
+    @property
+    def stored(self) -> int:
+        """Cycles from the token's issue until every part that the phase stores is in its memory."""
+        lasts = (
+            delay + self.busy(chain) + self.nest.tail(chain) for chain, delay in enumerate(self.delays)
+            if self.nest.units(chain)
+        )
+        return self.latencies.token + max(lasts) - 1 + self.latencies.store
 
     # Results
 
@@ -201,9 +211,9 @@ def _program_fits(program: Program, words: int, interval: int, ring: int) -> boo
             life = 2 * interval if used == "HOLD0" else interval
             if used in writes and time > writes[used] + life:
                 return False
-            if instruction.keep:
+            if instruction.keep != Keep.NONE:
                 writes["KEPT"] = time
-            if instruction.addend.name == "KEPT" and time > writes["KEPT"] + interval:
+            if instruction.addend == Addend.KEPT and time > writes["KEPT"] + interval:
                 return False
     return True
 

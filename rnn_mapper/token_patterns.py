@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from hdl.layouts import Addend, FactorX, FactorY, Hold
+from hdl.layouts import Addend, FactorX, FactorY, Hold, Keep
 from rnn_mapper.timing import PhaseTiming
 
 __all__ = ["ChainPattern", "Times", "TokenPattern", "pattern_of"]
@@ -100,7 +100,7 @@ def _chain(timing: PhaseTiming, chain: int, units: int) -> ChainPattern:
                 pattern.uses.setdefault(op.x.name, []).append(time)
             if op.addend == Addend.KEPT:
                 pattern.uses.setdefault("KEPT", []).append(time)
-            if op.keep:
+            if op.keep != Keep.NONE:
                 pattern.writes.setdefault("KEPT", []).append(time)
             if op.y == FactorY.STATE:
                 pattern.uses.setdefault("STATE", []).append(time)

@@ -13,7 +13,7 @@ import numpy as np
 
 from hdl.activation import ActivationUnit
 from hdl.dot_product import DotProduct
-from hdl.layouts import Activation, table_entry_layout
+from hdl.layouts import Activation, Keep, table_entry_layout
 from hdl.multiply_accumulate import MultiplyAccumulate
 from hdl.numerics import MULTIPLIER_BITS
 from hdl.requantiser import Requantiser
@@ -121,20 +121,20 @@ async def multiply_accumulate(dut: Any) -> None:
     """Corner values of all operands, with kept results."""
     component, bench = MultiplyAccumulate(), CycleBench(dut)
     rng = np.random.default_rng(3)
-    await bench.begin(x=0, y=0, z=0, value=0, use_kept=0, keep=1)
+    await bench.begin(x=0, y=0, z=0, value=0, use_kept=0, keep=Keep.ACTIVATION.value)
     operands = list(zip(*(corner_values(rng, 16, 3000) for _ in range(4)), strict=True))
-    kept, results = 0, set()
-    await bench.cycle(x=0, y=0, z=0, value=0, use_kept=0, keep=1)
+    kept, results = (0, Keep.ACTIVATION), set()
+    await bench.cycle(x=0, y=0, z=0, value=0, use_kept=0, keep=Keep.ACTIVATION.value)
     previous: int | None = None
     for x, y, z, value in operands:
         use = bool(rng.random() < 0.4)
-        keep = bool(rng.random() < 0.3)
+        keep = Keep(int(rng.choice([0, 0, 0, 1, 2])))
         # `keep` belongs to the operation before, whose result is out now.
-        await bench.cycle(x=x, y=y, z=z, value=value, use_kept=use, keep=keep)
+        await bench.cycle(x=x, y=y, z=z, value=value, use_kept=use, keep=keep.value)
         if previous is not None:
             assert bench.read("result", signed=True) == previous
             results.add(previous)
-        if keep and previous is not None:
-            kept = previous
+        if keep != Keep.NONE and previous is not None:
+            kept = previous, keep
         previous = component.model(x, y, z, value, kept if use else None)
     assert {-32768, 32767} <= results

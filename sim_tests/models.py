@@ -11,6 +11,7 @@ from hdl.parameters import GridParameters
 from rnn_mapper.mapper import map_network
 from rnn_mapper.mapping import Mapping
 from rnn_mapper.network import Cell, Dense, Network, RecurrentLayer
+from rnn_mapper.phases import Schedule
 from rnn_mapper.quantise import quantise
 
 __all__ = ["ModelCase"]
@@ -25,13 +26,14 @@ class ModelCase:
     hidden: tuple[int, ...]
     outputs: int | None = None
     ru: int | None = None
+    schedule: Schedule = Schedule.FUSED
     scale: float = 1.0
     seed: int = 1
 
     def __str__(self) -> str:
         sizes = "-".join(str(size) for size in (self.inputs, *self.hidden, self.outputs) if size is not None)
         head = " head" if self.outputs is not None else ""
-        return f"{self.cell.value} {sizes}{head} ru={self.ru} scale={self.scale} seed={self.seed}"
+        return f"{self.cell.value} {sizes}{head} {self.schedule.value} ru={self.ru} scale={self.scale} seed={self.seed}"
 
     def network(self) -> Network:
         """The float network."""
@@ -59,7 +61,7 @@ class ModelCase:
         quantised = quantise(
             self.network(), calibration, parameters.table_segments, min(32, parameters.accumulator_bits)
         )
-        return map_network(quantised, parameters, ru=self.ru)
+        return map_network(quantised, parameters, ru=self.ru, schedule=self.schedule)
 
     def operands(self, steps: int, seed: int = 0, extreme: bool = False) -> npt.NDArray[np.int8]:
         """Input codes [steps, inputs] over their whole range; `extreme` takes the two ends only."""

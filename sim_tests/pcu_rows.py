@@ -112,11 +112,11 @@ class PcuRows:
         component = self.component
         part = int(saturate(requantise(total, entry["multiplier"], entry["shift"]), 16))
         stores = self._stores.setdefault(entry["stored"], [(-component.store_distance, self.stored[entry["stored"]])])
-        if entry["store"]:
-            stores.append((last, part))
-            return
         stored = [value for cycle, value in stores if cycle + component.store_distance <= last][-1]
         before = int(saturate(part + stored * entry["add_stored"], 16))
+        if entry["store"]:
+            stores.append((last, before))
+            return
         value = activate(before, Activation(entry["activation"]), component.parameters.table_segments)
         # An instruction that the row itself runs emits on the link one cycle after the unit path.
         arrives = last + component.result_latency - 1 - component.unit_path.emit_latency

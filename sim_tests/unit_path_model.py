@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from hdl.layouts import Activation, Addend, FactorX, FactorY, Hold
+from hdl.layouts import Activation, Addend, FactorX, FactorY, Hold, Keep
 from hdl.numerics import KEPT_LEFT
 from hdl.unit_path import UnitPath
 from rnn_mapper.fixed_point import activation_sigmoid, activation_tanh, round_shift, saturate
@@ -100,12 +100,14 @@ class UnitPathModel:
         }[FactorX(op["x"])]
         y = value if FactorY(op["y"]) == FactorY.VALUE else 0 if arrived.fresh else state
         addend = {
-            Addend.ZERO: 0, Addend.KEPT: self.kept << KEPT_LEFT, Addend.VALUE: value << 15, Addend.STORED: stored << 15
+            Addend.ZERO: 0, Addend.KEPT: self.kept, Addend.VALUE: value << 15, Addend.STORED: stored << 15
         }[Addend(op["addend"])]
         result = int(saturate(round_shift(x * (y - value * op["subtract_value"]) + addend, 15), 16))
         self.results.append(result)
-        if op["keep"]:
-            self.kept = result
+        if op["keep"] == Keep.ACTIVATION.value:
+            self.kept = result << KEPT_LEFT
+        elif op["keep"] == Keep.PRE_ACTIVATION.value:
+            self.kept = result << 15
         emitted = self.now + self.component.emit_latency
         if op["emit"]:
             self._local[emitted] = result, arrived.parity, arrived.unit

@@ -11,10 +11,13 @@ from rnn_mapper.allocation import allocate
 from rnn_mapper.errors import MappingError
 from rnn_mapper.loop_nest import LoopNest, ceil_div
 from rnn_mapper.network import Cell
-from rnn_mapper.phases import Phase, phases_of, vectors_of, whole_layers
+from rnn_mapper.phases import Phase, Schedule, phases_of, vectors_of, whole_layers
 from rnn_mapper.quantised import QuantisedDense, QuantisedLayer, QuantisedNetwork, QuantisedProduct
 from rnn_mapper.schedule import ScheduleEntry, build_schedule
 from rnn_mapper.timing import PhaseTiming, time_phase
+
+#: Most are fused.
+SCHEDULES = (Schedule.FUSED, Schedule.FUSED, Schedule.FUSED, Schedule.SEQUENTIAL, Schedule.BLAS)
 
 
 @dataclass
@@ -52,7 +55,8 @@ def _phases(rng: np.random.Generator, parameters: GridParameters) -> tuple[list[
     )
     head = QuantisedDense(_product(1, size(), sizes[-1]), 1.0, 10) if rng.random() < 0.4 else None
     network = QuantisedNetwork(layers, head, p.table_segments, p.accumulator_bits)
-    return phases_of(network, [_parts(rng, whole, p.rows) for (whole,) in whole_layers(network)]), network
+    parts = [_parts(rng, whole, p.rows) for (whole,) in whole_layers(network)]
+    return phases_of(network, parts, SCHEDULES[int(rng.integers(len(SCHEDULES)))]), network
 
 
 def _parts(rng: np.random.Generator, units: int, rows: int) -> list[int]:
@@ -72,7 +76,7 @@ def random_plan(rng: np.random.Generator) -> RandomPlan | None:
     # The scheduler must be right for any hardware, not for today's alone.
     latencies = GridLatencies(
         token=int(rng.integers(3, 8)), result=int(rng.integers(8, 16)), ring=int(rng.choice([4, 4, 5, 7])),
-        store_distance=int(rng.integers(1, 5)),
+        store=int(rng.integers(5, 12)), store_distance=int(rng.integers(1, 5)),
     )
     phases, network = _phases(rng, parameters)
     splits: dict[tuple[int, int], tuple[int, int]] = {}

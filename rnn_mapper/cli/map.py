@@ -41,8 +41,8 @@ _STEPS = 16
 @force_option
 @json_option
 def command(
-    model: Path, cell: str | None, ru: int | None, hu: int | None, picture: Path | None, input_file: Path | None,
-    steps: int | None, directory: Path, force: bool, json_file: str | None, **options: Any,
+    model: Path, cell: str | None, ru: int | None, hu: int | None, schedule: str, picture: Path | None,
+    input_file: Path | None, steps: int | None, directory: Path, force: bool, json_file: str | None, **options: Any,
 ) -> None:
     """Quantise a trained network, place it on a grid and write its memory images, cycles and a readable listing.
 
@@ -63,7 +63,7 @@ def command(
         calibration = None if input_file is None else as_inputs(input_file, network)
         count = steps or (_STEPS if calibration is None else len(calibration))
         status("quantising and mapping")
-        prepared = prepare_from_options(network, calibration, options, ru, hu, count)
+        prepared = prepare_from_options(network, calibration, options, ru, hu, schedule, count)
         mapping = prepared.mapping
         prediction = mapping.predict(count)
         values = {"grid": prepared.grid_name, **mapping_json(mapping, prediction)}

@@ -31,7 +31,7 @@ PATH = click.Path(path_type=Path)
 
 
 def model_options(function: Command) -> Command:
-    """`--model`, `--cell`, `--ru`, `--hu` and `--picture`."""
+    """`--model`, `--cell`, `--ru`, `--hu`, `--schedule` and `--picture`."""
     options = (
         click.option("--model", type=PATH, metavar="FILE.npz", required=True,
                      help="Network with PyTorch's state_dict names (weight_ih_l0, ..., head.weight)."),
@@ -43,6 +43,9 @@ def model_options(function: Command) -> Command:
         click.option("--hu", type=int, metavar="N",
                      help="Hidden units computed at once, a multiple of the grid's rows, in every layer. "
                           "Default: what takes fewest cycles."),
+        click.option("--schedule", type=click.Choice(["fused", "sequential", "blas"]), default="fused",
+                     help="fused: a step in one pass, the next step's X in its tail. To compare with: sequential (no "
+                          "overlap of steps) and blas (X, H and the element-wise part as kernels of their own)."),
         click.option("--picture", type=PATH, metavar="FILE", help="Draw the schedule on the grid (.svg or .png)."),
     )
     for option in reversed(options):
@@ -64,13 +67,15 @@ class Progress:
 
 
 def prepare_from_options(
-    network: Network, calibration: Any, options: Mapping[str, Any], ru: int | None, hu: int | None, steps: int
+    network: Network, calibration: Any, options: Mapping[str, Any], ru: int | None, hu: int | None, schedule: str,
+    steps: int,
 ) -> Prepared:
     """Map a network on the grid that the options name, or on the smallest preset that fits."""
+    from rnn_mapper.phases import Schedule
     from rnn_mapper.preparation import prepare
 
     grid = grid_from_options(options) if grid_is_named(options) else None
-    return prepare(network, calibration, grid, ru=ru, hu=hu, steps=steps)
+    return prepare(network, calibration, grid, ru=ru, hu=hu, steps=steps, schedule=Schedule(schedule))
 
 
 def describe(prepared: Prepared, console: Console) -> None:

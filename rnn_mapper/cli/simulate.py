@@ -50,9 +50,9 @@ DIFFERENT = 1
 @force_option
 @json_option
 def command(
-    model: Path, cell: str | None, ru: int | None, hu: int | None, picture: Path | None, input_file: Path,
-    calibration: Path | None, simulator: str | None, waves: bool, outputs: Path | None, directory: Path | None,
-    force: bool, json_file: str | None, **options: Any,
+    model: Path, cell: str | None, ru: int | None, hu: int | None, schedule: str, picture: Path | None,
+    input_file: Path, calibration: Path | None, simulator: str | None, waves: bool, outputs: Path | None,
+    directory: Path | None, force: bool, json_file: str | None, **options: Any,
 ) -> int:
     """Quantise a network, map it, generate the grid's Verilog, simulate it, and compare every bit and cycle.
 
@@ -78,7 +78,7 @@ def command(
         inputs = as_inputs(input_file, network)
         typical = inputs if calibration is None else as_inputs(calibration, network)
         status("quantising and mapping")
-        prepared = prepare_from_options(network, typical, options, ru, hu, len(inputs))
+        prepared = prepare_from_options(network, typical, options, ru, hu, schedule, len(inputs))
         result = simulate_prepared(prepared, inputs, simulator, waves, folder, Progress(output.errors, status), started)
         if picture is not None:
             from rnn_mapper.pictures import schedule_picture
