@@ -47,13 +47,15 @@ def map_network(
     hu: int | None = None,
     steps: int = TYPICAL_STEPS,
     schedule: Schedule = Schedule.FUSED,
+    splits: Sequence[Sequence[Part]] | None = None,
 ) -> Mapping:
     """Place a network on a grid.
 
     `ru` and `hu` fix the PCUs of a matrix row and the hidden units computed at once (a multiple of the grid's rows)
     for every layer; what is not given is chosen by the predicted cycles of a sequence of `steps` steps. Without
-    either, units that do not fill the grid's chains may get a split of their own. Other schedules than the fused one
-    are there to be compared with.
+    either, units that do not fill the grid's chains may get a split of their own. `splits` names the parts of every
+    layer (and of the head, last), and nothing is searched. Other schedules than the fused one are there to be compared
+    with.
     Raises `MappingError` when the network cannot run on this grid; it says what is short and what would do.
     """
     if network.table_segments != parameters.table_segments:
@@ -66,7 +68,11 @@ def map_network(
             f"the network was quantised for accumulators of {network.accumulator_bits} bits, "
             f"the grid has accumulator_bits = {parameters.accumulator_bits}"
         )
-    choices = _choices(network, parameters, schedule, ru, hu)
+    if splits is None:
+        choices = _choices(network, parameters, schedule, ru, hu)
+    else:
+        sizes = [size for (size,) in whole_layers(network)]
+        choices = [[_checked(layer, size, parameters)] for layer, size in zip(splits, sizes, strict=True)]
     latencies = GridLatencies.of(parameters)
     chosen = [options[0] for options in choices]
     best = _try(network, parameters, latencies, schedule, chosen)
@@ -126,6 +132,17 @@ def _choices(
             cuts.sort(key=lambda layer: sum(_busy(part, phases, parameters.lanes) for part in layer))
             choices[-1] = cuts[:CANDIDATES] + [layer for layer in whole if layer not in cuts[:CANDIDATES]]
     return choices
+
+
+def _checked(layer: Sequence[Part], units: int, parameters: GridParameters) -> Layer:
+    """The user's parts of a layer."""
+    groups = ceil_div(units, parameters.rows)
+    if sum(part.groups for part in layer) != groups:
+        raise MappingError(f"parts of {[part.groups for part in layer]} groups: {units} units are {groups} groups")
+    for part in layer:
+        if min(part.groups, part.ru, part.chains) < 1 or part.ru * part.chains > parameters.cols:
+            raise MappingError(f"{part}: all must be 1 or more, and ru * chains at most cols = {parameters.cols}")
+    return tuple(layer)
 
 
 def _whole(groups: int, ru: int, most: int, hu: int | None, rows: int) -> Part | None:
@@ -195,7 +212,7 @@ def _refusal(
 
     def missing(grid: GridParameters, pick: int) -> list[Demand]:
         options = choices if grid is parameters else _choices(network, grid, schedule, None, None)
-        whole = [[layer for layer in layers if len(layer) == 1] for layers in options]
+        whole = [[layer for layer in layers if len(layer) == 1] or layers for layers in options]
         phases, nests = _place(network, grid, schedule, [layers[pick] for layers in whole])
         return shortages(allocate(phases, nests, vectors_of(network), grid)[1])
 

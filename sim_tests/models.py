@@ -8,13 +8,25 @@ import numpy as np
 import numpy.typing as npt
 
 from hdl.parameters import GridParameters
-from rnn_mapper.mapper import map_network
+from rnn_mapper.loop_nest import ceil_div
+from rnn_mapper.mapper import Part, map_network
 from rnn_mapper.mapping import Mapping
 from rnn_mapper.network import Cell, Dense, Network, RecurrentLayer
 from rnn_mapper.phases import Schedule
 from rnn_mapper.quantise import quantise
 
 __all__ = ["ModelCase"]
+
+
+def _random_parts(rng: np.random.Generator, groups: int, cols: int) -> list[Part]:
+    """Two parts of at least one group; one part of a single group."""
+    first = int(rng.integers(1, groups)) if groups > 1 else groups
+    parts = []
+    for size in (first, groups - first):
+        if size:
+            ru = int(rng.integers(1, cols + 1))
+            parts.append(Part(size, ru, int(rng.integers(1, min(size, cols // ru) + 1))))
+    return parts
 
 
 @dataclass(frozen=True)
@@ -26,6 +38,8 @@ class ModelCase:
     hidden: tuple[int, ...]
     outputs: int | None = None
     ru: int | None = None
+    #: Cut every layer that has more than one group into two parts, each with a random split.
+    cut: bool = False
     schedule: Schedule = Schedule.FUSED
     scale: float = 1.0
     seed: int = 1
@@ -33,7 +47,7 @@ class ModelCase:
     def __str__(self) -> str:
         sizes = "-".join(str(size) for size in (self.inputs, *self.hidden, self.outputs) if size is not None)
         head = " head" if self.outputs is not None else ""
-        return f"{self.cell.value} {sizes}{head} {self.schedule.value} ru={self.ru} scale={self.scale} seed={self.seed}"
+        return f"{self.cell.value} {sizes}{head} {self.schedule.value} ru={self.ru} cut={self.cut} scale={self.scale} seed={self.seed}"
 
     def network(self) -> Network:
         """The float network."""
@@ -61,7 +75,11 @@ class ModelCase:
         quantised = quantise(
             self.network(), calibration, parameters.table_segments, min(32, parameters.accumulator_bits)
         )
-        return map_network(quantised, parameters, ru=self.ru, schedule=self.schedule)
+        if not self.cut:
+            return map_network(quantised, parameters, ru=self.ru, schedule=self.schedule)
+        sizes = self.hidden if self.outputs is None else (*self.hidden, self.outputs)
+        splits = [_random_parts(rng, ceil_div(size, parameters.rows), parameters.cols) for size in sizes]
+        return map_network(quantised, parameters, splits=splits, schedule=self.schedule)
 
     def operands(self, steps: int, seed: int = 0, extreme: bool = False) -> npt.NDArray[np.int8]:
         """Input codes [steps, inputs] over their whole range; `extreme` takes the two ends only."""

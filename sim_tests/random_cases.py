@@ -28,6 +28,7 @@ def model_cases(draw: st.DrawFn, parameters: GridParameters) -> ModelCase:
         hidden=tuple(draw(st.lists(sizes, min_size=1, max_size=3))),
         outputs=draw(st.one_of(st.none(), sizes)),
         ru=draw(st.one_of(st.none(), st.integers(1, p.cols))),
+        cut=draw(st.sampled_from([False, False, True])),
         schedule=draw(st.sampled_from(SCHEDULES)),
         scale=draw(st.sampled_from([0.05, 0.5, 1.0, 4.0])),
         seed=draw(st.integers(0, 1 << 20)),
