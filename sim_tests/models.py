@@ -47,7 +47,8 @@ class ModelCase:
     def __str__(self) -> str:
         sizes = "-".join(str(size) for size in (self.inputs, *self.hidden, self.outputs) if size is not None)
         head = " head" if self.outputs is not None else ""
-        return f"{self.cell.value} {sizes}{head} {self.schedule.value} ru={self.ru} cut={self.cut} scale={self.scale} seed={self.seed}"
+        placed = f"{self.schedule.value} {'cut' if self.cut else f'ru={self.ru}'}"
+        return f"{self.cell.value} {sizes}{head} {placed} scale={self.scale} seed={self.seed}"
 
     def network(self) -> Network:
         """The float network."""
