@@ -4,7 +4,8 @@
     .venv/bin/python scripts/deepbench.py --predict-only  # cycles without simulation, in seconds
 
 Writes deepbench.json, .csv, .md and .svg. Weights are random (the cycle count does not depend on them); every output
-of every step is compared with the numpy reference. Nanoseconds assume 1 GHz, which is not closed.
+of every step is compared with the numpy reference. Nanoseconds assume 1 GHz, which is not closed. Points run side by
+side, the longest first, each in a process of one thread.
 """
 
 from __future__ import annotations
@@ -12,9 +13,12 @@ from __future__ import annotations
 import csv
 import json
 import math
+import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -83,8 +87,14 @@ def random_model(cell: Cell, hidden: int, steps: int) -> tuple[Network, np.ndarr
     return Network((layer,)), rng.normal(size=(steps, hidden))
 
 
-def run_point(row: dict[str, str], parameters: GridParameters, build: Build | None, folder: Path) -> Point:
-    """Map one point and, on a build, simulate it in full length."""
+def run_point(
+    row: dict[str, str],
+    parameters: GridParameters,
+    build: Build | None,
+    folder: Path,
+    progress: Callable[[str], None],
+) -> Point:
+    """Map one point and, on a build, simulate it in full length; `progress` is told how far it is."""
     started = time.perf_counter()
     cell, hidden, steps = Cell(row["cell"]), int(row["hidden"]), int(row["steps"])
     network, inputs = random_model(cell, hidden, steps)
@@ -94,7 +104,7 @@ def run_point(row: dict[str, str], parameters: GridParameters, build: Build | No
     simulated = mismatches = None
     if build is not None:
         codes = quantise_inputs(quantised, inputs)
-        result = run_mapping(mapping, codes, build, folder / f"{cell.value}{hidden}")
+        result = run_mapping(mapping, codes, build, folder / f"{cell.value}{hidden}", progress=progress)
         simulated = result.cycles
         mismatches = int((result.outputs != run_reference(quantised, codes).outputs).sum())
     cycles = simulated or prediction.cycles
@@ -104,6 +114,11 @@ def run_point(row: dict[str, str], parameters: GridParameters, build: Build | No
         cell.value, hidden, steps, ideal, prediction.cycles, simulated, mismatches, ideal / cycles, cycles * 1e-6,
         latencies, latencies["plasticine"] / (cycles * 1e-6), _splits(mapping), time.perf_counter() - started,
     )
+
+
+def multiplications(row: dict[str, str]) -> int:
+    """What a point takes, roughly: of the whole sequence."""
+    return Cell(row["cell"]).gates * int(row["hidden"]) ** 2 * int(row["steps"])
 
 
 def _splits(mapping: Mapping) -> str:
@@ -181,8 +196,10 @@ def _commit() -> str:
 @click.command()
 @click.option("-o", "--output", type=click.Path(path_type=Path), default=ROOT / "results", show_default=True)
 @click.option("--predict-only", is_flag=True, help="Do not simulate.")
+@click.option("--jobs", type=click.IntRange(1), default=min(2, os.cpu_count() or 1), show_default=True,
+              help="Points that run at the same time; each wants a core and a gigabyte.")
 @click.option("--only", multiple=True, metavar="CELL:HIDDEN", help="Run these points only, for example lstm:256.")
-def main(output: Path, predict_only: bool, only: tuple[str, ...]) -> None:
+def main(output: Path, predict_only: bool, jobs: int, only: tuple[str, ...]) -> None:
     """Run the points and write the table."""
     console = Console()
     output.mkdir(parents=True, exist_ok=True)
@@ -194,16 +211,21 @@ def main(output: Path, predict_only: bool, only: tuple[str, ...]) -> None:
         build = build_grid(parameters, "verilator")
         console.print(f"built in {build.seconds:.0f} s", highlight=False)
     rows = [row for row in published() if not only or f"{row['cell']}:{row['hidden']}" in only]
-    points: list[Point] = []
-    for row in rows:
-        points.append(run_point(row, parameters, build, output / "runs"))
-        p = points[-1]
-        console.print(
-            f"{time.perf_counter() - started:6.0f} s  {p.cell} {p.hidden} x {p.steps}: {p.cycles_simulated} cycles "
-            f"simulated, {p.cycles_predicted} predicted, {p.mismatches} outputs differ, "
-            f"{p.speedup_vs_plasticine:.2f}x Plasticine",
-            highlight=False,
-        )
+
+    def tell(text: str) -> None:
+        console.print(f"{time.perf_counter() - started:6.0f} s  {text}", highlight=False, soft_wrap=True)
+
+    def run(row: dict[str, str]) -> Point:
+        name = f"{row['cell']} {row['hidden']} x {row['steps']}"
+        p = run_point(row, parameters, build, output / "runs", lambda line: tell(f"{name}: {line}"))
+        tell(f"{name}: {p.cycles_simulated} cycles simulated, {p.cycles_predicted} predicted, {p.mismatches} outputs "
+             f"differ, {p.speedup_vs_plasticine:.2f}x Plasticine")
+        return p
+
+    longest_first = sorted(rows, key=multiplications, reverse=True)
+    with ThreadPoolExecutor(jobs) as pool:
+        done = dict(zip(map(id, longest_first), pool.map(run, longest_first), strict=True))
+    points = [done[id(row)] for row in rows]
     means = summary(points)
     (output / "deepbench.json").write_text(json.dumps({
         "command": "make deepbench", "commit": _commit(), "grid": parameters.to_dict(),

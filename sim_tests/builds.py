@@ -18,6 +18,10 @@ from sim_tests.toolchains import tool_versions
 
 #: Generated Verilog has no timescale of its own.
 TIMESCALE = ("1ns", "1ps")
+#: Ports of a tile that are the same wire everywhere: left to Verilator, which then has one clock to watch.
+GLOBAL_PORTS = ("clk", "rst")
+#: Program and makefile of a host that is linked with a Verilated model.
+HOST = "host"
 
 
 @dataclass(frozen=True)
@@ -33,6 +37,8 @@ class Build:
     cached: bool
     #: Wall time of this call, in seconds.
     seconds: float
+    #: The program of `build`'s `host_sources`, if there were any.
+    host: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -43,12 +49,15 @@ class _Options:
     simulator: str
     parameters: Mapping[str, object]
     defines: Mapping[str, object]
-    tiles: tuple[str, ...]
+    #: Ports of every tile module.
+    tiles: Mapping[str, tuple[str, ...]]
     ports: tuple[str, ...]
     waves: bool
     tools: tuple[str, ...]
+    #: Whether a host of its own is linked with the model.
+    host: bool
     #: Changed whenever the way of building changes, so that older builds are not used.
-    recipe: int = 1
+    recipe: int = 2
 
 
 def default_cache() -> Path:
@@ -71,13 +80,22 @@ def port_names(sources: Sequence[Path], top: str) -> list[str]:
     raise ConfigurationError(f"no module {top!r} with ports in {', '.join(map(str, sources))}: name the top module")
 
 
-def _key(sources: Sequence[Path], options: _Options) -> str:
+def _key(sources: Sequence[Path], options: _Options, hosts: Mapping[str, str]) -> str:
     digest = hashlib.sha256(json.dumps(asdict(options), sort_keys=True, default=str).encode())
-    for source in sources:
-        content = source.read_bytes()
-        digest.update(f"\n{source.name} {len(content)}\n".encode())
+    contents = [(source.name, source.read_bytes()) for source in sources]
+    for name, content in [*contents, *((name, text.encode()) for name, text in hosts.items())]:
+        digest.update(f"\n{name} {len(content)}\n".encode())
         digest.update(content)
     return digest.hexdigest()[:24]
+
+
+#: Beside Verilator's makefile, which has the same rules for cocotb's main program.
+_HOST_RULES = f"""\
+{HOST}.o: {HOST}.cpp $(VM_PREFIX).mk
+\t$(OBJCACHE) $(CXX) $(CXXFLAGS) $(CPPFLAGS) $(OPT_FAST) -c -o $@ $<
+{HOST}: {HOST}.o $(VK_GLOBAL_OBJS) $(VM_PREFIX)__ALL.a
+\t$(LINK) $(LDFLAGS) $^ $(LOADLIBES) $(filter-out $(VM_USER_LDLIBS),$(LDLIBS)) $(LIBS) -o $@
+"""
 
 
 @contextmanager
@@ -100,11 +118,17 @@ def _verilator_arguments(runner: ProjectVerilator, directory: Path, options: _Op
         runner.make_variables.append("OBJCACHE=ccache")
     lines = ["`verilator_config"]
     lines += [f'public_flat_rw -module "{options.top}" -var "{port}"' for port in options.ports]
-    lines += [f'no_inline -module "{tile}"' for tile in options.tiles]
+    # Tiles share code when nothing that differs between them reaches into them: they are kept apart (no_inline), their
+    # ports are variables (public), and no pass looks at each instance in its scope.
+    for tile, ports in options.tiles.items():
+        lines.append(f'no_inline -module "{tile}"')
+        lines += [f'public_flat_rw -module "{tile}" -var "{port}"' for port in ports if port not in GLOBAL_PORTS]
     control = directory / "control.vlt"
     control.write_text("\n".join(lines) + "\n")
-    # no_inline alone does not share code between tiles: the two -fno passes would specialise every instance again.
-    optimise = ["-fno-gate", "-fno-dfg-scoped"] if options.tiles else ["-O3"]
+    optimise = ["-fno-dfg-scoped"] if options.tiles else ["-O3"]
+    if options.host:
+        (directory / f"{HOST}.mk").write_text(_HOST_RULES)
+        runner.make_variables += ["-f", f"{HOST}.mk", options.top, HOST]
     # Lint is a step of its own (sim_tests/lint.py).
     return ["-Wno-fatal", "-Wno-lint", "-Wno-style", *optimise, str(control)]
 
@@ -119,43 +143,51 @@ def build(
     tile_modules: Sequence[str] = (),
     public_ports: Sequence[str] | None = None,
     waves: bool = False,
+    host_sources: Mapping[str, str] | None = None,
     cache_dir: Path | None = None,
 ) -> Build:
     """Build `sources` (Verilog-2005 files) with top module `top`, or find the same build in the cache.
 
     `simulator` is "icarus" or "verilator". `parameters` are those of the top. `tile_modules` are modules with many
     instances, whose code Verilator then shares (pays off beyond about 16 instances); `public_ports` are the signals of
-    the top that tests may reach under Verilator (default: all ports). Builds are keyed by the contents of the sources,
-    the options and the versions of the tools; a file that a memory reads at run time is not part of a build.
+    the top that tests may reach under Verilator (default: all ports). `host_sources` are C++ files by name, among them
+    "host.cpp", a program that drives Verilator's model `Vtop` without cocotb (not for Icarus). Builds are keyed by the
+    contents of the sources, the options and the versions of the tools; a file that a memory reads at run time is not
+    part of a build.
     Raises `ToolError` when the simulator is missing or the build fails.
     """
     started = time.perf_counter()
+    hosts = dict(host_sources or {})
     options = _Options(
         top=top,
         simulator=simulator,
         parameters=dict(parameters or {}),
         defines=dict(defines or {}),
-        tiles=tuple(tile_modules),
+        tiles={tile: tuple(port_names(sources, tile)) for tile in tile_modules},
         ports=tuple(port_names(sources, top) if public_ports is None else public_ports),
         waves=waves,
         tools=tuple(tool_versions(simulator)),
+        host=bool(host_sources),
     )
-    directory = (cache_dir or default_cache()).absolute() / f"{top}-{simulator}-{_key(sources, options)}"
+    directory = (cache_dir or default_cache()).absolute() / f"{top}-{simulator}-{_key(sources, options, hosts)}"
     complete = directory / "complete.json"
     with _locked(directory.with_suffix(".lock")):
         cached = complete.exists()
         if not cached:
             shutil.rmtree(directory, ignore_errors=True)
-            _build(directory, sources, options)
+            _build(directory, sources, options, hosts)
             complete.write_text(json.dumps(asdict(options), default=str, indent=1))
-    return Build(simulator, top, directory, waves, cached, time.perf_counter() - started)
+    host = directory / HOST if hosts else None
+    return Build(simulator, top, directory, waves, cached, time.perf_counter() - started, host)
 
 
-def _build(directory: Path, sources: Sequence[Path], options: _Options) -> None:
+def _build(directory: Path, sources: Sequence[Path], options: _Options, hosts: Mapping[str, str]) -> None:
     # The build reads copies, so that it does not change meaning when the generated directory is written again.
     copies = directory / "sources"
     copies.mkdir(parents=True)
     files = [Path(shutil.copyfile(source, copies / f"{index}_{source.name}")) for index, source in enumerate(sources)]
+    for name, text in hosts.items():
+        (directory / name).write_text(text)
     log = directory / "build.log"
     runner: ProjectRunner = ProjectIcarus() if options.simulator == "icarus" else ProjectVerilator()
     arguments: list[str] = []

@@ -13,6 +13,7 @@ from cocotb.triggers import RisingEdge, Timer
 from cocotbext.axi import AxiLiteBus, AxiLiteMaster, AxiStreamBus, AxiStreamFrame, AxiStreamSink, AxiStreamSource
 
 from hdl.register_map import REGISTERS, Control, Error, Status
+from sim_tests.beats import input_packet, output_steps
 
 __all__ = ["CLOCK_NS", "GridBench", "SequenceResult"]
 
@@ -104,18 +105,12 @@ class GridBench:
 
     def send(self, inputs: npt.NDArray[np.int8]) -> None:
         """Queue the input vectors [steps, size] of one sequence as one packet."""
-        steps, size = inputs.shape
-        padded = np.zeros((steps, -(-size // self.beat_bytes) * self.beat_bytes), dtype=np.int8)
-        padded[:, :size] = inputs
-        self.source.send_nowait(AxiStreamFrame(padded.tobytes(), tdest=0))
+        self.source.send_nowait(AxiStreamFrame(input_packet(inputs, self.beat_bytes), tdest=0))
 
     async def receive(self, steps: int, width: int) -> npt.NDArray[np.int16]:
         """One packet of outputs [steps, width]."""
         frame = await self.sink.recv()
-        values = np.frombuffer(bytes(frame.tdata), dtype="<i2")
-        if len(values) != steps * width:
-            raise AssertionError(f"{len(values)} output values, expected {steps} x {width}")
-        return values.reshape(steps, width)
+        return output_steps(bytes(frame.tdata), steps, width)
 
     async def start(self, steps: int, keep_state: bool = False) -> None:
         """Start a sequence."""

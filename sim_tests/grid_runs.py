@@ -12,17 +12,20 @@ import numpy as np
 import numpy.typing as npt
 
 from hdl.emit import emit_grid
+from hdl.headers import c_header
 from hdl.naming import TOP_MODULE
 from hdl.parameters import GridParameters
 from hdl.top import Grid
 from rnn_mapper.image_files import image_files
 from rnn_mapper.mapping import Mapping
+from sim_tests.beats import input_packet, output_steps
 from sim_tests.simulators import Build, build, run
+from sim_tests.stream_host import HOST_SOURCE, HostSequence, run_host
 
 __all__ = ["GridRun", "Sequence", "build_grid", "run_mapping", "run_sequences", "write_images"]
 
-#: Modules that stand many times in a grid; a large Verilator model shares their code.
-TILE_MODULES = ("srnn_site", "srnn_pmu", "srnn_pcu")
+#: Modules that stand many times in a grid; a large Verilator model shares their code (docs/simulation_speed.md).
+TILE_MODULES = ("srnn_site",)
 #: Sites from which sharing pays (see docs/decisions.md).
 SHARE_FROM_SITES = 32
 
@@ -55,7 +58,14 @@ def build_grid(
         for source, text in zip(sources, grid.sources.values(), strict=True):
             source.write_text(text, encoding="utf-8")
         shared = TILE_MODULES if parameters.sites >= SHARE_FROM_SITES else ()
-        return build(sources, TOP_MODULE, simulator, tile_modules=list(shared), waves=waves, cache_dir=cache_dir)
+        return build(
+            sources, TOP_MODULE, simulator, tile_modules=shared, waves=waves, cache_dir=cache_dir,
+            host_sources=_host_sources(parameters) if simulator == "verilator" else None,
+        )
+
+
+def _host_sources(parameters: GridParameters) -> dict[str, str]:
+    return {"host.cpp": HOST_SOURCE.read_text(encoding="utf-8"), "spatial_rnn.h": c_header(parameters)}
 
 
 def write_images(mapping: Mapping, directory: Path) -> None:
@@ -85,20 +95,48 @@ def run_mapping(
     waves: bool = False,
     packets: Iterable[bytes] = (),
     keep_state: bool = False,
+    progress: Callable[[str], None] = lambda line: None,
 ) -> GridRun:
-    """Simulate one sequence on the mapping's images; the arguments are those of `Sequence`."""
+    """Simulate one sequence on the mapping's images; the arguments are those of `Sequence` and `run_sequences`."""
     sequence = Sequence(inputs, tuple(packets), keep_state)
-    return run_sequences(mapping, [sequence], grid_build, results_dir, waves)[0]
+    return run_sequences(mapping, [sequence], grid_build, results_dir, waves, progress)[0]
 
 
 def run_sequences(
-    mapping: Mapping, sequences: list[Sequence], grid_build: Build, results_dir: Path, waves: bool = False
+    mapping: Mapping,
+    sequences: list[Sequence],
+    grid_build: Build,
+    results_dir: Path,
+    waves: bool = False,
+    progress: Callable[[str], None] = lambda line: None,
 ) -> list[GridRun]:
-    """Simulate sequences one after the other in one run; `run_seconds` is that of all."""
+    """Simulate sequences one after the other in one run; `run_seconds` is that of all.
+
+    A build with a host runs it, which is faster than cocotb and calls `progress` with lines now and then; waves need
+    cocotb. Both drive the same pins in the same way.
+    """
     results_dir = results_dir.absolute()
     images = results_dir / "images"
     images.mkdir(parents=True, exist_ok=True)
     write_images(mapping, images)
+    if grid_build.host is None or waves:
+        return _run_in_cocotb(mapping, sequences, grid_build, results_dir, waves)
+    jobs = [
+        HostSequence(len(s.inputs), input_packet(s.inputs, mapping.parameters.beat_bytes), s.packets, s.keep_state)
+        for s in sequences
+    ]
+    runs, seconds = run_host(grid_build, jobs, images, results_dir, progress)
+    width = mapping.output.size
+    return [
+        GridRun(output_steps(run.outputs, job.steps, width), *run.counters, grid_build.seconds, seconds, waves=None)
+        for job, run in zip(jobs, runs, strict=True)
+    ]
+
+
+def _run_in_cocotb(
+    mapping: Mapping, sequences: list[Sequence], grid_build: Build, results_dir: Path, waves: bool
+) -> list[GridRun]:
+    images = results_dir / "images"
     p = mapping.parameters
     job, result = results_dir / "job.npz", results_dir / "result.npz"
     values: dict[str, Any] = {

@@ -104,7 +104,7 @@ def test_parameters_environment_and_key(
     counter: Path, tmp_path: Path, simulator: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("STEP", "2")
-    grid = build([counter], "counter", simulator, parameters={"STEP": 3}, cache_dir=tmp_path, tile_modules=["absent"])
+    grid = build([counter], "counter", simulator, parameters={"STEP": 3}, cache_dir=tmp_path, tile_modules=["counter"])
     run(grid, "counter_testbench", testcase="passes", env={"STEP": "3"}, results_dir=tmp_path / "a", seed=1)
     with pytest.raises(ConfigurationError, match="cannot record waves"):
         run(grid, "counter_testbench", results_dir=tmp_path / "b", seed=1, waves=True)
