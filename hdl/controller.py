@@ -32,7 +32,8 @@ class Controller(wiring.Component):
     The token is on `token_valid`/`token` in that cycle. The entry after an issued or skipped one is considered in the
     next cycle. With `phase_enable` low a phase sends no token; everything else happens as if it had, and its
     results count as complete at once.
-    After the last iteration the controller waits for `steps_sent`, then `done`. `abort` ends the sequence: no more
+    `steps`, `keep_state` and `phase_enable` are taken with `start`.
+    After the last iteration the controller waits for `steps_sent` and `output_idle`, then `done`. `abort` ends the sequence: no more
     tokens; `drain_cycles` after the last phase's duration, when input and output are quiet, it is `aborted`.
     """
 
@@ -99,10 +100,11 @@ class Controller(wiring.Component):
         step = Signal(signed(34))
         exists = Signal()
         enabled = Signal()
+        phases_enabled = Signal(64)
         m.d.comb += [
             step.eq(iteration - entry.lag),
             exists.eq((step >= 0) & (step < self.steps_latched)),
-            enabled.eq(self.phase_enable.bit_select(entry.phase, 1)),
+            enabled.eq(phases_enabled.bit_select(entry.phase, 1)),
         ]
         with m.If(window != 0):
             m.d.sync += window.eq(window - 1)
@@ -162,6 +164,7 @@ class Controller(wiring.Component):
                     m.d.comb += [next_address.eq(1), self.no_state.eq(self.keep_state & ~self.state_valid)]
                     m.d.sync += [
                         self.header.eq(rom_header), self.steps_latched.eq(self.steps), iteration.eq(0),
+                        phases_enabled.eq(self.phase_enable),
                         fresh.eq(~(self.keep_state & self.state_valid)), self.done.eq(0), self.aborted.eq(0),
                         self.begin_sequence.eq(1),
                     ]
@@ -181,6 +184,9 @@ class Controller(wiring.Component):
                         & ~self.stream_busy
                     ),
                 ]
+                # START may come in the first idle cycle: the header has to be on its way by then.
+                with m.If(finished):
+                    m.d.comb += next_address.eq(0)
                 with m.If(finished & (self.steps_sent == self.steps_latched) & self.output_idle):
                     m.d.sync += [
                         self.done.eq(1), self.state_valid.eq(1), self.parity.eq(self.parity ^ self.steps_latched[0])
@@ -189,7 +195,7 @@ class Controller(wiring.Component):
                 with m.Else():
                     self._abort(m, drain)
             with m.State("ABORT"):
-                m.d.comb += [self.busy.eq(1), self.flush.eq(1)]
+                m.d.comb += [self.busy.eq(1), self.flush.eq(1), next_address.eq(0)]
                 with m.If((window == 0) & (drain != 0)):
                     m.d.sync += drain.eq(drain - 1)
                 with m.If((drain == 0) & self.input_quiet & self.output_idle):

@@ -1,4 +1,4 @@
-"""cocotb tests of what a host sees of a grid: registers, counters, phase enables, kept state, aborts at every time.
+"""cocotb tests of what a host sees of a grid: registers, counters, phase enables, kept state.
 
 SRNN_GRID names the grid.
 """
@@ -12,24 +12,12 @@ from typing import Any
 import cocotb
 from cocotbext.axi import AxiResp
 
-from hdl.register_map import IDENTIFICATION, VERSION, Control, Error, Status
+from hdl.register_map import IDENTIFICATION, VERSION, Error, Status
 from rnn_mapper.network import Cell
 from sim_tests.grids import GRIDS
-from sim_tests.model_bench import ModelBench
-from sim_tests.models import ModelCase
+from sim_tests.model_bench import ModelBench, bench_with_small_model
 
 PARAMETERS = GRIDS[os.environ["SRNN_GRID"]]
-
-
-async def prepare(dut: Any, cell: Cell = Cell.LSTM, outputs: int | None = None) -> tuple[ModelBench, ModelCase]:
-    """A grid with a small model of one unit more than the grid has rows."""
-    p = PARAMETERS
-    case = ModelCase(cell, p.lanes + 1, (p.rows + 1,), outputs)
-    mapping = case.mapping(p)
-    bench = ModelBench(dut, p)
-    await bench.begin()
-    await bench.load_model(mapping)
-    return bench, case
 
 
 @cocotb.test()
@@ -58,7 +46,7 @@ async def registers(dut: Any) -> None:
 async def one_long_or_many_short(dut: Any) -> None:
     """A long sequence, in one go, in parts of odd and even lengths and step by step, is always the same."""
     for cell in (Cell.LSTM, Cell.GRU):
-        bench, case = await prepare(dut, cell)
+        bench, case = await bench_with_small_model(dut, PARAMETERS, cell)
         inputs = case.operands(12)
         await bench.check(inputs)
         # Garbage that saturates everything must not be felt by a cleared sequence.
@@ -73,7 +61,7 @@ async def one_long_or_many_short(dut: Any) -> None:
 @cocotb.test()
 async def a_load_ends_the_state(dut: Any) -> None:
     """After any load of a model there is nothing to continue from, and the grid says so."""
-    bench, case = await prepare(dut, Cell.GRU)
+    bench, case = await bench_with_small_model(dut, PARAMETERS, Cell.GRU)
     await bench.check(case.operands(3))
     assert await bench.read("STATUS") >> Status.STATE_VALID & 1
     await bench.load_model(bench.mapping)
@@ -92,7 +80,7 @@ async def a_load_ends_the_state(dut: Any) -> None:
 @cocotb.test()
 async def stalls_are_counted(dut: Any) -> None:
     """Waiting for input and for room in the output buffer shows in the counters, and in nothing else."""
-    bench, case = await prepare(dut)
+    bench, case = await bench_with_small_model(dut, PARAMETERS)
     inputs = case.operands(5)
     wanted = bench.reference.run(inputs).outputs
     bench.beats.clear()
@@ -119,7 +107,7 @@ async def stalls_are_counted(dut: Any) -> None:
 @cocotb.test()
 async def beat_by_beat(dut: Any) -> None:
     """Every beat of input and output held up, one at a time; load packets too."""
-    bench, case = await prepare(dut, Cell.GRU)
+    bench, case = await bench_with_small_model(dut, PARAMETERS, Cell.GRU)
 
     def every(count: int) -> Iterator[bool]:
         while True:
@@ -135,101 +123,20 @@ async def beat_by_beat(dut: Any) -> None:
 @cocotb.test()
 async def phase_enables(dut: Any) -> None:
     """With no phase enabled a sequence ends without results; a head that is off does not disturb the layer below."""
-    bench, case = await prepare(dut, outputs=3)
+    bench, case = await bench_with_small_model(dut, PARAMETERS, outputs=3)
     inputs = case.operands(4)
     for enabled in (0, 0xFFFFFFFF ^ 1 << bench.mapping.entries[-1].phase):
         bench.beats.clear()
         await bench.write("PHASE_ENABLE_LOW", enabled)
         bench.send(inputs)
         await bench.start(4)
+        # What is written after START belongs to the next sequence.
+        await bench.write("PHASE_ENABLE_LOW", 0xFFFFFFFF)
         await bench.finish()
         assert not bench.beats
         assert await bench.read("STEPS_DONE") == 4
         assert await bench.read("STATUS") == 1 << Status.DONE | 1 << Status.STATE_VALID
         assert not await bench.errors()
-    await bench.write("PHASE_ENABLE_LOW", 0xFFFFFFFF)
     bench.state = bench.reference.run(inputs).state
     await bench.check(case.operands(3, 1), keep=True)
     await bench.check(inputs)
-
-
-@cocotb.test()
-async def abort_at_every_time(dut: Any) -> None:
-    """Wherever an abort falls, it ends in DONE or ABORTED, and the next sequence is right."""
-    bench, case = await prepare(dut, Cell.RNN_TANH)
-    inputs = case.operands(2)
-    cycles = bench.mapping.predict(2).cycles
-    for delay in range(1, cycles + 8, max(1, cycles // 25)):
-        bench.send(inputs)
-        await bench.start(2)
-        await bench.cycles(delay)
-        await bench.write("CONTROL", 1 << Control.ABORT)
-        await bench.finish()
-        status = await bench.read("STATUS")
-        ended = status & (1 << Status.DONE | 1 << Status.ABORTED)
-        assert ended in (1 << Status.DONE, 1 << Status.ABORTED), f"delay {delay}: STATUS {status:#x}"
-        assert bool(status >> Status.STATE_VALID & 1) == (ended == 1 << Status.DONE), f"delay {delay}"
-        # An abort before the first beat was taken leaves the packet for the next sequence.
-        await bench.check(inputs, send=bench.source.idle())
-
-
-@cocotb.test()
-async def abort_with_outputs_waiting(dut: Any) -> None:
-    """What an aborted sequence has not sent is never sent, also when the sink was holding it up."""
-    bench, case = await prepare(dut, Cell.RNN_TANH)
-    inputs = case.operands(5)
-    bench.sink.pause = True
-    bench.send(inputs)
-    await bench.start(5)
-    await bench.cycles(bench.mapping.predict(5).cycles)
-    await bench.write("CONTROL", 1 << Control.ABORT)
-    await bench.cycles(100)
-    # The one beat that is offered must still be taken: a stream may not take back what it offers.
-    assert await bench.read("STATUS") >> Status.BUSY & 1
-    assert dut.m_axis_tvalid.value
-    bench.beats.clear()
-    bench.sink.pause = False
-    await bench.finish()
-    await bench.cycles(100)
-    assert len(bench.beats) == 1
-    assert await bench.read("STATUS") == 1 << Status.ABORTED
-    bench.sink.clear()
-    await bench.check(inputs, send=bench.source.idle())
-
-
-@cocotb.test()
-async def abort_inside_a_packet(dut: Any) -> None:
-    """An abort waits for the rest of the packet, however long the source takes, and drops it."""
-    bench, case = await prepare(dut, Cell.RNN_TANH)
-    bench.send(case.operands(4))
-    await bench.start(4)
-    await bench.cycles(2)
-    bench.source.pause = True
-    await bench.cycles(2)
-    await bench.write("CONTROL", 1 << Control.ABORT)
-    await bench.cycles(3000)
-    assert await bench.read("STATUS") == 1 << Status.BUSY
-    bench.source.pause = False
-    await bench.finish()
-    assert await bench.read("STATUS") == 1 << Status.ABORTED
-    assert bench.source.idle()
-    bench.sink.clear()
-    await bench.check(case.operands(3))
-
-
-@cocotb.test()
-async def abort_right_after_start(dut: Any) -> None:
-    """Writes of START and ABORT in neighbouring cycles: the sequence is aborted."""
-    bench, case = await prepare(dut, Cell.RNN_TANH)
-    for pause in range(3):
-        dut.s_axil_bready.value = 1
-        writes = [bench.registers.init_write(0x0C, (1 << Control.START).to_bytes(4, "little"))]
-        if pause:
-            await bench.cycles(pause)
-        writes.append(bench.registers.init_write(0x0C, (1 << Control.ABORT).to_bytes(4, "little")))
-        for write in writes:
-            await write.wait()
-        await bench.cycles(500)
-        status = await bench.read("STATUS")
-        assert status == 1 << Status.ABORTED, f"STATUS {status:#x} with ABORT {pause} cycles after START"
-    await bench.check(case.operands(2))

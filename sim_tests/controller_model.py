@@ -32,6 +32,7 @@ class ControllerModel:
         #: What happened, for a test that must not miss anything.
         self.seen: Counter[str] = Counter()
         self._fresh = False
+        self._enables = 0
         self._place = self._iteration = 0
         self._completed: Counter[int] = Counter()
         self._drained_at = 0
@@ -85,6 +86,7 @@ class ControllerModel:
             outputs["no_state"] = int(bool(inputs["keep_state"] and not kept))
             self.state, self.steps, self.done, self.aborted = "begin", inputs["steps"], 0, 0
             self._fresh, self._place, self._iteration = not kept, 0, 0
+            self._enables = inputs["phase_enable"]
 
     def _run(self, inputs: Mapping[str, int], outputs: dict[str, int]) -> None:
         if self._iteration == self.steps + self.header["max_lag"]:
@@ -99,7 +101,7 @@ class ControllerModel:
             if not passed or not self._ready(entry, step, inputs) or inputs["stream_busy"]:
                 self.seen["stream_busy"] += passed
                 return
-            self._issue(entry, step, inputs, outputs)
+            self._issue(entry, step, outputs)
         elif entry["holds_slot"]:
             if not passed:
                 return
@@ -124,11 +126,9 @@ class ControllerModel:
         self.seen["two missing"] += len(missing) == 2
         return not missing
 
-    def _issue(
-        self, entry: Mapping[str, int], step: int, inputs: Mapping[str, int], outputs: dict[str, int]
-    ) -> None:
+    def _issue(self, entry: Mapping[str, int], step: int, outputs: dict[str, int]) -> None:
         phase = entry["phase"]
-        enabled = inputs["phase_enable"] >> phase & 1
+        enabled = self._enables >> phase & 1
         fresh = int(self._fresh and step == 0)
         outputs |= {
             "token_valid": enabled, "phase": phase, "token_parity": (step ^ outputs["parity"]) & 1, "fresh": fresh,

@@ -15,10 +15,12 @@ from hdl.parameters import GridParameters
 from hdl.register_map import REGISTERS, Control, Status
 from rnn_mapper.image_files import load_packets
 from rnn_mapper.mapping import Mapping
+from rnn_mapper.network import Cell
 from rnn_mapper.reference import LayerState, Reference
 from sim_tests.grid_bench import GridBench
+from sim_tests.models import ModelCase
 
-__all__ = ["START_LATENCY", "Beat", "ModelBench"]
+__all__ = ["START_LATENCY", "Beat", "ModelBench", "bench_with_small_model"]
 
 #: Cycles from a CONTROL write on the bus to the first busy cycle: the register's pulse, then the controller's state.
 START_LATENCY = 2
@@ -144,3 +146,14 @@ class ModelBench(GridBench):
             ends = [time - first for time in times[groups - 1 :: groups]]
             assert ends == predicted.step_cycles, f"{what}: steps end at {ends}, predicted {predicted.step_cycles}"
         self.sink.clear()
+
+
+async def bench_with_small_model(
+    dut: Any, parameters: GridParameters, cell: Cell = Cell.LSTM, outputs: int | None = None
+) -> tuple[ModelBench, ModelCase]:
+    """A grid with a small model of one unit more than the grid has rows."""
+    case = ModelCase(cell, parameters.lanes + 1, (parameters.rows + 1,), outputs)
+    bench = ModelBench(dut, parameters)
+    await bench.begin()
+    await bench.load_model(case.mapping(parameters))
+    return bench, case

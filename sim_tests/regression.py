@@ -105,6 +105,7 @@ def short_jobs() -> list[Job]:
         *_grid("icarus", "2x2x8", models=5, operations=0),
         Job("icarus", "2x2x8", "check_errors"),
         Job("icarus", "1x1x4", "check_host"),
+        Job("icarus", "1x1x4", "check_abort"),
         *_grid("verilator", "2x2x8", models=20, operations=30),
         Job("verilator", "2x2x8", "check_rails"),
         *_grid("verilator", "8x1x4", models=10, operations=0),
@@ -122,10 +123,10 @@ def all_jobs() -> list[Job]:
     for grid in ICARUS_GRIDS:
         jobs += _grid("icarus", grid, models=4, operations=0)
         jobs.append(Job("icarus", grid, "check_errors"))
-    jobs.append(Job("icarus", "1x1x4", "check_host"))
+    jobs += [Job("icarus", "1x1x4", bench) for bench in ("check_host", "check_abort")]
     for grid in GRIDS:
         jobs += _grid("verilator", grid, models=40, operations=40)
-        jobs += [Job("verilator", grid, bench) for bench in ("check_errors", "check_host", "check_long")]
+        jobs += [Job("verilator", grid, bench) for bench in ("check_errors", "check_host", "check_abort", "check_long")]
         if grid != "1x4x5":
             # Its units are too few for c to reach its limit.
             jobs.append(Job("verilator", grid, "check_rails"))
