@@ -10,7 +10,7 @@ PRESET ?= small
 JOBS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-test demo test lint regress deepbench synth clean
+.PHONY: help setup setup-test demo test lint regress deepbench estimate synth clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,9 +43,12 @@ regress: $(SETUP_TEST) ## the whole cocotb regression, with a summary table
 deepbench: $(SETUP) ## the ten DeepBench points on the paper-size grid, in RTL and in full length (long)
 	@$(BIN)/python scripts/deepbench.py
 
+estimate: $(SETUP) ## area and energy of the paper-size grid at 28 nm, estimated: results/estimate.*
+	@$(BIN)/python scripts/estimate.py
+
 synth: $(SETUP) ## area of a preset: make synth PRESET=small
 	@$(BIN)/spatial-rnn synth --preset $(PRESET)
 
-clean: ## remove builds, results and caches (not .venv/)
-	rm -rf build results .pytest_cache .mypy_cache .ruff_cache .hypothesis
+clean: ## remove builds, runs and caches (not .venv/)
+	rm -rf build results/runs .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
