@@ -7,7 +7,7 @@ import pytest
 from hdl.errors import ConfigurationError, ToolError
 from sim_tests import toolchains
 from sim_tests.builds import port_names
-from sim_tests.simulators import SIMULATORS, SimulationError, build, run
+from sim_tests.simulators import SIMULATORS, Build, SimulationError, build, run
 
 COUNTER = """
 module counter #(parameter STEP = 1) (clk, reset, o__count, o__start);
@@ -147,3 +147,34 @@ def test_port_names_of_both_styles(tmp_path: Path) -> None:
     )
     assert port_names([source], "old") == ["clk", "s__payload"]
     assert port_names([source], "ansi") == ["clk", "q"]
+
+
+def test_tiles_share_their_code(tmp_path: Path) -> None:
+    """What Verilator writes for a tile does not grow with its instances."""
+    tile = tmp_path / "tile.v"
+    # A position of its own, and a neighbour: what would make every instance special.
+    tile.write_text(
+        "module tile(clk, rst, position, west, east);\n"
+        "input clk, rst; input [7:0] position; input [31:0] west; output reg [31:0] east;\n"
+        "wire [31:0] next = west * 3 + position;\n"
+        "always @(posedge clk) east <= rst ? 0 : next[0] ? next : next >> 1;\n"
+        "endmodule\n"
+    )
+    sizes = []
+    for tiles in (2, 10):
+        source = tmp_path / f"chain{tiles}.v"
+        instances = "".join(f"tile t{k}(clk, rst, 8'd{7 * k}, w{k}, w{k + 1});\n" for k in range(tiles))
+        wires = ", ".join(f"w{k}" for k in range(tiles + 1))
+        source.write_text(
+            f"module chain(clk, rst, first, last);\ninput clk, rst; input [31:0] first; output [31:0] last;\n"
+            f"wire [31:0] {wires};\nassign w0 = first;\nassign last = w{tiles};\n{instances}endmodule\n"
+        )
+        chain = build([source, tile], "chain", "verilator", tile_modules=["tile"], cache_dir=tmp_path / f"{tiles}")
+        assert any("nba_sequent" in line for line in _tile_code(chain))
+        sizes.append(len(_tile_code(chain)))
+    assert sizes[1] < 1.5 * sizes[0]
+
+
+def _tile_code(chain: Build) -> list[str]:
+    files = sorted(chain.directory.glob("Vtop_tile__*.cpp"))
+    return [line for file in files for line in file.read_text().splitlines()]
