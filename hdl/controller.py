@@ -33,8 +33,9 @@ class Controller(wiring.Component):
     next cycle. With `phase_enable` low a phase sends no token; everything else happens as if it had, and its
     results count as complete at once.
     `steps`, `keep_state` and `phase_enable` are taken with `start`.
-    After the last iteration the controller waits for `steps_sent` and `output_idle`, then `done`. `abort` ends the sequence: no more
-    tokens; `drain_cycles` after the last phase's duration, when input and output are quiet, it is `aborted`.
+    After the last iteration the controller waits for `steps_sent` and `output_idle`, then `done`. `abort` ends the
+    sequence: no more tokens; `drain_cycles` after the last phase's duration, when input and output are quiet, it is
+    `aborted`.
     """
 
     module_name = "srnn_controller"
