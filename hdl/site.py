@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed
+from amaranth.hdl import Cat, Module, Mux, Signal, Value, ValueLike, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -118,5 +118,5 @@ class Site(wiring.Component):
         ]
 
 
-def _read(memory: ExternalMemory, enable: object, address: object, data: object) -> list[object]:
-    return [memory.read_enable.eq(enable), memory.read_address.eq(address), data.eq(memory.read_data)]  # type: ignore
+def _read(memory: ExternalMemory, enable: ValueLike, address: Value, data: Value) -> list[object]:
+    return [memory.read_enable.eq(enable), memory.read_address.eq(address), data.eq(memory.read_data)]

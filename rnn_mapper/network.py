@@ -86,9 +86,9 @@ class RecurrentLayer:
     #: [G * H, H], applied to the previous h.
     weight_hh: FloatArray
     #: [G * H], added to the product with the input.
-    bias_ih: FloatArray = None  # type: ignore[assignment]
+    bias_ih: FloatArray = None  # type: ignore[assignment]  # zeros after __post_init__
     #: [G * H], added to the product with h.
-    bias_hh: FloatArray = None  # type: ignore[assignment]
+    bias_hh: FloatArray = None  # type: ignore[assignment]  # zeros after __post_init__
 
     def __post_init__(self) -> None:
         weight_hh = check_tensor("weight_hh", self.weight_hh, 2)
@@ -124,7 +124,7 @@ class Dense:
     #: [O, H].
     weight: FloatArray
     #: [O], zeros if None.
-    bias: FloatArray = None  # type: ignore[assignment]
+    bias: FloatArray = None  # type: ignore[assignment]  # zeros after __post_init__
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "weight", check_tensor("weight", self.weight, 2))

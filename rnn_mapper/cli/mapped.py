@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import rich_click as click
 from rich.console import Console
@@ -100,8 +100,9 @@ def account_table(mapping: GridMapping, prediction: Prediction) -> Table:
     from rnn_mapper.mapping_report import account_rows
 
     table = Table(title="Where the cycles go", title_justify="left", box=None, pad_edge=False)
-    for heading, justify in (("", "left"), ("cycles", "right"), ("share", "right"), ("what", "left")):
-        table.add_column(heading, justify=justify)  # type: ignore[arg-type]
+    columns: dict[str, Literal["left", "right"]] = {"": "left", "cycles": "right", "share": "right", "what": "left"}
+    for heading, justify in columns.items():
+        table.add_column(heading, justify=justify)
     for name, cycles, share, text in account_rows(prediction.account):
         table.add_row(name, f"{cycles:,.1f}", f"{share:.1%}", text)
     return table
