@@ -10,7 +10,7 @@ PRESET ?= small
 JOBS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-test demo test lint regress deepbench estimate synth clean
+.PHONY: help setup setup-test demo test lint regress deepbench scaling estimate synth clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,6 +42,9 @@ regress: $(SETUP_TEST) ## the whole cocotb regression, with a summary table
 
 deepbench: $(SETUP) ## the ten DeepBench points on the paper-size grid, in RTL and in full length (long)
 	@$(BIN)/python scripts/deepbench.py
+
+scaling: $(SETUP) ## cycles and costs against the number of sites and the hidden size: results/scaling* (long)
+	@$(BIN)/python scripts/scaling.py
 
 estimate: $(SETUP) ## area and energy of the paper-size grid at 28 nm, estimated: results/estimate.*
 	@$(BIN)/python scripts/estimate.py
