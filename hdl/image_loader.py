@@ -20,10 +20,15 @@ def load_header_layout() -> data.StructLayout:
     return data.StructLayout({
         #: A `Memory` number.
         "memory": 8,
+        #: For every row, whatever `row` says.
         "all_rows": 1,
+        #: For every column, whatever `col` says.
         "all_cols": 1,
+        #: Zero.
         "reserved": 6,
+        #: Row of the site.
         "row": 8,
+        #: Column of the site, 0 in the west.
         "col": 8,
         #: Word that the first data beat begins.
         "word": 32,

@@ -131,27 +131,45 @@ class LinkError(enum.IntEnum):
 def write_word_layout(p: GridParameters) -> data.StructLayout:
     """A word of the write stream. `address` is one of the three address layouts, by `kind`."""
     width = max(vector_address_layout(p).size, memory_address_layout(p).size, token_layout(p).size)
-    return data.StructLayout({"kind": WriteKind, "address": width, "data": p.beat_bits})
+    return data.StructLayout({
+        #: What the word is.
+        "kind": WriteKind,
+        #: `vector_address`, `memory_address` or `token`, from the least significant bit.
+        "address": width,
+        #: The bytes of one beat; without meaning in a TOKEN.
+        "data": p.beat_bits,
+    })
 
 
 def vector_address_layout(p: GridParameters) -> data.StructLayout:
     """Address of a VECTOR word: a beat inside a vector word of one half."""
-    return data.StructLayout(
-        {"beat": bits_for(p.word_beats), "offset": p.vector_offset_bits, "parity": 1}
-    )
+    return data.StructLayout({
+        #: Beat inside the vector word, from the least significant.
+        "beat": bits_for(p.word_beats),
+        #: Vector word inside the half.
+        "offset": p.vector_offset_bits,
+        #: Half of the vector memory.
+        "parity": 1,
+    })
 
 
 def memory_address_layout(p: GridParameters) -> data.StructLayout:
     """Address of a MEMORY word."""
     shapes = [memory_shape(p, memory) for memory in Memory]
     return data.StructLayout({
+        #: Beat inside the memory word, from the least significant.
         "beat": bits_for(max(beats for _, _, beats in shapes)),
+        #: Word of the memory.
         "word": bits_for(max(depth for _, depth, _ in shapes)),
+        #: A `Memory` number.
         "memory": 4,
+        #: Row of the site.
         "row": p.row_bits,
+        #: Column of the site, 0 in the west.
         "col": p.col_bits,
-        #: Written in every row (column), whatever `row` (`col`) says.
+        #: Written in every row, whatever `row` says.
         "all_rows": 1,
+        #: Written in every column, whatever `col` says.
         "all_cols": 1,
     })
 
@@ -159,6 +177,7 @@ def memory_address_layout(p: GridParameters) -> data.StructLayout:
 def token_layout(p: GridParameters) -> data.StructLayout:
     """Address of a TOKEN word: the phase to run, for which step."""
     return data.StructLayout({
+        #: Index of the phase word in every site.
         "phase": p.phase_bits,
         #: Half of the double buffers that belongs to this step.
         "parity": 1,
@@ -170,7 +189,14 @@ def token_layout(p: GridParameters) -> data.StructLayout:
 def write_bus_layout(p: GridParameters) -> data.StructLayout:
     """What a PMU passes to the memories of its site."""
     address = memory_address_layout(p)
-    return data.StructLayout({"beat": address["beat"].shape, "word": address["word"].shape, "data": p.beat_bits})
+    return data.StructLayout({
+        #: Beat inside the memory word.
+        "beat": address["beat"].shape,
+        #: Word of the memory.
+        "word": address["word"].shape,
+        #: The bytes of the beat.
+        "data": p.beat_bits,
+    })
 
 
 def phase_layout(p: GridParameters) -> data.StructLayout:
@@ -186,10 +212,13 @@ def phase_layout(p: GridParameters) -> data.StructLayout:
         "pad": 8,
         #: Cycles between the token and the first read.
         "delay": 8,
-        #: The same three for a token with `fresh`: a state that counts as zero need not be read word by word.
+        #: `words` for a token with `fresh`: a state that counts as zero need not be read word by word.
         "fresh_words": p.vector_offset_bits,
+        #: `pad` for a token with `fresh`.
         "fresh_pad": 8,
+        #: `delay` for a token with `fresh`.
         "fresh_delay": 8,
+        #: First weight word; those of a phase follow one another.
         "weight_base": p.weight_address_bits,
         #: First vector word, in the half that `previous` selects.
         "vector_base": p.vector_offset_bits,
@@ -207,42 +236,57 @@ def phase_layout(p: GridParameters) -> data.StructLayout:
 def operand_tag_layout(p: GridParameters) -> data.StructLayout:
     """Control that travels with a weight word and a vector word from PMU to PCU."""
     return data.StructLayout({
+        #: There are operands in this cycle.
         "valid": 1,
-        #: First and last word of a matrix row.
+        #: First word of a matrix row.
         "first": 1,
+        #: Last word of a matrix row.
         "last": 1,
         #: The vector counts as zero (state of before a fresh sequence).
         "zero": 1,
+        #: As in the token.
         "fresh": 1,
+        #: As in the token.
         "parity": 1,
+        #: As in the phase word.
         "head": 1,
+        #: As in the phase word.
         "tail": 1,
+        #: Gate entry (and bias) of the matrix row.
         "entry": p.gate_entry_bits,
     })
 
 
 def bias_layout(p: GridParameters) -> data.StructLayout:
     """Where the accumulator of one matrix row starts (PCU)."""
-    return data.StructLayout({"bias": signed(p.accumulator_bits)})
+    return data.StructLayout({
+        #: In units of weight scale times operand scale; holds half of the unit that the requantiser's shift drops.
+        "bias": signed(p.accumulator_bits),
+    })
 
 
 def gate_entry_layout(p: GridParameters) -> data.StructLayout:
     """Arithmetic and destination of one matrix row (PCU)."""
     return data.StructLayout({
-        #: Requantisation, see `hdl.requantiser`.
+        #: Requantisation, see `hdl.requantiser`: how far the sum is shifted to the right.
         "shift": 5,
+        #: Requantisation: factor of the sum.
         "multiplier": MULTIPLIER_BITS,
         #: Add the stored pre-activation at `stored`.
         "add_stored": 1,
         #: Store the requantised sum (after the addition) at `stored`; nothing further happens to it.
         "store": 1,
+        #: Word of the memory of stored pre-activations.
         "stored": p.stored_bits,
+        #: Function of the (added) pre-activation.
         "activation": Activation,
         #: Keep the activated value for later instructions of the same unit.
         "hold": Hold,
         #: Run `instruction` on the activated value.
         "run": 1,
+        #: Address in the program.
         "instruction": p.program_bits,
+        #: Unit whose state and unit entry the instructions use.
         "unit": p.unit_bits,
     })
 
@@ -250,10 +294,15 @@ def gate_entry_layout(p: GridParameters) -> data.StructLayout:
 def instruction_layout(p: GridParameters) -> data.StructLayout:
     """One instruction of the epilogue: `result = sat16(round(x * (y - value?) + addend, 15))`."""
     return data.StructLayout({
+        #: First factor.
         "x": FactorX,
+        #: Second factor.
         "y": FactorY,
+        #: The arriving value is subtracted from `y`.
         "subtract_value": 1,
+        #: What is added to the product.
         "addend": Addend,
+        #: Whether the result is kept, and in which format.
         "keep": Keep,
         #: Write the result to the unit's state.
         "write_state": 1,
@@ -261,7 +310,9 @@ def instruction_layout(p: GridParameters) -> data.StructLayout:
         "emit": 1,
         #: Pass the result through `activation` to instruction `next`, four cycles after this one.
         "proceed": 1,
+        #: Function of the result on its way to `next`.
         "activation": Activation,
+        #: Address of the instruction that takes the activated result.
         "next": p.program_bits,
     })
 
@@ -271,6 +322,7 @@ def unit_entry_layout(p: GridParameters) -> data.StructLayout:
     return data.StructLayout({
         #: Group in one half of the vector memory, and of the output buffer.
         "group": p.group_bits,
+        #: Phase that the result completes if it is `final`.
         "phase": p.phase_bits,
         #: Last result of its phase to reach the collector.
         "final": 1,
@@ -286,9 +338,13 @@ def unit_entry_layout(p: GridParameters) -> data.StructLayout:
 def result_layout(p: GridParameters) -> data.StructLayout:
     """A word of the result link."""
     return data.StructLayout({
+        #: There is a result in this cycle.
         "valid": 1,
+        #: The result.
         "value": 16,
+        #: Half of the double buffers that belongs to its step.
         "parity": 1,
+        #: Where it goes.
         "unit": unit_entry_layout(p),
         #: Sticky, one bit for each `LinkError`.
         "errors": len(LinkError),
@@ -297,7 +353,12 @@ def result_layout(p: GridParameters) -> data.StructLayout:
 
 def table_entry_layout(p: GridParameters) -> data.StructLayout:
     """One segment of the sigmoid table: the value at its left end (Q0.15) and the rise over the segment."""
-    return data.StructLayout({"base": 15, "rise": p.slope_bits})
+    return data.StructLayout({
+        #: Value at the left end, Q0.15.
+        "base": 15,
+        #: Value at the right end, minus `base`.
+        "rise": p.slope_bits,
+    })
 
 
 def schedule_header_layout(p: GridParameters) -> data.StructLayout:
@@ -311,8 +372,9 @@ def schedule_header_layout(p: GridParameters) -> data.StructLayout:
         "input_offset": p.vector_offset_bits,
         #: Beats of the input vector of one step.
         "input_beats": 16,
-        #: First group of the output vector in the output buffer, and its number of groups minus one.
+        #: First group of the output vector in the output buffer.
         "output_base": p.group_bits,
+        #: Groups of the output vector, minus one.
         "output_groups": p.group_bits,
         #: Values of the last group that belong to the output, minus one.
         "output_last": p.row_bits,
@@ -324,7 +386,9 @@ def schedule_header_layout(p: GridParameters) -> data.StructLayout:
 def schedule_entry_layout(p: GridParameters) -> data.StructLayout:
     """One phase in the order of issue. It runs in iteration `i` for step `i - lag`, if there is such a step."""
     return data.StructLayout({
+        #: Phase of the token.
         "phase": p.phase_bits,
+        #: Iterations after which the step is begun.
         "lag": 4,
         #: Cycles until the next token may follow, minus one.
         "duration": 24,
@@ -334,7 +398,9 @@ def schedule_entry_layout(p: GridParameters) -> data.StructLayout:
         "holds_slot": 1,
         #: Wait until phase `wait_phase` is complete up to step `step - wait_back`.
         "wait": 1,
+        #: Phase to wait for, if `wait`.
         "wait_phase": p.phase_bits,
+        #: How many steps back, if `wait`.
         "wait_back": 2,
         #: Wait for the input vector of this step.
         "needs_input": 1,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from cli_runner import refusal, spatial_rnn
 
-from hdl.layout_tables import layout_tables
+from hdl.layout_tables import enum_tables, layout_tables
 from hdl.parameters import GridParameters, preset_names
 from hdl.reference import reference_markdown
 from hdl.register_map import REGISTERS, Error
@@ -43,6 +43,15 @@ def test_registers_and_layouts() -> None:
     layouts = shown("--layouts", "--rows", 2, "--cols", 3, "--lanes", 5)
     for table in layout_tables(GridParameters(rows=2, cols=3, lanes=5)):
         assert f"{table.name} ({table.width} bits)" in layouts
+
+
+def test_every_field_is_described() -> None:
+    enums = {table.name for table in enum_tables()}
+    tables = list(layout_tables(GridParameters()))
+    for table in tables:
+        for field in table.fields:
+            assert field.text, f"{table.name}.{field.name}"
+            assert field.type in {"unsigned", "signed"} | enums | {table.name for table in tables}, field.name
 
 
 def test_json() -> None:
