@@ -19,7 +19,7 @@ from tempfile import TemporaryDirectory
 
 import click
 import numpy as np
-from deepbench import random_model
+from deepbench_points import random_model
 from rich.console import Console
 from rich.table import Table
 
