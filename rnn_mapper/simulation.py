@@ -81,9 +81,11 @@ def simulate_prepared(
     chosen = simulator or choose_simulator(mapping, len(inputs))
     codes = quantise_inputs(mapping.network, inputs)
     if results_dir is None:
+        from sim_tests.simulators import logs_kept
+
         if waves:
             raise ConfigurationError("waves are kept in results_dir: name one")
-        with tempfile.TemporaryDirectory(prefix="srnn_simulation_") as folder:
+        with tempfile.TemporaryDirectory(prefix="srnn_simulation_") as folder, logs_kept():
             compared = verify(mapping, [IntSequence(codes)], chosen, Path(folder), progress=progress)[0]
     else:
         compared = verify(mapping, [IntSequence(codes)], chosen, Path(results_dir), waves, progress)[0]

@@ -4,9 +4,12 @@
     result = run(grid, "sim_tests.some_testbench", results_dir=Path("build/run"), seed=1)
 """
 
+import shutil
 import subprocess
+import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
@@ -16,11 +19,29 @@ from sim_tests.builds import Build, build, first_error
 from sim_tests.runners import ProjectIcarus, ProjectRunner, ProjectVerilator
 from sim_tests.toolchains import SIMULATORS, icarus_executable
 
-__all__ = ["SIMULATORS", "Build", "RunResult", "SimulationError", "build", "run"]
+__all__ = ["SIMULATORS", "Build", "RunResult", "SimulationError", "build", "logs_kept", "run"]
 
 
 class SimulationError(ToolError):
-    """A simulation ran no test, ended abnormally or took too long, or one of its tests failed."""
+    """A simulation ran no test, ended abnormally or took too long, or one of its tests failed; `log` tells more."""
+
+    def __init__(self, problem: str, log: Path) -> None:
+        super().__init__(f"{problem}: see {log}")
+        self.problem, self.log = problem, log
+
+
+@contextmanager
+def logs_kept() -> Iterator[None]:
+    """Around simulations in a folder that vanishes: the log of one that fails is copied to a folder that stays.
+
+    The error names the copy.
+    """
+    try:
+        yield
+    except SimulationError as error:
+        kept = Path(tempfile.mkdtemp(prefix="srnn_failed_")) / error.log.name
+        shutil.copyfile(error.log, kept)
+        raise SimulationError(error.problem, kept) from error
 
 
 @dataclass(frozen=True)
@@ -41,7 +62,7 @@ def _read_results(results: Path, log: Path, what: str, ended: str | None) -> tup
     try:
         cases = list(ElementTree.parse(results).iter("testcase"))
     except (OSError, ElementTree.ParseError):
-        raise SimulationError(f"{what} ended without results ({ended or first_error(log)}): see {log}") from None
+        raise SimulationError(f"{what} ended without results ({ended or first_error(log)})", log) from None
     ran = [case for case in cases if case.find("skipped") is None]
     failed = {}
     for case in ran:
@@ -51,11 +72,11 @@ def _read_results(results: Path, log: Path, what: str, ended: str | None) -> tup
             failed[str(case.get("name"))] = " ".join(text.split())
     if failed:
         first, message = next(iter(failed.items()))
-        raise SimulationError(f"{what}: {len(failed)} of {len(ran)} tests failed, first {first}: {message}: see {log}")
+        raise SimulationError(f"{what}: {len(failed)} of {len(ran)} tests failed, first {first}: {message}", log)
     if ended is not None:
-        raise SimulationError(f"{what} ended abnormally after its tests ({ended}): see {log}")
+        raise SimulationError(f"{what} ended abnormally after its tests ({ended})", log)
     if not ran:
-        raise SimulationError(f"{what} ran no test: check the test module and the test case: see {log}")
+        raise SimulationError(f"{what} ran no test: check the test module and the test case", log)
     return tuple(str(case.get("name")) for case in ran)
 
 
@@ -120,7 +141,7 @@ def run(
             log_file=log,
         )
     except subprocess.TimeoutExpired:
-        raise SimulationError(f"simulation of {build.top} took more than {timeout} s: see {log}") from None
+        raise SimulationError(f"simulation of {build.top} took more than {timeout} s", log) from None
     except RuntimeError as error:
         ended = str(error)
     except SystemExit:

@@ -69,7 +69,7 @@ def run_host(
         raise OutputError(f"cannot simulate in {results_dir}: {error.strerror}; name another folder") from error
     if process.returncode:
         reason = last or f"status {process.returncode}"
-        raise SimulationError(f"simulation of {build.top} with {build.simulator} failed: {reason}: see {log}")
+        raise SimulationError(f"simulation of {build.top} with {build.simulator} failed: {reason}", log)
     return _results(result.read_bytes(), len(sequences)), time.perf_counter() - started
 
 

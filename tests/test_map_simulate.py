@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -150,6 +151,29 @@ def test_a_difference_is_told_and_fails(run: Run, monkeypatch: pytest.MonkeyPatc
     assert "1 DIFFER from the reference" in text
     assert "1 of 42 outputs differ from the reference, first step 2, unit 3: " in run.errors
     assert "cycles simulated, " in run.errors
+
+
+@pytest.mark.parametrize("directory", [[], ["-o", "out"]])
+def test_the_log_of_a_failed_simulation_stays(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, directory: list[str]
+) -> None:
+    from sim_tests import grid_runs
+
+    def failing(*arguments: Any, **others: Any) -> None:
+        # A bench that is not there: the log says so.
+        real(arguments[0], "sim_tests.no_such_bench", results_dir=others["results_dir"], seed=1)
+
+    real = grid_runs.run
+    monkeypatch.setattr(grid_runs, "run", failing)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    before = files(tmp_path)
+    run("simulate", "--model", "lstm.npz", "--input", "x.npy", "--sim", "icarus", *directory, status=2)
+    message = run.errors.splitlines()[-1]
+    assert message.startswith("error: simulation of spatial_rnn with icarus ended without results")
+    log = Path(message.rpartition("see ")[2])
+    assert "no_such_bench" in log.read_text()
+    kept = str(log.relative_to(tmp_path))
+    assert files(tmp_path) - before == {kept, str(Path(kept).parent)}, "nothing else stays"
 
 
 MAP = ("map", "--model", "lstm.npz", "-o", "out")

@@ -42,7 +42,9 @@ def command(directory: Path, force: bool, json_file: str | None) -> int:
         print_line(output.console, f"[{time.perf_counter() - started:5.0f} s]  {text}")
 
     with output_directory(directory, force or directory == DIRECTORY) as folder:
-        with tempfile.TemporaryDirectory(prefix="srnn_demo_") as temporary:
+        from sim_tests.simulators import logs_kept
+
+        with tempfile.TemporaryDirectory(prefix="srnn_demo_") as temporary, logs_kept():
             from rnn_mapper.demo.pronunciation_demo import run_pronunciation
             from rnn_mapper.demo.report import DemoReport
             from rnn_mapper.demo.speech_demo import PRESET, run_speech

@@ -73,7 +73,11 @@ def command(
         status = stack.enter_context(output.status("reading"))
         from rnn_mapper.preparation import as_inputs, as_network
         from rnn_mapper.simulation import simulate_prepared
+        from sim_tests.simulators import logs_kept
 
+        if folder is not None:
+            # It vanishes when the command fails.
+            stack.enter_context(logs_kept())
         network = as_network(model, cell)
         inputs = as_inputs(input_file, network)
         typical = inputs if calibration is None else as_inputs(calibration, network)
