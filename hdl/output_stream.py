@@ -19,9 +19,9 @@ class OutputStream(wiring.Component):
     `group_valid`, `group`, `group_parity` and `values` store one group of results. The output of a step begins once
     `header.output_start` of its groups have arrived; the mapper has proven that the rest arrive in time.
     `tlast` marks the last beat of the last of `steps` steps, `tkeep` the values that belong to the output.
-    `begin_sequence` starts a sequence whose first step is in half `parity`. `steps_sent` counts steps whose last beat
-    was fetched (their half can be written again). `flush` stops after the beat that is being offered. `idle` says that
-    no beat is being offered.
+    `begin_sequence`, under `flush`, starts a sequence whose first step is in half `parity`. `steps_sent` counts steps
+    whose last beat was fetched (their half can be written again). `flush` stops after the beat that is being offered.
+    `idle` says that no beat is being offered.
     """
 
     module_name = "srnn_output_stream"
