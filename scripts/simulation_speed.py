@@ -1,17 +1,18 @@
 """Ways to build and drive the Verilator model of a large grid, measured side by side (docs/simulation_speed.md).
 
-    .venv/bin/python scripts/simulation_speed.py                        # all variants: 10 to 20 minutes
+    .venv/bin/python scripts/simulation_speed.py                        # all variants: 15 minutes and more
     .venv/bin/python scripts/simulation_speed.py --only shared,cocotb   # some of them
 
 Every variant is built from nothing (without ccache) and runs the same steps of a GRU of 1024 units, whose outputs are
-compared. The speed is that of the steps beyond the first, so without start and load, of the best of three runs.
+compared. Times are processor seconds, which other work on the machine disturbs less than the clock on the wall. The
+speed is that of the steps beyond the first, so without start and load, of the best of three runs.
 """
 
 from __future__ import annotations
 
 import os
+import resource
 import subprocess
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -81,15 +82,24 @@ class Workload:
 
     def speed(self, model: Build, folder: Path) -> tuple[float, float]:
         """Cycles a second, and the seconds of a run of one step: start, load and end."""
-        short = min(self._run(model, folder, 1)[1] for _ in range(REPETITIONS))
-        cycles, long = min(self._run(model, folder, len(self.inputs)) for _ in range(REPETITIONS))
-        return (cycles - self.mapping.predict(1).cycles) / (long - short), short
+        short = min(self._run(model, folder, 1) for _ in range(REPETITIONS))
+        long = min(self._run(model, folder, len(self.inputs)) for _ in range(REPETITIONS))
+        cycles = self.mapping.predict(len(self.inputs)).cycles - self.mapping.predict(1).cycles
+        return cycles / (long - short), short
 
-    def _run(self, model: Build, folder: Path, steps: int) -> tuple[int, float]:
+    def _run(self, model: Build, folder: Path, steps: int) -> float:
+        """Processor seconds of one simulation."""
+        started = children_seconds()
         run = run_mapping(self.mapping, self.inputs[:steps], model, folder)
         if (run.outputs != self.outputs[:steps]).any() or run.cycles != self.mapping.predict(steps).cycles:
             raise click.ClickException("the simulation differs from the reference")
-        return run.cycles, run.run_seconds
+        return children_seconds() - started
+
+
+def children_seconds() -> float:
+    """Processor seconds of all processes that this one started and that have ended."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
 
 
 def workload(parameters: GridParameters, hidden: int, steps: int) -> Workload:
@@ -101,20 +111,18 @@ def workload(parameters: GridParameters, hidden: int, steps: int) -> Workload:
     return Workload(mapping, codes, run_reference(quantised, codes).outputs)
 
 
-def _timed(command: Sequence[str | Path], log: Path) -> tuple[float, float]:
-    """Seconds and peak memory in GB of one command's largest process."""
-    started = time.perf_counter()
-    environment = {**os.environ, **verilator_environment()}
+def _execute(command: Sequence[str | Path], log: Path) -> None:
     with log.open("a") as lines:
-        process = subprocess.Popen(list(map(str, command)), stdout=lines, stderr=subprocess.STDOUT, env=environment)
-        _, status, usage = os.wait4(process.pid, 0)
-    if status:
+        done = subprocess.run(
+            command, stdout=lines, stderr=subprocess.STDOUT, check=False, env={**os.environ, **verilator_environment()}
+        )
+    if done.returncode:
         raise click.ClickException(f"{command[0]} failed: see {log}")
-    return time.perf_counter() - started, usage.ru_maxrss / 1e6
 
 
-def make(variant: Variant, sources: list[Path], folder: Path) -> tuple[Build, float]:
-    """A build of one variant, and the largest memory of one of its processes in GB."""
+def make(variant: Variant, sources: list[Path], folder: Path) -> Build:
+    """A build of one variant, without a cache; its seconds are processor seconds."""
+    started = children_seconds()
     lines = ["`verilator_config"]
     for tile in variant.tiles:
         lines.append(f'no_inline -module "{tile}"')
@@ -126,16 +134,15 @@ def make(variant: Variant, sources: list[Path], folder: Path) -> tuple[Build, fl
     options: list[str | Path] = [
         "-Wno-fatal", "-Wno-lint", "-Wno-style", "--timescale", "1ns/1ps", "--prefix", "Vtop", "-Mdir", folder,
     ]
-    verilate, memory = _timed(
+    _execute(
         [verilator_executable(), "--cc", "--exe", "--top-module", TOP_MODULE, "-o", "host", *options, *variant.flags,
          control, folder / "host.cpp", *sources], log,
     )
-    compile_, compiler = _timed(
+    _execute(
         ["make", "-j2", "-C", folder, "-f", "Vtop.mk", "CFG_CXXFLAGS_PCH_I=-include", f"OPT_FAST={variant.optimise}",
          "OBJCACHE="], log,
     )
-    seconds = verilate + compile_
-    return Build("verilator", TOP_MODULE, folder, False, False, seconds, folder / "host"), max(memory, compiler)
+    return Build("verilator", TOP_MODULE, folder, False, False, children_seconds() - started, folder / "host")
 
 
 @click.command()
@@ -146,9 +153,10 @@ def make(variant: Variant, sources: list[Path], folder: Path) -> tuple[Build, fl
 def main(preset: str, hidden: int, steps: int, only: str) -> None:
     """Build and measure the variants."""
     console = Console()
+    os.environ["CCACHE_DISABLE"] = "1"
     parameters = load_parameters(preset)
     work = workload(parameters, hidden, steps)
-    table = Table("variant", "", "build", "largest process", "start and load", "cycles/s", "load average")
+    table = Table("variant", "", "build", "start and load", "cycles/s", "load average")
     with TemporaryDirectory(prefix="srnn_speed_") as name:
         sources = []
         for module, verilog in emit_grid(Grid(parameters)).sources.items():
@@ -160,15 +168,16 @@ def main(preset: str, hidden: int, steps: int, only: str) -> None:
             (folder / "host.cpp").write_text(HOST_SOURCE.read_text(encoding="utf-8"), encoding="utf-8")
             (folder / "spatial_rnn.h").write_text(c_header(parameters), encoding="utf-8")
             if variant == COCOTB:
-                text, peak = 'the project\'s build of "shared", under cocotb', "-"
-                model = replace(build(sources, TOP_MODULE, "verilator", tile_modules=SITE, cache_dir=folder), host=None)
+                text = 'as "shared", under cocotb'
+                started = children_seconds()
+                model = build(sources, TOP_MODULE, "verilator", tile_modules=SITE, cache_dir=folder)
+                model = replace(model, seconds=children_seconds() - started)
             else:
                 way = (VARIANTS | VARIANTS_OF_SMALL_GRIDS)[variant]
                 text = way.text
-                model, memory = make(way, sources, folder)
-                peak = f"{memory:.1f} GB"
+                model = make(way, sources, folder)
             speed, load = work.speed(model, folder / "run")
-            row = (variant, text, f"{model.seconds:.0f} s", peak, f"{load:.1f} s", f"{speed:,.0f}",
+            row = (variant, text, f"{model.seconds:.0f} s", f"{load:.1f} s", f"{speed:,.0f}",
                    f"{os.getloadavg()[0]:.1f}")
             console.print(*row, sep="  ", highlight=False, soft_wrap=True)
             table.add_row(*row)
