@@ -1,0 +1,49 @@
+"""Picture of the estimate: area and power by part at the low, typical and high ends."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import matplotlib
+from estimate_constants import Bound
+from estimate_model import Module, area
+from estimate_point import Point
+from estimate_published import SEED
+
+from hdl.parameters import GridParameters
+
+__all__ = ["picture"]
+
+
+def picture(chosen: Point, modules: list[Module], p: GridParameters, file: Path) -> None:
+    """Draw stacked bars; the power is that of one point."""
+    matplotlib.use("Agg")
+    matplotlib.rcParams["svg.hashsalt"] = "spatial-rnn"
+    import matplotlib.pyplot as plt
+
+    figure, (left, right) = plt.subplots(1, 2, figsize=(11, 5.2))
+    areas = [area(modules, bound).parts for bound in Bound]
+    powers = [
+        {part: joules / chosen.seconds for part, joules in chosen.joules_by_part(modules, p, bound).items()}
+        for bound in Bound
+    ]
+    colors = plt.get_cmap("tab10")
+    for axes, stacks, unit in ((left, areas, "mm2"), (right, powers, "W")):
+        bottom = [0.0] * len(stacks)
+        for number, part in enumerate(stacks[0]):
+            heights = [stack[part] for stack in stacks]
+            axes.bar([b.value for b in Bound], heights, 0.6, bottom=bottom, label=part, color=colors(number))
+            bottom = [a + b for a, b in zip(bottom, heights, strict=True)]
+        for place, total in enumerate(bottom):
+            axes.text(place, total, f"{total:.0f}", ha="center", va="bottom")
+        axes.set_ylabel(unit)
+        axes.spines[["top", "right"]].set_visible(False)
+    assert SEED.area_mm2
+    left.axhline(SEED.area_mm2, color="#555555", linestyle="--", linewidth=1)
+    left.text(-0.3, SEED.area_mm2, "Plasticine, published", va="bottom", fontsize=8, color="#555555")
+    left.set_title("Area at 28 nm (estimate)", fontsize=11)
+    right.set_title(f"Power at 1 GHz, {chosen.name} (estimate)", fontsize=11)
+    left.legend(fontsize=8, frameon=False, loc="center left", bbox_to_anchor=(0.0, 0.72))
+    right.legend(fontsize=8, frameon=False, loc="upper left")
+    figure.tight_layout()
+    figure.savefig(file, metadata={"Date": None})
