@@ -81,9 +81,9 @@ CONSTANTS: dict[str, Constant] = {
     "block": Constant("whole chip over the sum of its parts: channels, halos, power grid, clock tree", "ratio",
                       1.05, 1.15, 1.30, _J, "no placement was made"),
     # Area of memories
-    "large_bit": Constant("single-port SRAM of a megabit or more (weights)", "um2/bit", 0.127 / 0.8, 0.205,
+    "large_bit": Constant("single-port SRAM of a megabit or more (weights)", "um2/bit", 0.127 / 0.8, 0.265,
                           0.29 * 331e6 / (24 * 2**23), _C,
-                          "low: cell of [tsmc] at 80 % array efficiency; typical: [cacti]; high: [tpu]"),
+                          "low: cell of [tsmc] at 80 % array efficiency; typical: [cacti] (0.20 with other transistors); high: [tpu]"),
     "wide_bit": Constant("SRAM of one read and one write port, 0.1 to 1 megabit (vectors, outputs)", "um2/bit", 0.328,
                          0.499, 0.424 / 0.5, _C, "low, typical: [cacti]; high: [cell8t] at 50 % array efficiency"),
     "small_bit": Constant("SRAM of one read and one write port, 4 to 100 kilobits", "um2/bit", 0.36, 0.424 / 0.6,
@@ -98,13 +98,12 @@ CONSTANTS: dict[str, Constant] = {
     "add_bit": Constant("one bit of an addition", "pJ", 0.1 / 32 * _H_LOW, 0.1 / 32 * _H, 0.21 / 32 * _A, _C,
                         "[horowitz] scaled by [stillmaker]; high: [aladdin]"),
     # Energy of memories
-    "large_read": Constant("read of a weight word", "pJ/bit", 0.0768, 0.119, 0.171, _C,
-                           "[cacti] with low-power, fast and low-leakage transistors (only the fast ones cycle in 1 "
-                           "ns); "
-                           "beside it: [horowitz] scaled 0.079 (8 KB) to 0.158 (32 KB)"),
-    "wide_read": Constant("read of a vector or output word", "pJ/bit", 0.0175, 0.0401, 10 / 64 * _H, _C,
+    "large_read": Constant("read of a weight word", "pJ/bit", 0.0768, 0.139, 0.171, _C,
+                           "[cacti]: low-power, mixed, low-leakage transistors; beside it: [horowitz] scaled 0.079 "
+                           "(8 KB) to 0.158 (32 KB)"),
+    "wide_read": Constant("read of a vector or output word", "pJ/bit", 0.0175, 0.0320, 10 / 64 * _H, _C,
                           "low, typical: [cacti]; high: 8 KB cache of [horowitz], scaled; beside it: [dally2020] 0.05"),
-    "wide_write": Constant("write of a vector or output word", "pJ/bit", 0.0283, 0.0566, 0.1116, _C, "[cacti]"),
+    "wide_write": Constant("write of a vector or output word", "pJ/bit", 0.0283, 0.0616, 0.1116, _C, "[cacti]"),
     "small_read": Constant("read or write of any other memory", "pJ/bit", 0.012, 0.032, 10 / 64 * _H, _C,
                            "low, typical: [cacti]; high: 8 KB cache of [horowitz], scaled"),
     # Energy of wires and registers, leakage
@@ -120,10 +119,8 @@ CONSTANTS: dict[str, Constant] = {
                            "no clock tree was built; the design gates no clock"),
     "logic_leakage": Constant("leakage of logic", "mW/mm2", 5.0, 0.0779 / 6.35e-3, 30.0, _C,
                               "typical: multiplier of [aladdin], not scaled; low, high: judgement"),
-    "memory_leakage": Constant("leakage of memories", "mW/mm2", 0.19, 12.0, 80.0, _C,
-                               "low, high: [cacti] with low-leakage and low-power transistors (fast ones would be "
-                               "134); "
-                               "typical: as logic (judgement)"),
+    "memory_leakage": Constant("leakage of memories", "mW/mm2", 0.19, 9.0, 134.0, _C,
+                               "[cacti]: low-leakage, mixed (8.3 for weights, 14.1 for vectors) and fast transistors"),
 }  # fmt: skip
 
 

@@ -14,6 +14,14 @@ from hdl.parameters import GridParameters
 
 __all__ = ["picture"]
 
+#: What belongs together has one colour in both halves.
+COLORS = {
+    "weight memories": "#1f6fb4", "vector and output memories": "#5aa9e6", "vector memories": "#5aa9e6",
+    "other memories": "#a9cfee", "multipliers and adder trees": "#d1770f", "multiplications": "#d1770f",
+    "epilogue": "#2a8a3e", "epilogue and control": "#2a8a3e", "control": "#9ccf8a", "operand wires": "#8c6bb1",
+    "links": "#c7a9df", "clock and registers": "#7a7a7a", "chip overhead": "#d0d0d0", "leakage": "#d0d0d0",
+}
+
 
 def picture(chosen: Point, modules: list[Module], p: GridParameters, file: Path) -> None:
     """Draw stacked bars; the power is that of one point."""
@@ -27,12 +35,11 @@ def picture(chosen: Point, modules: list[Module], p: GridParameters, file: Path)
         {part: joules / chosen.seconds for part, joules in chosen.joules_by_part(modules, p, bound).items()}
         for bound in Bound
     ]
-    colors = plt.get_cmap("tab10")
     for axes, stacks, unit in ((left, areas, "mm2"), (right, powers, "W")):
         bottom = [0.0] * len(stacks)
-        for number, part in enumerate(stacks[0]):
+        for part in stacks[0]:
             heights = [stack[part] for stack in stacks]
-            axes.bar([b.value for b in Bound], heights, 0.6, bottom=bottom, label=part, color=colors(number))
+            axes.bar([b.value for b in Bound], heights, 0.6, bottom=bottom, label=part, color=COLORS[part])
             bottom = [a + b for a, b in zip(bottom, heights, strict=True)]
         for place, total in enumerate(bottom):
             axes.text(place, total, f"{total:.0f}", ha="center", va="bottom")

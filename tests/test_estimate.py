@@ -86,11 +86,11 @@ def test_energy_scaling() -> None:
 
 def test_area_arithmetic() -> None:
     found = area(MODULES, Bound.TYPICAL)
-    assert found.parts["weight memories"] == pytest.approx(4 * 4096 * 512 * 0.205e-6)
+    assert found.parts["weight memories"] == pytest.approx(4 * 4096 * 512 * 0.265e-6)
     # 600 gates of logic sized up, 100 flip-flops, of 0.378 um2, at 70 %.
     logic = 4 * (600 * 1.2 + 100 * 4.522 / 0.798) * 0.378 / 0.7 * 1e-6
     assert found.parts["multipliers and adder trees"] == pytest.approx(logic)
-    assert found.total == pytest.approx(1.15 * (logic + 4 * 4096 * 512 * 0.205e-6))
+    assert found.total == pytest.approx(1.15 * (logic + 4 * 4096 * 512 * 0.265e-6))
     assert [memory_class(bits) for bits in (1 << 20, 100_000, 4096, 4095)] == ["large", "wide", "small", "tiny"]
 
 
@@ -101,11 +101,11 @@ def test_energy_arithmetic() -> None:
     parts = energy(counted, MODULES, GRID, Bound.TYPICAL)
     product = value("multiply", Bound.TYPICAL) + adder_bits(GRID) * value("add_bit", Bound.TYPICAL)
     assert parts["multiplications"] == pytest.approx(10 * product * 1e-12)
-    assert parts["weight memories"] == pytest.approx(100 * 0.119e-12)
+    assert parts["weight memories"] == pytest.approx(100 * 0.139e-12)
     assert parts["clock and registers"] == pytest.approx(1000 * 400 * value("register", Bound.TYPICAL) * 1.6e-12)
     # A microsecond of leakage: milliwatts per square millimetre.
     chip = area(MODULES, Bound.TYPICAL)
-    assert parts["leakage"] == pytest.approx((chip.logic * 0.0779 / 6.35e-3 + chip.memory * 12) * 1e-3 * 1e-6)
+    assert parts["leakage"] == pytest.approx((chip.logic * 0.0779 / 6.35e-3 + chip.memory * 9) * 1e-3 * 1e-6)
     assert parts["epilogue and control"] == parts["links"] == 0
     twice = energy(replace(counted, weight_bits_read=200), MODULES, GRID, Bound.TYPICAL)
     assert twice["operand wires"] == pytest.approx(2 * parts["operand wires"])
