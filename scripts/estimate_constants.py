@@ -83,7 +83,8 @@ CONSTANTS: dict[str, Constant] = {
     # Area of memories
     "large_bit": Constant("single-port SRAM of a megabit or more (weights)", "um2/bit", 0.127 / 0.8, 0.265,
                           0.29 * 331e6 / (24 * 2**23), _C,
-                          "low: cell of [tsmc] at 80 % array efficiency; typical: [cacti] (0.20 with other transistors); high: [tpu]"),
+                          "low: cell of [tsmc] at 80 % array efficiency; typical: [cacti] (0.20 with other "
+                          "transistors); high: [tpu]"),
     "wide_bit": Constant("SRAM of one read and one write port, 0.1 to 1 megabit (vectors, outputs)", "um2/bit", 0.328,
                          0.499, 0.424 / 0.5, _C, "low, typical: [cacti]; high: [cell8t] at 50 % array efficiency"),
     "small_bit": Constant("SRAM of one read and one write port, 4 to 100 kilobits", "um2/bit", 0.36, 0.424 / 0.6,

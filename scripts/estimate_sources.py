@@ -42,8 +42,10 @@ SOURCES: dict[str, Source] = {
     "cell8t": Source("64-Kb dual-port image memory in 28 nm FD-SOI: 8T cell of 0.291 x 1.457 = 0.424 um2", _V,
                      "abstract, cir.nii.ac.jp/crid/1050294045368847104"),
     "cacti": Source(
-        "CACTI 7: Balasubramonian et al., ACM TACO 14(2), 2017. Our runs for each memory's shape at 32 and 22 nm, 350 K, "
-        "one bank, optimised for energy and area; 28 nm taken as 0.6 x 32 nm + 0.4 x 22 nm. Typical values: low-leakage "
+        "CACTI 7: Balasubramonian et al., ACM TACO 14(2), 2017. Our runs for each memory's shape at 32 and 22 nm, 350 "
+        "K, "
+        "one bank, optimised for energy and area; 28 nm taken as 0.6 x 32 nm + 0.4 x 22 nm. Typical values: "
+        "low-leakage "
         "cells with a fast periphery (mixed)", _V,
         "source in the package hwcomponents-cacti 1.0.40"),
     "horowitz": Source(
