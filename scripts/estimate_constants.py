@@ -2,7 +2,7 @@
 
 `results/estimate.md` prints them. Values are for 28 nm, 0.9 V and 1 GHz; where the publication is of another node, the
 scaling is written out here. Low and high are the ends within which a careful designer could land, not a confidence
-interval. Keys in brackets are those of `estimate_sources.SOURCES`.
+interval. Keys in brackets are those of `estimate_sources.SOURCES`; figures of CACTI are from docs/data/cacti.csv.
 """
 
 from __future__ import annotations

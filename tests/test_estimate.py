@@ -118,6 +118,23 @@ def test_bounds_are_in_order() -> None:
         assert all(low[part] <= typical[part] <= high[part] for part in low)
 
 
+def test_constants_from_cacti() -> None:
+    def at_28_nm(shape: str, kind: str, column: int) -> float:
+        found = {row[5]: float(row[column]) for row in rows if row[:5] == f"{shape},{kind}".split(",")}
+        return 0.6 * found["32"] + 0.4 * found["22"]
+
+    lines = (ROOT / "docs" / "data" / "cacti.csv").read_text().splitlines()
+    rows = [line.split(",") for line in lines if not line.startswith("#")]
+    weight, vector, mixed = "512,4096,1rw", "512,256,1r1w", "itrs-lstp,itrs-hp"
+    assert at_28_nm(weight, mixed, 6) * 1e6 / (512 * 4096) == pytest.approx(CONSTANTS["large_bit"].typical, rel=0.01)
+    reads = [at_28_nm(weight, kind, 7) * 1e3 / 512 for kind in ("itrs-lop,itrs-lop", mixed, "itrs-lstp,itrs-lstp")]
+    large = CONSTANTS["large_read"]
+    assert reads == pytest.approx([large.low, large.typical, large.high], rel=0.01)
+    assert at_28_nm(vector, mixed, 7) * 1e3 / 512 == pytest.approx(CONSTANTS["wide_read"].typical, rel=0.01)
+    fast = at_28_nm(weight, "itrs-hp,itrs-hp", 9) / at_28_nm(weight, "itrs-hp,itrs-hp", 6)
+    assert fast == pytest.approx(CONSTANTS["memory_leakage"].high, rel=0.01)
+
+
 def test_every_source_is_named() -> None:
     named = {key for constant in CONSTANTS.values() for key in re.findall(r"\[(\w+)\]", constant.source)}
     assert named | {machine.source for machine in MACHINES} == set(SOURCES)
