@@ -125,6 +125,28 @@ def test_simulate_compares_bits_and_cycles(run: Run, tmp_path: Path) -> None:
     assert "all as the reference" in run.errors, "messages go to standard error when the JSON goes to standard output"
 
 
+def test_schedules_give_the_same_bits_in_other_cycles(run: Run, tmp_path: Path) -> None:
+    outputs, cycles = [], []
+    for schedule in ("fused", "sequential", "blas"):
+        run("simulate", "--model", "gru.npz", "--input", "x.npy", "--preset", "small", "--sim", "icarus", "--schedule",
+            schedule, "--json", "r.json", "--outputs", "h.npy")
+        values = json.loads((tmp_path / "r.json").read_text())
+        assert values["mismatches"] == 0
+        assert values["cycles_predicted"] == values["cycles_simulated"]
+        outputs.append(np.load(tmp_path / "h.npy"))
+        cycles.append(values["cycles_simulated"])
+    assert (outputs[0] == outputs[1]).all()
+    assert (outputs[0] == outputs[2]).all()
+    assert cycles[0] < cycles[1] < cycles[2]
+    run("map", "--model", "gru.npz", "--preset", "small", "--schedule", "blas", "-o", "out", "--json", "r.json")
+    values = json.loads((tmp_path / "r.json").read_text())
+    assert values["schedule"] == "blas"
+    assert [name for name in values["cycles"]["phases"] if "layer 1" in name] == [
+        "layer 1 X", "layer 1 H", "layer 1 elementwise"
+    ]
+    assert "--schedule" in run.refusal("map", "--model", "gru.npz", "--schedule", "eager", "-o", "other")
+
+
 def test_simulate_takes_ru_hu_cell_and_waves(run: Run, tmp_path: Path) -> None:
     text = run("simulate", "--model", "gru.npz", "--cell", "gru", "--input", "x.npy", "--calibration", "x.npy", "--ru",
                2, "--hu", 2, "--preset", "small", "--sim", "icarus", "--waves", "--json", "r.json")
