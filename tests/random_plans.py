@@ -1,5 +1,6 @@
 """Random schedules without any weights: what the mapper decides, for shapes and latencies of every kind."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -24,6 +25,7 @@ SCHEDULES = (Schedule.FUSED, Schedule.FUSED, Schedule.FUSED, Schedule.SEQUENTIAL
 class RandomPlan:
     """A network's phases on a grid, timed and scheduled."""
 
+    schedule: Schedule
     timings: list[PhaseTiming]
     entries: list[ScheduleEntry]
     unit_bases: list[int]
@@ -39,7 +41,7 @@ def _product(gates: int, hidden: int, inputs: int) -> QuantisedProduct:
     return QuantisedProduct(np.zeros((gates, hidden, inputs), np.int8), none, none, none, none.astype(float))
 
 
-def _phases(rng: np.random.Generator, parameters: GridParameters) -> tuple[list[Phase], QuantisedNetwork]:
+def _network(rng: np.random.Generator, parameters: GridParameters) -> QuantisedNetwork:
     p = parameters
 
     def size() -> int:
@@ -48,15 +50,18 @@ def _phases(rng: np.random.Generator, parameters: GridParameters) -> tuple[list[
     cell = list(Cell)[int(rng.integers(len(Cell)))]
     sizes = [int(rng.integers(1, rng.choice([p.lanes + 1, 2 * p.lanes * p.cols + 2])))]
     sizes += [size() for _ in range(int(rng.integers(1, 4)))]
+    return blank_network(cell, sizes, size() if rng.random() < 0.4 else None, p)
+
+
+def blank_network(cell: Cell, sizes: Sequence[int], outputs: int | None, p: GridParameters) -> QuantisedNetwork:
+    """A network without weights: `sizes` are inputs and hidden units of the layers, `outputs` those of a head."""
     layers = tuple(
         QuantisedLayer(cell, inputs, hidden, _product(cell.gates, hidden, inputs),
                        _product(cell.gates, hidden, hidden), 1.0, 8)
         for inputs, hidden in pairwise(sizes)
     )
-    head = QuantisedDense(_product(1, size(), sizes[-1]), 1.0, 10) if rng.random() < 0.4 else None
-    network = QuantisedNetwork(layers, head, p.table_segments, p.accumulator_bits)
-    parts = [_parts(rng, whole, p.rows) for (whole,) in whole_layers(network)]
-    return phases_of(network, parts, SCHEDULES[int(rng.integers(len(SCHEDULES)))]), network
+    head = None if outputs is None else QuantisedDense(_product(1, outputs, sizes[-1]), 1.0, 10)
+    return QuantisedNetwork(layers, head, p.table_segments, p.accumulator_bits)
 
 
 def _parts(rng: np.random.Generator, units: int, rows: int) -> list[int]:
@@ -78,17 +83,28 @@ def random_plan(rng: np.random.Generator) -> RandomPlan | None:
         token=int(rng.integers(3, 8)), result=int(rng.integers(8, 16)), ring=int(rng.choice([4, 4, 5, 7])),
         store=int(rng.integers(5, 12)), store_distance=int(rng.integers(1, 5)),
     )
-    phases, network = _phases(rng, parameters)
+    network = _network(rng, parameters)
+    parts = [_parts(rng, whole, parameters.rows) for (whole,) in whole_layers(network)]
+    schedule = SCHEDULES[int(rng.integers(len(SCHEDULES)))]
+    phases = phases_of(network, parts, schedule)
     splits: dict[tuple[int, int], tuple[int, int]] = {}
     for phase in phases:
         if (phase.layer, phase.part) not in splits:
             ru = int(rng.integers(1, parameters.cols + 1))
             chains = int(rng.integers(1, parameters.cols // ru + 1))
             splits[phase.layer, phase.part] = ru, min(chains, ceil_div(phase.units, parameters.rows))
-    nests = [LoopNest.of(phase, parameters, *splits[phase.layer, phase.part]) for phase in phases]
-    allocation, _ = allocate(phases, nests, vectors_of(network), parameters)
     try:
-        timings = [time_phase(phase, nest, parameters, latencies) for phase, nest in zip(phases, nests, strict=True)]
+        return plan_with(network, phases, splits, schedule, parameters, latencies)
     except MappingError:
         return None
-    return RandomPlan(timings, build_schedule(timings), allocation.units)
+
+
+def plan_with(
+    network: QuantisedNetwork, phases: list[Phase], splits: dict[tuple[int, int], tuple[int, int]], schedule: Schedule,
+    parameters: GridParameters, latencies: GridLatencies,
+) -> RandomPlan:
+    """The plan with these splits: ru and chains of each (layer, part)."""
+    nests = [LoopNest.of(phase, parameters, *splits[phase.layer, phase.part]) for phase in phases]
+    allocation, _ = allocate(phases, nests, vectors_of(network), parameters)
+    timings = [time_phase(phase, nest, parameters, latencies) for phase, nest in zip(phases, nests, strict=True)]
+    return RandomPlan(schedule, timings, build_schedule(timings), allocation.units)

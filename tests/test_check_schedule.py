@@ -6,9 +6,15 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from random_plans import RandomPlan, random_plan
+from random_plans import RandomPlan, blank_network, plan_with, random_plan
 
+from hdl.latencies import GridLatencies
+from hdl.parameters import GridParameters
 from rnn_mapper.check_schedule import find_violations, plan_to_check
+from rnn_mapper.network import Cell
+from rnn_mapper.phases import Schedule, phases_of, whole_layers
+from rnn_mapper.predict import SequencePlan, TokenIssue, predict
+from rnn_mapper.timing import PhaseTiming
 
 #: Stops early on a slow machine, but never before this many mappings.
 SECONDS, FEWEST = 20.0, 300
@@ -37,6 +43,61 @@ def test_no_random_mapping_collides(seed: int) -> None:
             found = violations(plan, checked)
             assert not found, f"{plan}: {found[0]}"
             checked += 1
+
+
+@pytest.mark.parametrize("schedule", [Schedule.FUSED, Schedule.SEQUENTIAL])
+@pytest.mark.parametrize(("outputs", "chains"), [(8, 3), (9, 3), (10, 4)])
+def test_heads_on_columns_of_their_own(schedule: Schedule, outputs: int, chains: int) -> None:
+    """A site that only the head uses still waits for its delay when the layer, elsewhere, could begin."""
+    parameters, latencies = GridParameters(1, 8, 16), GridLatencies(4, 10, 4, 7, 2)
+    network = blank_network(Cell.LSTM, [4, 3], outputs, parameters)
+    phases = phases_of(network, whole_layers(network), schedule)
+    plan = plan_with(network, phases, {(0, 0): (1, 1), (1, 0): (1, chains)}, schedule, parameters, latencies)
+    head = plan.timings[-1]
+    assert any(delay >= head.busy(0) for delay in head.delays), "not the case that is meant"
+    for seed in range(20):
+        assert not violations(plan, seed)
+
+
+def test_the_last_result_is_the_same_in_every_step() -> None:
+    """It is marked once, in its unit entry."""
+    rng, seen = np.random.default_rng(11), 0
+    while seen < 100:
+        plan = random_plan(rng)
+        for timing in plan.timings if plan else []:
+            if timing.shortened:
+                seen += 1
+                assert timing.shortened.arrivals[-1][1] == timing.arrivals[-1][1]
+
+
+def end(timing: PhaseTiming, token: TokenIssue) -> int:
+    """First cycle in which all that a token's phase makes is where it belongs."""
+    if not timing.phase.stores:
+        return token.cycle + timing.of_step(token.fresh).completion + 1
+    lasts = [
+        delay + timing.nest.units(chain) * timing.nest.gates * timing.nest.words + timing.nest.tail(chain)
+        for chain, delay in enumerate(timing.delays) if timing.nest.units(chain)
+    ]
+    return token.cycle + timing.latencies.token + max(lasts) - 1 + timing.latencies.store
+
+
+def test_schedules_in_order_do_not_overlap() -> None:
+    """A step begins when the one before is done; a kernel, when the one before has written all its results."""
+    rng = np.random.default_rng(12)
+    seen = dict.fromkeys((Schedule.SEQUENTIAL, Schedule.BLAS), 0)
+    while min(seen.values()) < 60:
+        plan = random_plan(rng)
+        if plan is None or plan.schedule is Schedule.FUSED:
+            continue
+        seen[plan.schedule] += 1
+        groups = sum(timing.nest.groups for timing in plan.timings if timing.phase.to_host)
+        sequence = SequencePlan(plan.timings, plan.entries, 3, groups, 8)
+        tokens = predict(sequence, 5, cleared=seen[plan.schedule] % 2 > 0).tokens
+        ends = [end(plan.timings[token.phase], token) for token in tokens]
+        for (token, over), after in zip(zip(tokens, ends, strict=True), tokens[1:], strict=False):
+            kernel = plan.timings[token.phase].phase.stores and plan.schedule is Schedule.BLAS
+            if kernel or after.step > token.step:
+                assert after.cycle >= over, f"{plan}: {after} before the end of {token} in cycle {over}"
 
 
 def shorter(plan: RandomPlan) -> RandomPlan:
