@@ -115,15 +115,20 @@ async def abort_with_start(dut: Any) -> None:
 
 @cocotb.test()
 async def abort_before_the_first_beat(dut: Any) -> None:
-    """A packet that comes after the abort belongs to the next sequence."""
+    """A packet that comes after the abort, or while it is under way, belongs to the next sequence."""
     bench, case = await bench_with_small_model(dut, PARAMETERS, Cell.RNN_TANH)
-    bench.source.pause = True
-    inputs = case.operands(3)
-    bench.send(inputs)
-    await bench.start(3)
-    await bench.cycles(50)
-    await bench.write("CONTROL", 1 << Control.ABORT)
-    await bench.finish()
-    assert await bench.read("STATUS") == 1 << Status.ABORTED
-    bench.source.pause = False
-    await bench.check(inputs, timing=False, send=False)
+    for under_way in (False, True):
+        bench.source.pause = True
+        inputs = case.operands(3)
+        bench.send(inputs)
+        await bench.start(3)
+        await bench.cycles(50)
+        await bench.write("CONTROL", 1 << Control.ABORT)
+        if under_way:
+            bench.source.pause = False
+            await bench.cycles(20)
+            assert await bench.read("STATUS") == 1 << Status.BUSY
+        await bench.finish()
+        assert await bench.read("STATUS") == 1 << Status.ABORTED
+        bench.source.pause = False
+        await bench.check(inputs, timing=False, send=False)

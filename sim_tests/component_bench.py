@@ -32,9 +32,10 @@ from hdl.sequencer import Sequencer
 from hdl.sharing import is_clocked
 from hdl.unit_path import UnitPath
 from hdl.vector_input import VectorInput
+from rnn_mapper.images import LayoutPacker
 from sim_tests.simulators import Build, build
 
-__all__ = ["COMPONENTS", "DRAIN_CYCLES", "CycleBench", "build_component", "build_memory"]
+__all__ = ["COMPONENTS", "DRAIN_CYCLES", "CycleBench", "blank", "build_component", "build_memory"]
 
 #: What the controller that is tested alone waits for after an abort; in a grid it follows from the latencies.
 DRAIN_CYCLES = 13
@@ -77,6 +78,11 @@ def build_component(name: str, parameters: GridParameters, simulator: str) -> Bu
 def build_memory(simulator: str) -> Build:
     """The simulation build of a small memory."""
     return build([MEMORY_SOURCE], MEMORY_MODULE, simulator, parameters=MEMORY_PARAMETERS)
+
+
+def blank(packer: LayoutPacker, **fields: int) -> int:
+    """A word in which the fields that are not named are zero."""
+    return packer.pack(dict.fromkeys(packer.fields, 0) | fields)
 
 
 class CycleBench:

@@ -18,14 +18,16 @@ __all__ = ["Job", "Outcome", "all_jobs", "run_job", "short_jobs"]
 #: Bench of each component that is tested alone.
 _BENCHES = {
     **dict.fromkeys(("dot_product", "requantiser", "activation", "multiply_accumulate"), "check_datapath"),
-    **dict.fromkeys(("gate_path", "sequencer", "distributor", "collector", "memory"), "check_structure"),
-    "unit_path": "check_unit_path",
-    "pcu": "check_pcu",
-    "pmu": "check_pmu",
-    **dict.fromkeys(("vector_input", "image_loader", "output_stream"), "check_ports"),
-    "registers": "check_registers",
-    "controller": "check_controller",
+    **dict.fromkeys(("distributor", "collector"), "check_links"),
+    **{
+        component: f"check_{component}" for component in (
+            "gate_path", "unit_path", "pcu", "sequencer", "pmu", "memory", "vector_input", "image_loader",
+            "output_stream", "registers", "controller",
+        )
+    },
 }
+#: Benches that raise every error flag.
+_ERRORS = ("check_host_errors", "check_collisions")
 #: Grids whose parameters the components get.
 _COMPONENT_GRIDS = ("2x2x8", "8x1x4", "1x4x5", "4x3x12", "4x2x7")
 #: Wall time after which a job is taken to hang.
@@ -103,13 +105,13 @@ def short_jobs() -> list[Job]:
     return [
         *_components("icarus", ("2x2x8", "8x1x4"), stride=5),
         *_grid("icarus", "2x2x8", models=5, operations=0),
-        Job("icarus", "2x2x8", "check_errors"),
+        *(Job("icarus", "2x2x8", bench) for bench in _ERRORS),
         Job("icarus", "1x1x4", "check_host"),
         Job("icarus", "1x1x4", "check_abort"),
         *_grid("verilator", "2x2x8", models=20, operations=30),
         Job("verilator", "2x2x8", "check_rails"),
         *_grid("verilator", "8x1x4", models=10, operations=0),
-        Job("verilator", "8x1x4", "check_errors"),
+        *(Job("verilator", "8x1x4", bench) for bench in _ERRORS),
         *_grid("verilator", "4x3x12", models=10, operations=10),
     ]
 
@@ -122,11 +124,11 @@ def all_jobs() -> list[Job]:
     ]
     for grid in ICARUS_GRIDS:
         jobs += _grid("icarus", grid, models=4, operations=0)
-        jobs.append(Job("icarus", grid, "check_errors"))
+        jobs += [Job("icarus", grid, bench) for bench in _ERRORS]
     jobs += [Job("icarus", "1x1x4", bench) for bench in ("check_host", "check_abort")]
     for grid in GRIDS:
         jobs += _grid("verilator", grid, models=40, operations=40)
-        jobs += [Job("verilator", grid, bench) for bench in ("check_errors", "check_host", "check_abort", "check_long")]
+        jobs += [Job("verilator", grid, bench) for bench in (*_ERRORS, "check_host", "check_abort", "check_long")]
         if grid != "1x4x5":
             # Its units are too few for c to reach its limit.
             jobs.append(Job("verilator", grid, "check_rails"))
