@@ -201,8 +201,8 @@ def predict(plan: SequencePlan, steps: int, cleared: bool = True) -> Prediction:
         if not timing.phase.stores:
             completed[index].append(at + timing.completion)
         if timing.phase.to_host and timing.phase.last_part:
-            started = at + timing.arrivals[timings[entry.phase].output_start - 1][0] + 1
-            output_begins = max(started, sent[-1] + 1 if sent else 0)
+            # The step before has been sent: results reach the collector one a cycle at most, as beats leave.
+            output_begins = at + timing.arrivals[timings[entry.phase].output_start - 1][0] + 1
             sent.append(output_begins + plan.output_groups - 1)
         reading = timing.nest.max_units * timing.nest.gates * timing.nest.words
         # A state that counts as zero is not multiplied.

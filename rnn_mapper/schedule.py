@@ -90,18 +90,21 @@ def least_distance(first: PhaseTiming, second: PhaseTiming) -> int:
     """Cycles that must lie between the issue of `first` and a later issue of `second`."""
     distance = _site_distance(first, second)
     if not first.phase.stores and not second.phase.stores:
-        distance = max(
-            distance, _ring_distance(first, second), _hold_distance(first, second), _link_distance(first, second)
-        )
+        # The unit path needs no rule of its own. The last use by a unit emits its result. Where the first use by the
+        # next phase emits, too, results that do not meet at the collector have not met in the unit path; where it does
+        # not, the next phase has filled HOLD0 before. A last use that comes trips after its operands needs HOLD0;
+        # one that comes with them is earlier than all operands of the next phase.
+        distance = max(distance, _hold_distance(first, second), _link_distance(first, second))
     return distance
 
 
 def _least_duration(timing: PhaseTiming, timings: list[PhaseTiming]) -> int:
-    """A duration that is safe whatever comes next, as far as sites and buffers are concerned."""
+    """A duration that is safe whatever comes next, as far as sites and buffers are concerned.
+
+    The last reader of the input gives its half back when its duration is over. It stores and so has no delays: its
+    distance from another token of its own is all the time that it reads.
+    """
     distance = max(_site_distance(timing, variant) for other in timings for variant in {other, other.fresh})
-    if timing.phase.needs_input:
-        # The last reader gives the input's buffer back when its duration is over; the others must be done as well.
-        distance = max(distance, timing.occupied)
     return max(distance, timing.stored) if timing.phase.barrier else distance
 
 
@@ -141,18 +144,6 @@ def _stored_distance(first: PhaseTiming, second: PhaseTiming) -> int:
         for unit in {0, first.nest.units(chain) - 1} if unit >= 0
         for reader, slot in enumerate(second.phase.program.slots) if slot in first.phase.program.slots
     )
-
-
-def _ring_distance(first: PhaseTiming, second: PhaseTiming) -> int:
-    """The unit path is empty again before the next phase's first value."""
-    distance = 1
-    for col in range(_columns(first)):
-        a, b = _chain(first, col), _chain(second, col)
-        if a is None or b is None:
-            continue
-        last = first.delays[a] + (first.nest.units(a) - 1) * first.interval + first.ring_events[-1]
-        distance = max(distance, last + 1 - second.delays[b] - second.ring_events[0])
-    return distance
 
 
 def _hold_distance(first: PhaseTiming, second: PhaseTiming) -> int:

@@ -130,11 +130,6 @@ class PhaseTiming:
         """Last operands of a gate (by its position in the program)."""
         return unit * self.interval + (gate + 1) * self.nest.words - 1
 
-    @cached_property
-    def ring_events(self) -> list[int]:
-        """Cycles in which a unit uses the unit path, as `row_local` of the same unit plus trips round the ring."""
-        return ring_events(self.phase.program, self.nest.words, self.latencies.ring)
-
 
 def arrival_base(program: Program, nest: LoopNest, latencies: GridLatencies, chain: int) -> int:
     """Arrival of the first unit of a chain without delay: token, operands, epilogue, and the way back west."""
