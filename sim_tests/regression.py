@@ -127,7 +127,7 @@ def all_jobs() -> list[Job]:
         jobs += [Job("icarus", grid, bench) for bench in _ERRORS]
     jobs += [Job("icarus", "1x1x4", bench) for bench in ("check_host", "check_abort")]
     for grid in GRIDS:
-        jobs += _grid("verilator", grid, models=40, operations=40)
+        jobs += _grid("verilator", grid, models=25, operations=25)
         jobs += [Job("verilator", grid, bench) for bench in (*_ERRORS, "check_host", "check_abort", "check_long")]
         if grid != "1x4x5":
             # Its units are too few for c to reach its limit.
