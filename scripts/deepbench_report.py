@@ -120,7 +120,7 @@ def picture(points: list[Point], means: dict[str, float], file: Path) -> None:
              label="spatial-rnn, cycles at 1 GHz", color=_OURS)
     for place, p in zip(places, points, strict=True):
         axes.annotate(f"{p.speedup_vs_plasticine:.2f}x", (place + 2 * width, p.latency_ms), ha="center", va="bottom",
-                      fontsize=7, color=_OURS)
+                      rotation=90, xytext=(0, 2), textcoords="offset points", fontsize=7, color=_OURS)
     axes.set_yscale("log")
     axes.set_ylabel("latency of the sequence, ms")
     axes.set_title(

@@ -13,15 +13,15 @@ __all__ = ["altered_phases", "altered_schedule"]
 
 
 def altered_phases(
-    mapping: Mapping, rows: range, cols: range, field: str, values: dict[int, int]
+    mapping: Mapping, rows: range, cols: range, field: str, values: dict[int, int], **others: int
 ) -> Iterator[bytes]:
-    """Load packets that set a field of the phase words (by phase) of some sites."""
+    """Load packets that set a field of the phase words (by phase) of some sites, and `others` in the same words."""
     packer = LayoutPacker(phase_layout(mapping.parameters))
     for row in rows:
         for col in cols:
             words = list(mapping.site_images(row, col)[Memory.PHASE].words)
             for phase, value in values.items():
-                words[phase] = packer.pack(packer.unpack(words[phase]) | {field: value})
+                words[phase] = packer.pack(packer.unpack(words[phase]) | {field: value} | others)
             image = Image(packer.layout.size, words)
             yield load_packet(mapping.parameters, Memory.PHASE, image, row, col)
 

@@ -40,14 +40,15 @@ def test_one_file_for_each_site(mapping: Mapping) -> None:
 
 def test_program_assembles_to_its_words(mapping: Mapping) -> None:
     packer = LayoutPacker(instruction_layout(mapping.parameters))
-    form = re.compile(r" *(\d+): mac (\w+) \* \((\w+)( - value)?\) \+ (\w+)((?:, \w+)*)(?: -> (\w+), (\d+))? *; .+")
+    form = re.compile(r" *(\d+): mac (\w+) \* \((\w+)( - value)?\) \+ (\w+)(?:, keep as (\w+))?((?:, \w+)*)(?: -> (\w+), (\d+))? *; .+")
     words = {}
     for line in program_listing(mapping).splitlines():
         if found := form.fullmatch(line):
-            address, x, y, minus, addend, flags, function, following = found.groups()
+            address, x, y, minus, addend, keep, flags, function, following = found.groups()
             fields = dict.fromkeys(packer.fields, 0) | {
                 "x": FactorX[x.upper()].value, "y": FactorY[y.upper()].value, "subtract_value": minus is not None,
                 "addend": Addend[addend.upper()].value, "proceed": function is not None,
+                "keep": Keep[(keep or "none").upper()].value,
                 "activation": Activation[(function or "identity").upper()].value, "next": int(following or 0),
             } | {flag: 1 for flag in flags.split(", ") if flag}
             words[int(address)] = packer.pack(fields)
