@@ -15,7 +15,7 @@ __all__ = ["csv_table", "markdown", "picture", "summary"]
 #: Columns of the Markdown table; those named after a machine hold how much faster than it.
 _HEADINGS = (
     "point", "ideal cycles/step", "predicted", "simulated", "differ", "busy", "ms at 1 GHz", "Plasticine", "V100",
-    "Brainwave", "Xeon", "split",
+    "Brainwave", "Xeon", "fusion", "overlap", "split",
 )
 _SCHEDULE_HEADINGS = (
     "point", "separate kernels", "fused, no overlap", "fused, X in the tail of H", "fusion", "overlap", "both",
@@ -67,13 +67,17 @@ def markdown(points: list[Point], means: dict[str, float]) -> str:
         rows.append([
             _name(p), f"{p.cycles_ideal / p.steps:.1f}", f"{p.cycles_predicted:,}", simulated,
             "-" if p.mismatches is None else str(p.mismatches), f"{p.utilisation:.1%}", f"{p.latency_ms:.4f}", *ratios,
-            p.splits,
+            *([f"{ratio:.2f}x" for ratio in _ratios(p)[:2]] if p.schedules else ["-", "-"]), p.splits,
         ])
     rows.append([
         "geometric mean", "", "", "", "", f"{means['utilisation']:.1%}", "",
-        *(f"{means[f'speedup_vs_{m}']:,.2f}x" for m in ("plasticine", "v100", "brainwave", "xeon")), "",
+        *(f"{means[f'speedup_vs_{m}']:,.2f}x" for m in ("plasticine", "v100", "brainwave", "xeon")),
+        *(f"{means[name]:.2f}x" if name in means else "-" for name in ("speedup_of_fusion", "speedup_of_overlap")), "",
     ])
-    lines = ["Speedups are over the published latencies of that machine.", "", *_table(_HEADINGS, rows)]
+    lines = [
+        "Under the machines: how much faster than its published latency. Fusion and overlap: what each brings, below.", "",
+        *_table(_HEADINGS, rows),
+    ]
     if all(p.schedules for p in points):
         lines += ["", "Cycles of a step in the middle of a sequence, simulated on the same grid:", ""]
         rows = []
