@@ -12,6 +12,7 @@ from hdl.layouts import (
     FactorX,
     FactorY,
     Hold,
+    Keep,
     Memory,
     gate_entry_layout,
     instruction_layout,
@@ -40,7 +41,10 @@ def test_one_file_for_each_site(mapping: Mapping) -> None:
 
 def test_program_assembles_to_its_words(mapping: Mapping) -> None:
     packer = LayoutPacker(instruction_layout(mapping.parameters))
-    form = re.compile(r" *(\d+): mac (\w+) \* \((\w+)( - value)?\) \+ (\w+)(?:, keep as (\w+))?((?:, \w+)*)(?: -> (\w+), (\d+))? *; .+")
+    form = re.compile(
+        r" *(\d+): mac (\w+) \* \((\w+)( - value)?\) \+ (\w+)"
+        r"(?:, keep as (\w+))?((?:, \w+)*)(?: -> (\w+), (\d+))? *; .+"
+    )
     words = {}
     for line in program_listing(mapping).splitlines():
         if found := form.fullmatch(line):
