@@ -75,7 +75,8 @@ def markdown(points: list[Point], means: dict[str, float]) -> str:
         *(f"{means[name]:.2f}x" if name in means else "-" for name in ("speedup_of_fusion", "speedup_of_overlap")), "",
     ])
     lines = [
-        "Under the machines: how much faster than its published latency. Fusion and overlap: what each brings, below.", "",
+        "Under the machines: how much faster than its published latency. Fusion and overlap: what each brings, below.",
+        "",
         *_table(_HEADINGS, rows),
     ]
     if all(p.schedules for p in points):
