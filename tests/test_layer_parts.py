@@ -1,12 +1,15 @@
 """Layers that the mapper cuts into parts, simulated: image packing, output order and waits of every part."""
 
+import re
 from pathlib import Path
 
 import numpy as np
+import pytest
 from random_networks import random_network
 
 from hdl.parameters import load_parameters
-from rnn_mapper.mapper import map_network
+from rnn_mapper.errors import MappingError
+from rnn_mapper.mapper import Part, map_network
 from rnn_mapper.network import Cell
 from rnn_mapper.quantise import quantise, quantise_inputs
 from rnn_mapper.reference import run_reference
@@ -23,3 +26,20 @@ def test_parts_give_the_same_bits_in_the_predicted_cycles(tmp_path: Path) -> Non
     result = run_mapping(mapping, codes, build_grid(parameters, "icarus"), tmp_path)
     np.testing.assert_array_equal(result.outputs, run_reference(quantised, codes).outputs)
     assert result.cycles == mapping.predict(5).cycles
+
+
+@pytest.mark.parametrize(("parts", "text"), [
+    ([Part(6, 1, 2), Part(6, 2, 1)], "units are 11 groups"),
+    ([Part(5, 1, 2), Part(6, 3, 1)], "ru * chains at most cols = 2"),
+    ([Part(11, 0, 1)], "all must be 1 or more"),
+])
+def test_parts_that_cannot_be(parts: list[Part], text: str) -> None:
+    quantised = quantise(random_network(3, Cell.LSTM, inputs=32, hidden=(22,)), np.ones((1, 32)))
+    with pytest.raises(MappingError, match=re.escape(text)):
+        map_network(quantised, load_parameters("small"), splits=[parts])
+
+
+def test_named_parts_are_taken() -> None:
+    quantised = quantise(random_network(3, Cell.LSTM, inputs=32, hidden=(22,)), np.ones((1, 32)))
+    mapping = map_network(quantised, load_parameters("small"), splits=[[Part(4, 2, 1), Part(7, 1, 2)]])
+    assert [(t.nest.groups, t.nest.ru, t.nest.chains) for t in mapping.timings] == [(4, 2, 1), (7, 1, 2)] * 2
