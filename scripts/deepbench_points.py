@@ -33,13 +33,13 @@ PRESET = "paper"
 CLOCK_HZ = 1e9
 #: Columns of published latencies, in milliseconds.
 MACHINES = ("xeon", "v100", "brainwave", "plasticine")
-#: Steps of the two sequences whose difference tells what a step takes in the middle of a sequence.
-SHORT_STEPS, LONGER_STEPS = 3, 5
+#: Steps of the two sequences whose difference tells what a step takes once a sequence runs.
+SHORT_STEPS, LONGER_STEPS = 1, 5
 
 
 @dataclass(frozen=True)
 class ScheduleCycles:
-    """One schedule: cycles of a step in the middle of a sequence, and whether simulation and prediction agree."""
+    """One schedule: cycles of a step once a sequence runs, and whether simulation and prediction agree."""
 
     schedule: str
     cycles_per_step: float
@@ -144,7 +144,7 @@ def _schedule_cycles(
     network: QuantisedNetwork, codes: np.ndarray, parameters: GridParameters, build: Build, folder: Path,
     schedule: Schedule,
 ) -> ScheduleCycles:
-    """A step in the middle of a sequence: a longer one minus a short one, both simulated."""
+    """A step of a running sequence: a longer one minus a short one, both simulated."""
     mapping = map_network(network, parameters, steps=LONGER_STEPS, schedule=schedule)
     lengths = (SHORT_STEPS, LONGER_STEPS)
     runs = run_sequences(mapping, [Sequence(codes[:steps]) for steps in lengths], build, folder)

@@ -80,7 +80,7 @@ def markdown(points: list[Point], means: dict[str, float]) -> str:
         *_table(_HEADINGS, rows),
     ]
     if all(p.schedules for p in points):
-        lines += ["", "Cycles of a step in the middle of a sequence, simulated on the same grid:", ""]
+        lines += ["", "Cycles of a step once a sequence runs, simulated on the same grid:", ""]
         rows = []
         for p in points:
             cycles = {found.schedule: found.cycles_per_step for found in p.schedules}

@@ -24,10 +24,10 @@ from sim_tests.stream_host import HOST_SOURCE, HostSequence, run_host
 
 __all__ = ["GridRun", "Sequence", "build_grid", "run_mapping", "run_sequences", "write_images"]
 
-#: Modules that stand many times in a grid; a large Verilator model shares their code (docs/simulation_speed.md).
+#: Modules that stand many times in a grid; a Verilator model shares their code (docs/simulation_speed.md).
 TILE_MODULES = ("srnn_site",)
-#: Sites from which sharing pays (see docs/decisions.md).
-SHARE_FROM_SITES = 32
+#: Sites from which sharing pays.
+SHARE_FROM_SITES = 4
 
 
 @dataclass(frozen=True)
