@@ -44,7 +44,7 @@ FIXED_HIDDEN = 256
 FIXED_STEPS = 40
 #: Hidden sizes on the full grid: first, last, step.
 HIDDEN_SIZES = (64, 2816, 32)
-#: Steps of the sequence whose cycles are predicted.
+#: Steps of the sequence whose cycles are predicted; it continues from a kept state.
 SIZE_STEPS = 25
 
 
@@ -132,7 +132,8 @@ def hidden_sizes(first: int, last: int, step: int) -> Iterator[SizeCost]:
     for cell in (Cell.LSTM, Cell.GRU):
         for hidden in range(first, last + 1, step):
             mapping = map_network(_unweighted(cell, hidden, parameters), parameters, steps=SIZE_STEPS)
-            cycles = mapping.predict(SIZE_STEPS).cycles / SIZE_STEPS
+            # From a kept state: a cleared one is not multiplied in the first step, which would hide fragmentation.
+            cycles = mapping.predict(SIZE_STEPS, cleared=False).cycles / SIZE_STEPS
             ideal = sum(phase.multiplications for phase in mapping.phases) / parameters.multipliers
             yield SizeCost(cell.value, hidden, cycles, ideal, ideal / cycles)
 

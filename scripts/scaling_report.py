@@ -48,7 +48,7 @@ def markdown(result: dict[str, Any]) -> str:
         )
     lines += [
         "",
-        "Hidden sizes on the 16 x 12 grid (input size the same, 25 steps, predicted):",
+        "Hidden sizes on the 16 x 12 grid (input size the same, 25 steps from a kept state, predicted):",
         "",
         "| cell | hidden | cycles a step | every multiplier busy | busy |",
         "|---|---|---|---|---|",
