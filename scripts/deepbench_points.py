@@ -34,7 +34,7 @@ CLOCK_HZ = 1e9
 #: Columns of published latencies, in milliseconds.
 MACHINES = ("xeon", "v100", "brainwave", "plasticine")
 #: Steps of the two sequences whose difference tells what a step takes once a sequence runs.
-SHORT_STEPS, LONGER_STEPS = 1, 5
+SHORT_STEPS, LONGER_STEPS = 3, 5
 
 
 @dataclass(frozen=True)
