@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -23,19 +22,12 @@ from pathlib import Path
 import click
 from deepbench_points import PRESET, Point, multiplications, published, run_point
 from deepbench_report import csv_table, markdown, picture, summary
+from provenance import ROOT, commit
 from rich.console import Console
 from rich.table import Table
 
 from hdl.parameters import load_parameters
 from sim_tests.grid_runs import build_grid
-
-ROOT = Path(__file__).parent.parent
-
-
-def _commit() -> str:
-    command = ["git", "rev-parse", "--short", "HEAD"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    return done.stdout.strip() or "unknown"
 
 
 @click.command()
@@ -47,6 +39,9 @@ def _commit() -> str:
 def main(output: Path, predict_only: bool, jobs: int, only: tuple[str, ...]) -> None:
     """Run the points and write the table."""
     console = Console()
+    names = [f"{row['cell']}:{row['hidden']}" for row in published()]
+    if unknown := set(only) - set(names):
+        raise click.BadParameter(f"{', '.join(sorted(unknown))}: the points are {', '.join(names)}")
     output.mkdir(parents=True, exist_ok=True)
     parameters = load_parameters(PRESET)
     started = time.perf_counter()
@@ -73,7 +68,7 @@ def main(output: Path, predict_only: bool, jobs: int, only: tuple[str, ...]) -> 
     points = [done[id(row)] for row in rows]
     means = summary(points)
     (output / "deepbench.json").write_text(json.dumps({
-        "command": "make deepbench", "commit": _commit(), "grid": parameters.to_dict(),
+        "command": "make deepbench", "commit": commit(), "grid": parameters.to_dict(),
         "build_seconds": build.seconds if build else None, "seconds": time.perf_counter() - started,
         "points": [asdict(point) for point in points], "geometric_means": means,
     }, indent=1) + "\n", encoding="utf-8")

@@ -12,20 +12,19 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import subprocess
 import tempfile
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import click
-from deepbench import ROOT
 from deepbench_points import PRESET, published, random_model
 from estimate_constants import CONSTANTS, Bound
 from estimate_model import Module, area
 from estimate_picture import picture
 from estimate_point import Point
 from estimate_report import markdown
+from provenance import ROOT, commit
 from rich.console import Console
 
 from hdl.package import make_package
@@ -80,15 +79,6 @@ def run_point(row: dict[str, str], parameters: GridParameters) -> Point:
     return Point(f"{cell.value.upper()} {hidden}", steps, count_activity(mapping, steps), latencies)
 
 
-def _commit() -> str:
-    """The commit, and whether what the estimate depends on differs from it."""
-    def git(*words: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True, check=False)
-
-    changed = git("diff", "--quiet", "HEAD", "--", "hdl", "rnn_mapper", "scripts", "docs/data").returncode
-    return (git("rev-parse", "--short", "HEAD").stdout.strip() or "unknown") + " and changes" * bool(changed)
-
-
 @click.command()
 @click.option("-o", "--output", type=click.Path(path_type=Path), default=ROOT / "results", show_default=True)
 def main(output: Path) -> None:
@@ -106,7 +96,7 @@ def main(output: Path) -> None:
         console.print(f"{points[-1].name}: {typical:.1f} W (typical)", highlight=False)
     chips = {bound: area(modules, bound) for bound in Bound}
     (output / "estimate.json").write_text(json.dumps({
-        "command": "make estimate", "commit": _commit(), "is": "an estimate", "grid": parameters.to_dict(),
+        "command": "make estimate", "commit": commit(), "is": "an estimate", "grid": parameters.to_dict(),
         "synthesis": report["total"],
         "area_mm2": {bound.value: {**chip.parts, "total": chip.total} for bound, chip in chips.items()},
         "points": [{

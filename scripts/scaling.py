@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 import tempfile
 import time
@@ -21,6 +20,7 @@ from pathlib import Path
 
 import click
 import numpy as np
+from provenance import ROOT, commit
 from rich.console import Console
 from scaling_report import write_report
 
@@ -34,7 +34,6 @@ from rnn_mapper.quantised import QuantisedLayer, QuantisedNetwork, QuantisedProd
 from rnn_mapper.reference import run_reference
 from sim_tests.grid_runs import build_grid, run_mapping
 
-ROOT = Path(__file__).parent.parent
 #: Rows and columns of the grids, from one site to the paper's 192, all with 64 lanes.
 GRIDS = ((1, 1), (2, 1), (2, 2), (4, 2), (4, 4), (8, 4), (8, 8), (16, 8), (16, 12))
 LANES = 64
@@ -148,11 +147,6 @@ def _unweighted(cell: Cell, hidden: int, parameters: GridParameters) -> Quantise
     return QuantisedNetwork((layer,), None, parameters.table_segments, parameters.accumulator_bits)
 
 
-def _commit() -> str:
-    command = ["git", "describe", "--always", "--dirty"]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False).stdout.strip() or "unknown"
-
-
 @click.command()
 @click.option("-o", "--output", type=click.Path(path_type=Path), default=ROOT / "results", show_default=True)
 @click.option("--short", is_flag=True, help="Only a few grids and sizes.")
@@ -174,7 +168,7 @@ def main(output: Path, short: bool) -> None:
             tell(f"{size.cell} {size.hidden}: {size.cycles_per_step:,.1f} cycles a step, {size.utilisation:.1%} busy")
     output.mkdir(parents=True, exist_ok=True)
     result = {
-        "command": "make scaling", "commit": _commit(), "processors": os.cpu_count(), "lanes": LANES,
+        "command": "make scaling", "commit": commit(), "processors": os.cpu_count(), "lanes": LANES,
         "model": f"LSTM {FIXED_HIDDEN}", "seconds": time.perf_counter() - started,
         "grids": [asdict(grid) for grid in grids], "hidden_sizes": [asdict(size) for size in sizes],
     }
