@@ -69,7 +69,8 @@ def main(output: Path, predict_only: bool, jobs: int, only: tuple[str, ...]) -> 
     means = summary(points)
     (output / "deepbench.json").write_text(json.dumps({
         "command": "make deepbench", "commit": commit(), "grid": parameters.to_dict(),
-        "build_seconds": build.seconds if build else None, "seconds": time.perf_counter() - started,
+        "build_seconds": build.seconds if build and not build.cached else None,
+        "seconds": time.perf_counter() - started,
         "points": [asdict(point) for point in points], "geometric_means": means,
     }, indent=1) + "\n", encoding="utf-8")
     (output / "deepbench.md").write_text(markdown(points, means), encoding="utf-8")

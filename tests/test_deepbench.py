@@ -38,6 +38,15 @@ def test_bits_and_cycles_are_exact_under_every_schedule(points: list[Point]) -> 
         assert fused < sequential < blas
 
 
+def test_ideal_and_ratios_by_hand(points: list[Point]) -> None:
+    cycles = points[0].cycles_simulated
+    assert cycles is not None
+    # Four gates of 21 units on 21 inputs and 21 values of the state, seven steps, 32 multipliers.
+    assert points[0].cycles_ideal == 7 * 4 * 21 * (21 + 21) / 32
+    assert points[0].utilisation == pytest.approx(7 * 4 * 21 * 42 / 32 / cycles)
+    assert points[0].speedup_vs_plasticine == pytest.approx(0.01e-3 / (cycles * 1e-9))
+
+
 def test_a_difference_is_seen(points: list[Point]) -> None:
     point = points[0]
     assert point.cycles_simulated is not None
