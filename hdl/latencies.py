@@ -24,6 +24,8 @@ class GridLatencies:
     store: int
     #: Between a row that stores a pre-activation and the first row that may read it.
     store_distance: int
+    #: From an instruction that writes a state word to the first one that reads what it wrote; before, the old is read.
+    state_distance: int
     #: Hop of the result link; a result reaches the collector after `column` hops.
     result_hop: int = 1
 
@@ -32,7 +34,10 @@ class GridLatencies:
         """The latencies of the grid with these parameters."""
         grid = Grid(parameters)
         pcu = grid.site.pcu
-        return cls(grid.token_latency, pcu.result_latency, pcu.ring_latency, pcu.store_latency, pcu.store_distance)
+        return cls(
+            grid.token_latency, pcu.result_latency, pcu.ring_latency, pcu.store_latency, pcu.store_distance,
+            pcu.state_distance,
+        )
 
     def to_dict(self) -> dict[str, int]:
         """Field names and values."""

@@ -30,8 +30,8 @@ MEMORY_LAYOUTS: dict[str, tuple[str, ...]] = {
 }
 #: The enums that fields hold, and those that number memories and error bits.
 ENUMS: tuple[type[python_enum.Enum], ...] = (
-    layouts.Memory, layouts.WriteKind, layouts.Activation, layouts.FactorX, layouts.FactorY, layouts.Addend,
-    layouts.Hold, layouts.Keep, layouts.LinkError,
+    layouts.Memory, layouts.WriteKind, layouts.Activation, layouts.FactorX, layouts.FactorY,
+    layouts.Subtrahend, layouts.Addend, layouts.Hold, layouts.Keep, layouts.LinkError,
 )
 
 

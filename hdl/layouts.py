@@ -15,11 +15,11 @@ from hdl.numerics import MULTIPLIER_BITS
 from hdl.parameters import GridParameters, bits_for
 
 __all__ = [
-    "Activation", "Addend", "FactorX", "FactorY", "Hold", "Keep", "LinkError", "Memory", "WriteKind", "bias_layout",
-    "gate_entry_layout", "instruction_layout", "memory_address_layout", "memory_shape", "operand_tag_layout",
-    "phase_layout", "result_layout", "schedule_entry_layout", "schedule_header_layout", "schedule_width",
-    "table_entry_layout", "token_layout", "unit_entry_layout", "vector_address_layout", "write_bus_layout",
-    "write_word_layout",
+    "Activation", "Addend", "FactorX", "FactorY", "Hold", "Keep", "LinkError", "Memory", "Subtrahend", "WriteKind",
+    "bias_layout", "gate_entry_layout", "instruction_layout", "memory_address_layout", "memory_shape",
+    "operand_tag_layout", "phase_layout", "result_layout", "schedule_entry_layout", "schedule_header_layout",
+    "schedule_width", "table_entry_layout", "token_layout", "unit_entry_layout", "vector_address_layout",
+    "write_bus_layout", "write_word_layout",
 ]
 
 
@@ -52,7 +52,7 @@ class Memory(enum.IntEnum):
     UNIT = 4
     #: PCU: activation table, one `table_entry_layout` word for each segment.
     TABLE = 5
-    #: PCU: 16-bit state of each hidden unit.
+    #: PCU: `state_words` 16-bit state words of each hidden unit.
     STATE = 6
     #: PMU: vector memory (both halves).
     VECTOR = 7
@@ -80,11 +80,24 @@ class FactorX(enum.Enum):
 
 
 class FactorY(enum.Enum):
-    """Second factor of the multiply-accumulate (before `subtract_value`)."""
+    """Second factor of the multiply-accumulate (before `subtract`)."""
 
     VALUE = 0
-    #: The unit's state word; zero in the first step of a fresh sequence.
+    #: The unit's state word, see `carried`.
     STATE = 1
+    #: 1.0 in Q0.15: 32768. What is subtracted from it must be more than -32768.
+    ONE = 2
+    ZERO = 3
+
+
+class Subtrahend(enum.Enum):
+    """What is subtracted from the second factor; the difference has 17 bits."""
+
+    ZERO = 0
+    #: The arriving value.
+    VALUE = 1
+    #: The unit's state word, see `carried`.
+    STATE = 2
 
 
 class Addend(enum.Enum):
@@ -95,20 +108,26 @@ class Addend(enum.Enum):
     KEPT = 1
     #: The arriving value, times 2^15.
     VALUE = 2
-    #: The stored pre-activation of this gate, times 2^15.
+    #: The stored pre-activation of this gate, times 2^15. A value that comes back through the ring has none.
     STORED = 3
+    #: The unit's state word (see `carried`), times 2^15.
+    STATE = 4
 
 
 class Hold(enum.Enum):
-    """Where a gate's value is kept for later instructions of the same unit."""
+    """Where an activated value is kept for instructions of the same unit, from the next cycle on."""
 
     NONE = 0
+    #: Exists twice: the lowest bit of the unit chooses.
     HOLD0 = 1
     HOLD1 = 2
 
 
 class Keep(enum.Enum):
-    """Whether the result of an instruction is kept for a later `Addend.KEPT`, and in which format it is added."""
+    """Whether the result of an instruction is kept for `Addend.KEPT`, and in which format it is added.
+
+    An instruction in the very next cycle already adds it.
+    """
 
     NONE = 0
     #: As an activation, Q0.15: times 2^10 to the Q5.25 of a gate's product with a state.
@@ -122,7 +141,7 @@ class LinkError(enum.IntEnum):
 
     #: Two results met on a result link.
     RESULT_COLLISION = 0
-    #: A gate value and a returning value met at the multiply-accumulate.
+    #: A gate value and a returning value met at the multiply-accumulate, or at the same hold register.
     EPILOGUE_COLLISION = 1
     #: A phase token arrived before its site was free.
     SEQUENCER_OVERRUN = 2
@@ -286,31 +305,44 @@ def gate_entry_layout(p: GridParameters) -> data.StructLayout:
         "run": 1,
         #: Address in the program.
         "instruction": p.program_bits,
-        #: Unit whose state and unit entry the instructions use.
+        #: Unit whose state the instructions use; the unit entry is `destination` further.
         "unit": p.unit_bits,
     })
 
 
 def instruction_layout(p: GridParameters) -> data.StructLayout:
-    """One instruction of the epilogue: `result = sat16(round(x * (y - value?) + addend, 15))`."""
+    """One instruction of the epilogue: `result = sat16(round(x * (y - subtract) + addend, 15))`.
+
+    The state word that it reads is the one whose number among those of the unit is in the lowest bits of the
+    instruction's own address.
+    """
     return data.StructLayout({
         #: First factor.
         "x": FactorX,
         #: Second factor.
         "y": FactorY,
-        #: The arriving value is subtracted from `y`.
-        "subtract_value": 1,
+        #: What is subtracted from `y`.
+        "subtract": Subtrahend,
         #: What is added to the product.
         "addend": Addend,
         #: Whether the result is kept, and in which format.
         "keep": Keep,
-        #: Write the result to the unit's state.
+        #: The state word is carried from step to step: in the first step of a cleared sequence it counts as zero.
+        #: Otherwise it is read as it is.
+        "carried": 1,
+        #: Write the result to state word `write_slot` of the unit.
         "write_state": 1,
+        #: Number of the state word among those of the unit, if `write_state`.
+        "write_slot": max(1, p.slot_bits),
         #: Put the result on the result link.
         "emit": 1,
+        #: Added to the unit (modulo the power of two that its bits can count) for the unit entry of an emitted result.
+        "destination": p.unit_bits,
         #: Pass the result through `activation` to instruction `next`, four cycles after this one.
         "proceed": 1,
-        #: Function of the result on its way to `next`.
+        #: Keep the activated result, four cycles after this instruction; with or without `proceed`.
+        "hold": Hold,
+        #: Function of the result on its way to `next` and `hold`.
         "activation": Activation,
         #: Address of the instruction that takes the activated result.
         "next": p.program_bits,
@@ -426,7 +458,7 @@ def memory_shape(p: GridParameters, memory: Memory) -> tuple[int, int, int]:
         Memory.PROGRAM: (instruction_layout(p).size, p.program_length),
         Memory.UNIT: (unit_entry_layout(p).size, p.units),
         Memory.TABLE: (table_entry_layout(p).size, p.table_segments),
-        Memory.STATE: (16, p.units),
+        Memory.STATE: (16, p.state_depth),
         Memory.VECTOR: (8 * p.lanes, p.vector_depth),
         Memory.SCHEDULE: (schedule_width(p), p.schedule_depth),
     }[memory]

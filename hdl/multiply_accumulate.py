@@ -16,10 +16,12 @@ __all__ = ["MultiplyAccumulate"]
 class MultiplyAccumulate(wiring.Component):
     """`result = sat16(round(x * (y - z) + addend, 15))`, where `addend` is `value * 2^15` or what was kept.
 
+    `y` is -32768 to 32768; `y - z` has 17 bits, and only 32768 - (-32768) does not fit: it wraps to -65536.
+
     `x`, `y`, `z`, `value` and `use_kept` are sampled in one cycle, and `result` is valid in the next (combinational
     from the product's register, so that it can go straight to a link). With `keep` in the cycle of `result`, that
-    result is kept for the instructions that follow, times 2^10 (ACTIVATION) or 2^15 (PRE_ACTIVATION).
-    One operation a cycle.
+    result is kept for the operations that follow, the next one included, times 2^10 (ACTIVATION) or 2^15
+    (PRE_ACTIVATION). One operation a cycle.
     """
 
     module_name = "srnn_multiply_accumulate"
@@ -30,7 +32,7 @@ class MultiplyAccumulate(wiring.Component):
     def __init__(self) -> None:
         super().__init__({
             "x": In(signed(16)),
-            "y": In(signed(16)),
+            "y": In(signed(17)),
             "z": In(signed(16)),
             "value": In(signed(16)),
             "use_kept": In(1),
@@ -43,15 +45,18 @@ class MultiplyAccumulate(wiring.Component):
         addend = value << 15
         if kept is not None:
             addend = kept[0] << (KEPT_LEFT if kept[1] == Keep.ACTIVATION else 15)
-        return saturate_int(round_shift(x * (y - z) + addend, 15), 16)
+        difference = (y - z + (1 << 16)) % (1 << 17) - (1 << 16)
+        return saturate_int(round_shift(x * difference + addend, 15), 16)
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
+        difference = Signal(signed(17))
         product = Signal(signed(33), reset_less=True)
         value = Signal(signed(16), reset_less=True)
         use_kept = Signal(reset_less=True)
+        m.d.comb += difference.eq(self.y - self.z)
         m.d.sync += [
-            product.eq(self.x * (self.y - self.z)),
+            product.eq(self.x * difference),
             value.eq(self.value),
             use_kept.eq(self.use_kept),
         ]

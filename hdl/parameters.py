@@ -39,6 +39,8 @@ class GridParameters:
     vector_depth: int = 128
     #: Hidden units whose state a PCU can hold, over all layers mapped to it.
     units: int = 64
+    #: 16-bit state words of each hidden unit in a PCU. A power of two.
+    state_words: int = 4
     #: Bias/scale entries in a PCU: one for each matrix row (gate of a unit) of every phase mapped to it.
     gate_entries: int = 512
     #: Phases (sets of matrix-vector products with one epilogue) that a model may have.
@@ -71,6 +73,11 @@ class GridParameters:
             raise ConfigurationError(
                 f"vector_depth = {self.vector_depth}: one half ({self.vector_words} words of {self.lanes} bytes) "
                 f"must hold at least one group of {self.rows} values (rows)"
+            )
+        if self.program_length < self.state_words:
+            raise ConfigurationError(
+                f"program_length = {self.program_length}: must be at least state_words ({self.state_words}), "
+                "because an instruction's address says which state word it reads"
             )
 
     # Sites and links
@@ -150,6 +157,20 @@ class GridParameters:
         return bits_for(self.units)
 
     @property
+    def state_depth(self) -> int:
+        """State words in a PCU; those of a unit follow one another."""
+        return self.units * self.state_words
+
+    @property
+    def slot_bits(self) -> int:
+        """Bits of the number of a state word among those of a unit; none if it has one only."""
+        return self.state_words.bit_length() - 1
+
+    @property
+    def state_address_bits(self) -> int:
+        return bits_for(self.state_depth)
+
+    @property
     def gate_entry_bits(self) -> int:
         return bits_for(self.gate_entries)
 
@@ -214,6 +235,7 @@ RANGES: dict[str, tuple[int, int, bool]] = {
     "weight_depth": (4, 1 << 20, False),
     "vector_depth": (4, 1 << 14, True),
     "units": (1, 1 << 12, False),
+    "state_words": (1, 8, True),
     "gate_entries": (2, 1 << 14, False),
     "phases": (2, 64, False),
     "schedule_depth": (4, 256, False),

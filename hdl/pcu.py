@@ -69,7 +69,7 @@ class Pcu(wiring.Component):
             "fetch_enable": Out(1),
             "program_address": Out(p.program_bits),
             "instruction": In(instruction_layout(p)),
-            "state_address": Out(p.unit_bits),
+            "state_address": Out(p.state_address_bits),
             "state": In(16),
             "unit_enable": Out(1),
             "unit_address": Out(p.unit_bits),
@@ -77,7 +77,7 @@ class Pcu(wiring.Component):
             "unit_segment": Out(p.segment_bits),
             "unit_table_entry": In(table_entry_layout(p)),
             "state_write_enable": Out(1),
-            "state_write_address": Out(p.unit_bits),
+            "state_write_address": Out(p.state_address_bits),
             "state_write_data": Out(16),
         })
 
@@ -105,6 +105,11 @@ class Pcu(wiring.Component):
     def store_distance(self) -> int:
         """Cycles between a row that stores and the first row that may read what it stored."""
         return self.gate_path.store_distance
+
+    @property
+    def state_distance(self) -> int:
+        """Cycles from an instruction that writes a state word to the first one that reads what it wrote."""
+        return self.unit_path.state_distance
 
     def elaborate(self, platform: object) -> Module:
         m = Module()

@@ -10,6 +10,7 @@ from hdl.parameters import RANGES, GridParameters, load_parameters, preset_names
 from rnn_mapper.errors import MappingError
 from rnn_mapper.loop_nest import LoopNest, ceil_div
 from rnn_mapper.phases import Phase, Vector
+from rnn_mapper.program_placement import ProgramPlace, place_programs
 
 __all__ = ["Allocation", "Demand", "allocate", "describe_shortage", "shortages"]
 
@@ -24,7 +25,10 @@ class Allocation:
     entries: list[int]
     units: list[int]
     stored: list[int]
-    programs: list[int]
+    #: Addresses of the epilogue's instructions; none for a phase that stores.
+    programs: list[ProgramPlace]
+    #: How far the unit entries of a phase lie behind its units.
+    destinations: list[int]
 
 
 @dataclass(frozen=True)
@@ -54,7 +58,11 @@ def allocate(
         nest.max_units * phase.unit_slots if phase.stores and not phase.adds else 0
         for phase, nest in zip(phases, nests, strict=True)
     )
-    programs, program_total = _running(0 if phase.stores else phase.program.length for phase in phases)
+    destinations = [0] * len(phases)
+    programs = place_programs(
+        [None if phase.stores else phase.program for phase in phases], destinations, parameters.state_words
+    )
+    program_total = 1 + max((address for place in programs for chain in place for address in chain), default=-1)
     site = "in every site of column 0"
     demands = [
         Demand("weight_depth", f"weight words {site}", weight_total, parameters.weight_depth),
@@ -74,7 +82,7 @@ def allocate(
     for index, phase in enumerate(phases):
         if phase.adds:
             stored[index] = stored[phase.adds[0]]
-    allocation = Allocation(vector_words, weights, entries, units, stored, programs)
+    allocation = Allocation(vector_words, weights, entries, units, stored, programs, destinations)
     return allocation, demands
 
 

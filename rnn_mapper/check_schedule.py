@@ -166,18 +166,26 @@ def _unit_paths(plan: CheckedPlan, tokens: list[_Token]) -> Iterator[str]:
                 ring.append(token.time + chain.ring)
                 units = np.arange(len(chain.rows))
                 marks = number * 10_000 + units
-                banks = (plan.unit_bases[token.phase] + units) & 1
+                states = plan.unit_bases[token.phase] + units
+                banks = states & 1
                 for target, source in ((writes, chain.writes), (uses, chain.uses)):
                     for name, events in source.items():
                         for times in events:
+                            if name.startswith("STATE"):
+                                target.setdefault(name, []).append((token.time + times, states))
+                                continue
                             for bank in (0, 1) if name == "HOLD0" else (None,):
                                 chosen = slice(None) if bank is None else banks == bank
                                 key = name if bank is None else f"{name} of bank {bank}"
                                 target.setdefault(key, []).append((token.time + times[chosen], marks[chosen]))
         if ring and len(np.unique(np.concatenate(ring))) < sum(map(len, ring)):
             yield f"two values meet in the unit path of column {tail}"
-        for name in uses.keys() - {"STATE"}:
-            yield from _held(name, tail, writes[name], uses[name])
+        for name in sorted(uses):
+            if not name.startswith("STATE"):
+                yield from _held(name, tail, writes[name], uses[name])
+            elif name in writes:
+                distance = plan.timings[0].latencies.state_distance
+                yield from _states(name, tail, writes[name], uses[name], distance)
 
 
 def _held(name: str, tail: int, writes: list[tuple[Times, Times]], uses: list[tuple[Times, Times]]) -> Iterator[str]:
@@ -190,6 +198,18 @@ def _held(name: str, tail: int, writes: list[tuple[Times, Times]], uses: list[tu
     place = np.searchsorted(written[order], used, side="left") - 1
     if (place < 0).any() or (writers[order][place] != users).any():
         yield f"{name} in column {tail} does not hold what its user needs"
+
+
+def _states(
+    name: str, tail: int, writes: list[tuple[Times, Times]], uses: list[tuple[Times, Times]], distance: int
+) -> Iterator[str]:
+    """No state word is read so soon after it is written that the old one is read."""
+    # One number for unit and time, so that all units are searched at once.
+    written, used = (np.sort(np.concatenate([(units << 40) + times for times, units in pairs])) for pairs in
+                     (writes, uses))
+    place = np.searchsorted(written, used, side="left") - 1
+    if ((place >= 0) & (used - written[place] < distance)).any():
+        yield f"{name} in column {tail} is read before what was written is there"
 
 
 def _links(plan: CheckedPlan, tokens: list[_Token]) -> Iterator[str]:

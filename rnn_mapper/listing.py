@@ -16,6 +16,7 @@ from hdl.layouts import (
     Hold,
     Keep,
     Memory,
+    Subtrahend,
     gate_entry_layout,
     instruction_layout,
     phase_layout,
@@ -66,19 +67,21 @@ def program_listing(mapping: Mapping) -> str:
     """The epilogue programs, assembly text beside the fields of every word."""
     p = mapping.parameters
     packer = LayoutPacker(instruction_layout(p))
-    lines = ["; Epilogue programs, the same in every PCU. result = sat16(round(x * (y - value?) + addend, 15))"]
+    lines = [
+        "; Epilogue programs, the same in every PCU. result = sat16(round(x * (y - subtract) + addend, 15))",
+        f"; An instruction reads the state word of number address % {p.state_words}. Phases may share instructions.",
+    ]
     words = mapping.program_image.words
     for index, phase in enumerate(mapping.phases):
         if phase.stores:
             continue
         lines += ["", f"; {phase.name}: program '{phase.program.name}'"]
-        address = mapping.allocation.programs[index]
-        for gate in phase.program.gates:
+        for addresses, gate in zip(mapping.allocation.programs[index], phase.program.gates, strict=True):
             if gate.instructions:
                 lines.append(f"; gate {gate.gate} arrives, {Activation(gate.activation).name.lower()} applied")
-            for instruction in gate.instructions:
-                lines.append(f"{address:4}: {_instruction(packer.unpack(words[address])):54} ; {instruction.text}")
-                address += 1
+            for address, instruction in zip(addresses, gate.instructions, strict=True):
+                text = _instruction(packer.unpack(words[address]), address % p.state_words)
+                lines.append(f"{address:4}: {text:62} ; {instruction.text}")
     return "\n".join(lines) + "\n"
 
 
@@ -135,14 +138,28 @@ def _conditions(mapping: Mapping, entry: dict[str, int]) -> str:
     return ", ".join(texts) or "none"
 
 
-def _instruction(fields: dict[str, int]) -> str:
-    y = FactorY(fields["y"]).name.lower() + (" - value" if fields["subtract_value"] else "")
-    text = f"mac {FactorX(fields['x']).name.lower()} * ({y}) + {Addend(fields['addend']).name.lower()}"
+def _instruction(fields: dict[str, int], read_slot: int) -> str:
+    def operand(name: str) -> str:
+        return f"state[{read_slot}]" if name == "STATE" else name.lower()
+
+    y = operand(FactorY(fields["y"]).name)
+    if fields["subtract"]:
+        y += f" - {operand(Subtrahend(fields['subtract']).name)}"
+    text = f"mac {FactorX(fields['x']).name.lower()} * ({y}) + {operand(Addend(fields['addend']).name)}"
+    if fields["carried"]:
+        text += ", carried"
     if fields["keep"]:
         text += f", keep as {Keep(fields['keep']).name.lower()}"
-    text += "".join(f", {name}" for name in ("write_state", "emit") if fields[name])
+    if fields["write_state"]:
+        text += f", write state[{fields['write_slot']}]"
+    if fields["emit"]:
+        text += ", emit" + (f" {fields['destination']} further" if fields["destination"] else "")
+    if fields["proceed"] or fields["hold"]:
+        text += f" -> {Activation(fields['activation']).name.lower()}"
+    if fields["hold"]:
+        text += f", {Hold(fields['hold']).name.lower()}"
     if fields["proceed"]:
-        text += f" -> {Activation(fields['activation']).name.lower()}, {fields['next']}"
+        text += f", {fields['next']}"
     return text
 
 

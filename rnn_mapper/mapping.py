@@ -27,7 +27,6 @@ from rnn_mapper.images import Image, LayoutPacker, table_image, weight_words
 from rnn_mapper.loop_nest import ceil_div
 from rnn_mapper.phases import INPUT, Phase, Schedule, Vector
 from rnn_mapper.predict import Prediction, SequencePlan, predict
-from rnn_mapper.programs import Program
 from rnn_mapper.quantised import QuantisedNetwork
 from rnn_mapper.schedule import ScheduleEntry
 from rnn_mapper.timing import PhaseTiming
@@ -122,11 +121,14 @@ class Mapping:
     def program_image(self) -> Image:
         """The epilogue programs, the same in every site."""
         packer = LayoutPacker(instruction_layout(self.parameters))
-        words = [
-            packer.pack(fields) for index, phase in enumerate(self.phases) if not phase.stores
-            for fields in self._instructions(phase.program, self.allocation.programs[index])
-        ]
-        return Image(packer.layout.size, words)
+        words: dict[int, int] = {}
+        for index, phase in enumerate(self.phases):
+            if not phase.stores:
+                for address, fields in self._instructions(index).items():
+                    word = packer.pack(fields)
+                    if words.setdefault(address, word) != word:
+                        raise AssertionError(f"two instructions at address {address} of the program memory")
+        return _sparse(words, packer.layout.size)
 
     @cached_property
     def schedule_image(self) -> Image:
@@ -217,7 +219,7 @@ class Mapping:
         phase, nest = self.phases[index], self.timings[index].nest
         _, multiplier, shift = (values[row, chain] for values in self._rows_of_phase[index])
         packer = LayoutPacker(gate_entry_layout(self.parameters))
-        starts, slots = _chain_starts(phase.program, self.allocation.programs[index]), phase.program.slots
+        addresses, slots = self.allocation.programs[index], phase.program.slots
         words: dict[int, int] = {}
         for unit in range(nest.units(chain)):
             for position, step in enumerate(phase.program.gates):
@@ -230,7 +232,7 @@ class Mapping:
                     "activation": (Activation.IDENTITY if phase.stores else step.activation).value,
                     "hold": 0 if phase.stores else step.hold.value,
                     "run": bool(step.instructions) and not phase.stores,
-                    "instruction": starts[position] if step.instructions and not phase.stores else 0,
+                    "instruction": addresses[position][0] if step.instructions and not phase.stores else 0,
                     "unit": 0 if phase.stores else self.allocation.units[index] + unit,
                 })
         return words
@@ -265,28 +267,21 @@ class Mapping:
             for unit in range(nest.units(chain))
         }
 
-    def _instructions(self, program: Program, base: int) -> list[dict[str, int]]:
-        starts = _chain_starts(program, base)
-        words: list[dict[str, int]] = []
-        for start, gate in zip(starts, program.gates, strict=True):
+    def _instructions(self, index: int) -> dict[int, dict[str, int]]:
+        """Fields of the instructions of a phase, by address."""
+        words: dict[int, dict[str, int]] = {}
+        addresses = self.allocation.programs[index]
+        for chain, gate in zip(addresses, self.phases[index].program.gates, strict=True):
             for number, op in enumerate(gate.instructions):
-                words.append({
-                    "x": op.x.value, "y": op.y.value, "subtract_value": op.subtract_value, "addend": op.addend.value,
-                    "keep": op.keep.value, "write_state": op.write_state,
-                    "emit": op.emit, "proceed": op.proceed is not None,
-                    "activation": (op.proceed or Activation.IDENTITY).value,
-                    "next": start + number + 1 if op.proceed is not None else 0,
-                })
+                words[chain[number]] = {
+                    "x": op.x.value, "y": op.y.value, "subtract": op.subtract.value, "addend": op.addend.value,
+                    "keep": op.keep.value, "carried": op.carried, "write_state": op.write_state,
+                    "write_slot": op.write_slot, "emit": op.emit,
+                    "destination": self.allocation.destinations[index], "proceed": op.proceed is not None,
+                    "hold": op.hold.value, "activation": op.function.value,
+                    "next": chain[number + 1] if op.proceed is not None else 0,
+                }
         return words
-
-
-def _chain_starts(program: Program, base: int) -> list[int]:
-    """Address of the first instruction of each gate."""
-    starts: list[int] = []
-    for gate in program.gates:
-        starts.append(base)
-        base += len(gate.instructions)
-    return starts
 
 
 def _sparse(words: dict[int, int], width: int) -> Image:

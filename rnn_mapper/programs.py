@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from hdl.layouts import Activation, Addend, FactorX, FactorY, Hold, Keep
+from hdl.layouts import Activation, Addend, FactorX, FactorY, Hold, Keep, Subtrahend
 from rnn_mapper.network import Cell
 
 __all__ = [
@@ -18,18 +18,37 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Instruction:
-    """`result = sat16(round(x * (y - value?) + addend, 15))`; see `hdl.layouts.instruction_layout`."""
+    """`result = sat16(round(x * (y - subtract) + addend, 15))`; see `hdl.layouts.instruction_layout`."""
 
     text: str
     x: FactorX = FactorX.ZERO
     y: FactorY = FactorY.VALUE
-    subtract_value: bool = False
+    subtract: Subtrahend = Subtrahend.ZERO
     addend: Addend = Addend.ZERO
     keep: Keep = Keep.NONE
     write_state: bool = False
     emit: bool = False
     #: Function on the way to the next instruction; None ends here.
     proceed: Activation | None = None
+    #: Which of the unit's state words it reads and writes.
+    read_slot: int = 0
+    write_slot: int = 0
+    #: The state word that it reads counts as zero in the first step of a cleared sequence.
+    carried: bool = False
+    #: Where the activated result is kept, one trip round the ring later; its function is `activation`, which must be
+    #: that of `proceed` if there is one.
+    hold: Hold = Hold.NONE
+    activation: Activation = Activation.IDENTITY
+
+    @property
+    def reads_state(self) -> bool:
+        """Uses the state word `read_slot`."""
+        return self.y == FactorY.STATE or self.subtract == Subtrahend.STATE or self.addend == Addend.STATE
+
+    @property
+    def function(self) -> Activation:
+        """Function of the result on its way round."""
+        return self.activation if self.proceed is None else self.proceed
 
 
 @dataclass(frozen=True)
@@ -68,6 +87,11 @@ class Program:
         return sum(len(gate.instructions) for gate in self.gates)
 
     @property
+    def chains(self) -> tuple[tuple[Instruction, ...], ...]:
+        """The instructions of each gate, one after the other."""
+        return tuple(gate.instructions for gate in self.gates)
+
+    @property
     def emitting(self) -> tuple[int, int]:
         """Position of the gate that starts the chain that emits, and the number of the emitting instruction in it."""
         for position, gate in enumerate(self.gates):
@@ -88,7 +112,7 @@ _LSTM = Program(
         GateStep(2, Activation.TANH, (Instruction("kept = i * g", x=FactorX.HOLD1, keep=Keep.ACTIVATION),)),
         GateStep(1, Activation.SIGMOID, (
             Instruction("c = f * c + kept", x=FactorX.VALUE, y=FactorY.STATE, addend=Addend.KEPT,
-                        write_state=True, proceed=Activation.TANH),
+                        carried=True, write_state=True, proceed=Activation.TANH),
             Instruction("h = o * tanh(c)", x=FactorX.HOLD0, emit=True),
         )),
     ),
@@ -103,8 +127,8 @@ _GRU = Program(
         GateStep(0, Activation.SIGMOID, hold=Hold.HOLD1),
         GateStep(2, Activation.IDENTITY, (
             Instruction("n = r * Un + Wn", x=FactorX.HOLD1, addend=Addend.STORED, proceed=Activation.TANH),
-            Instruction("h = z * (h - n) + n", x=FactorX.HOLD0, y=FactorY.STATE, subtract_value=True,
-                        addend=Addend.VALUE, write_state=True, emit=True),
+            Instruction("h = z * (h - n) + n", x=FactorX.HOLD0, y=FactorY.STATE, subtract=Subtrahend.VALUE,
+                        addend=Addend.VALUE, carried=True, write_state=True, emit=True),
         ), add_stored=False),
     ),
     uses_state=True,

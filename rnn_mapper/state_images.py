@@ -1,7 +1,8 @@
 """Load packets that put a state into a grid, so that a sequence can continue from it (`KEEP_STATE`).
 
 A packet resets the grid's parity, so the first step after it reads "the step before" from half 1 of every vector
-memory. The 16-bit state (c of an LSTM, h of a GRU) lies in the tail site of the unit's chain.
+memory. The 16-bit state (c of an LSTM, h of a GRU) lies in the tail site of the unit's chain, in the state word that
+the cell's program reads; the unit's other words become zero.
 """
 
 from __future__ import annotations
@@ -71,11 +72,13 @@ def _vector_packet(mapping: Mapping, phase: Phase, h: npt.NDArray[np.int16], shi
 
 def _unit_packets(mapping: Mapping, index: int, held: npt.NDArray[np.int16]) -> Iterator[bytes]:
     """The 16-bit state of every unit of a phase, in the tail site of its chain."""
-    nest = mapping.timings[index].nest
+    nest, slots = mapping.timings[index].nest, mapping.parameters.state_words
+    (slot,) = {op.read_slot for chain in mapping.phases[index].program.chains for op in chain if op.reads_state}
     arranged = nest.arrange(held[None])[..., 0].astype(np.int16)
     for row in range(nest.rows):
         for chain in range(nest.chains):
-            words = [int(value) & 0xFFFF for value in arranged[row, chain, : nest.units(chain)]]
+            words = [0] * (nest.units(chain) * slots)
+            words[slot::slots] = [int(value) & 0xFFFF for value in arranged[row, chain, : nest.units(chain)]]
             if words:
-                image, first = Image(16, words), mapping.allocation.units[index]
+                image, first = Image(16, words), mapping.allocation.units[index] * slots
                 yield load_packet(mapping.parameters, Memory.STATE, image, row, nest.tail(chain), first)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from hdl.layouts import Addend, FactorX, FactorY, Hold, Keep
+from hdl.layouts import Addend, FactorX, Hold, Keep
 from rnn_mapper.timing import PhaseTiming
 
 __all__ = ["ChainPattern", "Times", "TokenPattern", "pattern_of"]
@@ -33,7 +33,8 @@ class ChainPattern:
     rows: Times
     #: Uses of the unit path.
     ring: Times
-    #: Cycle and unit of: writes and uses of each hold register; writes and uses of the kept result and the state.
+    #: Cycles of the writes and uses of each hold register, of the kept result (KEPT) and of each state word of the unit
+    #: (STATE and its number).
     writes: dict[str, list[Times]]
     uses: dict[str, list[Times]]
     #: Results at the tail's link register, and at the collector.
@@ -102,10 +103,13 @@ def _chain(timing: PhaseTiming, chain: int, units: int) -> ChainPattern:
                 pattern.uses.setdefault("KEPT", []).append(time)
             if op.keep != Keep.NONE:
                 pattern.writes.setdefault("KEPT", []).append(time)
-            if op.y == FactorY.STATE:
-                pattern.uses.setdefault("STATE", []).append(time)
+            if op.hold != Hold.NONE:
+                # Its activated result is there when an instruction that follows it would run.
+                pattern.writes.setdefault(op.hold.name, []).append(time + latencies.ring)
+            if op.reads_state:
+                pattern.uses.setdefault(f"STATE{op.read_slot}", []).append(time)
             if op.write_state:
-                pattern.writes.setdefault("STATE", []).append(time)
+                pattern.writes.setdefault(f"STATE{op.write_slot}", []).append(time)
             if op.emit:
                 emitted = time + latencies.token + tail + latencies.result
     return ChainPattern(

@@ -123,6 +123,11 @@ async def multiply_accumulate(dut: Any) -> None:
     rng = np.random.default_rng(3)
     await bench.begin(x=0, y=0, z=0, value=0, use_kept=0, keep=Keep.ACTIVATION.value)
     operands = list(zip(*(corner_values(rng, 16, 3000) for _ in range(4)), strict=True))
+    # The only second factor with 17 bits is one, also with the value that it must not be combined with.
+    operands = [
+        (x, 1 << 15 if index % 5 == 0 else y, -(1 << 15) if index % 50 == 0 else z, value)
+        for index, (x, y, z, value) in enumerate(operands)
+    ]
     kept, results = (0, Keep.ACTIVATION), set()
     await bench.cycle(x=0, y=0, z=0, value=0, use_kept=0, keep=Keep.ACTIVATION.value)
     previous: int | None = None

@@ -58,8 +58,8 @@ async def pcu(dut: Any) -> None:
     program = [rows.instruction(address) for address in range(p.program_length)]
     program[0] = dict.fromkeys(operations.fields, 0) | {"keep": 1}
     words = [operations.pack(operation) for operation in program]
-    units = [NoiseWords(rng, unit_entries).word() for _ in range(p.units)]
-    states, stored = corner_values(rng, 16, max(p.units, 5))[: p.units], list(rows.stored)
+    units = [NoiseWords(rng, unit_entries).word() for _ in range(1 << p.unit_bits)]
+    states, stored = corner_values(rng, 16, max(p.state_depth, 5))[: p.state_depth], list(rows.stored)
     model = UnitPathModel(component.unit_path, program, list(states))
     #: Memories that are read: port of the data, enable, address, contents.
     reads: tuple[tuple[str, str, str, list[int]], ...] = (

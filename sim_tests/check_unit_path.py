@@ -16,7 +16,7 @@ from rnn_mapper.images import LayoutPacker, table_image
 from sim_tests.component_bench import CycleBench
 from sim_tests.grids import GRIDS
 from sim_tests.stimulus import NoiseWords, corner_values
-from sim_tests.unit_path_model import Issue, UnitPathModel
+from sim_tests.unit_path_model import Issue, UnitPathModel, random_instruction
 
 PARAMETERS = GRIDS[os.environ["SRNN_GRID"]]
 CYCLES = 2500
@@ -46,10 +46,10 @@ async def unit_path(dut: Any) -> None:
     )
     idle, noise, noise_entry = (NoiseWords(rng, packer) for packer in (issues, operations, entries))
     table = table_image(p).words
-    program = [operations.unpack(noise.word()) for _ in range(p.program_length)]
+    program = [random_instruction(rng, operations) for _ in range(p.program_length)]
     program[0] = dict.fromkeys(operations.fields, 0) | {"keep": 1}
-    units = [noise_entry.word() for _ in range(p.units)]
-    states = corner_values(rng, 16, max(p.units, 5))[: p.units]
+    units = [noise_entry.word() for _ in range(1 << p.unit_bits)]
+    states = corner_values(rng, 16, max(p.state_depth, 5))[: p.state_depth]
     model = UnitPathModel(component, program, list(states))
     values, stored = corner_values(rng, 16, CYCLES), corner_values(rng, 16, CYCLES)
     values[::9], values[4::9] = [-32768] * len(values[::9]), [32767] * len(values[4::9])
@@ -85,11 +85,12 @@ async def unit_path(dut: Any) -> None:
             assert local == wanted, f"cycle {cycle}"
         assert bench.read("state_write_enable") == (seen.write is not None)
         if seen.write is not None:
-            unit, value = seen.write
-            assert (bench.read("state_write_address"), bench.read("state_write_data", signed=True)) == (unit, value)
-            states[unit] = value
+            found = bench.read("state_write_address"), bench.read("state_write_data", signed=True)
+            assert found == seen.write, f"cycle {cycle}"
+            states[found[0]] = found[1]
         if cycle > START:
-            program[int(rng.integers(p.program_length))] = operations.unpack(noise.word())
+            program[int(rng.integers(p.program_length))] = random_instruction(rng, operations)
     assert states == model.states
     assert {-32768, 32767} <= set(model.results)
     assert min(trips, model.collisions) > CYCLES // 20
+    assert min(model.hold_collisions, model.early_reads, model.fresh_reads) > 3

@@ -10,8 +10,8 @@ from hdl.layouts import Activation, Addend, Hold, bias_layout, gate_entry_layout
 from hdl.pcu import Pcu
 from rnn_mapper.fixed_point import requantise, saturate
 from rnn_mapper.images import LayoutPacker
-from sim_tests.stimulus import NoiseWords, corner_values
-from sim_tests.unit_path_model import Issue, activate
+from sim_tests.stimulus import corner_values
+from sim_tests.unit_path_model import Issue, activate, random_instruction
 
 __all__ = ["FILL_ROWS", "PcuRows"]
 
@@ -58,8 +58,8 @@ class PcuRows:
         half = p.program_length // 2
         fields = {"next": int(rng.integers(half, p.program_length))}
         if address >= half:
-            fields["addend"] = int(rng.choice([Addend.ZERO.value, Addend.KEPT.value, Addend.VALUE.value]))
-        return packer.unpack(NoiseWords(rng, packer).word(**fields))
+            fields["addend"] = int(rng.choice([addend.value for addend in Addend if addend != Addend.STORED]))
+        return random_instruction(rng, packer, **fields)
 
     def _entry(self, index: int) -> dict[str, int]:
         p, rng = self.component.parameters, self.rng

@@ -82,6 +82,7 @@ def random_plan(rng: np.random.Generator) -> RandomPlan | None:
     latencies = GridLatencies(
         token=int(rng.integers(3, 8)), result=int(rng.integers(8, 16)), ring=int(rng.choice([4, 4, 5, 7])),
         store=int(rng.integers(5, 12)), store_distance=int(rng.integers(1, 5)),
+        state_distance=int(rng.integers(1, 5)),
     )
     network = _network(rng, parameters)
     parts = [_parts(rng, whole, parameters.rows) for (whole,) in whole_layers(network)]

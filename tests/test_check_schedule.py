@@ -49,7 +49,7 @@ def test_no_random_mapping_collides(seed: int) -> None:
 @pytest.mark.parametrize(("outputs", "chains"), [(8, 3), (9, 3), (10, 4)])
 def test_heads_on_columns_of_their_own(schedule: Schedule, outputs: int, chains: int) -> None:
     """A site that only the head uses still waits for its delay when the layer, elsewhere, could begin."""
-    parameters, latencies = GridParameters(1, 8, 16), GridLatencies(4, 10, 4, 7, 2)
+    parameters, latencies = GridParameters(1, 8, 16), GridLatencies(4, 10, 4, 7, 2, 4)
     network = blank_network(Cell.LSTM, [4, 3], outputs, parameters)
     phases = phases_of(network, whole_layers(network), schedule)
     plan = plan_with(network, phases, {(0, 0): (1, 1), (1, 0): (1, chains)}, schedule, parameters, latencies)

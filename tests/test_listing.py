@@ -14,6 +14,7 @@ from hdl.layouts import (
     Hold,
     Keep,
     Memory,
+    Subtrahend,
     gate_entry_layout,
     instruction_layout,
     phase_layout,
@@ -42,21 +43,34 @@ def test_one_file_for_each_site(mapping: Mapping) -> None:
 def test_program_assembles_to_its_words(mapping: Mapping) -> None:
     packer = LayoutPacker(instruction_layout(mapping.parameters))
     form = re.compile(
-        r" *(\d+): mac (\w+) \* \((\w+)( - value)?\) \+ (\w+)"
-        r"(?:, keep as (\w+))?((?:, \w+)*)(?: -> (\w+), (\d+))? *; .+"
+        r" *(\d+): mac (\w+) \* \((\S+)(?: - (\S+))?\) \+ ([^ ,]+)(, carried)?"
+        r"(?:, keep as (\w+))?(?:, write state\[(\d)\])?(, emit)?"
+        r"(?: -> (\w+)(?:, (hold\d))?(?:, (\d+))?)? *; .+"
     )
+
+    def named(operand: str | None, address: str) -> str:
+        if operand is None:
+            return "ZERO"
+        if "[" in operand:
+            assert operand == f"state[{int(address) % mapping.parameters.state_words}]"
+        return operand.split("[")[0].upper()
+
     words = {}
     for line in program_listing(mapping).splitlines():
         if found := form.fullmatch(line):
-            address, x, y, minus, addend, keep, flags, function, following = found.groups()
+            address, x, y, minus, addend, carried, keep, write, emit, function, hold, following = found.groups()
             fields = dict.fromkeys(packer.fields, 0) | {
-                "x": FactorX[x.upper()].value, "y": FactorY[y.upper()].value, "subtract_value": minus is not None,
-                "addend": Addend[addend.upper()].value, "proceed": function is not None,
-                "keep": Keep[(keep or "none").upper()].value,
-                "activation": Activation[(function or "identity").upper()].value, "next": int(following or 0),
-            } | {flag: 1 for flag in flags.split(", ") if flag}
+                "x": FactorX[x.upper()].value, "y": FactorY[named(y, address)].value,
+                "subtract": Subtrahend[named(minus, address)].value, "addend": Addend[named(addend, address)].value,
+                "carried": carried is not None, "keep": Keep[(keep or "none").upper()].value,
+                "write_state": write is not None, "write_slot": int(write or 0), "emit": emit is not None,
+                "activation": Activation[(function or "identity").upper()].value,
+                "hold": Hold[(hold or "none").upper()].value,
+                "proceed": following is not None, "next": int(following or 0),
+            }
             words[int(address)] = packer.pack(fields)
-    assert words == dict(enumerate(mapping.program_image.words))
+    image = mapping.program_image.words
+    assert words == {address: word for address, word in enumerate(image) if word or address in words}
 
 
 def test_gate_entries_assemble_to_their_words(mapping: Mapping) -> None:
