@@ -4,9 +4,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from plain_predict import plain_predict
 from random_plans import RandomPlan, random_plan
 
 from rnn_mapper.predict import SequencePlan, predict
+from rnn_mapper.token_costs import follow, token_costs
 
 
 def plans(seed: int, count: int) -> list[tuple[RandomPlan, SequencePlan]]:
@@ -64,3 +66,36 @@ def test_an_output_never_waits_for_a_group() -> None:
                 assert all(cycle <= begins + first + group for cycle, group in variant.arrivals), f"{seed}: {plan}"
             more += replace(timing, shortened=None).output_start < timing.fresh.output_start
     assert more > 0
+
+
+def followed_tokens(plan: SequencePlan, steps: int) -> int:
+    """Tokens that are followed one by one."""
+    costs = [token_costs(entry, plan.timings[entry.phase]) for entry in plan.entries]
+    return len(follow(costs, plan.input_beats, plan.output_groups, steps).tokens)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_skipping_what_repeats_changes_nothing(seed: int) -> None:
+    skipped = 0
+    for plan, sequence in plans(100 + seed, 60):
+        for steps in (1, 2, 3, 4, 6, 9, 30, 101):
+            cleared = bool((steps + seed) % 3)
+            fast, plain = predict(sequence, steps, cleared), plain_predict(sequence, steps, cleared)
+            text = f"{steps} steps, cleared {cleared}: {plan}"
+            assert (fast.cycles, fast.step_cycles, fast.phase_cycles) == (
+                plain.cycles, plain.step_cycles, plain.phase_cycles), text
+            assert (list(fast.tokens), list(fast.inputs)) == (plain.tokens, plain.inputs), text
+            assert vars(fast.account) == pytest.approx(vars(plain.account), abs=1e-6), text
+            assert fast.utilisation == pytest.approx(plain.utilisation), text
+            tokens = len(plain.tokens)
+            assert fast.tokens[-1] == plain.tokens[-1]
+            assert fast.tokens[tokens // 2 : tokens // 2 + 3] == plain.tokens[tokens // 2 : tokens // 2 + 3]
+            skipped += steps > 100 and followed_tokens(sequence, steps) < tokens
+    assert skipped > 50
+
+
+def test_long_sequences_cost_little() -> None:
+    """The steps that are followed one by one are few, however long the sequence is."""
+    for plan, sequence in plans(7, 40):
+        followed = [followed_tokens(sequence, steps) for steps in (200, 5000)]
+        assert followed[1] <= followed[0] + 40 * len(plan.entries), str(plan)
