@@ -9,7 +9,8 @@ from pathlib import Path
 from hdl.errors import ConfigurationError
 from hdl.yosys_worker import run_yosys
 
-TARGETS = ("generic", "ice40", "ecp5", "xilinx")
+#: "ice40hx" is for the parts of the family that have no DSPs: multipliers are made of LUTs.
+TARGETS = ("generic", "ice40", "ecp5", "xilinx", "ice40hx")
 MEMORY = "srnn_memory"
 #: Attribute of the instances whose hardware is counted elsewhere: sub-modules and memories.
 BOX = "srnn_box"
@@ -18,6 +19,7 @@ _NAND2_TRANSISTORS = 4
 
 _FPGA = {
     "ice40": "synth_ice40 -dsp -top {top}",
+    "ice40hx": "synth_ice40 -top {top}",
     "ecp5": "synth_ecp5 -top {top}",
     "xilinx": "synth_xilinx -flatten -noiopad -noclkbuf -top {top}",
 }

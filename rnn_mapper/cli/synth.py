@@ -23,8 +23,9 @@ if TYPE_CHECKING:
 
 @click.command("synth")
 @click.argument("directory", type=click.Path(path_type=Path), required=False)
-@click.option("--target", default="generic", metavar="generic|ice40|ecp5|xilinx", show_default=True,
-              help="generic counts gate equivalents (NAND2), the others LUTs, flip-flops, DSPs and block RAMs.")
+@click.option("--target", default="generic", metavar="generic|ice40|ecp5|xilinx|ice40hx", show_default=True,
+              help="generic counts gate equivalents (NAND2), the others LUTs, flip-flops, DSPs and block RAMs "
+                   "(ice40hx: parts without DSPs).")
 @click.option("--liberty", type=click.Path(path_type=Path), metavar="FILE",
               help="Library of standard cells for the target 'generic'.")
 @click.option("--jobs", type=click.IntRange(1, 64), default=2, show_default=True, help="Modules synthesised at a time.")

@@ -1,0 +1,51 @@
+"""Measures what `spatial-rnn explore` knows of areas, with Yosys, and writes it with its errors.
+
+    .venv/bin/python scripts/explore_area.py              # make explore-area, some twenty minutes
+
+Writes rnn_mapper/explore/data/area_TARGET.json for each target.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from pathlib import Path
+
+import click
+from provenance import ROOT, commit
+from rich.console import Console
+
+from hdl.area_recipes import TARGETS
+from rnn_mapper.explore.area_points import MEMORY_SHAPES, SAMPLES, measure_grids, measure_memories
+
+DATA = ROOT / "rnn_mapper" / "explore" / "data"
+
+
+@click.command()
+@click.option("-o", "--output", type=click.Path(path_type=Path), default=DATA, show_default=True)
+@click.option("--jobs", type=click.IntRange(1), default=min(2, os.cpu_count() or 1), show_default=True)
+@click.option("--target", "targets", multiple=True, type=click.Choice(TARGETS), help="Only these; default all.")
+def main(output: Path, jobs: int, targets: tuple[str, ...]) -> None:
+    """Measure all sample grids and memories."""
+    console = Console(highlight=False)
+    started = time.perf_counter()
+
+    def tell(text: str) -> None:
+        console.print(f"{time.perf_counter() - started:6.0f} s  {text}", soft_wrap=True)
+
+    for target in targets or TARGETS:
+        values = {
+            "command": "make explore-area", "commit": commit(), "target": target,
+            "grids": measure_grids(target, SAMPLES, tell, jobs),
+            "memories": [] if target == "generic" else measure_memories(target, MEMORY_SHAPES, tell, jobs),
+        }
+        path = output / f"area_{target}.json"
+        temporary = path.with_suffix(".part")
+        temporary.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
+        temporary.replace(path)
+        tell(str(path))
+
+
+if __name__ == "__main__":
+    main()
