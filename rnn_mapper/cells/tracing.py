@@ -1,0 +1,188 @@
+"""`@cell`: from a Python function to the expressions of one step.
+
+    @cell
+    def minimal_gated_unit(x, h, p):
+        f = sigmoid(p.W_f @ x + p.U_f @ h + p.b_f)
+        n = tanh(p.W_n @ x + p.U_n @ (f * h) + p.b_n)
+        h = (1 - f) * h + f * n
+        return h, h
+
+The first argument is the input of the step, the last gives the trained tensors by name, those between are the states
+as the step before left them. The function returns the output and the states after the step, in the order of the
+arguments (one state, or a tuple of several; nothing for a cell without states).
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import traceback
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from types import CodeType
+from typing import Any
+
+from rnn_mapper.cells.errors import CellError
+from rnn_mapper.cells.expressions import (
+    Apply,
+    Expression,
+    Input,
+    Multiply,
+    Number,
+    Parameter,
+    Product,
+    SourceLine,
+    State,
+    Sum,
+)
+
+__all__ = ["Cell", "TracedCell", "cell"]
+
+
+@dataclass(frozen=True, eq=False)
+class TracedCell:
+    """The expressions of one step."""
+
+    input: Input
+    states: tuple[State, ...]
+    output: Expression
+    #: After the step, in the order of `states`.
+    new_states: tuple[Expression, ...]
+    #: Names of parameters used as matrices and as vectors, in the order of their first use.
+    matrices: tuple[str, ...]
+    vectors: tuple[str, ...]
+
+    def __iter__(self) -> Iterator[Expression]:
+        """Every expression once, operands before what uses them."""
+        seen: set[int] = set()
+        for root in (self.output, *self.new_states):
+            yield from _postorder(root, seen)
+
+
+@dataclass(frozen=True, eq=False)
+class Cell:
+    """A kind of recurrent cell. Cells are compared by identity."""
+
+    name: str
+    function: Callable[..., Any] = field(repr=False)
+
+    @property
+    def state_names(self) -> tuple[str, ...]:
+        """Names of the states, in the order of the function's arguments."""
+        return tuple(state.name for state in self.trace.states)
+
+    @cached_property
+    def trace(self) -> TracedCell:
+        """The expressions of one step. Raises CellError for a function that is not a cell."""
+        return _trace(self.name, self.function)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _find, (self.function.__module__, self.function.__qualname__)
+
+
+def cell(function: Callable[..., Any]) -> Cell:
+    """A cell from a function; see the module's description. Raises CellError if it cannot be traced."""
+    made = Cell(function.__name__, function)
+    _ = made.trace
+    return made
+
+
+def _find(module: str, name: str) -> Any:
+    found: Any = importlib.import_module(module)
+    for part in name.split("."):
+        found = getattr(found, part)
+    return found
+
+
+class _Parameters:
+    """Gives a parameter for every name that is asked for."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self._function = function
+
+    def __getattr__(self, name: str) -> Parameter:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return Parameter(SourceLine.here(), name)
+
+
+def _trace(name: str, function: Callable[..., Any]) -> TracedCell:
+    arguments = list(inspect.signature(function).parameters)
+    line = SourceLine(function.__code__.co_filename, function.__code__.co_firstlineno)
+    if len(arguments) < 2:
+        raise CellError(f"{line}: cell {name} has {len(arguments)} arguments, must have the input and the parameters")
+    first = Input(line, arguments[0])
+    states = tuple(State(line, argument) for argument in arguments[1:-1])
+    try:
+        returned = function(first, *states, _Parameters(function))
+    except UnboundLocalError as error:
+        raise CellError(
+            f"{_line_of(error, function.__code__, line)}: '{error.name}' is used before it is computed: within a step "
+            "values may not depend on each other in a circle; take a state, which is that of the step before"
+        ) from None
+    except NameError as error:
+        raise CellError(f"{_line_of(error, function.__code__, line)}: unknown name '{error.name}'") from None
+    except (TypeError, AttributeError) as error:
+        raise CellError(f"{_line_of(error, function.__code__, line)}: {error}") from None
+    output, new_states = _results(line, name, returned, states)
+    traced = TracedCell(first, states, output, new_states, (), ())
+    matrices = dict.fromkeys(node.matrix for node in traced if isinstance(node, Product))
+    vectors = dict.fromkeys(node.name for node in traced if isinstance(node, Parameter))
+    for node in traced:
+        if isinstance(node, Parameter) and node.name in matrices:
+            raise CellError(f"{node.line}: p.{node.name} is used as a matrix and as a vector")
+    return TracedCell(first, states, output, new_states, tuple(matrices), tuple(vectors))
+
+
+def _results(
+    line: SourceLine, name: str, returned: Any, states: tuple[State, ...]
+) -> tuple[Expression, tuple[Expression, ...]]:
+    output, after = returned, ()
+    if states:
+        if not isinstance(returned, tuple) or len(returned) != 2:
+            wanted = ", ".join(state.name for state in states)
+            raise CellError(f"{line}: cell {name} must return its output and its states, as in: return y, ({wanted},)")
+        output, after = returned
+        after = after if isinstance(after, tuple) else (after,)
+    if len(after) != len(states):
+        names = ", ".join(state.name for state in states)
+        raise CellError(f"{line}: cell {name} returns {len(after)} states, must return {len(states)}: {names}")
+    for value in (output, *after):
+        if not isinstance(value, Expression):
+            raise CellError(f"{line}: cell {name} returns a {type(value).__name__}, must return vectors")
+    return output, after
+
+
+def _line_of(error: BaseException, code: CodeType, default: SourceLine) -> SourceLine:
+    """The deepest line of the error inside the cell."""
+    lines = [
+        SourceLine(frame.filename, frame.lineno or 0) for frame in traceback.extract_tb(error.__traceback__)
+        if frame.filename == code.co_filename and frame.name == code.co_name
+    ]
+    return lines[-1] if lines else default
+
+
+def _postorder(root: Expression, seen: set[int]) -> Iterator[Expression]:
+    if id(root) in seen:
+        return
+    seen.add(id(root))
+    for child in children(root):
+        yield from _postorder(child, seen)
+    yield root
+
+
+def children(node: Expression) -> tuple[Expression, ...]:
+    """The expressions that `node` is made of."""
+    match node:
+        case Product():
+            return (node.operand,)
+        case Sum():
+            return tuple(term for _, term in node.terms)
+        case Multiply():
+            return node.left, node.right
+        case Apply():
+            return (node.argument,)
+        case Input() | State() | Number() | Parameter():
+            return ()
+    raise AssertionError(node)
