@@ -18,9 +18,11 @@ __all__ = ["Controller"]
 
 
 class Controller(wiring.Component):
-    """Runs one sequence of `steps` steps after `start`.
+    """Runs one sequence of `steps` steps of one `model` after `start`.
 
-    The schedule ROM beside it (address `schedule_address`, word one cycle later) holds a header and `entries` entries.
+    The schedule ROM beside it (address `schedule_address`, word one cycle later) holds a header for each model, and the
+    `entries` entries of each from its `first` on. The header is read all the time while nothing runs: `model` must
+    have its value in the cycle before `start` already, which any register write before that of START sees to.
     Iteration i = 0, 1, ... issues every entry once, for step i - lag; entries whose step does not exist take one
     cycle and do nothing (with `holds_slot` they wait for the duration before them and take their own). An entry is
     issued in the first cycle in which
@@ -32,7 +34,12 @@ class Controller(wiring.Component):
     The token is on `token_valid`/`token` in that cycle. The entry after an issued or skipped one is considered in the
     next cycle. With `phase_enable` low a phase sends no token; everything else happens as if it had, and its
     results count as complete at once.
-    `steps`, `keep_state` and `phase_enable` are taken with `start`.
+    `model`, `steps`, `keep_state` and `phase_enable` are taken with `start`; a `model` that has no entries, or that is
+    beyond `models`, raises `no_model`.
+    `parity` is that of the next step of the model that runs, or ran last. Each model has its own, and its own state:
+    `state_valid` tells of the one that `model` names. A load packet of a state (`loaded`, `loaded_state`) makes the
+    state of the model that `model` names valid, its next step one of half 0; any other (`loaded` alone) does away with
+    the states of all models.
     After the last iteration the controller waits for `steps_sent` and `output_idle`, then `done`. `abort` ends the
     sequence: no more tokens; `drain_cycles` after the last phase's duration, when input and output are quiet, it is
     `aborted`.
@@ -47,6 +54,7 @@ class Controller(wiring.Component):
             "start": In(1),
             "abort": In(1),
             "keep_state": In(1),
+            "model": In(32),
             "steps": In(32),
             "phase_enable": In(64),
             "loaded": In(1),
@@ -92,7 +100,21 @@ class Controller(wiring.Component):
         entry = Signal(schedule_entry_layout(p))
         m.d.comb += [rom_header.eq(self.schedule_word), entry.eq(self.schedule_word)]
 
+        # One bit for each model: whether it is the one that is named, whether it runs (or ran last), whether it has a
+        # state, and the half of its next step.
+        named, current, valid, parities = (
+            Signal(p.models, name=name) for name in ("named", "current", "valid", "parities")
+        )
+        header_address = Signal(p.schedule_bits)
+        m.d.comb += [
+            header_address.eq(self.model[: p.model_bits]),
+            *(named[index].eq(self.model == index) for index in range(p.models)),
+            self.state_valid.eq((named & valid).any()),
+            self.parity.eq((current & parities).any()),
+        ]
+
         address = Signal(p.schedule_bits)
+        last_address = Signal(p.schedule_bits)
         iteration = Signal(33)
         window = Signal(24)
         frees = Signal()
@@ -131,7 +153,7 @@ class Controller(wiring.Component):
         finished = Signal()
         next_address = Signal(p.schedule_bits)
         m.d.comb += [
-            last_entry.eq(address == self.header.entries),
+            last_entry.eq(address == last_address),
             finished.eq(iteration == self.steps_latched + self.header.max_lag),
             next_address.eq(address),
             self.schedule_address.eq(next_address),
@@ -144,26 +166,30 @@ class Controller(wiring.Component):
         with m.If(skip & entry.holds_slot):
             m.d.sync += window.eq(entry.duration)
         with m.If(issue | skip):
-            m.d.comb += next_address.eq(Mux(last_entry, 1, address + 1))
+            m.d.comb += next_address.eq(Mux(last_entry, self.header.first, address + 1))
             m.d.sync += iteration.eq(iteration + last_entry)
 
         self._count(m, exists, finished, window, result_ready, input_ready, output_ready)
         m.d.comb += self.start_while_busy.eq(self.start & self.busy)
-        # A load makes half 0 the one of the next step, so a state that lies in half 1 is lost, and another model's is
-        # useless anyway: only a state that is loaded last can be continued from.
-        with m.If(self.loaded):
-            m.d.sync += [self.parity.eq(0), self.state_valid.eq(self.loaded_state)]
+        # What is loaded may lie anywhere, so that no state can be trusted any more; only one that is loaded after it.
+        with m.If(self.loaded & self.loaded_state):
+            m.d.sync += [parities.eq(parities & ~named), valid.eq(valid | named)]
+        with m.Elif(self.loaded):
+            m.d.sync += [parities.eq(0), valid.eq(0)]
         with m.FSM(name="sequence"):
             with m.State("IDLE"):
-                m.d.comb += next_address.eq(0)
+                m.d.comb += next_address.eq(header_address)
                 # After a load the ROM's output is one cycle behind, long before a start can arrive.
                 with m.If(self.start & (self.steps == 0)):
                     m.d.comb += self.no_steps.eq(1)
-                with m.Elif(self.start & (rom_header.entries == 0)):
+                with m.Elif(self.start & ((rom_header.entries == 0) | ~named.any())):
                     m.d.comb += self.no_model.eq(1)
                 with m.Elif(self.start):
-                    m.d.comb += [next_address.eq(1), self.no_state.eq(self.keep_state & ~self.state_valid)]
+                    m.d.comb += [
+                        next_address.eq(rom_header.first), self.no_state.eq(self.keep_state & ~self.state_valid)
+                    ]
                     m.d.sync += [
+                        current.eq(named), last_address.eq(rom_header.first + rom_header.entries - 1),
                         self.header.eq(rom_header), self.steps_latched.eq(self.steps), iteration.eq(0),
                         phases_enabled.eq(self.phase_enable),
                         fresh.eq(~(self.keep_state & self.state_valid)), self.done.eq(0), self.aborted.eq(0),
@@ -174,7 +200,7 @@ class Controller(wiring.Component):
                 m.d.comb += self.busy.eq(1)
                 m.d.sync += self.begin_sequence.eq(0)
                 m.next = "RUN"
-                self._abort(m, drain)
+                self._abort(m, drain, valid, current)
             with m.State("RUN"):
                 m.d.comb += [
                     self.busy.eq(1),
@@ -187,16 +213,17 @@ class Controller(wiring.Component):
                 ]
                 # START may come in the first idle cycle: the header has to be on its way by then.
                 with m.If(finished):
-                    m.d.comb += next_address.eq(0)
+                    m.d.comb += next_address.eq(header_address)
                 with m.If(finished & (self.steps_sent == self.steps_latched) & self.output_idle):
                     m.d.sync += [
-                        self.done.eq(1), self.state_valid.eq(1), self.parity.eq(self.parity ^ self.steps_latched[0])
+                        self.done.eq(1), valid.eq(valid | current),
+                        parities.eq(parities ^ Mux(self.steps_latched[0], current, 0)),
                     ]
                     m.next = "IDLE"
                 with m.Else():
-                    self._abort(m, drain)
+                    self._abort(m, drain, valid, current)
             with m.State("ABORT"):
-                m.d.comb += [self.busy.eq(1), self.flush.eq(1), next_address.eq(0)]
+                m.d.comb += [self.busy.eq(1), self.flush.eq(1), next_address.eq(header_address)]
                 with m.If((window == 0) & (drain != 0)):
                     m.d.sync += drain.eq(drain - 1)
                 with m.If((drain == 0) & self.input_quiet & self.output_idle):
@@ -204,9 +231,9 @@ class Controller(wiring.Component):
                     m.next = "IDLE"
         return m
 
-    def _abort(self, m: Module, drain: Signal) -> None:
+    def _abort(self, m: Module, drain: Signal, valid: Signal, current: Signal) -> None:
         with m.If(self.abort):
-            m.d.sync += [drain.eq(self.drain_cycles), self.state_valid.eq(0)]
+            m.d.sync += [drain.eq(self.drain_cycles), valid.eq(valid & ~current)]
             m.next = "ABORT"
 
     def _results(self, m: Module, entry: data.View, step: Value, skipped: Value) -> Signal:

@@ -56,7 +56,7 @@ class Memory(enum.IntEnum):
     STATE = 6
     #: PMU: vector memory (both halves).
     VECTOR = 7
-    #: Controller: schedule ROM, a `schedule_header_layout` word and then `schedule_entry_layout` words.
+    #: Controller: schedule ROM, a `schedule_header_layout` word for each model and then `schedule_entry_layout` words.
     SCHEDULE = 8
 
 
@@ -394,10 +394,12 @@ def table_entry_layout(p: GridParameters) -> data.StructLayout:
 
 
 def schedule_header_layout(p: GridParameters) -> data.StructLayout:
-    """Word 0 of the schedule ROM: what the controller needs to know of the model."""
+    """The first words of the schedule ROM, one for each model: what the controller needs to know of it."""
     return data.StructLayout({
-        #: Entries that follow; 0: nothing is loaded.
+        #: Entries of the model; 0: there is no such model.
         "entries": p.schedule_bits,
+        #: Word of its first entry; the others follow.
+        "first": p.schedule_bits,
         #: Largest lag of an entry: iterations that run after the last step has begun.
         "max_lag": 4,
         #: First vector word of the input vector.

@@ -43,10 +43,13 @@ class GridParameters:
     state_words: int = 4
     #: Bias/scale entries in a PCU: one for each matrix row (gate of a unit) of every phase mapped to it.
     gate_entries: int = 512
-    #: Phases (sets of matrix-vector products with one epilogue) that a model may have.
-    phases: int = 8
-    #: Words of the controller's schedule ROM: a header and one word for each phase in the order of issue.
-    schedule_depth: int = 16
+    #: Phases (sets of matrix-vector products with one epilogue) that all models together may have.
+    phases: int = 16
+    #: Models that may be in the grid at once. A power of two.
+    models: int = 4
+    #: Words of the controller's schedule ROM: a header for each model, and one word for each phase in the order of
+    #: issue.
+    schedule_depth: int = 32
     #: Words of a PCU's epilogue program memory.
     program_length: int = 32
     #: Segments of the activation table over [-16, 16). A power of two.
@@ -73,6 +76,11 @@ class GridParameters:
             raise ConfigurationError(
                 f"vector_depth = {self.vector_depth}: one half ({self.vector_words} words of {self.lanes} bytes) "
                 f"must hold at least one group of {self.rows} values (rows)"
+            )
+        if self.schedule_depth <= self.models:
+            raise ConfigurationError(
+                f"schedule_depth = {self.schedule_depth}: must be more than models ({self.models}), "
+                "because every model has a header in the schedule ROM"
             )
         if self.program_length < self.state_words:
             raise ConfigurationError(
@@ -189,6 +197,10 @@ class GridParameters:
         return bits_for(self.phases)
 
     @property
+    def model_bits(self) -> int:
+        return bits_for(self.models)
+
+    @property
     def schedule_bits(self) -> int:
         return bits_for(self.schedule_depth)
 
@@ -238,6 +250,7 @@ RANGES: dict[str, tuple[int, int, bool]] = {
     "state_words": (1, 8, True),
     "gate_entries": (2, 1 << 14, False),
     "phases": (2, 64, False),
+    "models": (1, 16, True),
     "schedule_depth": (4, 256, False),
     "program_length": (2, 256, False),
     "table_segments": (64, 1024, True),

@@ -13,7 +13,7 @@ __all__ = [
 #: Value of the ID register: "SRNN".
 IDENTIFICATION = 0x53524E4E
 #: Value of the VERSION register: major in the upper half, minor in the lower.
-VERSION = 0x0001_0000
+VERSION = 0x0001_0001
 #: Bits of a byte address.
 ADDRESS_BITS = 7
 
@@ -57,7 +57,7 @@ class Status(enum.IntEnum):
     DONE = 1
     #: The last sequence was aborted. Cleared by START.
     ABORTED = 2
-    #: There is a state that a sequence can continue from.
+    #: The model that MODEL names has a state that a sequence can continue from.
     STATE_VALID = 3
 
 
@@ -73,7 +73,7 @@ class InterruptEnable(enum.IntEnum):
 class Mode(enum.IntEnum):
     """Bit positions of MODE."""
 
-    #: Start from the state that the last sequence left.
+    #: Start from the state that the model's last sequence left.
     KEEP_STATE = 0
 
 
@@ -101,9 +101,9 @@ class Error(enum.IntEnum):
     START_WHILE_BUSY = 8
     #: START was written with STEPS = 0; it was ignored.
     NO_STEPS = 9
-    #: START was written with no schedule loaded; it was ignored.
+    #: START was written with a MODEL of which no schedule is loaded; it was ignored.
     NO_MODEL = 10
-    #: START was written with KEEP_STATE and no valid state; the sequence starts from a cleared state.
+    #: START was written with KEEP_STATE and a model without valid state; the sequence starts from a cleared state.
     NO_STATE = 11
 
 
@@ -129,6 +129,7 @@ REGISTERS: tuple[Register, ...] = (
     Register("STALL_OUTPUT_HIGH", 0x44, Access.READ, "The same, bits 63-32"),
     Register("STALL_RESULT_LOW", 0x48, Access.READ, "Cycles in which a phase waited for the results of another"),
     Register("STALL_RESULT_HIGH", 0x4C, Access.READ, "The same, bits 63-32"),
+    Register("MODEL", 0x50, Access.READ_WRITE, "Model of the next sequence, by its header in the schedule ROM"),
 )
 
 #: Registers with named bits.

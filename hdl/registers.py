@@ -44,6 +44,7 @@ class Registers(wiring.Component):
             "start": Out(1),
             "abort": Out(1),
             "keep_state": Out(1),
+            "model": Out(32),
             "steps": Out(32),
             "phase_enable": Out(64),
             "busy": In(1),
@@ -92,6 +93,7 @@ class Registers(wiring.Component):
         }
         m.d.comb += [
             self.keep_state.eq(held["MODE"][0]),
+            self.model.eq(held["MODEL"]),
             self.steps.eq(held["STEPS"]),
             self.phase_enable.eq(Cat(held["PHASE_ENABLE_LOW"], held["PHASE_ENABLE_HIGH"])),
             self.interrupt.eq(

@@ -162,6 +162,7 @@ class Grid(wiring.Component):
             controller.start.eq(registers.start),
             controller.abort.eq(registers.abort | vectors.framing_early),
             controller.keep_state.eq(registers.keep_state),
+            controller.model.eq(registers.model),
             controller.steps.eq(registers.steps),
             controller.phase_enable.eq(registers.phase_enable),
             controller.loaded.eq(loader.begun),

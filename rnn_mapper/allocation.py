@@ -70,7 +70,10 @@ def allocate(
         Demand("units", f"units {site}", unit_total, parameters.units),
         Demand("gate_entries", f"gate entries {site}", max(entry_total, 2 * stored_total), parameters.gate_entries),
         Demand("phases", "phases", len(phases), parameters.phases),
-        Demand("schedule_depth", "schedule words in the controller", len(phases) + 1, parameters.schedule_depth),
+        Demand(
+            "schedule_depth", "schedule words in the controller", len(phases) + parameters.models,
+            parameters.schedule_depth,
+        ),
         Demand("program_length", "epilogue instructions in every PCU", program_total, parameters.program_length),
     ]
     longest = max(nest.words for nest in nests)

@@ -46,13 +46,13 @@ def schedule_listing(mapping: Mapping) -> str:
     header = LayoutPacker(schedule_header_layout(p)).unpack(image.words[0])
     lines = [
         "; Schedule ROM of the controller. Iteration i issues every entry once, for step i - lag.",
-        "; word 0, header:",
+        "; word 0, header of model 0:",
         *(f";   {name} = {value}" for name, value in header.items()),
         "; cycles: until the next token may follow, in brackets those in the first step of a cleared sequence",
         "; word  phase                 lag         cycles  conditions",
     ]
     packer = LayoutPacker(schedule_entry_layout(p))
-    for address, word in enumerate(image.words[1:], start=1):
+    for address, word in enumerate(image.words[header["first"] :], start=header["first"]):
         entry = packer.unpack(word)
         name = mapping.phases[entry["phase"]].name
         bracketed = f"({entry['fresh_duration'] + 1})"

@@ -132,7 +132,7 @@ class Mapping:
 
     @cached_property
     def schedule_image(self) -> Image:
-        """The controller's schedule ROM."""
+        """The controller's schedule ROM: the network is model 0, there are no others."""
         p = self.parameters
         output_base = 0
         if self.output.in_vector_memory:
@@ -140,6 +140,7 @@ class Mapping:
         last = next(timing for timing in self.timings if timing.phase.to_host and timing.phase.last_part)
         header = LayoutPacker(schedule_header_layout(p)).pack({
             "entries": len(self.entries),
+            "first": p.models,
             "max_lag": max(entry.lag for entry in self.entries),
             "input_offset": self.allocation.vector_words[INPUT],
             "input_beats": self.input_beats,
@@ -162,7 +163,7 @@ class Mapping:
             "frees_input": entry.frees_input,
             "to_host": entry.to_host,
         }) for entry in self.entries]
-        return Image(schedule_width(p), [header, *words])
+        return Image(schedule_width(p), [header, *[0] * (p.models - 1), *words])
 
     @cached_property
     def _weights(self) -> list[np.ndarray]:

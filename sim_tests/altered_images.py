@@ -30,7 +30,8 @@ def altered_schedule(mapping: Mapping, entry: int, field: str, value: int) -> by
     """The load packet of a schedule in which one field of one entry is another."""
     packer = LayoutPacker(schedule_entry_layout(mapping.parameters))
     words = list(mapping.schedule_image.words)
-    words[1 + entry] = packer.pack(packer.unpack(words[1 + entry]) | {field: value})
+    address = mapping.parameters.models + entry
+    words[address] = packer.pack(packer.unpack(words[address]) | {field: value})
     return load_packet(
         mapping.parameters, Memory.SCHEDULE, Image(mapping.schedule_image.width, words), row=0, col=0
     )

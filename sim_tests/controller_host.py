@@ -18,9 +18,10 @@ __all__ = ["Surroundings", "random_schedule"]
 def random_schedule(p: GridParameters, rng: np.random.Generator) -> tuple[dict[str, int], list[dict[str, int]]]:
     """Header and entries of a schedule that cannot come to a standstill; every phase stands in it once at most."""
     header = dict.fromkeys(LayoutPacker(schedule_header_layout(p)).fields, 0)
-    count = int(rng.integers(1, min(6, p.phases, p.schedule_depth - 1) + 1))
+    count = int(rng.integers(1, min(6, p.phases, p.schedule_depth - p.models) + 1))
     lags = [int(lag) for lag in rng.integers(0, int(rng.integers(1, 5)), count)]
-    header |= {"entries": count, "max_lag": max(lags)}
+    first = int(rng.integers(p.models, p.schedule_depth - count + 1))
+    header |= {"entries": count, "first": first, "max_lag": max(lags)}
     # Readers of the input take the same step in the same iteration, and so do those whose results are the output.
     reading, writing = rng.choice(lags, 2)
     readers = [place for place, lag in enumerate(lags) if lag == reading]

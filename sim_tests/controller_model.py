@@ -15,15 +15,22 @@ STALLS = ("stall_input", "stall_output", "stall_result")
 
 
 class ControllerModel:
-    """`rom` holds the header and the entries as mappings of fields; the memory answers what `header` and these say."""
+    """`headers` and `schedules` hold what the memory says of each model: the header and the entries as mappings of
+    fields."""
 
-    def __init__(self, drain_cycles: int) -> None:
-        self.drain_cycles = drain_cycles
+    def __init__(self, drain_cycles: int, models: int) -> None:
+        self.drain_cycles, self.models = drain_cycles, models
+        self.headers: list[dict[str, int]] = [{"entries": 0}] * models
+        self.schedules: list[Sequence[dict[str, int]]] = [[]] * models
+        #: Of each model: half of the next step, and whether it has a state.
+        self.parities, self.valid = [0] * models, [0] * models
+        #: The model that runs or ran last, its header and its entries.
+        self.current = 0
         self.header: Mapping[str, int] = {}
         self.entries: Sequence[Mapping[str, int]] = []
         self.now = 0
         self.state = "idle"
-        self.parity = self.state_valid = self.done = self.aborted = 0
+        self.done = self.aborted = 0
         self.counters = dict.fromkeys(("cycles", *STALLS), 0)
         self.steps = 0
         #: First cycle in which the duration of the last entry is over; then its input is free, if it says so.
@@ -42,15 +49,19 @@ class ControllerModel:
         outputs = {
             "busy": int(self.state != "idle"), "running": int(self.state == "run"),
             "flush": int(self.state == "abort"), "begin_sequence": int(self.state == "begin"),
-            "done": self.done, "aborted": self.aborted, "state_valid": self.state_valid, "parity": self.parity,
+            "done": self.done, "aborted": self.aborted, "parity": self.parities[self.current],
+            "state_valid": self.valid[inputs["model"]] if inputs["model"] < self.models else 0,
             "input_free": int(self.frees and self.now == self.free_at), **self.counters,
             **dict.fromkeys(("token_valid", "input_consume", "output_skip"), 0),
             **dict.fromkeys(("start_while_busy", "no_steps", "no_model", "no_state"), 0),
         }
         if outputs["busy"]:
             outputs |= {"steps_latched": self.steps, "start_while_busy": inputs["start"]}
-        if inputs["loaded"]:
-            self.parity, self.state_valid = 0, inputs["loaded_state"]
+        if inputs["loaded"] and not inputs["loaded_state"]:
+            self.parities, self.valid = [0] * self.models, [0] * self.models
+        elif inputs["loaded"] and inputs["model"] < self.models:
+            self.seen["state loaded beside another"] += sum(self.valid) > self.valid[inputs["model"]]
+            self.parities[inputs["model"]], self.valid[inputs["model"]] = 0, 1
         state = self.state
         if state == "begin":
             self._completed.clear()
@@ -65,7 +76,9 @@ class ControllerModel:
         elif state == "abort" and self.now >= self._drained_at and inputs["input_quiet"] and inputs["output_idle"]:
             self.state, self.aborted = "idle", 1
         if state in ("begin", "run") and self.state == "run" and inputs["abort"]:
-            self.state, self.state_valid = "abort", 0
+            self.state = "abort"
+            self.valid[self.current] = 0
+            self.seen["aborted beside another"] += any(self.valid)
             self._drained_at = max(self.now + 1, self.free_at) + self.drain_cycles
         if inputs["complete"]:
             self._completed[inputs["complete_phase"]] += 1
@@ -79,20 +92,24 @@ class ControllerModel:
             return
         if not inputs["steps"]:
             outputs["no_steps"] = 1
-        elif not self.header["entries"]:
+        elif inputs["model"] >= self.models or not self.headers[inputs["model"]]["entries"]:
             outputs["no_model"] = 1
+            self.seen["no such model"] += inputs["model"] >= self.models
         else:
+            before, self.current = self.current, inputs["model"]
+            self.header, self.entries = self.headers[self.current], self.schedules[self.current]
             kept = inputs["keep_state"] and outputs["state_valid"]
             outputs["no_state"] = int(bool(inputs["keep_state"] and not kept))
             self.state, self.steps, self.done, self.aborted = "begin", inputs["steps"], 0, 0
+            self.seen["kept beside another"] += bool(kept and self.current != before and self.parities[self.current])
             self._fresh, self._place, self._iteration = not kept, 0, 0
             self._enables = inputs["phase_enable"]
 
     def _run(self, inputs: Mapping[str, int], outputs: dict[str, int]) -> None:
         if self._iteration == self.steps + self.header["max_lag"]:
             if inputs["steps_sent"] == self.steps and inputs["output_idle"]:
-                self.state, self.done, self.state_valid = "idle", 1, 1
-                self.parity ^= self.steps & 1
+                self.state, self.done, self.valid[self.current] = "idle", 1, 1
+                self.parities[self.current] ^= self.steps & 1
             return
         entry = self.entries[self._place]
         step = self._iteration - entry["lag"]
@@ -131,7 +148,7 @@ class ControllerModel:
         enabled = self._enables >> phase & 1
         fresh = int(self._fresh and step == 0)
         outputs |= {
-            "token_valid": enabled, "phase": phase, "token_parity": (step ^ outputs["parity"]) & 1, "fresh": fresh,
+            "token_valid": enabled, "phase": phase, "token_parity": step & 1 ^ outputs["parity"], "fresh": fresh,
             "input_consume": entry["frees_input"], "output_skip": int(entry["to_host"] and not enabled),
         }
         # A phase that is switched off is complete at once; the others are when `complete` says so.

@@ -17,15 +17,15 @@ GRIDS: dict[str, GridParameters] = {
     # One site, one byte a beat, the narrowest accumulator that the quantiser uses and a register at every tree level.
     "1x1x4": _grid(1, 1, 4, accumulator_bits=24, tree_levels_per_register=1),
     # A row of sites: results of one unit at a time, lanes not a power of two.
-    "1x4x5": _grid(1, 4, 5, table_segments=64, tree_levels_per_register=7, state_words=1),
+    "1x4x5": _grid(1, 4, 5, table_segments=64, tree_levels_per_register=7, state_words=1, models=1),
     "2x2x8": _grid(2, 2, 8),
     # More rows than lanes: a group takes two vector words.
     "8x1x4": _grid(8, 1, 4, table_segments=1024),
     # A group takes four words of the write stream and a vector word seven.
-    "4x2x7": _grid(4, 2, 7, state_words=8),
+    "4x2x7": _grid(4, 2, 7, state_words=8, models=16),
     # Beats divide a word by three.
     "2x5x6": _grid(2, 5, 6, accumulator_bits=40),
-    "4x3x12": _grid(4, 3, 12, state_words=2),
+    "4x3x12": _grid(4, 3, 12, state_words=2, models=2),
     # A group takes two beats, a vector word three.
     "8x3x12": _grid(8, 3, 12, tree_levels_per_register=3),
     "4x4x16": _grid(4, 4, 16),

@@ -41,6 +41,7 @@ class RegistersModel:
                 (enable & 1 and (inputs["done"] or inputs["aborted"])) or (enable & 2 and self.sticky)
             )),
             "start": self.start, "abort": self.abort, "keep_state": mode & 1, "steps": self.held["STEPS"],
+            "model": self.held["MODEL"],
             "phase_enable": self.held["PHASE_ENABLE_HIGH"] << 32 | self.held["PHASE_ENABLE_LOW"],
         }
 
@@ -52,7 +53,7 @@ class RegistersModel:
                 return inputs[name.removesuffix(half).lower()] >> place & 0xFFFFFFFF
         status = inputs["busy"] | inputs["done"] << 1 | inputs["aborted"] << 2 | inputs["state_valid"] << 3
         return {
-            "ID": int.from_bytes(b"SRNN", "big"), "VERSION": 0x00010000, "CONTROL": 0, "STATUS": status,
+            "ID": int.from_bytes(b"SRNN", "big"), "VERSION": 0x00010001, "CONTROL": 0, "STATUS": status,
             "GRID": self.grid, "ERRORS": self.sticky,
             "STEPS_DONE": inputs["steps_done"],
         }[name]

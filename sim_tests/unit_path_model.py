@@ -82,7 +82,8 @@ class UnitPathModel:
         #: What is kept in this cycle: a gate's value, and a returning one with the value itself.
         self._announced = Issue()
         self._returned: tuple[Issue, int] | None = None
-        self._written: dict[int, int] = {}
+        #: Cycle of the instruction and value of every write of a state word.
+        self._history = [[(-component.state_distance, state)] for state in states]
         self._fetched: tuple[Issue, Mapping[str, int], int, int | None] | None = None
         self._ring: dict[int, tuple[Issue, int]] = {}
         self._local: dict[int, tuple[int, int, int]] = {}
@@ -111,12 +112,13 @@ class UnitPathModel:
             arriving = issue if issue.valid else returned
             op = dict(self.program[arriving.instruction])
             address = self._state_address(arriving.unit, arriving.instruction)
-            self._fetched = arriving, op, self.states[address], None if issue.valid else ring
+            ages = [(self.now + 1 - cycle, state) for cycle, state in self._history[address]]
+            distance = self.component.state_distance
+            state = next(state for age, state in reversed(ages) if age >= distance)
+            self._fetched = arriving, op, state, None if issue.valid else ring
             seen.fetch = arriving.instruction, address
-            age = self.now + 1 - self._written.get(address, -self.now)
-            self.early_reads += age == self.component.state_distance - 1
-            self.fresh_reads += age == self.component.state_distance
-        # A state that is read in the cycle of its write is still the old one.
+            self.early_reads += any(age == distance - 1 for age, _ in ages)
+            self.fresh_reads += any(age == distance for age, _ in ages)
         if seen.write is not None:
             self.states[seen.write[0]] = seen.write[1]
         self._announced, self._returned = issue, (returned, ring)
@@ -155,7 +157,7 @@ class UnitPathModel:
         if op["write_state"]:
             address = self._state_address(arrived.unit, op["write_slot"])
             self._writes[emitted + 1] = address, result
-            self._written[address] = self.now
+            self._history[address].append((self.now, result))
         if op["proceed"] or op["hold"]:
             onward = Issue(
                 op["proceed"], Hold(op["hold"]), op["next"], arrived.unit, arrived.fresh, arrived.parity

@@ -20,12 +20,12 @@ GRIDS = {
     "one column, 9 lanes": GridParameters(rows=2, cols=1, lanes=9),
     "smallest": GridParameters(
         rows=1, cols=1, lanes=4, weight_depth=4, vector_depth=4, units=1, gate_entries=2, phases=2, schedule_depth=4,
-        state_words=1, program_length=2, table_segments=64, accumulator_bits=24, tree_levels_per_register=1,
+        state_words=1, models=1, program_length=2, table_segments=64, accumulator_bits=24, tree_levels_per_register=1,
     ),
     "largest": GridParameters(
         rows=4, cols=2, lanes=128, weight_depth=1 << 20, vector_depth=1 << 14, units=1 << 12, gate_entries=1 << 14,
-        state_words=8, phases=64, schedule_depth=256, program_length=256, table_segments=1024, accumulator_bits=40,
-        tree_levels_per_register=7,
+        state_words=8, phases=64, models=16, schedule_depth=256, program_length=256, table_segments=1024,
+        accumulator_bits=40, tree_levels_per_register=7,
     ),
 }
 #: What a waiver would hide a real fault with.

@@ -130,7 +130,7 @@ def test_phases_units_and_schedule(mapping: Mapping) -> None:
     packer = LayoutPacker(schedule_entry_layout(p))
     lines = [line for line in schedule_listing(mapping).splitlines() if not line.startswith(";")]
     assert len(lines) == len(mapping.entries)
-    for line, word in zip(lines, mapping.schedule_image.words[1:], strict=True):
+    for line, word in zip(lines, mapping.schedule_image.words[p.models :], strict=True):
         fields = packer.unpack(word)
         assert re.match(rf" +\d+  {fields['phase']} \(.*\) +{fields['lag']} +{fields['duration'] + 1}  ", line), line
         assert ("waits for the input vector" in line) == bool(fields["needs_input"])
