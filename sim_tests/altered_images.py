@@ -9,7 +9,7 @@ from rnn_mapper.image_files import load_packet
 from rnn_mapper.images import Image, LayoutPacker
 from rnn_mapper.mapping import Mapping
 
-__all__ = ["altered_phases", "altered_schedule"]
+__all__ = ["altered_phases", "altered_schedule", "one_model_many_times"]
 
 
 def altered_phases(
@@ -35,3 +35,10 @@ def altered_schedule(mapping: Mapping, entry: int, field: str, value: int) -> by
     return load_packet(
         mapping.parameters, Memory.SCHEDULE, Image(mapping.schedule_image.width, words), row=0, col=0
     )
+
+
+def one_model_many_times(mapping: Mapping) -> bytes:
+    """The load packet of a schedule in which every model that there may be is the mapped one."""
+    header = mapping.schedule_image.words[0]
+    image = Image(mapping.schedule_image.width, [header] * mapping.parameters.models)
+    return load_packet(mapping.parameters, Memory.SCHEDULE, image, row=0, col=0)

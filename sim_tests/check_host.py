@@ -14,6 +14,8 @@ from cocotbext.axi import AxiResp
 
 from hdl.register_map import IDENTIFICATION, VERSION, Error, Status
 from rnn_mapper.network import Cell
+from rnn_mapper.state_images import state_packets
+from sim_tests.altered_images import one_model_many_times
 from sim_tests.grids import GRIDS
 from sim_tests.model_bench import ModelBench, bench_with_small_model
 
@@ -75,6 +77,51 @@ async def a_load_ends_the_state(dut: Any) -> None:
     await bench.write("ERRORS", 1 << Error.NO_STATE)
     assert (bench.take_outputs(2) == bench.reference.run(inputs).outputs).all()
     bench.sink.clear()
+
+
+@cocotb.test()
+async def models_have_states_of_their_own(dut: Any) -> None:
+    """Validity and parity of each model's state; START in the write after that of MODEL; models that do not exist."""
+    bench, case = await bench_with_small_model(dut, PARAMETERS, Cell.GRU)
+    models = PARAMETERS.models
+    bench.load(iter([one_model_many_times(bench.mapping)]))
+    await bench.source.wait()
+
+    async def valid() -> list[bool]:
+        found = []
+        for model in range(models + 1):
+            await bench.write("MODEL", model)
+            found.append(bool(await bench.read("STATUS") >> Status.STATE_VALID & 1))
+        return found
+
+    def only(*these: int) -> list[bool]:
+        return [model in these for model in range(models + 1)]
+
+    assert await valid() == only()
+    for bench.model in (models, 0xFFFFFFFF):
+        await bench.start(1)
+        assert await bench.errors() == {Error.NO_MODEL}
+        await bench.write("ERRORS", 1 << Error.NO_MODEL)
+    first, last = 0, models - 1
+    bench.model = first
+    await bench.check(case.operands(3))
+    kept = bench.state
+    assert await valid() == only(first)
+    if last != first:
+        # Its steps are of the other halves than those of the first model.
+        bench.model = last
+        await bench.check(case.operands(2, 1))
+        await bench.check(case.operands(3, 2), keep=True)
+        assert await valid() == only(first, last)
+        await bench.check(case.operands(1, 3), keep=True)
+    await bench.write("MODEL", first)
+    bench.load(state_packets(bench.mapping, kept))
+    await bench.source.wait()
+    assert await valid() == only(first, last)
+    bench.model, bench.state = first, kept
+    await bench.check(case.operands(2, 4), keep=True)
+    await bench.load_model(bench.mapping)
+    assert await valid() == only()
 
 
 @cocotb.test()

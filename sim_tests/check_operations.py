@@ -18,6 +18,8 @@ from hdl.register_map import Control, Error, Status
 from rnn_mapper.errors import MappingError
 from rnn_mapper.image_files import load_packets
 from rnn_mapper.mapping import Mapping
+from rnn_mapper.state_images import state_packets
+from sim_tests.altered_images import one_model_many_times
 from sim_tests.grids import GRIDS
 from sim_tests.model_bench import ModelBench
 from sim_tests.models import ModelCase
@@ -53,7 +55,10 @@ class _Operations:
     def __init__(self, bench: ModelBench, models: list[tuple[ModelCase, Mapping]], rng: np.random.Generator) -> None:
         self.bench, self.models, self.rng = bench, models, rng
         self.case: ModelCase
-        self.kept = False
+        #: Of each model of the schedule (all are the same one): whether the grid must say that it has a state; and the
+        #: one whose state is what the memories hold.
+        self.valid = [False] * bench.parameters.models
+        self.owner: int | None = None
         #: Inputs that an aborted sequence did not begin to take: the next one takes them.
         self.left: np.ndarray | None = None
 
@@ -70,7 +75,40 @@ class _Operations:
         self.stalls()
         self.case, mapping = self.models[int(self.rng.integers(len(self.models)))]
         await self.bench.load_model(mapping)
-        self.kept = False
+        self.bench.load(iter([one_model_many_times(mapping)]))
+        await self.bench.source.wait()
+        await self.bench.cycles(2)
+        self.forget()
+
+    def forget(self) -> None:
+        """No model has a state any more."""
+        self.valid, self.owner = [False] * len(self.valid), None
+
+    def choose(self) -> int:
+        """The model of the next sequence."""
+        self.bench.model = int(self.rng.integers(len(self.valid)))
+        return self.bench.model
+
+    def took(self, model: int) -> None:
+        """A whole sequence of a model is over."""
+        self.valid[model], self.owner = True, model
+
+    async def look(self) -> None:
+        """The grid knows which models have a state."""
+        for model, valid in enumerate(self.valid):
+            await self.bench.write("MODEL", model)
+            assert await self.bench.read("STATUS") >> Status.STATE_VALID & 1 == valid, f"model {model}"
+
+    async def load_state(self) -> None:
+        """The state that some model has, for another one or the same."""
+        if self.owner is not None:
+            self.stalls()
+            model = self.choose()
+            await self.bench.write("MODEL", model)
+            self.bench.load(state_packets(self.bench.mapping, self.bench.state))
+            await self.bench.source.wait()
+            await self.bench.cycles(2)
+            self.took(model)
 
     def inputs(self) -> np.ndarray:
         """Inputs of 1 to 6 steps, or those that are still on the bus."""
@@ -82,13 +120,19 @@ class _Operations:
     async def sequence(self) -> None:
         """A whole sequence, often continuing the one before."""
         self.stalls()
-        keep = self.kept and self.rng.random() < 0.6
+        if self.owner is not None and self.rng.random() < 0.6:
+            model = self.bench.model = self.owner
+        else:
+            model = self.choose()
+        keep = model == self.owner and self.rng.random() < 0.8
         await self.bench.check(self.inputs(), keep, timing=False, send=self.left is None, what=str(self.case))
-        self.kept, self.left = True, None
+        self.took(model)
+        self.left = None
 
     async def begin(self) -> np.ndarray:
         """Start a sequence from a cleared state and let it run for a random time."""
         self.stalls()
+        self.choose()
         inputs = self.inputs()
         if self.left is None:
             self.bench.send(inputs)
@@ -111,10 +155,12 @@ class _Operations:
         await self.bench.cycles(int(self.rng.integers(2, 40)))
         assert not self.bench.dut.m_axis_tvalid.value, "an output beat is offered after the end"
         assert not self.bench.beats, "output beats after the end"
+        model = self.bench.model
+        assert model is not None
+        self.valid[model], self.owner = bool(done), model if done else None
         if aborted:
             assert not status >> Status.STATE_VALID & 1
             await self.no_state()
-        self.kept = bool(done)
         self.left = None if self.bench.source.idle() else inputs
         if done:
             self.bench.state = self.bench.reference.run(inputs).state
@@ -138,7 +184,8 @@ class _Operations:
         """Reset in the middle of a run; the memories keep the model."""
         await self.begin()
         await self.bench.begin()
-        self.kept, self.left = False, None
+        self.forget()
+        self.left = None
 
     async def reset_load(self) -> None:
         """Reset in the middle of a load, and load again."""
@@ -155,6 +202,7 @@ class _Operations:
         self.stalls()
         inputs = self.inputs()
         wanted = self.bench.reference.run(inputs)
+        model = self.choose()
         self.bench.beats.clear()
         self.bench.send(inputs)
         await self.bench.start(len(inputs))
@@ -164,7 +212,8 @@ class _Operations:
         assert (self.bench.take_outputs(len(inputs)) == wanted.outputs).all()
         assert await self.bench.errors() == errors
         await self.bench.write("ERRORS", 0xFFFFFFFF)
-        self.bench.state, self.kept = wanted.state, True
+        self.bench.state = wanted.state
+        self.took(model)
 
 
 @cocotb.test()
@@ -181,9 +230,10 @@ async def random_operations(dut: Any) -> None:
             chosen = "sequence"
         else:
             chosen = rng.choice(
-                ["sequence", "abort", "load", "reset_run", "reset_load", "disturb"],
-                p=[0.4, 0.25, 0.1, 0.1, 0.05, 0.1],
+                ["sequence", "abort", "load", "load_state", "reset_run", "reset_load", "disturb"],
+                p=[0.35, 0.2, 0.1, 0.1, 0.1, 0.05, 0.1],
             )
         dut._log.info("operation %s", chosen)
         await getattr(operations, chosen)()
+        await operations.look()
     await operations.sequence()

@@ -51,6 +51,8 @@ class GridBench:
         self.dut, self.rows, self.beat_bytes = dut, rows, beat_bytes
         Clock(dut.clk, CLOCK_NS, unit="ns").start()
         self._connected = False
+        #: What MODEL is set to in the write right before that of START; None leaves it alone.
+        self.model: int | None = None
 
     async def reset(self) -> None:
         """Reset the grid, and connect the bus models the first time."""
@@ -116,7 +118,14 @@ class GridBench:
         """Start a sequence."""
         await self.write("STEPS", steps)
         await self.write("MODE", int(keep_state))
-        await self.write("CONTROL", 1 << Control.START)
+        writes = {} if self.model is None else {"MODEL": self.model}
+        # The two writes follow each other as fast as the bus can.
+        pending = [
+            self.registers.init_write(_OFFSETS[name], value.to_bytes(4, "little"))
+            for name, value in {**writes, "CONTROL": 1 << Control.START}.items()
+        ]
+        for written in pending:
+            await written.wait()
 
     async def run(
         self, inputs: npt.NDArray[np.int8], width: int, keep_state: bool = False
