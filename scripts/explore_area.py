@@ -17,7 +17,7 @@ from provenance import ROOT, commit
 from rich.console import Console
 
 from hdl.area_recipes import TARGETS
-from rnn_mapper.explore.area_points import MEMORY_SHAPES, SAMPLES, measure_grids, measure_memories
+from rnn_mapper.explore.area_points import MEMORY_SHAPES, measure_grids, measure_memories, samples_of
 
 DATA = ROOT / "rnn_mapper" / "explore" / "data"
 
@@ -34,10 +34,11 @@ def main(output: Path, jobs: int, targets: tuple[str, ...]) -> None:
     def tell(text: str) -> None:
         console.print(f"{time.perf_counter() - started:6.0f} s  {text}", soft_wrap=True)
 
+    output.mkdir(parents=True, exist_ok=True)
     for target in targets or TARGETS:
         values = {
             "command": "make explore-area", "commit": commit(), "target": target,
-            "grids": measure_grids(target, SAMPLES, tell, jobs),
+            "grids": measure_grids(target, samples_of(target), tell, jobs),
             "memories": [] if target == "generic" else measure_memories(target, MEMORY_SHAPES, tell, jobs),
         }
         path = output / f"area_{target}.json"

@@ -20,7 +20,7 @@ from hdl.package import make_package
 from hdl.parameters import GridParameters, bits_for
 from hdl.synthesis import _Flow
 
-__all__ = ["MEMORY_SHAPES", "SAMPLES", "measure_grids", "measure_memories", "resources_of"]
+__all__ = ["MEMORY_SHAPES", "SAMPLES", "measure_grids", "measure_memories", "resources_of", "samples_of"]
 
 #: Seconds that one module may take.
 TIMEOUT = 900.0
@@ -35,7 +35,7 @@ def _grid(
     }
 
 
-#: Grids that are measured, every second kind of size at a time, and whether the model is fitted to them (the others
+#: Grids that are measured, and whether the model is fitted to them (the others
 #: are held out to state its error).
 SAMPLES: tuple[tuple[bool, dict[str, int]], ...] = (
     (True, _grid(1, 1, 4, 256, 16, 16, 64, 4)),
@@ -56,6 +56,9 @@ SAMPLES: tuple[tuple[bool, dict[str, int]], ...] = (
     (False, _grid(1, 8, 16, 1024, 64, 64, 256, 4)),
     (False, _grid(8, 8, 16, 512, 64, 16, 128, 16)),
 )
+#: Places in `SAMPLES` of the grids that are measured for FPGAs, where synthesis takes longer.
+_FPGA_SAMPLES = (0, 1, 3, 4, 6, 8, 9, 11, 12, 13, 16)
+_NO_DSP_SAMPLES = (0, 1, 2, 3, 4, 10, 12, 15)
 #: Memories that are measured: bits of a word, words, bits of a slice that is written at a time.
 MEMORY_SHAPES: tuple[tuple[int, int, int], ...] = (
     (16, 16, 16), (16, 64, 16), (16, 256, 16), (16, 1024, 16), (18, 16, 18), (18, 64, 16), (26, 256, 32),
@@ -64,6 +67,12 @@ MEMORY_SHAPES: tuple[tuple[int, int, int], ...] = (
     (65, 16, 65), (128, 64, 64), (128, 512, 32), (256, 256, 128), (256, 1024, 64), (128, 4096, 64),
 )
 _RAMB18 = {"RAMB18E1": 1, "RAMB36E1": 2}
+
+
+def samples_of(target: str) -> list[tuple[bool, dict[str, int]]]:
+    """The grids that are measured for a target."""
+    places = {"generic": range(len(SAMPLES)), "ice40hx": _NO_DSP_SAMPLES}.get(target, _FPGA_SAMPLES)
+    return [SAMPLES[place] for place in places]
 
 
 class _Known:

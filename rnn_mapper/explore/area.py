@@ -1,0 +1,161 @@
+"""Area of a grid without synthesising it: from measured sample grids, inside their range and nowhere else.
+
+A grid is sites and what stands around them; a site is its dot product and the rest. The dot product depends on `lanes`
+alone and is interpolated between measured ones; the other two are linear in the sizes that they depend on, fitted by
+least squares. Some of the measured grids are left out of the fit, and the error is stated on those. Data and errors
+come from `scripts/explore_area.py`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hdl.layouts import Memory, memory_shape
+from hdl.naming import SITE_INSTANCES
+from hdl.parameters import GridParameters
+from rnn_mapper.errors import SpatialRnnError
+from rnn_mapper.explore.memories import memory_resources
+
+__all__ = ["AreaModel", "OutOfRange", "area_model", "memory_bits", "memory_shapes"]
+
+DATA = Path(__file__).parent / "data"
+#: Fields on which the area depends and which every sample leaves at their default.
+FIXED = ("table_segments", "accumulator_bits", "tree_levels_per_register")
+#: Fields whose range is that of the samples.
+RANGED = ("rows", "cols", "lanes", "weight_depth", "vector_depth", "units", "gate_entries", "phases", "program_length")
+
+
+class OutOfRange(SpatialRnnError):
+    """No area is known of a grid of this size."""
+
+
+def _site_features(p: GridParameters) -> list[float]:
+    addresses = p.weight_address_bits + p.vector_address_bits + p.unit_bits + p.gate_entry_bits + p.program_bits
+    return [1.0, p.beat_bytes, addresses, p.lanes]
+
+
+def _top_features(p: GridParameters) -> list[float]:
+    return [1.0, p.rows, p.beat_bytes, p.phases, p.group_bits]
+
+
+@dataclass(frozen=True)
+class AreaError:
+    """Relative errors of the whole grid's logic on the measured grids that the fit does not know."""
+
+    largest: float
+    mean: float
+    points: int
+
+
+class AreaModel:
+    """The area of grids for one target of `hdl.synthesis`; `values` is the data file's content."""
+
+    def __init__(self, values: dict[str, Any]) -> None:
+        self.target: str = values["target"]
+        self.commit: str = values["commit"]
+        self.kinds = ("gates", "ff") if self.target == "generic" else ("lut", "ff", "dsp")
+        self.points: list[dict[str, Any]] = values["grids"]
+        self.memories: list[dict[str, Any]] = values["memories"]
+        known = [(GridParameters(**point["grid"]), point) for point in self.points]
+        fitted = [(p, point) for p, point in known if point["fitted"]]
+        self._range = {name: (min(getattr(p, name) for p, _ in fitted), max(getattr(p, name) for p, _ in fitted))
+                       for name in RANGED}
+        lanes: dict[int, dict[str, float]] = {p.lanes: point["dot_product"] for p, point in fitted}
+        self._lanes = sorted(lanes)
+        self._dots = {kind: [lanes[lane].get(kind, 0.0) for lane in self._lanes] for kind in self.kinds}
+        self._site = {kind: _fit([_site_features(p) for p, _ in fitted], [q["site"][kind] for _, q in fitted])
+                      for kind in self.kinds}
+        self._top = {kind: _fit([_top_features(p) for p, _ in fitted], [q["top"][kind] for _, q in fitted])
+                     for kind in self.kinds}
+        self.errors = {kind: self._error(kind, [item for item in known if not item[1]["fitted"]])
+                       for kind in self.kinds}
+
+    def logic(self, p: GridParameters) -> dict[str, float]:
+        """Gate equivalents, or LUTs and DSPs, and flip-flops of all logic, memories apart. Raises `OutOfRange`."""
+        self.check(p)
+        site, top = np.array(_site_features(p)), np.array(_top_features(p))
+        return {
+            kind: float(p.sites * (np.interp(p.lanes, self._lanes, self._dots[kind]) + site @ self._site[kind])
+                        + top @ self._top[kind])
+            for kind in self.kinds
+        }
+
+    def resources(self, p: GridParameters) -> dict[str, float]:
+        """`logic` with the memories: their bits as "memory", and for an FPGA their block RAMs, LUTs and flip-flops."""
+        found = self.logic(p) | {"memory": memory_bits(p), "multipliers": p.multipliers}
+        if self.target != "generic":
+            found["bram"] = 0
+            for (width, depth, part), count in memory_shapes(p):
+                for kind, value in memory_resources(self.target, width, depth, part).items():
+                    found[kind] = found.get(kind, 0) + count * value
+        return found
+
+    def check(self, p: GridParameters) -> None:
+        """Raise `OutOfRange` for a grid outside what was measured."""
+        for name, (low, high) in self._range.items():
+            if not low <= getattr(p, name) <= high:
+                raise OutOfRange(f"{name} = {getattr(p, name)}: areas for {self.target} are known from {low} to {high}")
+        for name in FIXED:
+            if getattr(p, name) != getattr(GridParameters(), name):
+                raise OutOfRange(f"{name} = {getattr(p, name)}: areas are known for the default only")
+
+    def covers(self, name: str, value: int) -> bool:
+        """Whether a value of a field is within what was measured."""
+        low, high = self._range.get(name, (value, value))
+        return low <= value <= high
+
+    def _error(self, kind: str, held: Sequence[tuple[GridParameters, dict[str, Any]]]) -> AreaError:
+        errors = []
+        for p, point in held:
+            true = measured_total(point, kind)
+            if true:
+                errors.append(abs(self.logic(p)[kind] / true - 1))
+        return AreaError(max(errors, default=0.0), sum(errors) / max(1, len(errors)), len(errors))
+
+
+def measured_total(point: dict[str, Any], kind: str) -> float:
+    """What the parts of a measured grid add up to."""
+    grid = point["grid"]
+    sites = grid["rows"] * grid["cols"]
+    inside = point["dot_product"].get(kind, 0.0) + point["site"].get(kind, 0.0)
+    return float(sites * inside + point["top"].get(kind, 0.0))
+
+
+def _fit(features: list[list[float]], values: list[float]) -> np.ndarray:
+    matrix, wanted = np.array(features), np.array(values)
+    # Relative errors count: small grids must come out right as well.
+    weights = 1 / np.maximum(np.abs(wanted), 1.0)
+    return np.linalg.lstsq(matrix * weights[:, None], wanted * weights, rcond=None)[0]
+
+
+@lru_cache(maxsize=8)
+def area_model(target: str) -> AreaModel:
+    """The model of a target, from the data that ships with the package."""
+    return AreaModel(json.loads((DATA / f"area_{target}.json").read_text(encoding="utf-8")))
+
+
+def memory_shapes(p: GridParameters) -> list[tuple[tuple[int, int, int], int]]:
+    """(bits of a word, words, bits that are written at a time) of every memory of a grid, and how many there are."""
+    shapes: list[tuple[tuple[int, int, int], int]] = []
+    for memory in Memory:
+        width, depth, _ = memory_shape(p, memory)
+        if memory == Memory.SCHEDULE:
+            shapes.append(((width, depth, width), 1))
+            continue
+        part = width if memory == Memory.STATE else min(width, p.beat_bits)
+        shapes.append(((width, depth, part), p.sites * len(SITE_INSTANCES[memory])))
+    shapes.append(((16, p.stored_depth, 16), p.sites))
+    shapes.append(((16 * p.rows, 2 * p.vector_groups, 16 * p.rows), 1))
+    return shapes
+
+
+def memory_bits(p: GridParameters) -> int:
+    """Bits of all memories of a grid."""
+    return sum(width * depth * count for (width, depth, _), count in memory_shapes(p))

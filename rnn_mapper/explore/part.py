@@ -1,0 +1,223 @@
+"""One part of a search: all mappings of one model on the grids of one height and one width of PCU.
+
+The cycles of a mapping depend on the number of columns only through the columns that it may take, so each plan is
+evaluated once and stands for every grid that is wide enough.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from hdl.latencies import GridLatencies
+from hdl.parameters import GridParameters
+from rnn_mapper.errors import MappingError
+from rnn_mapper.explore.adapter import Choice, Layers, Shape, phases
+from rnn_mapper.explore.fast_schedule import fast_costs
+from rnn_mapper.explore.fast_timing import Split, fast_timing
+from rnn_mapper.loop_nest import ceil_div
+from rnn_mapper.token_costs import follow
+
+__all__ = ["Found", "Part", "PartResult", "cycles_of", "search_part"]
+
+#: Ways to cut a layer in two that are evaluated for a grid: those whose phases are shortest.
+CUTS = 8
+#: Mappings kept for a grid: the fastest, and slower ones that take less memory.
+KEPT = 4
+#: A mapping that takes this much longer than the fastest is not worth any memory.
+SLOWEST = 1.5
+
+
+@dataclass(frozen=True)
+class Part:
+    """What `search_part` does; small enough to be sent to any machine."""
+
+    shape: Shape
+    steps: int
+    orders: tuple[str, ...]
+    rows: int
+    lanes: int
+    cols: tuple[int, ...]
+    latencies: GridLatencies
+
+
+@dataclass(frozen=True)
+class Found:
+    """A mapping and its exact cycles for the whole sequence."""
+
+    cycles: int
+    choice: Choice
+
+
+@dataclass(frozen=True)
+class PartResult:
+    """For each number of columns the fastest mapping and some that take less memory, fastest first."""
+
+    found: dict[int, list[Found]]
+    #: Distinct (grid, mapping) whose cycles were compared, and distinct plans that this took.
+    mappings: int
+    plans: int
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON values."""
+        return {
+            "mappings": self.mappings, "plans": self.plans,
+            "found": {str(cols): [[f.cycles, f.choice.order, f.choice.layers] for f in kept]
+                      for cols, kept in self.found.items()},
+        }
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> PartResult:
+        """What `to_json` wrote. Raises `KeyError`, `TypeError` or `ValueError` for anything else."""
+        found = {
+            int(cols): [
+                Found(int(cycles), Choice(order, tuple(tuple(map(tuple, parts)) for parts in layers)))
+                for cycles, order, layers in kept
+            ]
+            for cols, kept in values["found"].items()
+        }
+        return cls(found, int(values["mappings"]), int(values["plans"]))
+
+
+def cycles_of(
+    shape: Shape, steps: int, choice: Choice, parameters: GridParameters, latencies: GridLatencies
+) -> int:
+    """Exact cycles of a sequence, as `rnn_mapper.predict.predict` counts them.
+
+    Of `parameters` only rows and lanes count. Raises `MappingError` when no timing is free of collisions.
+    """
+    rows, lanes = parameters.rows, parameters.lanes
+    network = phases(shape, choice.order, tuple(map(len, choice.layers)))
+    splits = []
+    for phase in network:
+        parts = choice.layers[phase.layer]
+        groups, ru, chains = parts[phase.part]
+        words = max(1, ceil_div(ceil_div(phase.operand_size, lanes), ru))
+        splits.append(Split(ru, chains, groups, words, sum(part[0] for part in parts[: phase.part])))
+    beats = parameters.group_beats
+    timings = [fast_timing(phase, split, latencies, beats) for phase, split in zip(network, splits, strict=True)]
+    costs = fast_costs(
+        network, timings, [split.ru for split in splits], [split.words for split in splits], latencies, beats
+    )
+    inputs, outputs = ceil_div(shape.inputs, parameters.beat_bytes), ceil_div(shape.sizes[-1], rows)
+    return follow(costs, inputs, outputs, steps).cycles
+
+
+def search_part(part: Part) -> PartResult:
+    """Evaluate the mappings of a part."""
+    return _Search(part).run()
+
+
+class _Search:
+    def __init__(self, part: Part) -> None:
+        self.part = part
+        self.parameters = GridParameters(rows=part.rows, cols=1, lanes=part.lanes, vector_depth=1 << 14)
+        #: Cycles of each plan, None where there is no timing; and weight words of a site.
+        self.cycles: dict[Choice, int | None] = {}
+        self.compared = 0
+        self.layers: list[list[Any]] = [[] for _ in part.shape.sizes]
+        for phase in phases(part.shape, "fused", (1,) * len(part.shape.sizes)):
+            self.layers[phase.layer].append(phase)
+        self.groups = [ceil_div(size, part.rows) for size in part.shape.sizes]
+
+    def run(self) -> PartResult:
+        found = {}
+        for cols in self.part.cols:
+            candidates: dict[Choice, int] = {}
+            for order in self.part.orders:
+                self._search(order, cols, candidates)
+            self.compared += len(candidates)
+            if candidates:
+                found[cols] = self._keep(candidates)
+        return PartResult(found, self.compared, len(self.cycles))
+
+    def _search(self, order: str, cols: int, candidates: dict[Choice, int]) -> None:
+        """Every way to map a single layer; of several layers one after the other until no change of one is better."""
+        options = [list(self._options(layer, cols, order == "fused")) for layer in range(len(self.layers))]
+        chosen = [ways[0] for ways in options]
+        best = self._try(order, tuple(chosen), candidates)
+        improved = True
+        while improved:
+            improved = False
+            for layer, ways in enumerate(options):
+                for way in ways:
+                    if way == chosen[layer]:
+                        continue
+                    layers = (*chosen[:layer], way, *chosen[layer + 1 :])
+                    cycles = self._try(order, layers, candidates)
+                    if cycles is not None and (best is None or cycles < best):
+                        best, chosen, improved = cycles, list(layers), True
+            if len(options) == 1:
+                break
+
+    def _try(self, order: str, layers: Layers, candidates: dict[Choice, int]) -> int | None:
+        choice = Choice(order, layers)
+        if choice not in self.cycles:
+            try:
+                self.cycles[choice] = cycles_of(
+                    self.part.shape, self.part.steps, choice, self.parameters, self.part.latencies
+                )
+            except MappingError:
+                self.cycles[choice] = None
+        cycles = self.cycles[choice]
+        if cycles is not None:
+            candidates[choice] = cycles
+        return cycles
+
+    def _options(self, layer: int, cols: int, cut: bool) -> Iterator[tuple[tuple[int, int, int], ...]]:
+        """Ways to lay a layer on this many columns: for each `ru` every number of chains that changes the units of a
+        chain, and with `cut` the best ways to give the units that fill no chains a split of their own."""
+        groups, widths = self.groups[layer], self._widths(layer, cols)
+        for ru in widths:
+            before = 0
+            for most in range(cols // ru, 0, -1):
+                chains = ceil_div(groups, ceil_div(groups, most))
+                if chains != before:
+                    yield ((groups, ru, chains),)
+                before = chains
+        if not cut:
+            return
+        cuts = []
+        for ru in widths:
+            chains = cols // ru
+            filled = groups // chains * chains
+            if not 0 < filled < groups:
+                continue
+            for other in widths:
+                rest = groups - filled
+                if other != ru:
+                    few = ceil_div(rest, ceil_div(rest, cols // other))
+                    cuts.append(((filled, ru, chains), (rest, other, few)))
+        cuts.sort(key=lambda way: self._busy(layer, way))
+        yield from cuts[:CUTS]
+
+    def _widths(self, layer: int, cols: int) -> range:
+        longest = max(ceil_div(phase.operand_size, self.part.lanes) for phase in self.layers[layer])
+        return range(1, max(1, min(cols, longest)) + 1)
+
+    def _busy(self, layer: int, way: tuple[tuple[int, int, int], ...]) -> int:
+        """Cycles that the phases of a layer take at least; also its weight words in a site."""
+        return sum(
+            ceil_div(groups, chains) * phase.gates * ceil_div(ceil_div(phase.operand_size, self.part.lanes), ru)
+            for groups, ru, chains in way for phase in self.layers[layer]
+        )
+
+    def _keep(self, candidates: dict[Choice, int]) -> list[Found]:
+        """The fastest, and slower ones with fewer weight words and units in a site."""
+        kept: list[Found] = []
+        least: list[tuple[int, int]] = []
+        ranked = sorted(
+            ((cycles, *self._memory(choice), choice) for choice, cycles in candidates.items()), key=lambda item: item[:3]
+        )
+        for cycles, words, units, choice in ranked:
+            if cycles > SLOWEST * ranked[0][0] or len(kept) == KEPT:
+                break
+            if all(words < other or units < few for other, few in least):
+                kept.append(Found(cycles, choice))
+                least.append((words, units))
+        return kept
+
+    def _memory(self, choice: Choice) -> tuple[int, int]:
+        words = sum(self._busy(layer, way) for layer, way in enumerate(choice.layers))
+        return words, sum(ceil_div(groups, chains) for way in choice.layers for groups, _, chains in way)

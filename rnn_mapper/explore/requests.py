@@ -1,0 +1,146 @@
+"""What a user may ask for: models by file or shape, budgets, and the sizes of grids to look at."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from hdl.parameters import RANGES
+from rnn_mapper.errors import ConfigurationError
+from rnn_mapper.explore.adapter import Shape, shape_of_file
+from rnn_mapper.explore.devices import Device, device
+from rnn_mapper.network import Cell, parse_cell
+
+__all__ = ["Budget", "Model", "parse_budget", "parse_model", "parse_sizes"]
+
+#: Steps of the sequence whose cycles are compared, when a model does not say.
+STEPS = 16
+_LARGEST = 1 << 16
+SHAPE_HELP = "CELL:HIDDEN or CELL:hidden=N[xM...],inputs=N,head=N,steps=N,weight=X"
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model to explore; `file` is None for a shape."""
+
+    name: str
+    shape: Shape
+    steps: int
+    #: What its cycles count in the objective.
+    weight: float
+    file: Path | None = None
+
+
+def parse_model(text: str, steps: int | None = None) -> Model:
+    """A model from `lstm:256`, `gru:inputs=40,hidden=128x128,head=10,steps=100,weight=2` or the path of a model file,
+    after which `,steps=N,weight=X` may follow. Inputs are as many as hidden units unless given.
+
+    Raises `ConfigurationError` or `ModelError`.
+    """
+    first, colon, rest = text.partition(":")
+    cells = [cell.value for cell in Cell]
+    is_file = ".npz" in text or Path(text.split(",")[0]).exists()
+    if is_file:
+        path, *options = text.split(",")
+    elif colon:
+        path, options = "", rest.split(",")
+    else:
+        raise ConfigurationError(f"model {text!r}: neither a file nor a shape {SHAPE_HELP} of {', '.join(cells)}")
+    values: dict[str, str] = {}
+    for place, option in enumerate(options):
+        key, equals, value = option.partition("=")
+        if not equals and place == 0 and not is_file:
+            key, value = "hidden", option
+        allowed = ("steps", "weight") if is_file else ("hidden", "inputs", "head", "steps", "weight")
+        if key not in allowed or key in values or not value:
+            raise ConfigurationError(f"model {text!r}: cannot read {option!r}; write {', '.join(allowed)} once each")
+        values[key] = value
+
+    def number(key: str, value: str) -> int:
+        if not value.isdigit() or not 1 <= int(value) <= _LARGEST:
+            raise ConfigurationError(f"model {text!r}: {key} = {value}: must be from 1 to {_LARGEST}")
+        return int(value)
+
+    try:
+        weight = float(values.get("weight", "1"))
+    except ValueError:
+        weight = 0.0
+    if not 0 < weight < float("inf"):
+        raise ConfigurationError(f"model {text!r}: weight = {values['weight']}: must be a number above 0")
+    count = number("steps", values["steps"]) if "steps" in values else steps or STEPS
+    if is_file:
+        return Model(Path(path).stem, shape_of_file(Path(path)), count, weight, Path(path))
+    if "hidden" not in values:
+        raise ConfigurationError(f"model {text!r}: hidden is missing; write {SHAPE_HELP}")
+    hidden = tuple(number("hidden", value) for value in values["hidden"].split("x"))
+    inputs = number("inputs", values["inputs"]) if "inputs" in values else hidden[0]
+    head = number("head", values["head"]) if "head" in values else None
+    return Model(text, Shape(parse_cell(first).value, inputs, hidden, head), count, weight)
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What a grid may take: limits by resource ("gates", "memory" in bits, "multipliers", "lut", "dsp", "bram")."""
+
+    text: str
+    limits: tuple[tuple[str, float], ...]
+    device: Device | None = None
+
+    @property
+    def target(self) -> str:
+        """Target of the area estimates."""
+        return "generic" if self.device is None else self.device.target
+
+    def excess(self, used: dict[str, float]) -> dict[str, float]:
+        """By how many times each limit is exceeded; what is within is left out. A limit of 0 counts as 1."""
+        return {
+            name: used[name] / max(limit, 1) for name, limit in self.limits if name in used and used[name] > limit
+        }
+
+
+def parse_budget(texts: Sequence[str]) -> Budget:
+    """A budget from the name of a device, or from limits such as `gates=500k`, `memory=2M` (bits) and
+    `multipliers=256`; several are separated by commas. Raises `ConfigurationError`."""
+    limits: dict[str, float] = {}
+    part: Device | None = None
+    items = [item.strip() for text in texts for item in text.split(",")]
+    for item in items:
+        name, equals, value = item.partition("=")
+        if name == "device" or not equals:
+            if part is not None:
+                raise ConfigurationError(f"budget {item!r}: name one device only")
+            part = device(value if equals else item)
+            limits |= part.limits
+            continue
+        if name not in ("gates", "memory", "multipliers"):
+            raise ConfigurationError(f"budget {item!r}: write gates=N, memory=BITS, multipliers=N or the name of a device")
+        scale = {"k": 1e3, "M": 1e6, "G": 1e9}.get(value[-1:], 1.0)
+        try:
+            limit = float(value if scale == 1 else value[:-1]) * scale
+        except ValueError:
+            limit = -1.0
+        if not 0 < limit < float("inf"):
+            raise ConfigurationError(f"budget {item!r}: {value} is not a number above 0 (k, M and G may follow)")
+        limits[name] = min(limit, limits.get(name, limit))
+    if part is not None and "gates" in limits:
+        raise ConfigurationError(f"budget {','.join(items)!r}: gates and a device do not go together")
+    return Budget(",".join(items), tuple(sorted(limits.items())), part)
+
+
+def parse_sizes(name: str, text: str) -> tuple[int, ...]:
+    """Sizes from `1-4,8,16`, in rising order; `name` is the field of `GridParameters`. Raises `ConfigurationError`."""
+    low, high, power_of_two = RANGES[name]
+    sizes: set[int] = set()
+    for item in text.split(","):
+        first, dash, last = item.partition("-")
+        if not first.isdigit() or (dash and not last.isdigit()) or len(first + last) > 8:
+            raise ConfigurationError(f"--{name} {text!r}: write sizes such as 1-4,8,16")
+        begin, end = int(first), int(last if dash else first)
+        chosen = range(begin, end + 1)
+        if not chosen or begin < low or end > high:
+            raise ConfigurationError(f"--{name} {text!r}: {item} must be from {low} to {high}")
+        sizes |= {size for size in chosen if not power_of_two or size & (size - 1) == 0}
+        if power_of_two and not dash and begin & (begin - 1):
+            raise ConfigurationError(f"--{name} {text!r}: {item} must be a power of two")
+    return tuple(sorted(sizes))
