@@ -12,13 +12,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
-from rnn_mapper.unit_timing import smallest_interval
 from hdl.layouts import Activation, Addend, FactorX, FactorY, Hold, Keep, Subtrahend
-from rnn_mapper.cells.arithmetic import Accumulate, Activated, Fixed, Node, Read, Row, Unit
+from rnn_mapper.cells.arithmetic import Accumulate, Activated, Node, Read, Row, Unit
 from rnn_mapper.cells.errors import CellError
 from rnn_mapper.cells.expressions import Function
 from rnn_mapper.cells.stages import Stage, StateWord
 from rnn_mapper.programs import GateStep, Instruction, Program
+from rnn_mapper.unit_timing import smallest_interval
 
 __all__ = ["WORDS_LIMIT", "unit_program"]
 
@@ -28,8 +28,9 @@ WORDS_LIMIT = 24
 _SPARE_INSTRUCTIONS = 6
 #: Programs of the least length that are compared.
 _SOLUTIONS = 400
-#: Situations that the search looks at before it gives up on a length.
-_EFFORT = 30_000
+#: Situations that the search looks at before it gives up on a length: few at first, because longer programs are often
+#: found sooner and no later in time.
+_EFFORTS = (3_000, 8_000)
 #: Ways to the same situation that are followed: they may differ in the interval between units.
 _VISITS = 3
 
@@ -39,26 +40,44 @@ _ACTIVATIONS = {
 }
 
 
-def unit_program(stage: Stage, words: int, ring: int, state_distance: int, separate: bool = False) -> Program:
-    """The best program of a stage with `words` vector words a row.
+def unit_program(
+    stage: Stage, words: int, ring: int, state_distance: int, separate: bool = False
+) -> tuple[Program, int]:
+    """The best program of a stage with `words` vector words a row, and the words it needs, at least `words`.
 
-    With `separate` all rows were stored and the foreign ones are rows like others. Gates of the program are numbered
-    as `stage.all_rows`. Raises CellError if there is none.
+    A stage with many operations may need rows that take longer than their products. With `separate` all rows were
+    stored and the foreign ones are rows like others. Gates of the program are numbered as `stage.all_rows`.
+    Raises CellError if there is no program at all.
     """
-    return _cached(stage, min(words, WORDS_LIMIT), ring, state_distance, separate)
+    program = _cached(stage, min(words, WORDS_LIMIT), ring, state_distance, separate)
+    if program is not None:
+        return program, words
+    longer = None
+    for candidate in (WORDS_LIMIT, 16, 12, 8, 6, 5, 4, 3, 2):
+        if candidate <= words:
+            break
+        program = _cached(stage, candidate, ring, state_distance, separate)
+        if program is None:
+            break
+        longer = program, candidate
+    assert longer is not None, "the longest rows have a program, or an error was raised"
+    return longer
 
 
 @lru_cache(maxsize=4096)
-def _cached(stage: Stage, words: int, ring: int, state_distance: int, separate: bool) -> Program:
+def _cached(stage: Stage, words: int, ring: int, state_distance: int, separate: bool) -> Program | None:
     attached = () if separate else stage.foreign
     paddings = [stage.all_rows] if separate or not attached else [stage.rows, stage.all_rows]
     for rows in paddings:
         search = _Search(stage, rows, words, ring, state_distance, separate)
         least = search.least_instructions
-        for budget in range(least, least + _SPARE_INSTRUCTIONS + 1):
-            programs = search.run(budget)
-            if programs:
-                return min(programs, key=lambda program: search.cost(program))
+        for effort in _EFFORTS:
+            for budget in range(least, least + _SPARE_INSTRUCTIONS + 1):
+                programs = search.run(budget, effort)
+                if programs:
+                    return min(programs, key=search.cost)
+    if words < WORDS_LIMIT:
+        return None
     raise CellError(
         f"{stage.result.line}: no program of the unit path computes what begins with {stage.operand.name}: its registers "
         "(two held values and one addend) are too few for these operations; compute fewer values at once"
@@ -75,6 +94,8 @@ class _Arrival:
     proceeds: bool
     #: Gate whose chain of instructions it belongs to.
     gate: int
+    #: It was only moved, for the instruction that follows.
+    moved: bool = False
 
 
 @dataclass(frozen=True)
@@ -172,9 +193,9 @@ class _Search:
         interval = smallest_interval(program, self.words, self.ring)
         return interval, gate * self.words + trips * self.ring, ends
 
-    def run(self, budget: int) -> list[Program]:
-        """Programs of at most `budget` instructions that can follow one another."""
-        self.effort, self.found, self.visits = 0, [], {}
+    def run(self, budget: int, effort: int) -> list[Program]:
+        """Programs of at most `budget` instructions, among the first `effort` situations."""
+        self.effort, self.found, self.visits = effort, [], {}
         content: list[tuple[Node | None, int]] = [(None, 0)] * self.depth
         for node, word in self.slots.items():
             content[word.slot] = (node, -(1 << 30))
@@ -184,8 +205,8 @@ class _Search:
     # The search: one cycle with arrivals after another
 
     def _advance(self, machine: _Machine, budget: int) -> None:
-        self.effort += 1
-        if self.effort > _EFFORT or len(self.found) >= _SOLUTIONS:
+        self.effort -= 1
+        if self.effort < 0 or len(self.found) >= _SOLUTIONS:
             return
         if self._complete(machine):
             self.found.append(self._program(machine))
@@ -211,7 +232,7 @@ class _Search:
             for number in rows_left:
                 self._row(machine, number, returning, budget)
         elif returning is not None and returning.proceeds:
-            for after in self._instructions(machine, returning.gate, returning.value, None, budget):
+            for after in self._instructions(machine, returning.gate, returning.value, None, budget, returning.moved):
                 self._settle(after, machine, returning, Hold.NONE, returning.value, budget)
         else:
             self._settle(machine, machine, returning, Hold.NONE, None, budget)
@@ -243,7 +264,9 @@ class _Search:
                 if busy:
                     assert returning is not None
                     if stored is None:
-                        for after in self._instructions(placed, returning.gate, returning.value, None, budget):
+                        for after in self._instructions(
+                            placed, returning.gate, returning.value, None, budget, returning.moved
+                        ):
                             self._settle(after, machine, returning, hold, value, budget)
                     continue
                 for after in self._instructions(placed, len(machine.steps), value, stored, budget):
@@ -265,42 +288,47 @@ class _Search:
     # Instructions
 
     def _instructions(
-        self, machine: _Machine, gate: int, value: Node | None, stored: Row | None, budget: int
+        self, machine: _Machine, gate: int, value: Node, stored: Row | None, budget: int, must_use: bool = False
     ) -> Iterator[_Machine]:
-        """All that one instruction could do with an arriving value."""
+        """All that one instruction could do with an arriving value, which it must use if it was moved for it."""
         if machine.instructions >= budget:
             return
         spare = self._spare(machine, budget)
         for result, instruction in self._candidates(machine, value, stored):
-            if spare > 0 or result in self.accumulates and result not in machine.done or self._pending(machine, result):
+            if must_use and not _uses_value(instruction):
+                continue
+            if spare > 0 or (result in self.accumulates and result not in machine.done) or self._pending(machine, result):
                 yield from self._results(machine, gate, result, instruction)
 
     def _candidates(
-        self, machine: _Machine, value: Node | None, stored: Row | None
+        self, machine: _Machine, value: Node, stored: Row | None
     ) -> Iterator[tuple[Node, Instruction]]:
         for node in self.accumulates:
             if node not in machine.done:
                 instruction = self._encode(machine, node, value, stored)
                 if instruction is not None:
                     yield node, instruction
-        if value is not None and (self._pending(machine, value) or self._wanted_activated(machine, value)
-                                  or self._wanted_as_addend(machine, value)):
-            yield value, Instruction("", addend=Addend.VALUE)
+        if (
+            self._pending(machine, value) or self._wanted_activated(machine, value)
+            or self._wanted_as_addend(machine, value)
+        ):
+            yield value, Instruction("", y=FactorY.ZERO, addend=Addend.VALUE)
         if stored is not None and (self._wanted_activated(machine, stored) or self._wanted(machine, stored)):
-            yield stored, Instruction("", addend=Addend.STORED)
+            yield stored, Instruction("", y=FactorY.ZERO, addend=Addend.STORED)
         for hold, node in zip((FactorX.HOLD0, FactorX.HOLD1), machine.holds, strict=True):
             if node is not None and node is not value and self._wanted(machine, node):
                 yield node, Instruction("", x=hold, y=FactorY.ONE)
         for slot, (content, ready) in enumerate(machine.words):
             if content is not None and machine.time >= ready and self._wanted(machine, content):
                 yield content, Instruction(
-                    "", addend=Addend.STATE, read_slot=slot, carried=isinstance(content, Read))
+                    "", y=FactorY.ZERO, addend=Addend.STATE, read_slot=slot, carried=isinstance(content, Read))
 
     def _results(
         self, machine: _Machine, gate: int, result: Node, instruction: Instruction
     ) -> Iterator[_Machine]:
         """What may become of a result: kept, written, emitted, sent round the ring."""
-        done = machine.done | {result} if result in self.accumulates else machine.done
+        moves = result not in self.accumulates or result in machine.done
+        done = machine.done if moves else machine.done | {result}
         word = self.targets.get(result)
         write = word is not None and word.slot not in machine.written
         emit = result is self.stage.result and not machine.emitted
@@ -323,6 +351,9 @@ class _Search:
             if keep != Keep.NONE and machine.kept is not None and self._wanted_as_addend(after, machine.kept[0]):
                 continue
             for delivered, function, hold, proceed in self._deliveries(after, result):
+                if moves and not self._progress(machine, result, instruction, keep, write or emit, delivered, hold):
+                    if not proceed or _uses_value(instruction):
+                        continue
                 made = replace(
                     instruction, keep=keep, emit=emit, hold=hold,
                     proceed=_ACTIVATIONS[function] if proceed else None,
@@ -335,10 +366,19 @@ class _Search:
                 )
                 ring, finished = after.ring, after.done
                 if proceed or hold != Hold.NONE:
-                    ring = (*ring, _Arrival(machine.time + self.ring, delivered, hold, proceed, gate))
+                    only_moved = moves and delivered is result and hold == Hold.NONE and not (write or emit or keep != Keep.NONE)
+                    ring = (*ring, _Arrival(machine.time + self.ring, delivered, hold, proceed, gate, only_moved))
                     if delivered is not result:
                         finished = finished | {delivered}
                 yield replace(after, kept=kept, steps=steps, ring=ring, done=finished)
+
+    @staticmethod
+    def _progress(
+        machine: _Machine, result: Node, instruction: Instruction, keep: Keep, sent: bool, delivered: Node, hold: Hold
+    ) -> bool:
+        """Moving a value gains something but its arrival: it is kept, written, sent, activated or held elsewhere."""
+        held = hold != Hold.NONE and result not in machine.holds and not _uses_value(instruction)
+        return sent or keep != Keep.NONE or delivered is not result or held
 
     def _keeps(self, machine: _Machine, result: Node) -> Iterator[Keep]:
         for finer in (True, False):
@@ -425,7 +465,7 @@ class _Search:
         if addend is None or len(slots) > 1:
             return None
         slot = slots.pop() if slots else 0
-        reads = second == FactorY.STATE or Subtrahend.STATE == subtract or addend == Addend.STATE
+        reads = second == FactorY.STATE or subtract == Subtrahend.STATE or addend == Addend.STATE
         return Instruction(
             "", x=factor, y=second, subtract=subtract, addend=addend, read_slot=slot,
             carried=reads and isinstance(machine.words[slot][0], Read),
@@ -506,6 +546,13 @@ class _Search:
 
 def _needs(node: Accumulate | Activated) -> tuple[Node, ...]:
     return node.operands if isinstance(node, Accumulate) else (node.argument,)
+
+
+def _uses_value(instruction: Instruction) -> bool:
+    return (
+        instruction.x == FactorX.VALUE or instruction.subtract == Subtrahend.VALUE or instruction.addend == Addend.VALUE
+        or (instruction.y == FactorY.VALUE and instruction.x != FactorX.ZERO)
+    )
 
 
 def _set(
