@@ -14,16 +14,25 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .errors import ModelError, OutputError
-from .network import Cell, Dense, FloatArray, Network, RecurrentLayer, check_tensor, parse_cell, shape_text
-
-_LAYER_TENSOR = re.compile(r"(weight_ih|weight_hh|bias_ih|bias_hh)_l(0|[1-9][0-9]{0,3})")
-_UNSUPPORTED = (
-    (re.compile(r".*_reverse"), "bidirectional layers"),
-    (re.compile(r"weight_hr_l\d+"), "projections (proj_size)"),
+from rnn_mapper.cells.library import gru, lstm, lstm_projection, rnn_relu, rnn_tanh
+from rnn_mapper.cells.tracing import Cell
+from rnn_mapper.errors import ModelError, OutputError
+from rnn_mapper.network import (
+    Dense,
+    FloatArray,
+    Layer,
+    Network,
+    RecurrentLayer,
+    check_tensor,
+    parse_cell,
+    shape_text,
 )
-_CELL_OF_ROWS = {4: Cell.LSTM, 3: Cell.GRU, 1: Cell.RNN_TANH}
-_CELL_OF_TORCH_MODE = {"LSTM": Cell.LSTM, "GRU": Cell.GRU, "RNN_TANH": Cell.RNN_TANH, "RNN_RELU": Cell.RNN_RELU}
+
+_LAYER_TENSOR = re.compile(r"(weight_ih|weight_hh|weight_hr|bias_ih|bias_hh)_l(0|[1-9][0-9]{0,3})")
+_CELL_TENSOR = re.compile(r"layers\.(0|[1-9][0-9]{0,3})\.(\w+)")
+_UNSUPPORTED = ((re.compile(r".*_reverse"), "bidirectional layers"),)
+_CELL_OF_ROWS = {4: lstm, 3: gru, 1: rnn_tanh}
+_CELL_OF_TORCH_MODE = {"LSTM": lstm, "GRU": gru, "RNN_TANH": rnn_tanh, "RNN_RELU": rnn_relu}
 
 
 def load_network(path: str | Path, cell: str | Cell | None = None) -> Network:
@@ -38,14 +47,13 @@ def load_network(path: str | Path, cell: str | Cell | None = None) -> Network:
 
 def save_network(path: str | Path, network: Network) -> None:
     """Write a native model file that load_network reads back exactly. Raises OutputError if it cannot be written."""
-    if len({layer.cell for layer in network.layers}) > 1:
-        raise ModelError("the native model file holds one kind of cell, this network has several")
-    tensors: dict[str, Any] = {"cell": np.array(network.layers[0].cell.value)}
+    tensors: dict[str, Any] = {}
     for index, layer in enumerate(network.layers):
-        for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"):
-            tensors[f"{name}_l{index}"] = getattr(layer, name)
+        tensors[f"layers.{index}.cell"] = np.array(layer.cell.name)
+        tensors |= {f"layers.{index}.{name}": value for name, value in layer.tensors.items()}
     if network.head is not None:
-        tensors |= {"head.weight": network.head.weight, "head.bias": network.head.bias}
+        tensors |= {"head.weight": network.head.tensors["W"], "head.bias": network.head.tensors["b"]}
+        tensors |= {"head.cell": np.array(network.head.cell.name)}
     buffer = io.BytesIO()  # complete before the file is touched
     np.savez(buffer, **tensors)
     try:
@@ -63,31 +71,39 @@ def network_from_state_dict(tensors: Mapping[str, Any], cell: str | Cell | None 
     elif stored is not None:
         cell = parse_cell(str(stored))
     names: dict[int, set[str]] = {}
+    general: dict[int, dict[str, Any]] = {}
     for name in tensors:
         if match := _LAYER_TENSOR.fullmatch(name):
             names.setdefault(int(match[2]), set()).add(match[1])
-        elif name not in ("head.weight", "head.bias"):
+        elif match := _CELL_TENSOR.fullmatch(name):
+            general.setdefault(int(match[1]), {})[match[2]] = tensors[name]
+        elif name not in ("head.weight", "head.bias", "head.cell"):
             for pattern, option in _UNSUPPORTED:
                 if pattern.fullmatch(name):
                     raise ModelError(f"tensor {name}: {option} are not supported")
             raise ModelError(
-                f"tensor {name} is unknown, names must be those of a PyTorch state_dict such as weight_ih_l0"
+                f"tensor {name} is unknown, names must be those of a PyTorch state_dict such as weight_ih_l0, or of a "
+                "cell's parameters such as layers.0.W"
             )
-    if not names:
+    if not names and not general:
         raise ModelError("tensor weight_ih_l0 is missing, a model must have it")
-    for index in range(max(names) + 1):
+    layers = []
+    for index in range(max((*names, *general)) + 1):
+        if index in general:
+            layers.append(_general_layer(general[index], index, cell))
+            continue
         for kind in ("weight_ih", "weight_hh"):
             if kind not in names.get(index, ()):
                 raise ModelError(f"tensor {kind}_l{index} is missing, every layer must have it")
-    layers = tuple(_layer(tensors, index, cell) for index in range(max(names) + 1))
-    return Network(layers, _head(tensors))
+        layers.append(_layer(tensors, index, cell))
+    return Network(tuple(layers), _head(tensors))
 
 
 def network_from_torch(module: Any, head: Any = None) -> Network:
     """The network of a ``torch.nn.LSTM``, ``GRU`` or ``RNN`` and an optional ``torch.nn.Linear`` head.
 
     ``batch_first`` and ``dropout`` do not matter at batch 1 in inference. Raises ModelError for anything else and for
-    ``bidirectional`` and ``proj_size``.
+    ``bidirectional``.
     """
     cell = _CELL_OF_TORCH_MODE.get(getattr(module, "mode", ""))
     if cell is None:
@@ -97,7 +113,7 @@ def network_from_torch(module: Any, head: Any = None) -> Network:
     if getattr(module, "bidirectional", False):
         raise ModelError(f"{type(module).__name__} with bidirectional=True: bidirectional layers are not supported")
     if getattr(module, "proj_size", 0):
-        raise ModelError(f"{type(module).__name__} with proj_size={module.proj_size}: projections are not supported")
+        cell = lstm_projection
     tensors = dict(module.state_dict())
     if head is not None:
         tensors |= {f"head.{name}": value for name, value in head.state_dict().items()}
@@ -135,6 +151,8 @@ def check_inputs(value: object, input_size: int, name: str = "inputs") -> FloatA
 
 def _layer(tensors: Mapping[str, Any], index: int, cell: Cell | None) -> RecurrentLayer:
     weight_hh = check_tensor(f"weight_hh_l{index}", _to_numpy(tensors[f"weight_hh_l{index}"]), 2)
+    if cell is None and f"weight_hr_l{index}" in tensors:
+        cell = lstm_projection
     if cell is None:
         rows, columns = weight_hh.shape
         if rows % columns or rows // columns not in _CELL_OF_ROWS:
@@ -143,8 +161,23 @@ def _layer(tensors: Mapping[str, Any], index: int, cell: Cell | None) -> Recurre
                 "must have 4 (lstm), 3 (gru) or 1 (rnn) rows per column"
             )
         cell = _CELL_OF_ROWS[rows // columns]
-    parts = [_to_numpy(tensors.get(f"{name}_l{index}")) for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")]
+    names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_hr")
+    parts = [_to_numpy(tensors.get(f"{name}_l{index}")) for name in names]
+    if parts[-1] is not None and cell is lstm:
+        cell = lstm_projection
     return _with_source(f"layer {index}", lambda: RecurrentLayer(cell, *parts))
+
+
+def _general_layer(tensors: Mapping[str, Any], index: int, cell: Cell | None) -> Layer:
+    """A layer whose tensors are named after its cell's parameters."""
+    tensors = dict(tensors)
+    stored = tensors.pop("cell", None)
+    if cell is None and stored is None:
+        raise ModelError(f"layers.{index}.cell is missing, it must name the kind of cell")
+    kind = parse_cell(str(stored)) if cell is None else cell
+    arrays = {name: _to_numpy(value) for name, value in tensors.items()}
+    layer: Layer = _with_source(f"layer {index}", lambda: Layer(kind, arrays))
+    return layer
 
 
 def _head(tensors: Mapping[str, Any]) -> Dense | None:
@@ -152,7 +185,10 @@ def _head(tensors: Mapping[str, Any]) -> Dense | None:
         if "head.bias" in tensors:
             raise ModelError("tensor head.weight is missing, head.bias must come with it")
         return None
-    return _with_source("head", lambda: Dense(_to_numpy(tensors["head.weight"]), _to_numpy(tensors.get("head.bias"))))
+    kind = str(tensors.get("head.cell", "dense")).removeprefix("dense").removeprefix("_") or "identity"
+    weight, bias = _to_numpy(tensors["head.weight"]), _to_numpy(tensors.get("head.bias"))
+    head: Dense = _with_source("head", lambda: Dense(weight, bias, kind))
+    return head
 
 
 def _to_numpy(value: Any) -> Any:

@@ -1,54 +1,36 @@
-"""Recurrent networks in floating point, as trained: cells, layers, and the checks every model passes on its way in.
+"""Networks in floating point, as trained: layers of any cell, and the checks every model passes on its way in."""
 
-Tensor names, shapes and gate order are those of PyTorch's ``state_dict`` (torch.nn.LSTM, GRU, RNN).
-"""
+from __future__ import annotations
 
-import enum
 import itertools
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
-from .errors import ModelError
+from rnn_mapper.cells.binding import bind_sizes
+from rnn_mapper.cells.library import BOX, dense, dense_relu, dense_sigmoid, dense_tanh
+from rnn_mapper.cells.torch_layout import TORCH_GATES, unpack
+from rnn_mapper.cells.tracing import Cell
+from rnn_mapper.errors import ModelError
+
+__all__ = [
+    "Dense", "FloatArray", "Layer", "Network", "RecurrentLayer", "check_tensor", "parse_cell", "shape_text",
+]
 
 FloatArray = npt.NDArray[np.float64]
 
-
-class Cell(enum.Enum):
-    """A kind of recurrent cell, with PyTorch's equations."""
-
-    #: Long short-term memory with two biases, no peepholes, no projection (torch.nn.LSTM).
-    LSTM = "lstm"
-    #: Gated recurrent unit with the reset after the product (torch.nn.GRU, cuDNN).
-    GRU = "gru"
-    #: Elman network, h = tanh(W x + U h + b).
-    RNN_TANH = "rnn_tanh"
-    #: Elman network, h = max(0, W x + U h + b).
-    RNN_RELU = "rnn_relu"
-
-    @property
-    def gate_names(self) -> tuple[str, ...]:
-        """Names of the gates in the order of the weight rows; of GRU's, z weighs the old state."""
-        return {Cell.LSTM: ("i", "f", "g", "o"), Cell.GRU: ("r", "z", "n")}.get(self, ("h",))
-
-    @property
-    def gates(self) -> int:
-        """Weight rows per hidden unit: 4, 3 or 1."""
-        return len(self.gate_names)
-
-    @property
-    def is_tanh_bounded(self) -> bool:
-        """Whether h stays within -1 and 1."""
-        return self is not Cell.RNN_RELU
+_DENSE_CELLS = {"identity": dense, "sigmoid": dense_sigmoid, "tanh": dense_tanh, "relu": dense_relu}
 
 
-def parse_cell(name: "str | Cell") -> Cell:
-    """The cell of that name (``lstm``, ``gru``, ``rnn_tanh``, ``rnn_relu``); raises ModelError naming the choices."""
-    try:
-        return Cell(name)
-    except ValueError:
-        raise ModelError(f"cell '{name}' is not supported: choose {', '.join(c.value for c in Cell)}") from None
+def parse_cell(name: str | Cell) -> Cell:
+    """The cell of that name (see `rnn_mapper.cells.library`); raises ModelError naming the choices."""
+    if isinstance(name, Cell):
+        return name
+    if name in BOX:
+        return BOX[name]
+    raise ModelError(f"cell '{name}' is not supported: choose {', '.join(BOX)}")
 
 
 def check_tensor(name: str, value: object, ndim: int) -> FloatArray:
@@ -74,94 +56,105 @@ def shape_text(array: npt.NDArray[np.generic]) -> str:
 
 
 @dataclass(frozen=True, eq=False)
-class RecurrentLayer:
-    """One recurrent layer of `H` hidden units on `I` inputs, `G` gates per unit.
+class Layer:
+    """A cell with its trained tensors: a matrix [units, operands] or a vector [units] for each parameter of the cell.
 
-    Raises ModelError if a tensor is not finite or the shapes disagree. A bias of None becomes zeros.
+    Raises ModelError (CellError for a shape that does not fit an equation, with the line) if a tensor is missing,
+    unknown, not finite or of the wrong shape.
     """
 
     cell: Cell
-    #: [G * H, I], applied to the layer's input.
-    weight_ih: FloatArray
-    #: [G * H, H], applied to the previous h.
-    weight_hh: FloatArray
-    #: [G * H], added to the product with the input.
-    bias_ih: FloatArray = None  # type: ignore[assignment]  # zeros after __post_init__
-    #: [G * H], added to the product with h.
-    bias_hh: FloatArray = None  # type: ignore[assignment]  # zeros after __post_init__
+    tensors: Mapping[str, FloatArray]
+    #: Values of the input, of the output and of each state.
+    input_size: int = field(init=False)
+    output_size: int = field(init=False)
+    state_sizes: dict[str, int] = field(init=False)
 
     def __post_init__(self) -> None:
-        weight_hh = check_tensor("weight_hh", self.weight_hh, 2)
-        weight_ih = check_tensor("weight_ih", self.weight_ih, 2)
-        rows, hidden = weight_hh.shape
-        if rows != self.cell.gates * hidden:
-            raise ModelError(
-                f"weight_hh has shape {shape_text(weight_hh)}, "
-                f"must have {self.cell.gates} rows per column ({self.cell.value})"
-            )
-        if weight_ih.shape[0] != rows:
-            raise ModelError(f"weight_ih has shape {shape_text(weight_ih)}, must have {rows} rows like weight_hh")
-        object.__setattr__(self, "weight_hh", weight_hh)
-        object.__setattr__(self, "weight_ih", weight_ih)
-        for name in ("bias_ih", "bias_hh"):
-            object.__setattr__(self, name, _check_bias(name, getattr(self, name), rows))
+        trace = self.cell.trace
+        checked: dict[str, FloatArray] = {}
+        for name, ndim in (*((name, 2) for name in trace.matrices), *((name, 1) for name in trace.vectors)):
+            if self.tensors.get(name) is None:
+                given = ", ".join(self.tensors) or "none"
+                raise ModelError(f"cell {self.cell.name}: tensor {name} is missing; given are {given}")
+            checked[name] = check_tensor(name, self.tensors[name], ndim)
+        for name in self.tensors:
+            if name not in checked:
+                wanted = ", ".join(checked)
+                raise ModelError(f"cell {self.cell.name}: unknown tensor {name}; its tensors are {wanted}")
+        sizes = bind_sizes(self.cell, checked)
+        for name, value in (
+            ("tensors", checked), ("input_size", sizes.input), ("output_size", sizes.output),
+            ("state_sizes", sizes.states),
+        ):
+            object.__setattr__(self, name, value)
 
     @property
     def hidden_size(self) -> int:
-        """Number of hidden units `H`."""
-        return int(self.weight_hh.shape[1])
-
-    @property
-    def input_size(self) -> int:
-        """Number of inputs `I`."""
-        return int(self.weight_ih.shape[1])
+        """Values of the output."""
+        return self.output_size
 
 
-@dataclass(frozen=True, eq=False)
-class Dense:
-    """A dense output layer y = weight h + bias. Raises ModelError as RecurrentLayer does."""
+@dataclass(frozen=True, eq=False, init=False)
+class RecurrentLayer(Layer):
+    """A layer from tensors that are packed gate by gate as PyTorch packs them (nn.LSTM, nn.GRU, nn.RNN).
 
-    #: [O, H].
-    weight: FloatArray
-    #: [O], zeros if None.
-    bias: FloatArray = None  # type: ignore[assignment]  # zeros after __post_init__
+    `weight_ih` [G * H, I], `weight_hh` [G * H, H] (with a projection [G * H, P]), `bias_ih` and `bias_hh` [G * H] or
+    None for zeros, `weight_hr` [P, H] for a projection. The gates are in PyTorch's order (i, f, g, o and r, z, n).
+    """
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "weight", check_tensor("weight", self.weight, 2))
-        object.__setattr__(self, "bias", _check_bias("bias", self.bias, self.output_size))
+    def __init__(
+        self, cell: Cell, weight_ih: object, weight_hh: object, bias_ih: object = None, bias_hh: object = None,
+        weight_hr: object = None,
+    ) -> None:
+        super().__init__(cell, unpack(cell, weight_ih, weight_hh, bias_ih, bias_hh, weight_hr))
 
-    @property
-    def input_size(self) -> int:
-        """Number of inputs."""
-        return int(self.weight.shape[1])
 
-    @property
-    def output_size(self) -> int:
-        """Number of outputs `O`."""
-        return int(self.weight.shape[0])
+@dataclass(frozen=True, eq=False, init=False)
+class Dense(Layer):
+    """A dense layer y = function(weight x + bias): `weight` [O, I], `bias` [O] or None for zeros.
+
+    `function` is identity, sigmoid, tanh or relu.
+    """
+
+    def __init__(self, weight: object, bias: object = None, function: str = "identity") -> None:
+        if function not in _DENSE_CELLS:
+            raise ModelError(f"function '{function}' is not supported: choose {', '.join(_DENSE_CELLS)}")
+        matrix = check_tensor("weight", weight, 2)
+        if bias is None:
+            bias = np.zeros(len(matrix))
+        vector = check_tensor("bias", bias, 1)
+        if vector.shape != (len(matrix),):
+            raise ModelError(f"bias has {vector.size} values, must have {len(matrix)}, one per weight row")
+        super().__init__(_DENSE_CELLS[function], {"W": matrix, "b": vector})
 
 
 @dataclass(frozen=True, eq=False)
 class Network:
-    """Stacked recurrent layers, each fed by the h of the one before it, and an optional dense head on the last h."""
+    """Stacked layers, each fed by the output of the one before it, and an optional dense head."""
 
-    layers: tuple[RecurrentLayer, ...]
+    layers: tuple[Layer, ...]
     head: Dense | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "layers", tuple(self.layers))
         if not self.layers:
-            raise ModelError("the network has no recurrent layer, must have at least one")
+            raise ModelError("the network has no layer, must have at least one")
         for index, (below, layer) in enumerate(itertools.pairwise(self.layers), start=1):
-            if layer.input_size != below.hidden_size:
+            if layer.input_size != below.output_size:
                 raise ModelError(
-                    f"weight_ih of layer {index} has {layer.input_size} columns, "
-                    f"must have {below.hidden_size}, the hidden size of layer {index - 1}"
+                    f"layer {index} ({layer.cell.name}) takes {layer.input_size} values, "
+                    f"must take {below.output_size}, what layer {index - 1} gives"
                 )
         if self.head is not None and self.head.input_size != self.hidden_size:
             raise ModelError(
                 f"head.weight has {self.head.input_size} columns, must have {self.hidden_size}, the last hidden size"
             )
+
+    @property
+    def all_layers(self) -> tuple[Layer, ...]:
+        """The layers, and the head if there is one."""
+        return self.layers if self.head is None else (*self.layers, self.head)
 
     @property
     def input_size(self) -> int:
@@ -170,19 +163,17 @@ class Network:
 
     @property
     def hidden_size(self) -> int:
-        """Hidden units of the last recurrent layer."""
-        return self.layers[-1].hidden_size
+        """Values of the last layer before the head."""
+        return self.layers[-1].output_size
 
     @property
     def output_size(self) -> int:
-        """Values per output step: those of the head, else the last layer's hidden units."""
-        return self.hidden_size if self.head is None else self.head.output_size
+        """Values per output step."""
+        return self.all_layers[-1].output_size
 
 
-def _check_bias(name: str, value: object, size: int) -> FloatArray:
-    if value is None:
-        value = np.zeros(size)
-    bias = check_tensor(name, value, 1)
-    if bias.shape != (size,):
-        raise ModelError(f"{name} has {bias.size} values, must have {size}, one per weight row")
-    return bias
+def gate_count(cell: Cell) -> int:
+    """Matrix rows of a unit in PyTorch's packed tensors; raises ModelError for a cell that PyTorch does not have."""
+    if cell.name not in TORCH_GATES:
+        raise ModelError(f"cell {cell.name} has no packed tensors; PyTorch has {', '.join(TORCH_GATES)}")
+    return len(TORCH_GATES[cell.name])

@@ -1,13 +1,24 @@
 """A network in integers: exactly what the numpy reference computes with and what the mapper places on a grid."""
 
+from __future__ import annotations
+
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from .errors import MappingError
-from .fixed_point import ACTIVATION_FRACTION, PREACTIVATION_FRACTION, IntArray
-from .network import Cell, FloatArray
+from rnn_mapper.cells.arithmetic import CellArithmetic, Node, Operand, Row
+from rnn_mapper.cells.stages import Stage, stages_of
+from rnn_mapper.cells.tracing import Cell
+from rnn_mapper.errors import MappingError
+from rnn_mapper.fixed_point import IntArray
+from rnn_mapper.network import FloatArray
+
+__all__ = [
+    "OPERAND_LIMIT", "AccumulatorBound", "QuantisedLayer", "QuantisedNetwork", "QuantisedProduct", "VectorFormat",
+    "prove_accumulators",
+]
 
 #: Largest magnitude of an int8 operand code: h saturates to -128.
 OPERAND_LIMIT = 128
@@ -15,7 +26,7 @@ OPERAND_LIMIT = 128
 
 @dataclass(frozen=True, eq=False)
 class QuantisedProduct:
-    """One matrix-vector product: acc = bias + weights * operand, then fixed_point.requantise.
+    """Matrix-vector products with one operand: acc = bias + weights * operand, then fixed_point.requantise.
 
     `G` gates of `H` units (a dense layer: one gate, a unit per output) on `I` operands.
     """
@@ -32,17 +43,32 @@ class QuantisedProduct:
     row_scale: FloatArray
 
     @classmethod
-    def nothing(cls, gates: int, units: int) -> "QuantisedProduct":
-        """A product with no operand: all sums are zero."""
+    def nothing(cls, gates: int, units: int, size: int = 0) -> QuantisedProduct:
+        """A product with weights of zero, or with no operand: all sums are zero."""
         none = np.zeros((gates, units), dtype=np.int64)
-        return cls(np.zeros((gates, units, 0), np.int8), none, none, none, none.astype(float))
+        return cls(np.zeros((gates, units, size), np.int8), none, none, none, none.astype(float))
 
-    def units(self, first: int, count: int) -> "QuantisedProduct":
+    @classmethod
+    def stacked(cls, products: list[QuantisedProduct]) -> QuantisedProduct:
+        """The gates of all products, which have the same units and operands."""
+        return cls(*(
+            np.concatenate([getattr(product, name) for product in products])
+            for name in ("weights", "bias", "multiplier", "shift", "row_scale")
+        ))
+
+    def units(self, first: int, count: int) -> QuantisedProduct:
         """The product of `count` units from `first` on."""
         part = slice(first, first + count)
         return QuantisedProduct(
             self.weights[:, part], self.bias[:, part], self.multiplier[:, part], self.shift[:, part],
             self.row_scale[:, part],
+        )
+
+    def gate(self, index: int) -> QuantisedProduct:
+        """The product of one gate."""
+        part = slice(index, index + 1)
+        return QuantisedProduct(
+            self.weights[part], self.bias[part], self.multiplier[part], self.shift[part], self.row_scale[part]
         )
 
     @property
@@ -51,63 +77,97 @@ class QuantisedProduct:
         return np.abs(self.weights.astype(np.int64)).sum(axis=2) * OPERAND_LIMIT + np.abs(self.bias)
 
 
+@dataclass(frozen=True)
+class VectorFormat:
+    """Formats of a vector that a layer makes."""
+
+    #: Fraction bits of the 16-bit values; negative for values beyond 16 bits.
+    fraction: int
+    #: The int8 operand is sat8(round(value, shift)), 1..8; 0 for a vector that nothing multiplies.
+    shift: int
+
+    @property
+    def scale(self) -> float:
+        """Real value of one 16-bit code."""
+        return 2.0**-self.fraction
+
+    @property
+    def operand_scale(self) -> float:
+        """Real value of one operand code."""
+        return 2.0 ** (self.shift - self.fraction)
+
+
 @dataclass(frozen=True, eq=False)
 class QuantisedLayer:
-    """One recurrent layer."""
+    """One layer."""
 
-    cell: Cell
+    arithmetic: CellArithmetic
     input_size: int
-    hidden_size: int
-    #: Product with the layer's input; carries all biases, but of GRU's candidate only the input's own.
-    x: QuantisedProduct
-    #: Product with the previous int8 h; carries GRU's hidden candidate bias, else no bias.
-    h: QuantisedProduct
+    output_size: int
+    state_sizes: Mapping[str, int]
+    #: For each operand by its name, the products with it; gates in the order of `CellArithmetic.rows_of`. The product
+    #: with a row's first operand carries its bias.
+    products: Mapping[str, QuantisedProduct]
+    #: int16 [units], Q0.15, for each parameter that is a factor.
+    fixed: Mapping[str, IntArray]
     #: Real value of one int8 code of the input operand.
     input_scale: float
-    #: The int8 h is sat8(round(h16, feedback_shift)), 1..8.
-    feedback_shift: int
+    #: For each vector that the layer makes.
+    formats: Mapping[Node, VectorFormat]
+
+    @property
+    def cell(self) -> Cell:
+        """The kind of cell."""
+        return self.arithmetic.cell
+
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        """The stages of its cell."""
+        return stages_of(self.arithmetic)
+
+    @property
+    def hidden_size(self) -> int:
+        """Values of the output."""
+        return self.output_size
+
+    @property
+    def output_format(self) -> VectorFormat:
+        """Format of the output."""
+        return self.formats[self.arithmetic.output]
 
     @property
     def output_fraction(self) -> int:
-        """Fraction bits of the 16-bit h: 15 where tanh bounds it, 10 for rnn_relu."""
-        return ACTIVATION_FRACTION if self.cell.is_tanh_bounded else PREACTIVATION_FRACTION
+        """Fraction bits of the 16-bit output."""
+        return self.output_format.fraction
 
     @property
     def output_scale(self) -> float:
-        """Real value of one code of the 16-bit h."""
-        return 2.0**-self.output_fraction
+        """Real value of one code of the 16-bit output."""
+        return self.output_format.scale
+
+    @property
+    def feedback_shift(self) -> int:
+        """The output as an int8 operand is sat8(round(output, feedback_shift)), 1..8; 0 if nothing multiplies it."""
+        return self.output_format.shift
 
     @property
     def feedback_scale(self) -> float:
-        """Real value of one code of the int8 h, which this layer, the next one and the head multiply with."""
-        return 2.0 ** (self.feedback_shift - self.output_fraction)
+        """Real value of one operand code of the output."""
+        return self.output_format.operand_scale
 
+    def product(self, row: Row, operand: Operand) -> QuantisedProduct | None:
+        """The product of one row with one operand, or None if the row has none."""
+        rows = self.arithmetic.rows_of(operand)
+        return self.products[operand.name].gate(rows.index(row)) if row in rows else None
 
-@dataclass(frozen=True, eq=False)
-class QuantisedDense:
-    """The dense head; its operand is the int8 h of the last recurrent layer."""
+    def state_format(self, name: str) -> VectorFormat:
+        """Format of a state; its shift is 0 if nothing multiplies it."""
+        node = self.arithmetic.states[name]
+        return self.formats.get(node, VectorFormat(node.fraction, 0))
 
-    #: G = 1, one unit per output.
-    product: QuantisedProduct
-    #: Real value of one operand code.
-    input_scale: float
-    #: Fraction bits of the 16-bit output; negative for outputs beyond 16 bits.
-    output_fraction: int
-
-    @property
-    def input_size(self) -> int:
-        """Number of operands."""
-        return int(self.product.weights.shape[2])
-
-    @property
-    def output_size(self) -> int:
-        """Number of outputs."""
-        return int(self.product.weights.shape[1])
-
-    @property
-    def output_scale(self) -> float:
-        """Real value of one output code."""
-        return 2.0**-self.output_fraction
+    def units(self, stage: Stage) -> int:
+        """Units of a stage."""
+        return int(self.products[stage.rows[0].products[0].operand.name].weights.shape[1])
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,11 +175,16 @@ class QuantisedNetwork:
     """A whole network with the grid parameters its arithmetic depends on."""
 
     layers: tuple[QuantisedLayer, ...]
-    head: QuantisedDense | None
+    head: QuantisedLayer | None
     #: Segments of the activation table, see fixed_point.TABLE_SEGMENTS.
     table_segments: int
     #: Width of the accumulator that the biases were scaled for and that is proven sufficient.
     accumulator_bits: int
+
+    @property
+    def all_layers(self) -> tuple[QuantisedLayer, ...]:
+        """The layers, and the head if there is one."""
+        return self.layers if self.head is None else (*self.layers, self.head)
 
     @property
     def input_size(self) -> int:
@@ -127,21 +192,30 @@ class QuantisedNetwork:
         return self.layers[0].input_size
 
     @property
+    def input_scale(self) -> float:
+        """Real value of one input code."""
+        return self.layers[0].input_scale
+
+    @property
     def output_size(self) -> int:
         """Values per output step."""
-        return self.layers[-1].hidden_size if self.head is None else self.head.output_size
+        return self.all_layers[-1].output_size
 
     @property
     def output_scale(self) -> float:
         """Real value of one 16-bit output code."""
-        return self.layers[-1].output_scale if self.head is None else self.head.output_scale
+        return self.all_layers[-1].output_scale
+
+    def layer_name(self, index: int) -> str:
+        """``layer 0``, ..., ``head``."""
+        return f"layer {index}" if index < len(self.layers) else "head"
 
     def products(self) -> dict[str, QuantisedProduct]:
-        """Every product by name: ``layer 0 x``, ``layer 0 h``, ..., ``head``."""
-        named: dict[str, QuantisedProduct] = {}
-        for index, layer in enumerate(self.layers):
-            named |= {f"layer {index} x": layer.x, f"layer {index} h": layer.h}
-        return named if self.head is None else named | {"head": self.head.product}
+        """Every product by name: ``layer 0 x``, ``layer 0 h``, ..., ``head x``."""
+        return {
+            f"{self.layer_name(index)} {operand}": product
+            for index, layer in enumerate(self.all_layers) for operand, product in layer.products.items()
+        }
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,12 @@
 """The arithmetic in integers, bit for bit, as plain numpy: what the hardware's outputs are compared with.
 
-It follows the written definition of the arithmetic alone and knows nothing of tiles, schedules or hardware.
+It follows the arithmetic of the cells alone and knows nothing of tiles, schedules or hardware.
 """
 
+from __future__ import annotations
+
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,37 +14,39 @@ import numpy as np
 import numpy.typing as npt
 
 from hdl.numerics import KEPT_LEFT
+from rnn_mapper.cells.arithmetic import Accumulate, Activated, Fixed, Node, Operand, Read, Row, Unit, parts_of
+from rnn_mapper.cells.expressions import Function
+from rnn_mapper.errors import ModelError
+from rnn_mapper.fixed_point import (
+    IntArray,
+    activation_sigmoid,
+    activation_tanh,
+    requantise,
+    round_shift,
+    saturate,
+)
+from rnn_mapper.quantised import OPERAND_LIMIT, QuantisedLayer, QuantisedNetwork, QuantisedProduct
 
-from .errors import ModelError
-from .fixed_point import IntArray, activation_sigmoid, activation_tanh, requantise, round_shift, saturate
-from .network import Cell
-from .quantised import OPERAND_LIMIT, QuantisedLayer, QuantisedNetwork, QuantisedProduct
+__all__ = ["Int16Array", "LayerState", "Reference", "ReferenceTrace", "run_reference"]
 
 Int16Array = npt.NDArray[np.int16]
-
-
-@dataclass(frozen=True, eq=False)
-class LayerState:
-    """What one layer carries from step to step, int16 [H] each; zeros are the cleared state."""
-
-    #: Q0.15, or Q5.10 for rnn_relu.
-    h: Int16Array
-    #: Q5.10, for LSTM only.
-    c: Int16Array | None = None
+#: What one layer carries from step to step, by the names of its states, int16 [values] each; zeros are the cleared
+#: state.
+LayerState = Mapping[str, Int16Array]
 
 
 @dataclass(frozen=True, eq=False)
 class ReferenceTrace:
     """The result of a run over `steps` steps."""
 
-    #: int16 [steps, output_size]: of the head if there is one, else the last layer's h.
+    #: int16 [steps, output_size]: of the head if there is one, else of the last layer.
     outputs: Int16Array
-    #: Per layer int16 [steps, H], the 16-bit h.
+    #: Per layer int16 [steps, output_size], without the head.
     layer_outputs: tuple[Int16Array, ...]
     #: Per layer, after the last step; a later run may start from it.
     state: tuple[LayerState, ...]
     #: Per layer, and last the head if there is one: how many values each narrowing limited (``x_part``, ``h_part``,
-    #: ``preactivation``, ``candidate``, ``c``, ``h``, ``feedback``).
+    #: ``preactivation``, names of states, ``value``, ``feedback``).
     saturations: tuple[Counter[str], ...]
 
 
@@ -58,12 +62,14 @@ class Reference:
 
     def __init__(self, network: QuantisedNetwork) -> None:
         self.network = network
-        self._layers = [_Layer(layer, network.table_segments) for layer in network.layers]
-        self._head = None if network.head is None else _Product(network.head.product)
+        self._layers = [_Layer(layer, network.table_segments) for layer in network.all_layers]
 
     def cleared_state(self) -> tuple[LayerState, ...]:
         """The state a sequence starts from unless it is given another."""
-        return tuple(layer.cleared_state() for layer in self._layers)
+        return tuple(
+            {name: np.zeros(size, dtype=np.int16) for name, size in layer.state_sizes.items()}
+            for layer in self.network.layers
+        )
 
     def run(self, inputs: npt.NDArray[np.int8], state: Sequence[LayerState] | None = None) -> ReferenceTrace:
         """As run_reference. A sequence may be run in parts, each from the state the one before returned."""
@@ -73,20 +79,18 @@ class Reference:
                 f"inputs are {x8.dtype} {list(x8.shape)}, must be int8 [steps, {self.network.input_size}], steps >= 1"
             )
         start = self.cleared_state() if state is None else tuple(state)
-        _check_state(start, self.cleared_state())
+        check_state(start, self.cleared_state())
         outputs, end, saturations = [], [], []
-        for layer, layer_state in zip(self._layers, start, strict=True):
+        starts = [*start, *[{}] * (len(self._layers) - len(start))]
+        for layer, layer_state in zip(self._layers, starts, strict=True):
             counts: Counter[str] = Counter()
             h16, last = layer.run(x8, layer_state, counts)
             outputs.append(h16)
             end.append(last)
             saturations.append(counts)
-            x8 = layer.feedback(h16, Counter()).astype(np.int8)
-        result = outputs[-1]
-        if self._head is not None:
-            saturations.append(Counter())
-            result = self._head(x8, saturations[-1], "h")[:, 0].astype(np.int16)
-        return ReferenceTrace(result, tuple(outputs), tuple(end), tuple(saturations))
+            x8 = layer.operand(h16)
+        count = len(self.network.layers)
+        return ReferenceTrace(outputs[-1], tuple(outputs[:count]), tuple(end[:count]), tuple(saturations))
 
 
 @dataclass
@@ -111,48 +115,129 @@ class _Product:
 
 
 class _Layer:
+    """Evaluates the values of a layer's arithmetic, those that depend on the input alone for all steps at once."""
+
     def __init__(self, layer: QuantisedLayer, segments: int) -> None:
         self.layer = layer
         self.segments = segments
-        self.x_product = _Product(layer.x)
-        self.h_product = _Product(layer.h)
+        self.arithmetic = arithmetic = layer.arithmetic
+        self.products = {name: _Product(product) for name, product in layer.products.items()}
+        self.places = {
+            operand: {row: index for index, row in enumerate(arithmetic.rows_of(operand))}
+            for operand in arithmetic.operands
+        }
+        self.labels = {node: name for name, node in arithmetic.states.items()}
+        self.operands = {operand.node: operand for operand in arithmetic.operands if operand.node is not None}
+        moving: set[Node] = set()
+        for node in arithmetic.nodes:
+            needed = set(parts_of(node))
+            if isinstance(node, Row):
+                vectors = [product.operand for product in node.products]
+                needed |= {operand.node for operand in vectors if operand.node is not None}
+                if any(operand.state is not None for operand in vectors):
+                    moving.add(node)
+            if isinstance(node, Read) or needed & moving:
+                moving.add(node)
+        self.still = [node for node in arithmetic.nodes if node not in moving]
+        self.moving = [node for node in arithmetic.nodes if node in moving]
 
-    def cleared_state(self) -> LayerState:
-        zeros = np.zeros(self.layer.hidden_size, dtype=np.int16)
-        return LayerState(zeros, zeros if self.layer.cell is Cell.LSTM else None)
-
-    def feedback(self, h16: IntArray | Int16Array, counts: Counter[str]) -> IntArray:
-        return _saturate(round_shift(h16, self.layer.feedback_shift), 8, counts, "feedback")
+    def operand(self, h16: IntArray | Int16Array) -> npt.NDArray[np.int8]:
+        """The output as the operand of the layer above; zeros if nothing multiplies it."""
+        if not self.layer.feedback_shift:
+            return np.zeros(np.shape(h16), dtype=np.int8)
+        return saturate(round_shift(h16, self.layer.feedback_shift), 8).astype(np.int8)
 
     def run(self, x8: npt.NDArray[np.int8], state: LayerState, counts: Counter[str]) -> tuple[Int16Array, LayerState]:
-        x_parts = self.x_product(x8, counts, "x_part")
-        h, c = state.h.astype(np.int64), None if state.c is None else state.c.astype(np.int64)
-        trace = np.empty((len(x8), self.layer.hidden_size), dtype=np.int16)
-        for step, x_part in enumerate(x_parts):
-            h_part = self.h_product(self.feedback(h, counts), counts, "h_part")
-            if c is not None:
-                h, c = self._lstm(x_part, h_part, c, counts)
-            elif self.layer.cell is Cell.GRU:
-                h = self._gru(x_part, h_part, h, counts)
-            else:
-                a = _saturate(x_part + h_part, 16, counts, "preactivation")[0]
-                h = activation_tanh(a, self.segments) if self.layer.cell is Cell.RNN_TANH else np.maximum(a, 0)
-            trace[step] = h
-        return trace, LayerState(h.astype(np.int16), None if c is None else c.astype(np.int16))
+        """Outputs [steps, output_size] and the state after them."""
+        arithmetic = self.arithmetic
+        inputs = {
+            operand: self._multiply(operand, x8, counts) for operand in arithmetic.operands if operand.is_input
+        }
+        fixed: dict[Node, IntArray] = {}
+        parts = dict(inputs)
+        for node in self.still:
+            fixed[node] = self._value(node, fixed, parts, {}, counts)
+            self._feed(node, fixed[node], parts, counts)
+        still_parts = parts
+        now = {name: value.astype(np.int64) for name, value in state.items()}
+        outputs = np.empty((len(x8), self.layer.output_size), dtype=np.int16)
+        if not self.moving:
+            outputs[:] = fixed[arithmetic.output]
+            if arithmetic.states:
+                now = {name: fixed[node][-1] for name, node in arithmetic.states.items()}
+            return outputs, {name: value.astype(np.int16) for name, value in now.items()}
+        for step in range(len(x8)):
+            values = _Step(fixed, step)
+            parts = _Step(still_parts, step)
+            for operand in arithmetic.operands:
+                if operand.state is not None:
+                    shift = self.layer.state_format(operand.state).shift
+                    narrow = _saturate(round_shift(now[operand.state], shift), 8, counts, "feedback")
+                    parts[operand] = self._multiply(operand, narrow, counts)
+            for node in self.moving:
+                values[node] = self._value(node, values, parts, now, counts)
+                self._feed(node, values[node], parts, counts)
+            outputs[step] = values[arithmetic.output]
+            now = {name: values[node] for name, node in arithmetic.states.items()}
+        return outputs, {name: value.astype(np.int16) for name, value in now.items()}
 
-    def _lstm(self, x_part: IntArray, h_part: IntArray, c: IntArray, counts: Counter[str]) -> tuple[IntArray, IntArray]:
-        a = _saturate(x_part + h_part, 16, counts, "preactivation")
-        i, f, o = activation_sigmoid(a[[0, 1, 3]], self.segments)
-        g = activation_tanh(a[2], self.segments)
-        c = _saturate(round_shift(f * c + (round_shift(i * g, 15) << KEPT_LEFT), 15), 16, counts, "c")
-        h = _saturate(round_shift(o * activation_tanh(c, self.segments), 15), 16, counts, "h")
-        return h, c
+    def _feed(self, node: Node, value: IntArray, parts: dict[Operand, IntArray], counts: Counter[str]) -> None:
+        """A computed vector that matrices multiply."""
+        if node in self.operands:
+            narrow = _saturate(round_shift(value, self.layer.formats[node].shift), 8, counts, "feedback")
+            parts[self.operands[node]] = self._multiply(self.operands[node], narrow, counts)
 
-    def _gru(self, x_part: IntArray, h_part: IntArray, h: IntArray, counts: Counter[str]) -> IntArray:
-        r, z = activation_sigmoid(_saturate(x_part[:2] + h_part[:2], 16, counts, "preactivation"), self.segments)
-        candidate = _saturate(x_part[2] + round_shift(r * h_part[2], 15), 16, counts, "candidate")
-        n = activation_tanh(candidate, self.segments)
-        return _saturate(round_shift(z * h + (32768 - z) * n, 15), 16, counts, "h")
+    def _multiply(self, operand: Operand, vector: Any, counts: Counter[str]) -> IntArray:
+        """[..., G, H] for the rows that multiply an operand."""
+        return self.products[operand.name](vector, counts, f"{operand.name}_part")
+
+    def _value(
+        self, node: Node, values: Mapping[Node, IntArray], parts: Mapping[Operand, IntArray],
+        state: Mapping[str, IntArray], counts: Counter[str],
+    ) -> IntArray:
+        match node:
+            case Read(state=name):
+                return state[name]
+            case Fixed(parameter=name):
+                return self.layer.fixed[name]
+            case Row(products=products):
+                total: IntArray | None = None
+                for product in products:
+                    part = parts[product.operand][..., self.places[product.operand][node], :]
+                    total = part if total is None else _saturate(total + part, 16, counts, "preactivation")
+                assert total is not None
+                return total
+            case Activated(function=Function.SIGMOID, argument=argument):
+                return activation_sigmoid(values[argument], self.segments)
+            case Activated(function=Function.TANH, argument=argument):
+                return activation_tanh(values[argument], self.segments)
+            case Activated(argument=argument):
+                return np.maximum(values[argument], 0)
+            case Accumulate():
+                return self._accumulate(node, values, counts)
+        raise AssertionError(node)
+
+    def _accumulate(self, node: Accumulate, values: Mapping[Node, IntArray], counts: Counter[str]) -> IntArray:
+        x = 0 if node.x is None else values[node.x]
+        y = values[node.y] if isinstance(node.y, Node) else (1 << 15 if node.y == Unit.ONE else 0)
+        z = 0 if node.z is None else values[node.z]
+        total = np.asarray(x * (y - z))
+        if node.addend is not None:
+            total = total + (values[node.addend] << (KEPT_LEFT if node.addend_is_finer else 15))
+        return _saturate(round_shift(total, 15), 16, counts, self.labels.get(node, "value"))
+
+
+class _Step(dict[Any, IntArray]):
+    """Values of one step, with those of the whole sequence behind them."""
+
+    def __init__(self, fixed: Mapping[Any, IntArray], step: int) -> None:
+        super().__init__()
+        self.fixed, self.step = fixed, step
+
+    def __missing__(self, key: Any) -> IntArray:
+        value = self.fixed[key]
+        # Trained vectors [units] are the same in every step; all else is [steps, ...].
+        return value if isinstance(key, Fixed) else value[self.step]
 
 
 def _saturate(value: IntArray, bits: int, counts: Counter[str], name: str) -> IntArray:
@@ -162,15 +247,14 @@ def _saturate(value: IntArray, bits: int, counts: Counter[str], name: str) -> In
     return limited
 
 
-def _check_state(state: Sequence[LayerState], cleared: Sequence[LayerState]) -> None:
+def check_state(state: Sequence[LayerState], cleared: Sequence[LayerState]) -> None:
+    """Raise ModelError unless `state` has the layers, names and shapes of `cleared`."""
     if len(state) != len(cleared):
         raise ModelError(f"state holds {len(state)} layers, must hold {len(cleared)}")
     for index, (given, wanted) in enumerate(zip(state, cleared, strict=True)):
-        for name in ("h", "c"):
-            value, shape = getattr(given, name), getattr(wanted, name)
-            if (value is None) != (shape is None) or (
-                value is not None and (value.dtype != np.int16 or value.shape != shape.shape)
-            ):
+        for name in dict.fromkeys((*wanted, *given)):
+            value, shape = given.get(name), wanted.get(name)
+            if value is None or shape is None or value.dtype != np.int16 or value.shape != shape.shape:
                 have = "nothing" if value is None else f"{value.dtype} {list(value.shape)}"
                 need = "nothing" if shape is None else f"int16 {list(shape.shape)}"
                 raise ModelError(f"state of layer {index}: {name} is {have}, must be {need}")

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
 
 from rnn_mapper.cells.errors import CellError
 from rnn_mapper.cells.expressions import (
@@ -34,7 +35,7 @@ from rnn_mapper.fixed_point import ACTIVATION_FRACTION, PREACTIVATION_FRACTION
 
 __all__ = [
     "Accumulate", "Activated", "CellArithmetic", "Fixed", "Node", "Operand", "Read", "Row", "RowProduct", "Unit",
-    "arithmetic_of",
+    "arithmetic_of", "parts_of",
 ]
 
 Range = tuple[float, float]
@@ -54,8 +55,8 @@ class Node:
     """A 16-bit value of every unit. Two nodes are the same value only if they are the same object."""
 
     line: SourceLine
-    #: Fraction bits; for a row that nothing but products and the host use, chosen by calibration (None).
-    fraction: int | None
+    #: Fraction bits; of a row in `CellArithmetic.calibrated` calibration chooses them.
+    fraction: int
     range: Range
 
 
@@ -64,6 +65,7 @@ class Operand:
     """A vector that matrices multiply, as 8-bit values: the input, a state of the step before, or a computed value."""
 
     name: str
+    expression: Expression
     node: Node | None = None
     state: str | None = None
 
@@ -152,10 +154,24 @@ class CellArithmetic:
     #: Vectors that matrices multiply: the input, states, computed values, in the order in which they are available.
     operands: tuple[Operand, ...]
 
-    @property
+    @cached_property
     def rows(self) -> tuple[Row, ...]:
-        """All rows."""
-        return tuple(node for node in self.nodes if isinstance(node, Row))
+        """All rows, in the order of the cell's lines."""
+        rows = [node for node in self.nodes if isinstance(node, Row)]
+        order = {matrix: index for index, matrix in enumerate(self.cell.trace.matrices)}
+        return tuple(sorted(rows, key=lambda row: (row.line.line, order[row.products[0].matrix])))
+
+    def rows_of(self, operand: Operand) -> tuple[Row, ...]:
+        """Rows that have a product with an operand."""
+        return tuple(row for row in self.rows if any(product.operand is operand for product in row.products))
+
+    @cached_property
+    def calibrated(self) -> frozenset[Node]:
+        """Rows that only matrices, the host and the next step use: their format is chosen by calibration."""
+        used = {part for node in self.nodes for part in parts_of(node)}
+        vectors = {self.output, *self.states.values(), *(operand.node for operand in self.operands)}
+        read = {self.states[name] for name in self.read_states}
+        return frozenset(node for node in vectors if isinstance(node, Row) and node not in used | read)
 
     @property
     def read_states(self) -> tuple[str, ...]:
@@ -168,6 +184,7 @@ class CellArithmetic:
         return tuple(dict.fromkeys(node.parameter for node in self.nodes if isinstance(node, Fixed)))
 
 
+@lru_cache(maxsize=None)
 def arithmetic_of(cell: Cell) -> CellArithmetic:
     """The arithmetic of a cell. Raises CellError, with the line, for what it cannot express."""
     # States begin as Q0.15; what does not stay within [-1, 1] becomes Q5.10.
@@ -184,6 +201,13 @@ def arithmetic_of(cell: Cell) -> CellArithmetic:
             return lowering.result(states)
 
 
+def parts_of(node: Node) -> tuple[Node, ...]:
+    """Values that an operation uses."""
+    if isinstance(node, Accumulate):
+        return node.operands
+    return (node.argument,) if isinstance(node, Activated) else ()
+
+
 @dataclass
 class _Term:
     """A product x * (y - z), or x alone."""
@@ -198,7 +222,7 @@ class _Term:
     @property
     def fraction(self) -> int:
         second = self.y if isinstance(self.y, Node) else self.z
-        return _fraction(self.x) + (15 if second is None else _fraction(second)) - 15
+        return self.x.fraction + (15 if second is None else second.fraction) - 15
 
     @property
     def is_plain(self) -> bool:
@@ -310,11 +334,12 @@ class _Lowering:
     def _operand(self, expression: Expression) -> Operand:
         match expression:
             case Input(name=name):
-                return self._operands.setdefault("input", Operand(name))
+                return self._operands.setdefault("input", Operand(name, expression))
             case State(name=name):
-                return self._operands.setdefault(("state", name), Operand(name, state=name))
+                return self._operands.setdefault(("state", name), Operand(name, expression, state=name))
         node = self.value(expression)
-        return self._operands.setdefault(id(node), Operand(f"line {expression.line.line}", node))
+        number = 1 + sum(operand.node is not None for operand in self._operands.values())
+        return self._operands.setdefault(id(node), Operand(f"vector {number}", expression, node))
 
     # Sums
 
@@ -470,13 +495,9 @@ def _blended(terms: list[_Term]) -> list[_Term]:
     return terms
 
 
-def _fraction(node: Node) -> int:
-    return PREACTIVATION_FRACTION if node.fraction is None else node.fraction
-
-
 def _within(bounds: Range) -> bool:
-    return -1.0 <= bounds[0] and bounds[1] <= 1.0
+    return bounds[0] >= -1.0 and bounds[1] <= 1.0
 
 
 def _format(node: Node) -> str:
-    return f"{15 - _fraction(node)}.{_fraction(node)}"
+    return f"{15 - node.fraction}.{node.fraction}"

@@ -1,9 +1,9 @@
 """What is wrong with a cell."""
 
-from rnn_mapper.errors import SpatialRnnError
+from rnn_mapper.errors import ModelError
 
 __all__ = ["CellError"]
 
 
-class CellError(SpatialRnnError):
+class CellError(ModelError):
     """A cell that cannot be traced, bound to its parameters or mapped. Names the line of the cell and the rule."""

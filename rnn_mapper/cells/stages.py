@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 
-from rnn_mapper.cells.arithmetic import Accumulate, Activated, CellArithmetic, Fixed, Node, Operand, Read, Row
+from rnn_mapper.cells.arithmetic import Accumulate, Activated, CellArithmetic, Fixed, Node, Operand, Read, Row, parts_of
 from rnn_mapper.cells.errors import CellError
 
 __all__ = ["Stage", "StateWord", "StoredPart", "UnitKind", "stages_of"]
@@ -75,6 +76,7 @@ class Stage:
         return (*self.rows, *self.foreign)
 
 
+@lru_cache(maxsize=None)
 def stages_of(arithmetic: CellArithmetic) -> tuple[Stage, ...]:
     """The stages of a cell. Raises CellError for a cell that has no such stages."""
     return _Stages(arithmetic).build()
@@ -104,7 +106,7 @@ class _Stages:
                 elif isinstance(node, Fixed):
                     self.level[node] = 0
                 else:
-                    self.level[node] = max((self.level[part] for part in _parts(node)), default=0)
+                    self.level[node] = max((self.level[part] for part in parts_of(node)), default=0)
             late = {name for name in early if self.level[states[name]] > 0}
             if not late:
                 break
@@ -144,11 +146,11 @@ class _Stages:
             lines = " and ".join(str(node.line) for node in results)
             raise CellError(f"{lines}: two vectors are needed at once by products or by the caller, only one is possible")
         nodes = self.arithmetic.nodes
-        rows = [node for node in nodes if isinstance(node, Row) and self.level[node] == level]
+        rows = [row for row in self.arithmetic.rows if self.level[row] == level]
         operations = [
             node for node in nodes if isinstance(node, (Accumulate, Activated)) and self.level[node] == level
         ]
-        needed = dict.fromkeys(part for node in operations for part in _parts(node))
+        needed = dict.fromkeys(part for node in operations for part in parts_of(node))
         active = {other for other in range(len(self.operands)) if self._results(other)}
         foreign = [
             node for node in needed
@@ -163,7 +165,7 @@ class _Stages:
             if node not in rows and node not in foreign and node not in operations
         ]
         later = {
-            part for node in nodes if self.level[node] > level for part in _parts(node)
+            part for node in nodes if self.level[node] > level for part in parts_of(node)
             if self.level[part] == level and not isinstance(part, (Read, Fixed))
         }
         writes = [(node, self._word(kind, node)) for node in (*rows, *operations) if node in later]
@@ -197,7 +199,7 @@ class _Stages:
             return key
 
         for node in self.arithmetic.nodes:
-            for part in _parts(node):
+            for part in parts_of(node):
                 leader[find(part)] = find(node)
             if isinstance(node, Read):
                 leader[find(node)] = find(self.arithmetic.states[node.state])
@@ -223,7 +225,7 @@ class _Stages:
         ]
         fixed = [node.parameter for node in self.arithmetic.nodes if isinstance(node, Fixed) and node in members]
         named = [(name, True, False) for name in read]
-        named += [(_temporary(node), False, False) for node in crossing]
+        named += [(self._temporary(node), False, False) for node in crossing]
         named += [(name, False, True) for name in fixed]
         named += [(name, True, False) for name in states if name not in read]
         return [StateWord(slot, *word) for slot, word in enumerate(named)]
@@ -232,7 +234,10 @@ class _Stages:
         level = self.level[node]
         if not self._results(level):
             return False
-        return any(self.level[user] > level and node in _parts(user) for user in self.arithmetic.nodes)
+        return any(self.level[user] > level and node in parts_of(user) for user in self.arithmetic.nodes)
+
+    def _temporary(self, node: Node) -> str:
+        return f"value {self.arithmetic.nodes.index(node)} ({node.line})"
 
     def _word(self, kind: UnitKind, node: Node) -> StateWord:
         if isinstance(node, Read):
@@ -240,15 +245,5 @@ class _Stages:
         elif isinstance(node, Fixed):
             name = node.parameter
         else:
-            name = _temporary(node)
+            name = self._temporary(node)
         return next(word for word in kind.words if word.name == name)
-
-
-def _temporary(node: Node) -> str:
-    return f"value of {node.line}"
-
-
-def _parts(node: Node) -> tuple[Node, ...]:
-    if isinstance(node, Accumulate):
-        return node.operands
-    return (node.argument,) if isinstance(node, Activated) else ()

@@ -1,0 +1,93 @@
+"""Sizes of the vectors of a cell, from the shapes of its tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from rnn_mapper.cells.errors import CellError
+from rnn_mapper.cells.expressions import Expression, Input, Parameter, Product, SourceLine, State
+from rnn_mapper.cells.tracing import Cell, children
+
+__all__ = ["Sizes", "bind_sizes"]
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Values of the input, of the output and of each state."""
+
+    input: int
+    output: int
+    states: dict[str, int]
+
+
+def bind_sizes(cell: Cell, tensors: Mapping[str, npt.NDArray[np.float64]]) -> Sizes:
+    """The sizes that make every equation of the cell fit. Raises CellError, with the line, if there are none.
+
+    `tensors` are the cell's parameters, matrices [units, operands] and vectors [units].
+    """
+    trace = cell.trace
+    groups = _Groups()
+    for node in trace:
+        if isinstance(node, Product):
+            rows, columns = tensors[node.matrix].shape
+            groups.fix(node, rows, f"p.{node.matrix} [{rows}, {columns}]", node.line)
+            groups.fix(node.operand, columns, f"p.{node.matrix} [{rows}, {columns}]", node.line)
+        elif isinstance(node, Parameter):
+            size = len(tensors[node.name])
+            groups.fix(node, size, f"p.{node.name} [{size}]", node.line)
+        else:
+            for part in children(node):
+                groups.join(node, part, node.line)
+    for state, after in zip(trace.states, trace.new_states, strict=True):
+        groups.join(state, after, after.line)
+    states = {state.name: groups.size(state, f"state {state.name}") for state in trace.states}
+    return Sizes(groups.size(trace.input, "the input"), groups.size(trace.output, "the output"), states)
+
+
+class _Groups:
+    """Vectors that must be of one size, and what fixes it."""
+
+    def __init__(self) -> None:
+        self._leader: dict[int, int] = {}
+        self._known: dict[int, tuple[int, str]] = {}
+        self._inputs: dict[str, int] = {}
+
+    def _find(self, node: Expression) -> int:
+        key = id(node)
+        # The same state or input is one vector however often it is written.
+        if isinstance(node, (State, Input)):
+            key = self._inputs.setdefault(node.name, key)
+        while self._leader.setdefault(key, key) != key:
+            key = self._leader[key]
+        return key
+
+    def fix(self, node: Expression, size: int, cause: str, line: SourceLine) -> None:
+        """`node` has `size` values because of `cause`."""
+        key = self._find(node)
+        known = self._known.setdefault(key, (size, cause))
+        if known[0] != size:
+            raise CellError(f"{line}: a vector must have {known[0]} values for {known[1]} and {size} for {cause}")
+
+    def join(self, one: Expression, other: Expression, line: SourceLine) -> None:
+        """Both have as many values."""
+        first, second = self._find(one), self._find(other)
+        if first == second:
+            return
+        known = [self._known.pop(key) for key in (first, second) if key in self._known]
+        self._leader[first] = second
+        if len(known) == 2 and known[0][0] != known[1][0]:
+            (size, cause), (wanted, reason) = known
+            raise CellError(f"{line}: vectors of {size} values ({cause}) and of {wanted} ({reason}) meet")
+        if known:
+            self._known[second] = known[0]
+
+    def size(self, node: Expression, name: str) -> int:
+        """Values of a vector; raises CellError if nothing says how many."""
+        key = self._find(node)
+        if key not in self._known:
+            raise CellError(f"{node.line}: nothing says how many values {name} has: no matrix multiplies or makes it")
+        return self._known[key][0]
