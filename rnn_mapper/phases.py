@@ -1,46 +1,62 @@
-"""The phases of a network: sets of matrix-vector products with one epilogue, before anything is placed.
+"""The phases of networks: sets of matrix-vector products with one epilogue, before anything is placed.
 
-A layer may be cut into parts by its hidden units, so that those that do not fill the grid get a split of their own.
+Every stage of a cell (see `rnn_mapper.cells.stages`) is a phase that runs the stage's unit program, and for each other
+vector that its rows multiply a phase before it that stores products. An LSTM layer is two phases a step: X (products
+of the input, stored) and H (products of the state, added to the stored parts, then the unit program).
+A stage may be cut into parts by its units, so that those that do not fill the grid get a split of their own.
 
-An LSTM or GRU layer is two phases a step: X (products of the input, stored) and H (products of the state, added to
-the stored parts, then the unit program). A dense head is one phase. X of step t+1 does not depend on H of step t, so
-it is issued right behind it and fills its tail; deeper layers run one step behind the layer below for the same reason.
+Products of the input do not depend on the step before, so those of step t+1 are issued right behind the stage of step t
+that used the stored parts, and fill its tail; deeper layers run a step behind the layer below for the same reason.
+Several networks (streams of one model, or different models) may share one schedule: their phases alternate, so that each
+fills the other's tails.
 """
 
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from rnn_mapper.programs import CELL_PROGRAMS, DENSE_PROGRAM, ELEMENTWISE_PROGRAMS, PRODUCT_PROGRAMS, Program
-from rnn_mapper.quantised import QuantisedNetwork, QuantisedProduct
+from rnn_mapper.cells.arithmetic import Operand
+from rnn_mapper.cells.stages import Stage
+from rnn_mapper.programs import Program
+from rnn_mapper.quantised import QuantisedLayer, QuantisedNetwork, QuantisedProduct
 
-__all__ = ["INPUT", "Phase", "Schedule", "Vector", "phases_of", "vectors_of", "whole_layers"]
-
-#: Index of the input vector in `vectors_of`.
-INPUT = 0
+__all__ = ["Phase", "Schedule", "UnitGroup", "Vector", "phases_of", "unit_groups", "vectors_of"]
 
 
 class Schedule(enum.Enum):
     """How the products and the element-wise operations of a step are ordered; all give the same bits."""
 
-    #: H and the element-wise operations in one pass, with X of the next step in its tail.
+    #: A stage in one pass, with products of the next step's input in its tail.
     FUSED = "fused"
-    #: H and the element-wise operations in one pass; a step begins when the one before is done.
+    #: A stage in one pass; a step begins when the one before is done.
     SEQUENTIAL = "sequential"
-    #: As with a BLAS library: X, H and the element-wise operations are kernels of their own, each of which writes all
+    #: As with a BLAS library: products and element-wise operations are kernels of their own, each of which writes all
     #: its results to memory before the next begins.
     BLAS = "blas"
 
 
 @dataclass(frozen=True)
 class Vector:
-    """A double-buffered vector in every vector memory (or, for a head's output, in the output buffer alone)."""
+    """A double-buffered vector in every vector memory (or, if nothing multiplies it, in the output buffer alone)."""
 
     name: str
     size: int
+    #: Network that it belongs to, by its position.
+    member: int
     in_vector_memory: bool = True
+
+
+@dataclass(frozen=True)
+class UnitGroup:
+    """Units that are split in the same way over the grid: those of the stages of a layer that share state words."""
+
+    name: str
+    member: int
+    layer: int
+    kind: int
+    units: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,20 +64,23 @@ class Phase:
     """One phase. Indices refer to `phases_of` and `vectors_of`."""
 
     name: str
+    member: int
     layer: int
-    #: Number of the part of the layer that it computes, the first of its units, and whether no part follows.
+    stage: Stage
+    #: Index in `unit_groups`.
+    group: int
+    #: Number of the part of the group that it computes, the first of its units, and whether no part follows.
     part: int
     first_unit: int
     last_part: bool
+    #: Gates are numbered as `Stage.all_rows`; rows without a product have weights of zero.
     product: QuantisedProduct
-    program: Program
-    #: Vector that it multiplies, and whether that is the one of the step before.
+    #: Vector that it multiplies, by its role in the cell and by its index, and whether it is that of the step before.
+    multiplied: Operand
     operand: int
     previous: bool
     #: Products are stored for another phase; no unit program runs.
     stores: bool
-    #: Phases whose stored parts it adds or reads.
-    adds: tuple[int, ...]
     #: Vector that its results make; None for a phase that stores.
     result: int | None
     feedback_shift: int
@@ -69,18 +88,32 @@ class Phase:
     to_host: bool
     #: Iteration i runs this phase for step i - lag.
     lag: int
+    #: Multiplies the input vector of the sequence.
+    needs_input: bool
+    #: It is the last to multiply the input vector.
+    frees_input: bool = False
     #: Phase whose results it waits for, and how many steps back.
-    waits_for: int | None
-    wait_back: int
-    #: Stored parts of a unit.
-    unit_slots: int
+    waits_for: int | None = None
+    wait_back: int = 0
     #: The next phase begins only when everything that this one stores is in the memories.
     barrier: bool = False
+    #: All products of the stage were stored, and this phase has none of its own.
+    separate: bool = False
+    #: The rows in their order of computation; see `rnn_mapper.phase_programs`.
+    program: Program | None = None
+    #: Stored parts of a unit.
+    unit_slots: int = 0
+
+    @property
+    def steps(self) -> Program:
+        """The program, once it is chosen."""
+        assert self.program is not None, f"{self.name} has no program yet"
+        return self.program
 
     @property
     def gates(self) -> int:
         """Matrix rows of a unit."""
-        return int(self.product.weights.shape[0])
+        return len(self.steps.gates)
 
     @property
     def units(self) -> int:
@@ -94,62 +127,89 @@ class Phase:
 
     @property
     def multiplications(self) -> int:
-        """Multiplications of one step."""
-        return self.gates * self.units * self.operand_size
-
-    @property
-    def needs_input(self) -> bool:
-        """Multiplies the input vector of the sequence."""
-        return self.operand == INPUT
-
-    @property
-    def frees_input(self) -> bool:
-        """It is the last to multiply the input vector."""
-        return self.needs_input and self.last_part
+        """Multiplications of one step; rows that have no product with this operand do not count."""
+        rows = self.stage.all_rows
+        useful = sum(
+            any(product.operand is self.multiplied for product in rows[gate.gate].products) for gate in self.steps.gates
+        )
+        return useful * self.units * self.operand_size
 
     @property
     def feeds_back(self) -> bool:
         """Its results are operands of some phase."""
         return self.result is not None and self.feedback_shift > 0
 
+    @property
+    def stored_key(self) -> tuple[int, int, int, int]:
+        """What phases have in common that store and read the same parts."""
+        return self.member, self.layer, self.stage.index, self.part
 
-def vectors_of(network: QuantisedNetwork) -> list[Vector]:
-    """The input vector, the h of every layer, and the output of the head."""
-    vectors = [Vector("input", network.input_size)]
-    vectors += [Vector(f"h of layer {index}", layer.hidden_size) for index, layer in enumerate(network.layers)]
-    if network.head is not None:
-        vectors.append(Vector("output", network.head.output_size, in_vector_memory=False))
+    @property
+    def state_key(self) -> tuple[int, int]:
+        """What phases have in common whose units have the same state words."""
+        return self.group, self.part
+
+
+def unit_groups(members: Sequence[QuantisedNetwork]) -> list[UnitGroup]:
+    """The unit groups of all networks, in the order of their layers."""
+    groups: list[UnitGroup] = []
+    for member, network in enumerate(members):
+        for index, layer in enumerate(network.all_layers):
+            kinds: dict[int, int] = {}
+            for stage in layer.stages:
+                kinds.setdefault(stage.kind.index, layer.units(stage))
+            for number, (kind, units) in enumerate(kinds.items()):
+                name = network.layer_name(index) + (f" vector {number + 1}" if len(kinds) > 1 else "")
+                groups.append(UnitGroup(_of(member, members, name), member, index, kind, units))
+    return groups
+
+
+def vectors_of(members: Sequence[QuantisedNetwork]) -> list[Vector]:
+    """The input vectors of all networks, then for each the vectors its layers make; its output is its last."""
+    vectors = [
+        Vector(_of(member, members, "input"), network.input_size, member) for member, network in enumerate(members)
+    ]
+    for member, network in enumerate(members):
+        for index, layer in enumerate(network.all_layers):
+            output = next(stage for stage in layer.stages if stage.result is layer.arithmetic.output)
+            # The output last, so that the last vector of a network is what the host gets.
+            for stage in sorted(layer.stages, key=lambda stage: stage is output):
+                form = layer.formats[stage.result]
+                name = f"output of {network.layer_name(index)}" if stage is output else (
+                    f"{network.layer_name(index)} vector {stage.index + 1}")
+                vectors.append(Vector(_of(member, members, name), layer.units(stage), member, form.shift > 0))
     return vectors
 
 
 def phases_of(
-    network: QuantisedNetwork, parts: Sequence[Sequence[int]], schedule: Schedule = Schedule.FUSED
+    members: Sequence[QuantisedNetwork], parts: Sequence[Sequence[int]], schedule: Schedule = Schedule.FUSED
 ) -> list[Phase]:
-    """All phases, in the order of issue inside an iteration.
+    """All phases, in the order of issue inside an iteration, without programs.
 
-    `parts` gives for each layer (and the head, last) the hidden units of each part: parts run one after the other, each
-    with a loop nest of its own. Fused, layer l runs H for step i - l - 1 and X for step i - l in iteration i, and a
-    head runs one iteration later still: whatever a phase waits for was issued at least one other phase before it.
-    The other schedules run one step an iteration, layer by layer.
+    `parts` gives for each of `unit_groups` the units of each part: parts run one after the other, each with a loop nest
+    of its own. The phases of several networks alternate.
     """
-    phases: list[Phase] = []
-    for index in range(len(network.layers)):
-        below = _last_result(phases)
-        if schedule is Schedule.FUSED:
-            phases += _fused(network, index, parts[index], len(phases), below)
-        else:
-            phases += _in_order(network, index, parts[index], len(phases), below, schedule)
-    if network.head is not None:
-        depth = len(network.layers)
-        below = _last_result(phases)
-        for part, (first, units) in enumerate(_ranges(parts[depth])):
-            phases.append(Phase(
-                name=_name("head", part, len(parts[depth])), layer=depth, part=part, first_unit=first,
-                product=network.head.product.units(first, units), program=DENSE_PROGRAM, operand=depth,
-                previous=False, stores=False, adds=(), result=depth + 1, feedback_shift=0, to_host=True,
-                lag=depth + 1 if schedule is Schedule.FUSED else 0, waits_for=below, wait_back=0, unit_slots=1,
-                last_part=part == len(parts[depth]) - 1,
-            ))
+    builders = [_Builder(members, member, parts, schedule) for member in range(len(members))]
+    blocks = [builder.blocks() for builder in builders]
+    order: list[tuple[int, Phase]] = []
+    for place in range(max(map(len, blocks))):
+        for member, own in enumerate(blocks):
+            if place < len(own):
+                order += [(member, phase) for phase in own[place]]
+    # Builders number their own phases; here they get their places in the whole list.
+    places: list[dict[int, int]] = [{} for _ in members]
+    for index, (member, _) in enumerate(order):
+        places[member][len(places[member])] = index
+    phases = [
+        replace(
+            phase, waits_for=None if phase.waits_for is None else places[member][phase.waits_for],
+        )
+        for member, phase in order
+    ]
+    readers = [index for index, phase in enumerate(phases) if phase.needs_input]
+    latest = max(phases[index].lag for index in readers)
+    last = max(index for index in readers if phases[index].lag == latest)
+    phases[last] = replace(phases[last], frees_input=True)
     if schedule is not Schedule.FUSED:
         # A step begins when all of the step before is done.
         phases[:] = [
@@ -158,90 +218,158 @@ def phases_of(
     return phases
 
 
-def _last_result(phases: list[Phase]) -> int | None:
-    """The last phase so far that has results."""
-    return max((index for index, phase in enumerate(phases) if not phase.stores), default=None)
+@dataclass
+class _Builder:
+    """Phases of one network."""
 
+    members: Sequence[QuantisedNetwork]
+    member: int
+    parts: Sequence[Sequence[int]]
+    schedule: Schedule
 
-def _fused(
-    network: QuantisedNetwork, index: int, parts: Sequence[int], first_h: int, below: int | None
-) -> Iterator[Phase]:
-    """H of the step before, then X."""
-    count = len(parts)
-    # Results of a part arrive after those of the part before, so all of a layer's h waits for its last part's.
-    last_h = first_h + count - 1
-    for part in range(count):
-        yield _h_phase(network, index, parts, part, last_h, (first_h + count + part,), lag=index + 1)
-    for part in range(count):
-        yield _x_phase(network, index, parts, part, below, lag=index)
-
-
-def _in_order(
-    network: QuantisedNetwork, index: int, parts: Sequence[int], first_x: int, below: int | None, schedule: Schedule
-) -> Iterator[Phase]:
-    """X and H of one step, and with separate kernels the element-wise part."""
-    count, layer = len(parts), network.layers[index]
-    kernels = schedule is Schedule.BLAS
-    slots = max(ELEMENTWISE_PROGRAMS[layer.cell].slots) + 1 if kernels else len(CELL_PROGRAMS[layer.cell].gates)
-    last = first_x + (3 if kernels else 2) * count - 1
-    for part in range(count):
-        yield replace(_x_phase(network, index, parts, part, below, lag=0), unit_slots=slots, barrier=kernels)
-    for part in range(count):
-        h = _h_phase(network, index, parts, part, last, (first_x + part,), lag=0)
-        yield h if not kernels else replace(
-            h, program=PRODUCT_PROGRAMS[layer.cell], unit_slots=slots, stores=True, barrier=True, result=None,
-            feedback_shift=0, to_host=False,
+    def __post_init__(self) -> None:
+        self.network = self.members[self.member]
+        self.groups = unit_groups(self.members)
+        self.vectors = vectors_of(self.members)
+        self.made: list[Phase] = []
+        #: Last phase that makes each vector, and what waits for which vector.
+        self.makers: dict[int, int] = {}
+        self.waiting: dict[int, tuple[int, int]] = {}
+        first = len(self.members) + sum(
+            len(layer.stages) for network in self.members[: self.member] for layer in network.all_layers
         )
-    if not kernels:
-        return
-    for part, (_, units) in enumerate(_ranges(parts)):
-        program = ELEMENTWISE_PROGRAMS[layer.cell]
-        h = _h_phase(network, index, parts, part, last, (first_x + part, first_x + count + part), lag=0)
-        yield replace(
-            h, name=_name(f"layer {index} elementwise", part, count), program=program, unit_slots=slots,
-            product=QuantisedProduct.nothing(len(program.gates), units),
+        self.vector_of: list[dict[object, int]] = []
+        for layer in self.network.all_layers:
+            ordered = sorted(layer.stages, key=lambda stage: stage.result is layer.arithmetic.output)
+            self.vector_of.append({stage.result: first + place for place, stage in enumerate(ordered)})
+            first += len(layer.stages)
+
+    def blocks(self) -> list[list[Phase]]:
+        """The phases in blocks that may alternate with those of other networks."""
+        lengths: list[int] = []
+        lag = 0
+        for index, layer in enumerate(self.network.all_layers):
+            input_stage = next((stage for stage in layer.stages if stage.operand.is_input), None)
+            if self.schedule is not Schedule.FUSED:
+                lag = 0
+            elif index and input_stage is not None:
+                # Nothing lies between the layer below and this one, so it runs an iteration later.
+                lag += 1
+            for stage in layer.stages:
+                if stage is not input_stage or self.schedule is not Schedule.FUSED:
+                    self._stage(index, layer, stage, lag, lengths)
+            if input_stage is not None and self.schedule is Schedule.FUSED:
+                self._unit(index, layer, input_stage, lag)
+                lengths.append(len(self.made) - sum(lengths))
+            output = next(stage for stage in layer.stages if stage.result is layer.arithmetic.output)
+            if self.schedule is Schedule.FUSED and output is not input_stage:
+                lag += 1
+        for waiter, (vector, back) in self.waiting.items():
+            self.made[waiter] = replace(self.made[waiter], waits_for=self.makers[vector], wait_back=back)
+        blocks, first = [], 0
+        for length in lengths:
+            blocks.append(self.made[first : first + length])
+            first += length
+        return blocks
+
+    def _stage(self, index: int, layer: QuantisedLayer, stage: Stage, lag: int, lengths: list[int]) -> None:
+        """A stage and the phases that store for it."""
+        fused, kernels = self.schedule is Schedule.FUSED, self.schedule is Schedule.BLAS
+        later = lag + 1 if fused else lag
+        early = [part.operand for part in stage.stored if part.operand.is_input]
+        late = [part.operand for part in stage.stored if not part.operand.is_input]
+        if kernels:
+            late.append(stage.operand)
+        for operand in late if fused else early + late:
+            self._store(index, layer, stage, operand, lag if operand.is_input else later)
+        self._unit(index, layer, stage, later, kernels)
+        lengths.append(len(self.made) - sum(lengths))
+        if fused:
+            # The products of the next step's input follow the stage that uses those of this one.
+            for operand in early:
+                self._store(index, layer, stage, operand, lag)
+            lengths.append(len(self.made) - sum(lengths))
+
+    def _group(self, index: int, stage: Stage) -> int:
+        return next(
+            number for number, group in enumerate(self.groups)
+            if (group.member, group.layer, group.kind) == (self.member, index, stage.kind.index)
         )
 
+    def _ranges(self, index: int, stage: Stage) -> list[tuple[int, int, int, int]]:
+        """Part, first unit, units and number of parts."""
+        sizes = self.parts[self._group(index, stage)]
+        return [(part, sum(sizes[:part]), size, len(sizes)) for part, size in enumerate(sizes)]
 
-def _h_phase(
-    network: QuantisedNetwork, index: int, parts: Sequence[int], part: int, last_h: int, adds: tuple[int, ...], lag: int
-) -> Phase:
-    layer, (first, units) = network.layers[index], list(_ranges(parts))[part]
-    program = CELL_PROGRAMS[layer.cell]
-    return Phase(
-        name=_name(f"layer {index} H", part, len(parts)), layer=index, part=part, first_unit=first,
-        product=layer.h.units(first, units), program=program, operand=index + 1, previous=True,
-        stores=False, adds=adds, result=index + 1, feedback_shift=layer.feedback_shift,
-        to_host=index == len(network.layers) - 1 and network.head is None, lag=lag, waits_for=last_h, wait_back=1,
-        last_part=part == len(parts) - 1, unit_slots=len(program.gates),
-    )
+    def _operand(self, index: int, layer: QuantisedLayer, operand: Operand) -> tuple[int, bool]:
+        """Vector, and whether it is that of the step before."""
+        if operand.is_input:
+            if not index:
+                return self.member, False
+            below = self.network.all_layers[index - 1]
+            return self.vector_of[index - 1][below.arithmetic.output], False
+        if operand.state is not None:
+            return self.vector_of[index][layer.arithmetic.states[operand.state]], True
+        return self.vector_of[index][operand.node], False
+
+    def _product(self, layer: QuantisedLayer, stage: Stage, operand: Operand, first: int, units: int) -> QuantisedProduct:
+        size = layer.products[operand.name].weights.shape[2]
+        rows = [layer.product(row, operand) for row in stage.all_rows]
+        count = layer.units(stage)
+        whole = [row if row is not None else QuantisedProduct.nothing(1, count, size) for row in rows]
+        return QuantisedProduct.stacked(whole).units(first, units)
+
+    def _store(self, index: int, layer: QuantisedLayer, stage: Stage, operand: Operand, lag: int) -> None:
+        vector, previous = self._operand(index, layer, operand)
+        for part, first, units, count in self._ranges(index, stage):
+            self._append(Phase(
+                name=_of(self.member, self.members, self._name(index, layer, stage, self._letter(layer, operand), part,
+                                                               count)),
+                member=self.member, layer=index, stage=stage, group=self._group(index, stage), part=part,
+                first_unit=first, last_part=part == count - 1,
+                product=self._product(layer, stage, operand, first, units), multiplied=operand, operand=vector, previous=previous,
+                stores=True, result=None, feedback_shift=0, to_host=False, lag=lag,
+                needs_input=vector < len(self.members), barrier=self.schedule is Schedule.BLAS,
+            ), vector, previous)
+
+    def _unit(self, index: int, layer: QuantisedLayer, stage: Stage, lag: int, kernels: bool = False) -> None:
+        vector, previous = self._operand(index, layer, stage.operand)
+        result = self.vector_of[index][stage.result]
+        network = self.network
+        last = index == len(network.all_layers) - 1 and stage.result is layer.arithmetic.output
+        for part, first, units, count in self._ranges(index, stage):
+            letter = "elementwise" if kernels else self._letter(layer, stage.operand)
+            product = (
+                QuantisedProduct.nothing(len(stage.all_rows), units) if kernels
+                else self._product(layer, stage, stage.operand, first, units)
+            )
+            self._append(Phase(
+                name=_of(self.member, self.members, self._name(index, layer, stage, letter, part, count)),
+                member=self.member, layer=index, stage=stage, group=self._group(index, stage), part=part,
+                first_unit=first, last_part=part == count - 1, product=product,
+                multiplied=stage.operand, operand=vector, previous=previous,
+                stores=False, result=result,
+                feedback_shift=layer.formats[stage.result].shift, to_host=last, lag=lag,
+                needs_input=vector < len(self.members) and not kernels, separate=kernels,
+            ), vector, previous)
+            self.makers[result] = len(self.made) - 1
+
+    def _append(self, phase: Phase, vector: int, previous: bool) -> None:
+        if vector >= len(self.members):
+            self.waiting[len(self.made)] = vector, int(previous)
+        self.made.append(phase)
+
+    def _letter(self, layer: QuantisedLayer, operand: Operand) -> str:
+        return operand.name.upper() if len(operand.name) == 1 else operand.name
+
+    def _name(self, index: int, layer: QuantisedLayer, stage: Stage, letter: str, part: int, count: int) -> str:
+        name = self.network.layer_name(index)
+        if index < len(self.network.layers):
+            name += f" {letter}"
+        if len(layer.stages) > 1 and letter != self._letter(layer, stage.operand):
+            name += f" for {self._letter(layer, stage.operand)}"
+        return name if count == 1 else f"{name} part {part}"
 
 
-def _x_phase(
-    network: QuantisedNetwork, index: int, parts: Sequence[int], part: int, below: int | None, lag: int
-) -> Phase:
-    layer, (first, units) = network.layers[index], list(_ranges(parts))[part]
-    program = CELL_PROGRAMS[layer.cell]
-    return Phase(
-        name=_name(f"layer {index} X", part, len(parts)), layer=index, part=part, first_unit=first,
-        product=layer.x.units(first, units), program=program, operand=index, previous=False,
-        stores=True, adds=(), result=None, feedback_shift=0, to_host=False, lag=lag, waits_for=below, wait_back=0,
-        last_part=part == len(parts) - 1, unit_slots=len(program.gates),
-    )
-
-
-def whole_layers(network: QuantisedNetwork) -> list[list[int]]:
-    """Every layer, and the head, in one part."""
-    sizes = [[layer.hidden_size] for layer in network.layers]
-    return sizes if network.head is None else [*sizes, [network.head.output_size]]
-
-
-def _ranges(sizes: Sequence[int]) -> Iterator[tuple[int, int]]:
-    first = 0
-    for size in sizes:
-        yield first, size
-        first += size
-
-
-def _name(name: str, part: int, count: int) -> str:
-    return name if count == 1 else f"{name} part {part}"
+def _of(member: int, members: Sequence[object], name: str) -> str:
+    return name if len(members) == 1 else f"network {member} {name}"

@@ -6,14 +6,11 @@ value, and the instructions that follow. The instruction words are `hdl.layouts.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 
 from hdl.layouts import Activation, Addend, FactorX, FactorY, Hold, Keep, Subtrahend
-from rnn_mapper.network import Cell
 
-__all__ = [
-    "CELL_PROGRAMS", "DENSE_PROGRAM", "ELEMENTWISE_PROGRAMS", "PRODUCT_PROGRAMS", "GateStep", "Instruction", "Program",
-]
+__all__ = ["GateStep", "Instruction", "Program"]
 
 
 @dataclass(frozen=True)
@@ -55,7 +52,7 @@ class Instruction:
 class GateStep:
     """One gate: its row path, and the chain of instructions that its value starts."""
 
-    #: Index of the gate in PyTorch's order.
+    #: Number of the row, as in `Stage.all_rows`.
     gate: int
     activation: Activation
     instructions: tuple[Instruction, ...] = ()
@@ -65,6 +62,8 @@ class GateStep:
     add_stored: bool = True
     #: Which of the unit's stored parts it stores or reads; None: the one of its position.
     slot: int | None = None
+    #: Number of the row whose stored part the first instruction sees.
+    foreign: int | None = None
 
 
 @dataclass(frozen=True)
@@ -73,8 +72,6 @@ class Program:
 
     name: str
     gates: tuple[GateStep, ...]
-    uses_state: bool = False
-    notes: str = field(default="", compare=False)
 
     @property
     def slots(self) -> tuple[int, ...]:
@@ -99,72 +96,3 @@ class Program:
                 if instruction.emit:
                     return position, number
         raise ValueError(f"program {self.name} emits nothing")
-
-
-_EMIT_VALUE = Instruction("h = value", addend=Addend.VALUE, emit=True)
-
-#: i*g is kept until f arrives; o comes first, because only the last instruction needs it.
-_LSTM = Program(
-    "lstm",
-    (
-        GateStep(3, Activation.SIGMOID, hold=Hold.HOLD0),
-        GateStep(0, Activation.SIGMOID, hold=Hold.HOLD1),
-        GateStep(2, Activation.TANH, (Instruction("kept = i * g", x=FactorX.HOLD1, keep=Keep.ACTIVATION),)),
-        GateStep(1, Activation.SIGMOID, (
-            Instruction("c = f * c + kept", x=FactorX.VALUE, y=FactorY.STATE, addend=Addend.KEPT,
-                        carried=True, write_state=True, proceed=Activation.TANH),
-            Instruction("h = o * tanh(c)", x=FactorX.HOLD0, emit=True),
-        )),
-    ),
-    uses_state=True,
-)
-
-#: z*h + (1 - z)*n is z*(h - n) + n: one multiplication, and the same integer before rounding.
-_GRU = Program(
-    "gru",
-    (
-        GateStep(1, Activation.SIGMOID, hold=Hold.HOLD0),
-        GateStep(0, Activation.SIGMOID, hold=Hold.HOLD1),
-        GateStep(2, Activation.IDENTITY, (
-            Instruction("n = r * Un + Wn", x=FactorX.HOLD1, addend=Addend.STORED, proceed=Activation.TANH),
-            Instruction("h = z * (h - n) + n", x=FactorX.HOLD0, y=FactorY.STATE, subtract=Subtrahend.VALUE,
-                        addend=Addend.VALUE, carried=True, write_state=True, emit=True),
-        ), add_stored=False),
-    ),
-    uses_state=True,
-)
-
-_RNN_TANH = Program("rnn_tanh", (GateStep(0, Activation.TANH, (_EMIT_VALUE,)),))
-_RNN_RELU = Program("rnn_relu", (GateStep(0, Activation.RELU, (_EMIT_VALUE,)),))
-
-CELL_PROGRAMS: dict[Cell, Program] = {
-    Cell.LSTM: _LSTM, Cell.GRU: _GRU, Cell.RNN_TANH: _RNN_TANH, Cell.RNN_RELU: _RNN_RELU,
-}
-
-#: Rows of a GRU's H where its products are stored: Un must not be added to Wn before r has multiplied it.
-_GRU_PRODUCTS = Program("gru products", (*_GRU.gates[:2], replace(_GRU.gates[2], slot=3)))
-
-#: A GRU whose products are all stored; gates 2 and 3 are Wn and Un.
-_GRU_ELEMENTWISE = Program(
-    "gru elementwise",
-    (
-        *_GRU.gates[:2],
-        GateStep(2, Activation.IDENTITY, (
-            Instruction("kept = Wn", addend=Addend.VALUE, keep=Keep.PRE_ACTIVATION),
-        )),
-        GateStep(3, Activation.IDENTITY, (
-            Instruction("n = r * Un + kept", x=FactorX.HOLD1, addend=Addend.KEPT, proceed=Activation.TANH),
-            _GRU.gates[2].instructions[1],
-        )),
-    ),
-    uses_state=True,
-)
-
-#: Where a cell's products and its element-wise part are kernels of their own: the rows that H stores, which are added
-#: to those of X, and the program that reads them. Other cells need no more than their fused program has.
-PRODUCT_PROGRAMS: dict[Cell, Program] = CELL_PROGRAMS | {Cell.GRU: _GRU_PRODUCTS}
-ELEMENTWISE_PROGRAMS: dict[Cell, Program] = CELL_PROGRAMS | {Cell.GRU: _GRU_ELEMENTWISE}
-
-DENSE_PROGRAM = Program(
-    "dense", (GateStep(0, Activation.IDENTITY, (replace(_EMIT_VALUE, text="y = value"),), add_stored=False),)
-)

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from rnn_mapper.timing import PhaseTiming
+from rnn_mapper.unit_timing import ring_events, state_events, uses_of_registers
 
 __all__ = ["ScheduleEntry", "build_schedule", "issues", "least_distance"]
 
@@ -68,6 +69,14 @@ class _Distances:
             for index, first in enumerate(timings) for fresh in (False, True)
         }
         self._reach = {key: max(map(max, row)) for key, row in self._table.items()}
+        self._completion = {
+            (index, fresh): 0 if timing.phase.stores else timing.of_step(fresh).completion
+            for index, timing in enumerate(timings) for fresh in (False, True)
+        }
+
+    def completion(self, index: int, fresh: bool) -> int:
+        """Cycles from the issue of a phase until all its results are collected."""
+        return self._completion[index, fresh]
 
     def reach(self, first: int, fresh: bool) -> int:
         """Cycles after which any other phase may follow."""
@@ -88,23 +97,20 @@ def issues(entries: list[ScheduleEntry], steps: int) -> Iterator[tuple[int, int,
 
 def least_distance(first: PhaseTiming, second: PhaseTiming) -> int:
     """Cycles that must lie between the issue of `first` and a later issue of `second`."""
-    distance = _site_distance(first, second)
+    distance = max(_site_distance(first, second), _stored_distance(first, second))
     if not first.phase.stores and not second.phase.stores:
-        # The unit path needs no rule of its own. The last use by a unit emits its result. Where the first use by the
-        # next phase emits, too, results that do not meet at the collector have not met in the unit path; where it does
-        # not, the next phase has filled HOLD0 before. A last use that comes trips after its operands needs HOLD0;
-        # one that comes with them is earlier than all operands of the next phase.
-        distance = max(distance, _hold_distance(first, second), _link_distance(first, second))
+        distance = max(
+            distance, _unit_path_distance(first, second), _state_distance(first, second), _link_distance(first, second)
+        )
     return distance
 
 
 def _least_duration(timing: PhaseTiming, timings: list[PhaseTiming]) -> int:
-    """A duration that is safe whatever comes next, as far as sites and buffers are concerned.
-
-    The last reader of the input gives its half back when its duration is over. It stores and so has no delays: its
-    distance from another token of its own is all the time that it reads.
-    """
+    """A duration that is safe whatever comes next, as far as sites and buffers are concerned."""
     distance = max(_site_distance(timing, variant) for other in timings for variant in {other, other.fresh})
+    if timing.phase.frees_input:
+        # The input's half is given back when the duration is over.
+        distance = max(distance, timing.occupied)
     return max(distance, timing.stored) if timing.phase.barrier else distance
 
 
@@ -119,9 +125,6 @@ def _site_distance(first: PhaseTiming, second: PhaseTiming) -> int:
         distance = max(distance, first.delays[a] + 1)
         if b is not None:
             distance = max(distance, first.delays[a] + first.busy(a) - second.delays[b])
-    same_part = (first.phase.layer, first.phase.part) == (second.phase.layer, second.phase.part)
-    if second.phase.adds and first.phase.stores and same_part:
-        distance = max(distance, _stored_distance(first, second))
     return distance
 
 
@@ -136,44 +139,69 @@ def _chain(timing: PhaseTiming, col: int) -> int | None:
 
 
 def _stored_distance(first: PhaseTiming, second: PhaseTiming) -> int:
-    """Every stored part is there before it is read."""
-    return max(
-        first.row_local(unit, first.phase.program.slots.index(slot)) + first.latencies.store_distance
+    """Every stored part is there before it is read. What is stored over it comes later, as rows follow one another."""
+    if not first.phase.stores or first.phase.stored_key != second.phase.stored_key:
+        return 1
+    written = first.phase.steps.slots
+    return max((
+        first.row_local(unit, written.index(slot)) + first.latencies.store_distance
         - second.row_local(unit, reader) + first.delays[chain] - second.delays[chain]
         for chain in range(first.nest.chains)
         for unit in {0, first.nest.units(chain) - 1} if unit >= 0
-        for reader, slot in enumerate(second.phase.program.slots) if slot in first.phase.program.slots
-    )
+        for reader, slot in enumerate(second.phase.steps.slots) if slot in written
+    ), default=1)
 
 
-def _hold_distance(first: PhaseTiming, second: PhaseTiming) -> int:
-    """The last unit of one phase has used what it holds before the first unit of the next holds anything there.
+def _unit_path_distance(first: PhaseTiming, second: PhaseTiming) -> int:
+    """One phase has left the unit path of a site, and used what it holds, before the next enters.
 
-    A value that is written in the cycle of the last use comes late enough. A register that exists twice is treated
-    as if it did not: the units of two phases may have the same parity.
+    A register that exists twice is treated as if it did not: the units of two phases may have the same parity.
     """
+    ring = first.latencies.ring
+    events, later_events = (
+        ring_events(timing.phase.steps, timing.nest.words, ring) for timing in (first, second)
+    )
+    (writes, reads), (later_writes, later_reads) = (
+        uses_of_registers(timing.phase.steps, timing.nest.words, ring) for timing in (first, second)
+    )
+    apart = events[-1] - later_events[0] + 1
+    for name, cycles in later_writes.items():
+        if cycles and reads[name]:
+            # A value that is written in the cycle of the last use comes late enough.
+            apart = max(apart, max(reads[name]) - min(cycles))
+        if cycles and writes[name]:
+            apart = max(apart, max(writes[name]) - min(cycles) + 1)
     distance = 1
     for col in range(_columns(first)):
         a, b = _chain(first, col), _chain(second, col)
-        if a is None or b is None:
+        if a is None or b is None or (col + 1) % first.nest.ru or (col + 1) % second.nest.ru:
             continue
         last_unit = first.delays[a] + (first.nest.units(a) - 1) * first.interval
-        for hold, use in _hold_uses(first).items():
-            for position, gate in enumerate(second.phase.program.gates):
-                if gate.hold.name == hold:
-                    write = second.delays[b] + second.row_local(0, position)
-                    distance = max(distance, last_unit + use - write)
+        distance = max(distance, last_unit + apart - second.delays[b])
     return distance
 
 
-def _hold_uses(timing: PhaseTiming) -> dict[str, int]:
-    """Last use of each hold register by the first unit."""
-    uses: dict[str, int] = {}
-    for position, gate in enumerate(timing.phase.program.gates):
-        for trip, instruction in enumerate(gate.instructions):
-            name, time = instruction.x.name, timing.row_local(0, position) + trip * timing.latencies.ring
-            uses[name] = max(time, uses.get(name, time))
-    return uses
+def _state_distance(first: PhaseTiming, second: PhaseTiming) -> int:
+    """State words are read after they are written, and written after they are read, unit by unit."""
+    if first.phase.state_key != second.phase.state_key:
+        return 1
+    ring = first.latencies.ring
+    (writes, reads), (later_writes, later_reads) = (
+        state_events(timing.phase.steps, timing.nest.words, ring) for timing in (first, second)
+    )
+    apart = [
+        *(write + first.latencies.state_distance - read for write, slot in writes for read, other in later_reads
+          if slot == other),
+        *(write - later + 1 for write, slot in writes for later, other in later_writes if slot == other),
+        *(read - later for read, slot in reads for later, other in later_writes if slot == other),
+    ]
+    if not apart:
+        return 1
+    return max(
+        first.delays[chain] - second.delays[chain] + unit * (first.interval - second.interval) + max(apart)
+        for chain in range(first.nest.chains) if first.nest.units(chain)
+        for unit in (0, first.nest.units(chain) - 1)
+    )
 
 
 def _link_distance(first: PhaseTiming, second: PhaseTiming) -> int:
@@ -207,12 +235,12 @@ def _fault_in_sequence(
     for place, (index, step, exists, fresh) in enumerate(sequence):
         if not exists:
             continue
-        passed = 0
+        passed = results = 0
         reach = distances.reach(index, fresh)
         for later in range(place + 1, len(sequence)):
             before, _, _, before_fresh = sequence[later - 1]
             passed += entries[before].fresh_duration if before_fresh else entries[before].duration
-            if passed >= reach:
+            if max(passed, results) >= reach:
                 break
             other, other_step, other_exists, other_fresh = sequence[later]
             entry = entries[other]
@@ -220,9 +248,9 @@ def _fault_in_sequence(
                 continue
             if entry.waits_for == index and other_step - entry.wait_back >= step:
                 # It is issued after the first phase's last result, and so is all that follows.
-                break
+                results = max(results, distances.completion(index, fresh) + 1)
             need = distances.least(index, fresh, other, other_fresh)
-            if need > passed:
+            if need > max(passed, results):
                 slots = skipped.get((index, step, other, other_step), [])
                 return before, before_fresh, slots[0] if slots else None, need - passed
     return None

@@ -12,12 +12,12 @@ from functools import cached_property
 from itertools import pairwise
 
 from hdl.latencies import GridLatencies
-from hdl.layouts import Addend, Hold, Keep
 from hdl.parameters import GridParameters
 from rnn_mapper.errors import MappingError
 from rnn_mapper.loop_nest import LoopNest
 from rnn_mapper.phases import Phase
 from rnn_mapper.programs import Program
+from rnn_mapper.unit_timing import follows, same_flow
 
 __all__ = ["PhaseTiming", "time_phase"]
 
@@ -82,7 +82,7 @@ class PhaseTiming:
         return self.delays[chain] + unit * self.interval + self._arrival_base(chain)
 
     def _arrival_base(self, chain: int) -> int:
-        return arrival_base(self.phase.program, self.nest, self.latencies, chain)
+        return arrival_base(self.phase.steps, self.nest, self.latencies, chain)
 
     @cached_property
     def arrivals(self) -> list[tuple[int, int]]:
@@ -142,14 +142,6 @@ def arrival_base(program: Program, nest: LoopNest, latencies: GridLatencies, cha
     )
 
 
-def ring_events(program: Program, words: int, ring: int) -> list[int]:
-    """Cycles of a unit's uses of the unit path, relative to its first operands and the gate path's latency."""
-    return sorted(
-        (position + 1) * words - 1 + trip * ring
-        for position, gate in enumerate(program.gates) for trip in range(len(gate.instructions))
-    )
-
-
 def time_phase(phase: Phase, nest: LoopNest, parameters: GridParameters, latencies: GridLatencies) -> PhaseTiming:
     """The shortest interval and the smallest delays with which no two values ever meet.
 
@@ -163,15 +155,18 @@ def time_phase(phase: Phase, nest: LoopNest, parameters: GridParameters, latenci
             f"{phase.name}: {nest.chains} chains of {nest.max_units} units send more results than a result link takes, "
             f"even with {FIELD_LIMIT} idle cycles after each unit; use a larger ru"
         )
-    if not phase.previous or nest.words == 1:
+    if not phase.previous:
         return timing
     # The last result is marked in its unit entry, so that both timings must end with the same.
     last = timing.arrivals[-1][1]
-    for fresh in _timings(phase, replace(nest, words=1), parameters, latencies):
-        if fresh.interval >= timing.interval:
-            break
-        if fresh.arrivals[-1][1] == last:
-            return replace(timing, shortened=fresh)
+    for words in range(1, nest.words):
+        if not same_flow(phase.steps, nest.words, words, latencies.ring, latencies.state_distance):
+            continue
+        for fresh in _timings(phase, replace(nest, words=words), parameters, latencies):
+            if fresh.interval >= timing.interval:
+                break
+            if fresh.arrivals[-1][1] == last:
+                return replace(timing, shortened=fresh)
     return timing
 
 
@@ -182,35 +177,11 @@ def _timings(
     spacing = parameters.group_beats if phase.feeds_back else 1
     for pad in range(FIELD_LIMIT + 1):
         interval = nest.gates * nest.words + pad
-        if nest.max_units > 1 and not _program_fits(phase.program, nest.words, interval, latencies.ring):
+        if nest.max_units > 1 and not follows(phase.steps, nest.words, interval, latencies.ring):
             continue
         delays = _delays(phase, nest, latencies, interval, spacing)
         if delays is not None:
             yield PhaseTiming(phase, nest, latencies, parameters.group_beats, pad, delays)
-
-
-def _program_fits(program: Program, words: int, interval: int, ring: int) -> bool:
-    """No two values meet in the unit path, and every held value is used before it is overwritten."""
-    events = ring_events(program, words, ring)
-    if len({event % interval for event in events}) < len(events):
-        return False
-    writes: dict[str, int] = {}
-    for position, gate in enumerate(program.gates):
-        start = (position + 1) * words - 1
-        if gate.hold != Hold.NONE:
-            writes[gate.hold.name] = start
-        for trip, instruction in enumerate(gate.instructions):
-            time = start + trip * ring
-            used = instruction.x.name
-            # HOLD0 exists twice, so the unit after next overwrites it; the others are overwritten by the next.
-            life = 2 * interval if used == "HOLD0" else interval
-            if used in writes and time > writes[used] + life:
-                return False
-            if instruction.keep != Keep.NONE:
-                writes["KEPT"] = time
-            if instruction.addend == Addend.KEPT and time > writes["KEPT"] + interval:
-                return False
-    return True
 
 
 def _delays(
@@ -220,7 +191,7 @@ def _delays(
     taken: set[int] = set()
     delays = [0] * nest.chains
     for chain in reversed(range(nest.chains)):
-        base = arrival_base(phase.program, nest, latencies, chain)
+        base = arrival_base(phase.steps, nest, latencies, chain)
         times = [base + unit * interval for unit in range(nest.units(chain))]
         for delay in range(FIELD_LIMIT + 1):
             cells = {time + delay + cell for time in times for cell in range(spacing)}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hdl.layouts import Addend, Hold, Keep
 from rnn_mapper.programs import Program
 
-__all__ = ["follows", "smallest_interval", "uses_of_registers"]
+__all__ = ["follows", "ring_events", "same_flow", "smallest_interval", "state_events", "uses_of_registers"]
 
 #: Units apart, in units, that write the same register: HOLD0 exists twice.
 _PERIODS = {"HOLD0": 2, "HOLD1": 1, "KEPT": 1}
@@ -58,6 +58,43 @@ def follows(program: Program, words: int, interval: int, ring: int) -> bool:
             if any((write - written - 1) % cycle + 1 < read - written for write in writes[name]):
                 return False
     return True
+
+
+def state_events(program: Program, words: int, ring: int) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
+    """(cycle, slot) of the instructions of a unit that write a state word, and of those that read one."""
+    writes, reads = [], []
+    for position, gate in enumerate(program.gates):
+        for trip, instruction in enumerate(gate.instructions):
+            time = (position + 1) * words - 1 + trip * ring
+            if instruction.write_state:
+                writes.append((time, instruction.write_slot))
+            if instruction.reads_state:
+                reads.append((time, instruction.read_slot))
+    return writes, reads
+
+
+def same_flow(program: Program, words: int, other: int, ring: int, state_distance: int) -> bool:
+    """Whether a program that was made for rows of `words` words computes the same with rows of `other` words."""
+    if len(set(ring_events(program, other, ring))) < program.length:
+        return False
+    flows = []
+    for count in (words, other):
+        writes, reads = uses_of_registers(program, count, ring)
+        flow: list[object] = []
+        for name in _PERIODS:
+            if len(set(writes[name])) < len(writes[name]):
+                return False
+            for read in reads[name]:
+                before = [write for write in writes[name] if write < read]
+                flow.append(writes[name].index(max(before)) if before else None)
+        state_writes, state_reads = state_events(program, count, ring)
+        for read, slot in state_reads:
+            before = [write for write, where in state_writes if where == slot and write < read]
+            if before and read - max(before) < state_distance:
+                return False
+            flow.append(state_writes.index((max(before), slot)) if before else None)
+        flows.append(flow)
+    return flows[0] == flows[1]
 
 
 def smallest_interval(program: Program, words: int, ring: int) -> int:

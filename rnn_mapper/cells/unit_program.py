@@ -540,6 +540,7 @@ class _Search:
             gates.append(GateStep(
                 self.stage.all_rows.index(row), _ACTIVATIONS[function], instructions, step.hold,
                 add_stored=self.separate or len(row.products) > 1 or row in self.stage.foreign,
+                foreign=None if step.foreign is None else self.stage.all_rows.index(step.foreign),
             ))
         return Program(f"{self.stage.operand.name}, {self.stage.result.line}", tuple(gates))
 
