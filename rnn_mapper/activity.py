@@ -93,11 +93,11 @@ def _of_token(mapping: Mapping, token: TokenIssue) -> Activity:
     rows = units * nest.gates
     words = rows * nest.ru * nest.words
     beats = len(timing.beats)
-    program = phase.program
+    program = phase.steps
     instructions = 0 if phase.stores else units * program.length
     writes = 0 if phase.stores else units * sum(op.write_state for gate in program.gates for op in gate.instructions)
     # A row that does not store reads its stored part, needed or not; one that stores only where it adds to it.
-    added = units * sum(gate.add_stored for gate in program.gates) if phase.adds else 0
+    added = units * sum(gate.add_stored for gate in program.gates)
     stored_reads = added if phase.stores else rows
     return Activity(
         # A state that counts as zero is not multiplied; `predict` counts the same.

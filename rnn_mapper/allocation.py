@@ -12,7 +12,7 @@ from rnn_mapper.loop_nest import LoopNest, ceil_div
 from rnn_mapper.phases import Phase, Vector
 from rnn_mapper.program_placement import ProgramPlace, place_programs
 
-__all__ = ["Allocation", "Demand", "allocate", "describe_shortage", "shortages"]
+__all__ = ["Allocation", "Demand", "Reserved", "allocate", "describe_shortage", "shortages"]
 
 
 @dataclass(frozen=True)
@@ -24,11 +24,31 @@ class Allocation:
     weights: list[int]
     entries: list[int]
     units: list[int]
+    #: First unit of the state words that a phase uses; two phases of one kind of units share them.
+    states: list[int]
     stored: list[int]
     #: Addresses of the epilogue's instructions; none for a phase that stores.
     programs: list[ProgramPlace]
     #: How far the unit entries of a phase lie behind its units.
     destinations: list[int]
+
+
+@dataclass(frozen=True)
+class Reserved:
+    """What other models that are resident in the grid take, from address 0 on."""
+
+    #: Number of the model that is placed behind them.
+    model: int = 0
+    vector_words: int = 0
+    weights: int = 0
+    entries: int = 0
+    units: int = 0
+    states: int = 0
+    stored: int = 0
+    phases: int = 0
+    #: Entries of the schedule, without headers.
+    schedule: int = 0
+    instructions: int = 0
 
 
 @dataclass(frozen=True)
@@ -41,74 +61,102 @@ class Demand:
     available: int
 
 
+_NOTHING = Reserved()
+
+
 def allocate(
-    phases: list[Phase], nests: list[LoopNest], vectors: list[Vector], parameters: GridParameters
+    phases: list[Phase], nests: list[LoopNest], vectors: list[Vector], parameters: GridParameters,
+    reserved: Reserved = _NOTHING,
 ) -> tuple[Allocation, list[Demand]]:
-    """Addresses of everything, and what each memory must hold.
+    """Addresses of everything behind what is reserved, and what each memory must hold.
 
     The addresses are usable only if no demand is more than what is available (`shortages`).
     """
-    vector_words, words = _vectors(vectors, parameters)
-    weights, weight_total = _running(nest.max_units * nest.gates * nest.words for nest in nests)
-    entries, entry_total = _running(nest.max_units * nest.gates for nest in nests)
+    vector_words, words = _vectors(vectors, parameters, reserved.vector_words)
+    weights, weight_total = _shared(
+        [((phase.weights_key, nest), nest.max_units * nest.gates * nest.words)
+         for phase, nest in zip(phases, nests, strict=True)], reserved.weights,
+    )
+    entries, entry_total = _running((nest.max_units * nest.gates for nest in nests), reserved.entries)
     units, unit_total = _running(
-        0 if phase.stores else nest.max_units for phase, nest in zip(phases, nests, strict=True)
+        (0 if phase.stores else nest.max_units for phase, nest in zip(phases, nests, strict=True)), reserved.units
     )
-    stored, stored_total = _running(
-        nest.max_units * phase.unit_slots if phase.stores and not phase.adds else 0
+    states, state_total = _shared([
+        (phase.state_key, 0 if phase.stores else nest.max_units) for phase, nest in zip(phases, nests, strict=True)
+    ], reserved.states)
+    storing = {phase.stored_key for phase in phases if phase.stores}
+    stored, stored_total = _shared([
+        (phase.stored_key, nest.max_units * phase.unit_slots if phase.stored_key in storing else 0)
         for phase, nest in zip(phases, nests, strict=True)
-    )
-    destinations = [0] * len(phases)
+    ], reserved.stored)
+    word_total = max(len(phase.stage.kind.words) for phase in phases)
+    slots = max(parameters.state_words, 1 << (word_total - 1).bit_length()) if word_total else parameters.state_words
+    mask = (1 << parameters.unit_bits) - 1
+    destinations = [(unit - state) & mask for unit, state in zip(units, states, strict=True)]
     programs = place_programs(
-        [None if phase.stores else phase.program for phase in phases], destinations, parameters.state_words
+        [None if phase.stores else phase.program for phase in phases], destinations, slots, reserved.instructions
     )
     program_total = 1 + max((address for place in programs for chain in place for address in chain), default=-1)
+    phase_total = reserved.phases + len(phases)
+    schedule_total = parameters.models + reserved.schedule + len(phases)
     site = "in every site of column 0"
     demands = [
         Demand("weight_depth", f"weight words {site}", weight_total, parameters.weight_depth),
         Demand("vector_depth", "vector words in every PMU", 2 * words, parameters.vector_depth),
-        Demand("units", f"units {site}", unit_total, parameters.units),
+        Demand("units", f"units {site}", max(unit_total, state_total), parameters.units),
+        Demand("state_words", "state words of a unit", word_total, parameters.state_words),
         Demand("gate_entries", f"gate entries {site}", max(entry_total, 2 * stored_total), parameters.gate_entries),
-        Demand("phases", "phases", len(phases), parameters.phases),
-        Demand(
-            "schedule_depth", "schedule words in the controller", len(phases) + parameters.models,
-            parameters.schedule_depth,
-        ),
+        Demand("phases", "phases", phase_total, parameters.phases),
+        Demand("schedule_depth", "schedule words in the controller", schedule_total, parameters.schedule_depth),
+        Demand("models", "models", reserved.model + 1, parameters.models),
         Demand("program_length", "epilogue instructions in every PCU", program_total, parameters.program_length),
     ]
     longest = max(nest.words for nest in nests)
     demands.append(Demand("vector_depth", "words of one matrix row in every PMU", 2 * longest,
                             parameters.vector_depth))
-    output = 2 * ceil_div(ceil_div(vectors[-1].size, parameters.rows) * parameters.rows, parameters.lanes)
-    demands.append(Demand("vector_depth", "words of the output buffer", output, parameters.vector_depth))
-    # A chain's last PCU adds the stored parts at the addresses at which its own phase X left them.
-    for index, phase in enumerate(phases):
-        if phase.adds:
-            stored[index] = stored[phase.adds[0]]
-    allocation = Allocation(vector_words, weights, entries, units, stored, programs, destinations)
+    outputs = [vector for vector in vectors if vector.is_output]
+    demands.append(Demand(
+        "vector_depth", "words of the output buffer",
+        2 * sum(ceil_div(ceil_div(vector.size, parameters.rows) * parameters.rows, parameters.lanes)
+                for vector in outputs),
+        parameters.vector_depth,
+    ))
+    allocation = Allocation(vector_words, weights, entries, units, states, stored, programs, destinations)
     return allocation, demands
 
 
-def _vectors(vectors: list[Vector], parameters: GridParameters) -> tuple[list[int], int]:
-    """A vector begins where a word and a group begin, and takes whole groups."""
-    bases: list[int] = []
-    words = 0
-    for vector in vectors:
-        if not vector.in_vector_memory:
-            bases.append(0)
-            continue
-        bases.append(words)
-        values = ceil_div(vector.size, parameters.rows) * parameters.rows
-        words += ceil_div(ceil_div(values, parameters.lanes), parameters.group_beats) * parameters.group_beats
+def _vectors(vectors: list[Vector], parameters: GridParameters, first: int) -> tuple[list[int], int]:
+    """A vector begins where a word and a group begin, and takes whole groups; outputs follow one another."""
+    bases = [0] * len(vectors)
+    words = first
+    several = sum(vector.is_output for vector in vectors) > 1
+    for outputs in (False, True):
+        for index, vector in enumerate(vectors):
+            if vector.is_output != outputs or not (vector.in_vector_memory or (outputs and several)):
+                continue
+            bases[index] = words
+            values = ceil_div(vector.size, parameters.rows) * parameters.rows
+            words += ceil_div(ceil_div(values, parameters.lanes), parameters.group_beats) * parameters.group_beats
     return bases, words
 
 
-def _running(sizes: Iterable[int]) -> tuple[list[int], int]:
+def _running(sizes: Iterable[int], total: int) -> tuple[list[int], int]:
     bases: list[int] = []
-    total = 0
     for size in sizes:
         bases.append(total)
         total += size
+    return bases, total
+
+
+def _shared(sizes: Iterable[tuple[object, int]], total: int) -> tuple[list[int], int]:
+    """Bases of things of the given sizes, where things of one key are the same thing; size 0 takes no place."""
+    bases: list[int] = []
+    placed: dict[object, int] = {}
+    for key, size in sizes:
+        if size and key not in placed:
+            placed[key] = total
+            total += size
+        bases.append(placed.get(key, 0))
     return bases, total
 
 

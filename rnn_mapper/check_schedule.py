@@ -13,9 +13,10 @@ from itertools import pairwise
 import numpy as np
 
 from rnn_mapper.mapping import Mapping
+from rnn_mapper.phases import Phase
 from rnn_mapper.schedule import ScheduleEntry
 from rnn_mapper.timing import PhaseTiming
-from rnn_mapper.token_patterns import Times, TokenPattern, pattern_of
+from rnn_mapper.token_patterns import ChainPattern, Times, TokenPattern, pattern_of
 
 __all__ = ["CheckedPlan", "find_violations", "plan_to_check"]
 
@@ -135,21 +136,44 @@ def _stored_parts(plan: CheckedPlan, tokens: list[_Token]) -> Iterator[str]:
     for token in tokens:
         phase = plan.timings[token.phase].phase
         distance = plan.timings[token.phase].latencies.store_distance
-        for adds in phase.adds:
-            writer = plan.timings[adds].phase
-            # A phase that stores has one pattern for all steps.
-            for chain, source in zip(_pattern(plan, token).chains, plan.patterns[adds][0].chains, strict=True):
-                for position, gate in enumerate(phase.program.gates):
-                    slot = phase.program.slots[position]
-                    if slot not in writer.program.slots or (phase.stores and not gate.add_stored):
-                        continue
-                    reads = token.time + chain.rows[:, position]
-                    written = source.rows[:, writer.program.slots.index(slot)] + distance
-                    if (reads < times[adds, token.step] + written).any():
-                        yield f"{_name(plan, token)} reads stored parts that are not there yet"
-                    after = times.get((adds, token.step + 1))
-                    if after is not None and (reads >= after + written).any():
-                        yield f"{_name(plan, token)} reads stored parts of the next step"
+        for index, timing in enumerate(plan.timings):
+            writer = timing.phase
+            if index == token.phase or not writer.stores or writer.stored_key != phase.stored_key:
+                continue
+            later = times.get((index, token.step + 1))
+            variants = [(times[index, token.step], False)] + ([(later, True)] if later is not None else [])
+            for when, is_next in variants:
+                pattern = _pattern(plan, next(t for t in tokens if (t.phase, t.time) == (index, when)))
+                for chain, source in zip(_pattern(plan, token).chains, pattern.chains, strict=True):
+                    yield from _stored_in_chain(plan, token, chain, writer, when + distance, source, is_next)
+
+
+def _stored_in_chain(
+    plan: CheckedPlan, token: _Token, chain: ChainPattern, writer: Phase, there: int, source: ChainPattern, is_next: bool
+) -> Iterator[str]:
+    """What one chain of a token reads of the parts that `writer` stores; `there` is when its first cycle counts."""
+    phase = plan.timings[token.phase].phase
+    for position, gate in enumerate(phase.steps.gates):
+        slot = phase.steps.slots[position]
+        uses = gate.add_stored or gate.foreign is not None
+        # A phase that adds to what another stores is ordered with it, too; which comes first, the program says.
+        if slot not in writer.steps.slots or not uses:
+            continue
+        if phase.stores and not _adds_after(phase, writer, slot):
+            continue
+        reads = token.time + chain.rows[:, position]
+        written = there + source.rows[:, writer.steps.slots.index(slot)]
+        if not is_next and (reads < written).any():
+            yield f"{_name(plan, token)} reads stored parts that are not there yet"
+        if is_next and (reads >= written).any():
+            yield f"{_name(plan, token)} reads stored parts of the next step"
+
+
+def _adds_after(phase: Phase, writer: Phase, slot: int) -> bool:
+    """A phase that stores adds to the part of `writer`: that product is earlier in the row."""
+    products = phase.stage.all_rows[phase.steps.gates[phase.steps.slots.index(slot)].gate].products
+    order = [product.operand for product in products]
+    return order.index(writer.multiplied) < order.index(phase.multiplied)
 
 
 def _unit_paths(plan: CheckedPlan, tokens: list[_Token]) -> Iterator[str]:
@@ -266,13 +290,13 @@ def _buffers(plan: CheckedPlan, tokens: list[_Token]) -> Iterator[str]:
                 if timing.phase.needs_input and reader.time + _pattern(plan, reader).reads[1] > given_back:
                     yield f"{_name(plan, token)} gives the input's half back while {timing.phase.name} reads it"
         last = plan.timings[token.phase]
-        if not (last.phase.to_host and last.phase.last_part):
+        if not last.phase.ends_output:
             continue
         begins = token.time + int(_pattern(plan, token).arrivals[last.output_start - 1]) + 1
         for index, timing in enumerate(plan.timings):
             if not timing.phase.to_host:
                 continue
-            part = timing.phase.first_unit // timing.nest.rows
+            part = timing.output_offset + timing.phase.first_unit // timing.nest.rows
             source = found[index, token.step]
             for number, chain in enumerate(_pattern(plan, source).chains):
                 groups = part + number + np.arange(len(chain.arrivals)) * timing.nest.chains

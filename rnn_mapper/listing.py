@@ -75,8 +75,8 @@ def program_listing(mapping: Mapping) -> str:
     for index, phase in enumerate(mapping.phases):
         if phase.stores:
             continue
-        lines += ["", f"; {phase.name}: program '{phase.program.name}'"]
-        for addresses, gate in zip(mapping.allocation.programs[index], phase.program.gates, strict=True):
+        lines += ["", f"; {phase.name}: program '{phase.steps.name}'"]
+        for addresses, gate in zip(mapping.allocation.programs[index], phase.steps.gates, strict=True):
             if gate.instructions:
                 lines.append(f"; gate {gate.gate} arrives, {Activation(gate.activation).name.lower()} applied")
             for address, instruction in zip(addresses, gate.instructions, strict=True):
@@ -108,7 +108,7 @@ def site_listing(mapping: Mapping, row: int, col: int) -> str:
             bias = images[Memory.BIAS].words[address]
             bias -= bias >> (p.accumulator_bits - 1) << p.accumulator_bits  # two's complement
             hidden = _hidden(mapping, index, row, col, unit)
-            gate = phase.program.gates[position].gate
+            gate = phase.steps.gates[position].gate
             lines.append(f"{address:5}: unit {hidden:>4} gate {gate}  bias {bias:10}, {_gate(entry)}")
     lines += ["", "; Unit entries (PCU): where results go"]
     packer = LayoutPacker(unit_entry_layout(p))

@@ -20,12 +20,17 @@ import numpy.typing as npt
 from hdl.parameters import GridParameters
 from rnn_mapper.phases import Phase
 
-__all__ = ["LoopNest", "ceil_div"]
+__all__ = ["LoopNest", "ceil_div", "least_words"]
 
 
 def ceil_div(a: int, b: int) -> int:
     """The quotient, rounded up."""
     return -(-a // b)
+
+
+def least_words(phase: Phase, parameters: GridParameters, ru: int) -> int:
+    """Vector words of a matrix row in each of `ru` PCUs; without products one, of zeros."""
+    return max(1, ceil_div(ceil_div(phase.operand_size, parameters.lanes), ru))
 
 
 @dataclass(frozen=True)
@@ -45,12 +50,14 @@ class LoopNest:
     words: int
 
     @classmethod
-    def of(cls, phase: Phase, parameters: GridParameters, ru: int, chains: int) -> LoopNest:
-        """The loop nest of `phase` with `chains` chains of `ru` PCUs in every row."""
+    def of(cls, phase: Phase, parameters: GridParameters, ru: int, chains: int, words: int | None = None) -> LoopNest:
+        """The loop nest of `phase` with `chains` chains of `ru` PCUs in every row.
+
+        `words` are the vector words of a row in one PCU, if it takes more than its products need.
+        """
         groups = ceil_div(phase.units, parameters.rows)
-        # A phase without products still sends a word through the multipliers, of zeros.
-        words = max(1, ceil_div(ceil_div(phase.operand_size, parameters.lanes), ru))
-        return cls(parameters.rows, parameters.lanes, ru, chains, groups, phase.gates, words)
+        length = least_words(phase, parameters, ru) if words is None else words
+        return cls(parameters.rows, parameters.lanes, ru, chains, groups, phase.gates, length)
 
     @property
     def hu(self) -> int:

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 
 from hdl.latencies import GridLatencies
 from hdl.parameters import GridParameters
-from rnn_mapper.allocation import Demand, allocate, describe_shortage, shortages
+from rnn_mapper.allocation import Demand, Reserved, allocate, describe_shortage, shortages
 from rnn_mapper.errors import MappingError
-from rnn_mapper.loop_nest import LoopNest, ceil_div
+from rnn_mapper.loop_nest import LoopNest, ceil_div, least_words
 from rnn_mapper.mapping import Mapping
-from rnn_mapper.phases import Phase, Schedule, phases_of, vectors_of, whole_layers
+from rnn_mapper.phase_programs import choose_programs
+from rnn_mapper.phases import Phase, Schedule, Vector, phases_of, unit_groups, vectors_of
 from rnn_mapper.quantised import QuantisedNetwork
 from rnn_mapper.schedule import build_schedule
 from rnn_mapper.timing import assert_no_collision, time_phase
@@ -36,28 +37,71 @@ class Part:
     chains: int
 
 
-#: The parts of a layer, in the order in which they run.
-Layer = tuple[Part, ...]
+#: The parts of a unit group, in the order in which they run.
+Split = tuple[Part, ...]
 
 
 def map_network(
-    network: QuantisedNetwork,
+    network: QuantisedNetwork | Sequence[QuantisedNetwork],
     parameters: GridParameters,
     ru: int | None = None,
     hu: int | None = None,
     steps: int = TYPICAL_STEPS,
     schedule: Schedule = Schedule.FUSED,
     splits: Sequence[Sequence[Part]] | None = None,
+    reserved: Reserved | None = None,
 ) -> Mapping:
-    """Place a network on a grid.
+    """Place a network on a grid, or several that run step by step at once: streams of one model, or different models.
 
     `ru` and `hu` fix the PCUs of a matrix row and the hidden units computed at once (a multiple of the grid's rows)
     for every layer; what is not given is chosen by the predicted cycles of a sequence of `steps` steps. Without
     either, units that do not fill the grid's chains may get a split of their own. `splits` names the parts of every
-    layer (and of the head, last), and nothing is searched. Other schedules than the fused one are there to be compared
-    with.
+    unit group (`rnn_mapper.phases.unit_groups`; the head is last), and nothing is searched. Other schedules than the
+    fused one are there to be compared with. `reserved` is what models that are in the grid already take.
     Raises `MappingError` when the network cannot run on this grid; it says what is short and what would do.
     """
+    members = (network,) if isinstance(network, QuantisedNetwork) else tuple(network)
+    for one in members:
+        _check_arithmetic(one, parameters)
+    place = _Place(members, parameters, GridLatencies.of(parameters), schedule, reserved or Reserved())
+    if splits is None:
+        choices = _choices(members, parameters, schedule, ru, hu)
+    else:
+        sizes = [group.units for group in unit_groups(members)]
+        choices = [[_checked(layer, size, parameters)] for layer, size in zip(splits, sizes, strict=True)]
+    # Streams of one model are split alike.
+    same = _alike(members)
+    chosen = [options[0] for options in choices]
+    best = place.attempt(chosen)
+    best_cycles = best.predict(steps).cycles if best else None
+    # One group after the other, until no change of a single one is better.
+    improved = True
+    while improved:
+        improved = False
+        for group, options in enumerate(choices):
+            if same[group] != group:
+                continue
+            for option in options:
+                if option == chosen[group]:
+                    continue
+                candidate = [option if same[other] == group else kept for other, kept in enumerate(chosen)]
+                mapping = place.attempt(candidate)
+                if mapping is None:
+                    continue
+                cycles = mapping.predict(steps).cycles
+                if best_cycles is None or cycles < best_cycles:
+                    best, best_cycles, chosen, improved = mapping, cycles, candidate, True
+        if len(set(same)) == 1:
+            break
+    if best is None:
+        raise _refusal(place, choices)
+    for timing in best.timings:
+        assert_no_collision(timing)
+        assert_no_collision(timing.fresh)
+    return best
+
+
+def _check_arithmetic(network: QuantisedNetwork, parameters: GridParameters) -> None:
     if network.table_segments != parameters.table_segments:
         raise MappingError(
             f"the network was quantised for a table of {network.table_segments} segments, "
@@ -68,43 +112,20 @@ def map_network(
             f"the network was quantised for accumulators of {network.accumulator_bits} bits, "
             f"the grid has accumulator_bits = {parameters.accumulator_bits}"
         )
-    if splits is None:
-        choices = _choices(network, parameters, schedule, ru, hu)
-    else:
-        sizes = [size for (size,) in whole_layers(network)]
-        choices = [[_checked(layer, size, parameters)] for layer, size in zip(splits, sizes, strict=True)]
-    latencies = GridLatencies.of(parameters)
-    chosen = [options[0] for options in choices]
-    best = _try(network, parameters, latencies, schedule, chosen)
-    best_cycles = best.predict(steps).cycles if best else None
-    # One layer after the other, until no change of a single layer is better.
-    improved = True
-    while improved:
-        improved = False
-        for layer, options in enumerate(choices):
-            for option in options:
-                if option == chosen[layer]:
-                    continue
-                candidate = [*chosen[:layer], option, *chosen[layer + 1 :]]
-                mapping = _try(network, parameters, latencies, schedule, candidate)
-                if mapping is None:
-                    continue
-                cycles = mapping.predict(steps).cycles
-                if best_cycles is None or cycles < best_cycles:
-                    best, best_cycles, chosen, improved = mapping, cycles, candidate, True
-        if len(choices) == 1:
-            break
-    if best is None:
-        raise _refusal(network, parameters, schedule, choices)
-    for timing in best.timings:
-        assert_no_collision(timing)
-        assert_no_collision(timing.fresh)
-    return best
+
+
+def _alike(members: Sequence[QuantisedNetwork]) -> list[int]:
+    """For each unit group the first that is the same of the same network."""
+    firsts: dict[object, int] = {}
+    return [
+        firsts.setdefault((members[group.member], group.layer, group.kind), index)
+        for index, group in enumerate(unit_groups(members))
+    ]
 
 
 def _choices(
-    network: QuantisedNetwork, parameters: GridParameters, schedule: Schedule, ru: int | None, hu: int | None
-) -> list[list[Layer]]:
+    members: Sequence[QuantisedNetwork], parameters: GridParameters, schedule: Schedule, ru: int | None, hu: int | None
+) -> list[list[Split]]:
     """The ways to cut each layer (and the head) that are worth a prediction, best guess first."""
     if ru is not None and not 1 <= ru <= parameters.cols:
         raise MappingError(f"ru = {ru}: must be from 1 to cols = {parameters.cols}")
@@ -114,15 +135,15 @@ def _choices(
         )
     if ru is not None and hu is not None and hu * ru > parameters.sites:
         raise MappingError(f"hu = {hu} with ru = {ru} takes {hu * ru} sites, the grid has {parameters.sites}")
-    choices: list[list[Layer]] = []
-    layers: dict[int, list[Phase]] = {}
-    for phase in phases_of(network, whole_layers(network), schedule):
-        layers.setdefault(phase.layer, []).append(phase)
-    for phases in layers.values():
+    choices: list[list[Split]] = []
+    groups: dict[int, list[Phase]] = {}
+    for phase in phases_of(members, [[group.units] for group in unit_groups(members)], schedule):
+        groups.setdefault(phase.group, []).append(phase)
+    for _, phases in sorted(groups.items()):
         groups = ceil_div(phases[0].units, parameters.rows)
         longest = max(ceil_div(phase.operand_size, parameters.lanes) for phase in phases)
         widths = range(1, min(parameters.cols, longest) + 1) if ru is None else (ru,)
-        whole: list[Layer] = [
+        whole: list[Split] = [
             (part,) for width in widths
             if (part := _whole(groups, width, parameters.cols // width, hu, parameters.rows)) is not None
         ]
@@ -134,7 +155,7 @@ def _choices(
     return choices
 
 
-def _checked(layer: Sequence[Part], units: int, parameters: GridParameters) -> Layer:
+def _checked(layer: Sequence[Part], units: int, parameters: GridParameters) -> Split:
     """The user's parts of a layer."""
     groups = ceil_div(units, parameters.rows)
     if sum(part.groups for part in layer) != groups:
@@ -153,9 +174,9 @@ def _whole(groups: int, ru: int, most: int, hu: int | None, rows: int) -> Part |
     return Part(groups, ru, min(ceil_div(groups, ceil_div(groups, most)), groups))
 
 
-def _cuts(groups: int, widths: Sequence[int], cols: int) -> list[Layer]:
+def _cuts(groups: int, widths: Sequence[int], cols: int) -> list[Split]:
     """Layers in two parts: one that fills all its chains, and the rest with another split."""
-    cuts: list[Layer] = []
+    cuts: list[Split] = []
     for ru in widths:
         chains = cols // ru
         filled = groups // chains * chains
@@ -171,53 +192,74 @@ def _cuts(groups: int, widths: Sequence[int], cols: int) -> list[Layer]:
 def _busy(part: Part, phases: list[Phase], lanes: int) -> int:
     """Cycles that a part's phases take at least."""
     units = ceil_div(part.groups, part.chains)
-    return sum(units * phase.gates * ceil_div(ceil_div(phase.operand_size, lanes), part.ru) for phase in phases)
+    return sum(units * phase.rows * ceil_div(ceil_div(phase.operand_size, lanes), part.ru) for phase in phases)
 
 
-def _place(
-    network: QuantisedNetwork, parameters: GridParameters, schedule: Schedule, layers: Sequence[Layer]
-) -> tuple[list[Phase], list[LoopNest]]:
-    """Phases and loop nests of a choice of parts for every layer."""
-    sizes: list[list[int]] = []
-    for (whole,), parts in zip(whole_layers(network), layers, strict=True):
-        units = [part.groups * parameters.rows for part in parts]
-        sizes.append([*units[:-1], whole - sum(units[:-1])])
-    phases = phases_of(network, sizes, schedule)
-    nests = [
-        LoopNest.of(phase, parameters, layers[phase.layer][phase.part].ru, layers[phase.layer][phase.part].chains)
-        for phase in phases
-    ]
-    return phases, nests
+@dataclass(frozen=True)
+class _Place:
+    """Networks and the grid on which they are placed."""
+
+    members: tuple[QuantisedNetwork, ...]
+    parameters: GridParameters
+    latencies: GridLatencies
+    schedule: Schedule
+    reserved: Reserved
+
+    def phases(self, parameters: GridParameters, splits: Sequence[Split]) -> tuple[list[Phase], list[LoopNest]]:
+        """Phases and loop nests of a choice of parts for every unit group."""
+        sizes: list[list[int]] = []
+        for group, parts in zip(unit_groups(self.members), splits, strict=True):
+            units = [part.groups * parameters.rows for part in parts]
+            sizes.append([*units[:-1], group.units - sum(units[:-1])])
+        phases = phases_of(self.members, sizes, self.schedule)
+        parts = [splits[phase.group][phase.part] for phase in phases]
+        words = [least_words(phase, parameters, part.ru) for phase, part in zip(phases, parts, strict=True)]
+        phases, words = choose_programs(phases, words, self.latencies)
+        nests = [
+            LoopNest.of(phase, parameters, part.ru, part.chains, length)
+            for phase, part, length in zip(phases, parts, words, strict=True)
+        ]
+        return phases, nests
+
+    def attempt(self, splits: Sequence[Split]) -> Mapping | None:
+        """The mapping of a choice, or None where it does not fit."""
+        p = self.parameters
+        phases, nests = self.phases(p, splits)
+        vectors = vectors_of(self.members)
+        allocation, demands = allocate(phases, nests, vectors, p, self.reserved)
+        if shortages(demands):
+            return None
+        offsets = self._output_offsets(vectors, allocation.vector_words)
+        timings = [
+            time_phase(phase, nest, p, self.latencies, offsets[phase.member])
+            for phase, nest in zip(phases, nests, strict=True)
+        ]
+        return Mapping(
+            self.members, p, self.latencies, self.schedule, vectors, phases, timings, build_schedule(timings),
+            allocation, demands, self.reserved,
+        )
+
+    def _output_offsets(self, vectors: list[Vector], words: list[int]) -> list[int]:
+        """Groups of the output before those of each network."""
+        p = self.parameters
+        bases = [word * p.lanes // p.rows for word, vector in zip(words, vectors, strict=True) if vector.is_output]
+        return [base - bases[0] for base in bases]
 
 
-def _try(
-    network: QuantisedNetwork, parameters: GridParameters, latencies: GridLatencies, schedule: Schedule,
-    layers: Sequence[Layer],
-) -> Mapping | None:
-    phases, nests = _place(network, parameters, schedule, layers)
-    vectors = vectors_of(network)
-    allocation, demands = allocate(phases, nests, vectors, parameters)
-    if shortages(demands):
-        return None
-    timings = [time_phase(phase, nest, parameters, latencies) for phase, nest in zip(phases, nests, strict=True)]
-    return Mapping(
-        network, parameters, latencies, schedule, vectors, phases, timings, build_schedule(timings), allocation, demands
-    )
-
-
-def _refusal(
-    network: QuantisedNetwork, parameters: GridParameters, schedule: Schedule, choices: list[list[Layer]]
-) -> MappingError:
-    """The shortest list of shortages over the widest and the narrowest whole layers, and what would do."""
+def _refusal(place: _Place, choices: list[list[Split]]) -> MappingError:
+    """The shortest list of shortages over the widest and the narrowest whole groups, and what would do."""
 
     def missing(grid: GridParameters, pick: int) -> list[Demand]:
-        options = choices if grid is parameters else _choices(network, grid, schedule, None, None)
-        whole = [[layer for layer in layers if len(layer) == 1] or layers for layers in options]
-        phases, nests = _place(network, grid, schedule, [layers[pick] for layers in whole])
-        return shortages(allocate(phases, nests, vectors_of(network), grid)[1])
+        options = choices if grid is place.parameters else _choices(place.members, grid, place.schedule, None, None)
+        whole = [[split for split in splits if len(split) == 1] or splits for splits in options]
+        phases, nests = place.phases(grid, [splits[pick] for splits in whole])
+        return shortages(allocate(phases, nests, vectors_of(place.members), grid, place.reserved)[1])
 
     def fits(grid: GridParameters) -> bool:
-        same = grid.table_segments == network.table_segments and grid.accumulator_bits >= network.accumulator_bits
+        same = all(
+            grid.table_segments == network.table_segments and grid.accumulator_bits >= network.accumulator_bits
+            for network in place.members
+        )
         return same and any(not missing(grid, pick) for pick in (0, -1))
 
-    return describe_shortage(min((missing(parameters, pick) for pick in (0, -1)), key=len), parameters, fits)
+    return describe_shortage(min((missing(place.parameters, pick) for pick in (0, -1)), key=len), place.parameters, fits)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -22,10 +23,10 @@ from hdl.layouts import (
     unit_entry_layout,
 )
 from hdl.parameters import GridParameters
-from rnn_mapper.allocation import Allocation, Demand
+from rnn_mapper.allocation import Allocation, Demand, Reserved
 from rnn_mapper.images import Image, LayoutPacker, table_image, weight_words
 from rnn_mapper.loop_nest import ceil_div
-from rnn_mapper.phases import INPUT, Phase, Schedule, Vector
+from rnn_mapper.phases import Phase, Schedule, Vector
 from rnn_mapper.predict import Prediction, SequencePlan, predict
 from rnn_mapper.quantised import QuantisedNetwork
 from rnn_mapper.schedule import ScheduleEntry
@@ -33,12 +34,16 @@ from rnn_mapper.timing import PhaseTiming
 
 __all__ = ["Mapping"]
 
+#: Index of the (first) input vector.
+INPUT = 0
+
 
 @dataclass(frozen=True, eq=False)
 class Mapping:
-    """A quantised network on a grid. Lists are indexed by phase."""
+    """One or several quantised networks that share a schedule on a grid. Lists are indexed by phase."""
 
-    network: QuantisedNetwork
+    #: Networks that run step by step at once: different ones, or one several times for as many streams.
+    members: tuple[QuantisedNetwork, ...]
     parameters: GridParameters
     latencies: GridLatencies
     schedule: Schedule
@@ -50,22 +55,58 @@ class Mapping:
     #: What it takes of every memory.
     demands: list[Demand]
 
+    #: What other models that are resident take.
+    reserved: Reserved = field(default_factory=Reserved)
+
+    @property
+    def network(self) -> QuantisedNetwork:
+        """The (first) network."""
+        return self.members[0]
+
     # What the host sees
 
     @property
-    def output(self) -> Vector:
-        """The vector that goes to the host."""
-        return self.vectors[-1]
+    def outputs(self) -> list[Vector]:
+        """The vectors that go to the host, one for each network."""
+        return [vector for vector in self.vectors if vector.is_output]
+
+    @cached_property
+    def input_slices(self) -> list[tuple[int, int]]:
+        """(first value, values) of each network's input in the input of a step."""
+        lanes = self.parameters.lanes
+        bases = self.allocation.vector_words
+        return [
+            ((bases[index] - bases[0]) * lanes, network.input_size) for index, network in enumerate(self.members)
+        ]
+
+    @cached_property
+    def output_slices(self) -> list[tuple[int, int]]:
+        """(first value, values) of each network's output in the output of a step."""
+        first = self._first_group(self.vectors.index(self.outputs[0]))
+        return [
+            ((self._first_group(self.vectors.index(vector)) - first) * self.parameters.rows, vector.size)
+            for vector in self.outputs
+        ]
+
+    @property
+    def input_size(self) -> int:
+        """Values of the input of a step, with what lies between the networks' inputs."""
+        return sum(self.input_slices[-1])
+
+    @property
+    def output_size(self) -> int:
+        """Values of the output of a step, with what lies between the networks' outputs."""
+        return sum(self.output_slices[-1])
 
     @property
     def input_beats(self) -> int:
         """Write-stream beats of an input vector."""
-        return ceil_div(self.vectors[INPUT].size, self.parameters.beat_bytes)
+        return ceil_div(self.input_size, self.parameters.beat_bytes)
 
     @property
     def output_groups(self) -> int:
         """Output beats of a step."""
-        return ceil_div(self.output.size, self.parameters.rows)
+        return ceil_div(self.output_size, self.parameters.rows)
 
     @cached_property
     def plan(self) -> SequencePlan:
@@ -87,7 +128,7 @@ class Mapping:
         biases: dict[int, int] = {}
         gates: dict[int, int] = {}
         units: dict[int, int] = {}
-        phases: list[int] = []
+        phases = [0] * self.reserved.phases
         for index, timing in enumerate(self.timings):
             chain, member = divmod(col, timing.nest.ru)
             takes_part = chain < timing.nest.chains and timing.nest.units(chain) > 0
@@ -110,7 +151,7 @@ class Mapping:
             Memory.UNIT: _sparse(units, memory_shape(p, Memory.UNIT)[0]),
             Memory.PROGRAM: self.program_image,
             Memory.TABLE: self.table_image,
-        }
+        } | ({Memory.STATE: self._fixed_words(row, col)} if self._has_fixed else {})
 
     @cached_property
     def table_image(self) -> Image:
@@ -132,51 +173,56 @@ class Mapping:
 
     @cached_property
     def schedule_image(self) -> Image:
-        """The controller's schedule ROM: the network is model 0, there are no others."""
+        """The controller's schedule ROM; headers of other models are zero."""
         p = self.parameters
-        output_base = 0
-        if self.output.in_vector_memory:
-            output_base = self._first_group(len(self.vectors) - 1)
-        last = next(timing for timing in self.timings if timing.phase.to_host and timing.phase.last_part)
+        first = p.models + self.reserved.schedule
+        last = next(timing for timing in self.timings if timing.phase.ends_output)
+        earlier = sum(
+            timing.nest.groups for timing in self.timings if timing.phase.to_host and not timing.phase.ends_output
+        )
         header = LayoutPacker(schedule_header_layout(p)).pack({
             "entries": len(self.entries),
-            "first": p.models,
+            "first": first,
             "max_lag": max(entry.lag for entry in self.entries),
             "input_offset": self.allocation.vector_words[INPUT],
             "input_beats": self.input_beats,
-            "output_base": output_base,
+            "output_base": self._first_group(self.vectors.index(self.outputs[0])),
             "output_groups": self.output_groups - 1,
-            "output_last": (self.output.size - 1) % p.rows,
-            "output_start": last.phase.first_unit // p.rows + last.output_start,
+            "output_last": (self.output_size - 1) % p.rows,
+            "output_start": earlier + last.output_start,
         })
         packer = LayoutPacker(schedule_entry_layout(p))
-        words = [packer.pack({
-            "phase": entry.phase,
+        base = self.reserved.phases
+        words = {self.reserved.model: header}
+        words |= {first + index: packer.pack({
+            "phase": base + entry.phase,
             "lag": entry.lag,
             "duration": entry.duration - 1,
             "fresh_duration": entry.fresh_duration - 1,
             "holds_slot": entry.holds_slot,
             "wait": entry.waits_for is not None,
-            "wait_phase": entry.waits_for or 0,
+            "wait_phase": base + (entry.waits_for or 0),
             "wait_back": entry.wait_back,
             "needs_input": entry.needs_input,
             "frees_input": entry.frees_input,
             "to_host": entry.to_host,
-        }) for entry in self.entries]
-        return Image(schedule_width(p), [header, *[0] * (p.models - 1), *words])
+        }) for index, entry in enumerate(self.entries)}
+        return _sparse(words, schedule_width(p))
 
     @cached_property
     def _weights(self) -> list[np.ndarray]:
         """Weights of every phase as `LoopNest.arrange_weights`, gates in the order of the program."""
         return [
-            timing.nest.arrange_weights(phase.product.weights[[gate.gate for gate in phase.program.gates]])
+            timing.nest.arrange_weights(phase.product.weights[[gate.gate for gate in phase.steps.gates]])
             for timing, phase in zip(self.timings, self.phases, strict=True)
         ]
 
     @property
     def _weight_words(self) -> int:
-        last = self.timings[-1].nest
-        return self.allocation.weights[-1] + last.max_units * last.gates * last.words
+        return max(
+            base + timing.nest.max_units * timing.nest.gates * timing.nest.words
+            for base, timing in zip(self.allocation.weights, self.timings, strict=True)
+        )
 
     def _first_group(self, vector: int) -> int:
         return self.allocation.vector_words[vector] * self.parameters.lanes // self.parameters.rows
@@ -220,21 +266,21 @@ class Mapping:
         phase, nest = self.phases[index], self.timings[index].nest
         _, multiplier, shift = (values[row, chain] for values in self._rows_of_phase[index])
         packer = LayoutPacker(gate_entry_layout(self.parameters))
-        addresses, slots = self.allocation.programs[index], phase.program.slots
+        addresses, slots = self.allocation.programs[index], phase.steps.slots
         words: dict[int, int] = {}
         for unit in range(nest.units(chain)):
-            for position, step in enumerate(phase.program.gates):
+            for position, step in enumerate(phase.steps.gates):
                 words[self.allocation.entries[index] + unit * nest.gates + position] = packer.pack({
                     "shift": shift[unit, step.gate],
                     "multiplier": multiplier[unit, step.gate],
-                    "add_stored": step.add_stored and bool(phase.adds),
+                    "add_stored": step.add_stored,
                     "store": phase.stores,
                     "stored": self.allocation.stored[index] + unit * phase.unit_slots + slots[position],
                     "activation": (Activation.IDENTITY if phase.stores else step.activation).value,
                     "hold": 0 if phase.stores else step.hold.value,
                     "run": bool(step.instructions) and not phase.stores,
                     "instruction": addresses[position][0] if step.instructions and not phase.stores else 0,
-                    "unit": 0 if phase.stores else self.allocation.units[index] + unit,
+                    "unit": 0 if phase.stores else self.allocation.states[index] + unit,
                 })
         return words
 
@@ -244,22 +290,20 @@ class Mapping:
         packer = LayoutPacker(bias_layout(self.parameters))
         return {
             self.allocation.entries[index] + unit * nest.gates + position: packer.pack({"bias": bias[unit, step.gate]})
-            for unit in range(nest.units(chain)) for position, step in enumerate(phase.program.gates)
+            for unit in range(nest.units(chain)) for position, step in enumerate(phase.steps.gates)
         }
 
     def _unit_words(self, index: int, chain: int) -> dict[int, int]:
         phase, timing = self.phases[index], self.timings[index]
         nest = timing.nest
         assert phase.result is not None
-        first = phase.first_unit // nest.rows
-        if self.vectors[phase.result].in_vector_memory:
-            first += self._first_group(phase.result)
+        first = phase.first_unit // nest.rows + self._first_group(phase.result)
         final = timing.arrivals[-1][1]
         packer = LayoutPacker(unit_entry_layout(self.parameters))
         return {
             self.allocation.units[index] + unit: packer.pack({
                 "group": first + nest.group(chain, unit),
-                "phase": index,
+                "phase": self.reserved.phases + index,
                 "final": nest.group(chain, unit) == final,
                 "to_vector": phase.feeds_back,
                 "to_host": phase.to_host,
@@ -267,6 +311,31 @@ class Mapping:
             })
             for unit in range(nest.units(chain))
         }
+
+    @property
+    def _has_fixed(self) -> bool:
+        return any(word.fixed for phase in self.phases for word in phase.stage.kind.words)
+
+    def _fixed_words(self, row: int, col: int) -> Image:
+        """Trained vectors that units keep among their state words; other words are zero."""
+        return _sparse(dict(self.fixed_words(row, col)), 16)
+
+    def fixed_words(self, row: int, col: int) -> Iterator[tuple[int, int]]:
+        """(address in the state memory, value) of the trained vectors in one site."""
+        slots = self.parameters.state_words
+        for index, (phase, timing) in enumerate(zip(self.phases, self.timings, strict=True)):
+            chain, member = divmod(col, timing.nest.ru)
+            if phase.stores or member != timing.nest.ru - 1 or chain >= timing.nest.chains:
+                continue
+            layer = phase.network.all_layers[phase.layer]
+            for word in phase.stage.kind.words:
+                if not word.fixed:
+                    continue
+                mine = layer.fixed[word.name][phase.first_unit : phase.first_unit + phase.units]
+                values = timing.nest.arrange(mine[None])[row, chain, : timing.nest.units(chain), 0]
+                for unit, value in enumerate(values):
+                    address = (self.allocation.states[index] + unit) * slots + word.slot
+                    yield address, int(value) & 0xFFFF
 
     def _instructions(self, index: int) -> dict[int, dict[str, int]]:
         """Fields of the instructions of a phase, by address."""

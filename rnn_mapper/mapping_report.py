@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from rnn_mapper.mapping import Mapping
+from rnn_mapper.phases import unit_groups
 from rnn_mapper.predict import CycleAccount, Prediction
 from rnn_mapper.quantised import prove_accumulators
 
@@ -32,13 +33,14 @@ def account_rows(account: CycleAccount) -> list[tuple[str, float, float, str]]:
 
 def splits(mapping: Mapping) -> list[dict[str, Any]]:
     """`hu`, `ru` and `rv` of every layer (of every part of it, where it is cut), and of the head if there is one."""
+    groups = unit_groups(mapping.members)
     found: dict[tuple[int, int], dict[str, Any]] = {}
     for phase, timing in zip(mapping.phases, mapping.timings, strict=True):
-        name = "head" if phase.layer == len(mapping.network.layers) else f"layer {phase.layer}"
+        name = groups[phase.group].name
         if phase.part or not phase.last_part:
             name += f" part {phase.part}"
         nest = timing.nest
-        found[phase.layer, phase.part] = {
+        found[phase.group, phase.part] = {
             "name": name, "units": phase.units, "hu": nest.hu, "ru": nest.ru, "rv": nest.rv,
         }
     return [found[key] for key in sorted(found)]
@@ -69,7 +71,7 @@ def mapping_json(mapping: Mapping, prediction: Prediction) -> dict[str, Any]:
         ],
         "accumulators": [vars(bound) for bound in prove_accumulators(mapping.network)],
         "latencies": mapping.latencies.to_dict(),
-        "input_scale": mapping.network.layers[0].input_scale,
+        "input_scale": mapping.network.input_scale,
         "output_scale": mapping.network.output_scale,
     }
 

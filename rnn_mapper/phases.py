@@ -46,6 +46,7 @@ class Vector:
     #: Network that it belongs to, by its position.
     member: int
     in_vector_memory: bool = True
+    is_output: bool = False
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,8 @@ class Phase:
     """One phase. Indices refer to `phases_of` and `vectors_of`."""
 
     name: str
+    #: The network, and its position among those that share the schedule.
+    network: QuantisedNetwork
     member: int
     layer: int
     stage: Stage
@@ -84,7 +87,7 @@ class Phase:
     #: Vector that its results make; None for a phase that stores.
     result: int | None
     feedback_shift: int
-    #: Results go to the host.
+    #: Results go to the host; with the last of them the output of a step is complete.
     to_host: bool
     #: Iteration i runs this phase for step i - lag.
     lag: int
@@ -92,6 +95,8 @@ class Phase:
     needs_input: bool
     #: It is the last to multiply the input vector.
     frees_input: bool = False
+    #: It is the last whose results go to the host.
+    ends_output: bool = False
     #: Phase whose results it waits for, and how many steps back.
     waits_for: int | None = None
     wait_back: int = 0
@@ -116,6 +121,12 @@ class Phase:
         return len(self.steps.gates)
 
     @property
+    def rows(self) -> int:
+        """Rows of a unit that have a product with the operand: gates, but for rows without weights."""
+        rows = [*self.stage.rows, *self.stage.foreign]
+        return sum(any(product.operand is self.multiplied for product in row.products) for row in rows)
+
+    @property
     def units(self) -> int:
         """Hidden units (outputs of a dense layer)."""
         return int(self.product.weights.shape[1])
@@ -128,11 +139,7 @@ class Phase:
     @property
     def multiplications(self) -> int:
         """Multiplications of one step; rows that have no product with this operand do not count."""
-        rows = self.stage.all_rows
-        useful = sum(
-            any(product.operand is self.multiplied for product in rows[gate.gate].products) for gate in self.steps.gates
-        )
-        return useful * self.units * self.operand_size
+        return self.rows * self.units * self.operand_size
 
     @property
     def feeds_back(self) -> bool:
@@ -143,6 +150,11 @@ class Phase:
     def stored_key(self) -> tuple[int, int, int, int]:
         """What phases have in common that store and read the same parts."""
         return self.member, self.layer, self.stage.index, self.part
+
+    @property
+    def weights_key(self) -> tuple[object, ...]:
+        """What phases have in common that multiply the same weights: streams of one model share them."""
+        return self.network, self.layer, self.stage.index, self.multiplied.name, self.stores, self.part
 
     @property
     def state_key(self) -> tuple[int, int]:
@@ -177,7 +189,9 @@ def vectors_of(members: Sequence[QuantisedNetwork]) -> list[Vector]:
                 form = layer.formats[stage.result]
                 name = f"output of {network.layer_name(index)}" if stage is output else (
                     f"{network.layer_name(index)} vector {stage.index + 1}")
-                vectors.append(Vector(_of(member, members, name), layer.units(stage), member, form.shift > 0))
+                vectors.append(Vector(
+                    _of(member, members, name), layer.units(stage), member, form.shift > 0, stage is output and index == len(network.all_layers) - 1,
+                ))
     return vectors
 
 
@@ -206,16 +220,22 @@ def phases_of(
         )
         for member, phase in order
     ]
-    readers = [index for index, phase in enumerate(phases) if phase.needs_input]
-    latest = max(phases[index].lag for index in readers)
-    last = max(index for index in readers if phases[index].lag == latest)
+    last = _last(phases, [phase.needs_input for phase in phases])
     phases[last] = replace(phases[last], frees_input=True)
+    last = _last(phases, [phase.to_host for phase in phases])
+    phases[last] = replace(phases[last], ends_output=True)
     if schedule is not Schedule.FUSED:
         # A step begins when all of the step before is done.
         phases[:] = [
             replace(phase, waits_for=len(phases) - 1, wait_back=1) if phase.needs_input else phase for phase in phases
         ]
     return phases
+
+
+def _last(phases: Sequence[Phase], chosen: Sequence[bool]) -> int:
+    """The last of the chosen phases that is issued for a step."""
+    indices = [index for index, choice in enumerate(chosen) if choice]
+    return max(indices, key=lambda index: (phases[index].lag, index))
 
 
 @dataclass
@@ -325,7 +345,7 @@ class _Builder:
             self._append(Phase(
                 name=_of(self.member, self.members, self._name(index, layer, stage, self._letter(layer, operand), part,
                                                                count)),
-                member=self.member, layer=index, stage=stage, group=self._group(index, stage), part=part,
+                network=self.network, member=self.member, layer=index, stage=stage, group=self._group(index, stage), part=part,
                 first_unit=first, last_part=part == count - 1,
                 product=self._product(layer, stage, operand, first, units), multiplied=operand, operand=vector, previous=previous,
                 stores=True, result=None, feedback_shift=0, to_host=False, lag=lag,
@@ -345,7 +365,7 @@ class _Builder:
             )
             self._append(Phase(
                 name=_of(self.member, self.members, self._name(index, layer, stage, letter, part, count)),
-                member=self.member, layer=index, stage=stage, group=self._group(index, stage), part=part,
+                network=self.network, member=self.member, layer=index, stage=stage, group=self._group(index, stage), part=part,
                 first_unit=first, last_part=part == count - 1, product=product,
                 multiplied=stage.operand, operand=vector, previous=previous,
                 stores=False, result=result,

@@ -19,15 +19,15 @@ ProgramPlace = tuple[tuple[int, ...], ...]
 
 
 def place_programs(
-    programs: Sequence[Program | None], destinations: Sequence[int], state_words: int
+    programs: Sequence[Program | None], destinations: Sequence[int], state_words: int, reserved: int = 0
 ) -> list[ProgramPlace]:
     """The place of each program (empty for None), whose results go `destinations` behind their units.
 
-    Instructions that read a state word take the lowest address that names it; all others fill what is left.
+    The first `reserved` addresses belong to other models. Instructions that read a state word take the lowest address that names it; all others fill what is left.
     """
     keys = [_key(program, place) for program, place in zip(programs, destinations, strict=True)]
     placed: dict[object, dict[tuple[int, int], int]] = {key: {} for key in keys}
-    taken: set[int] = set()
+    taken = set(range(reserved))
     chains = {key: program.chains if program else () for key, program in zip(keys, programs, strict=True)}
     for reading in (True, False):
         for key, gates in chains.items():

@@ -1,8 +1,7 @@
 """Load packets that put a state into a grid, so that a sequence can continue from it (`KEEP_STATE`).
 
 A packet resets the grid's parity, so the first step after it reads "the step before" from half 1 of every vector
-memory. The 16-bit state (c of an LSTM, h of a GRU) lies in the tail site of the unit's chain, in the state word that
-the cell's program reads; the unit's other words become zero.
+memory. The 16-bit states lie in the tail site of the unit's chain, each in a state word of its own.
 """
 
 from __future__ import annotations
@@ -13,56 +12,49 @@ import numpy as np
 import numpy.typing as npt
 
 from hdl.layouts import Memory
-from rnn_mapper.errors import ModelError
 from rnn_mapper.fixed_point import round_shift, saturate
 from rnn_mapper.image_files import load_packet
 from rnn_mapper.images import Image, weight_words
 from rnn_mapper.mapping import Mapping
-from rnn_mapper.network import Cell
 from rnn_mapper.phases import Phase
-from rnn_mapper.reference import LayerState
+from rnn_mapper.reference import LayerState, Reference, check_state
 
 __all__ = ["state_packets"]
 
 _PREVIOUS_HALF = 1
 
 
-def state_packets(mapping: Mapping, state: Sequence[LayerState]) -> Iterator[bytes]:
+def state_packets(mapping: Mapping, state: Sequence[LayerState], member: int = 0) -> Iterator[bytes]:
     """Load packets (data of `tdest` 1) for the state of every layer; the sequence after them must keep the state.
 
-    Raises `ModelError` if the state is not that of the mapped network.
+    `member` is the network (or stream) whose state it is. Raises `ModelError` if the state is not of that network.
     """
-    _check(mapping, state)
+    network = mapping.members[member]
+    check_state(state, Reference(network).cleared_state())
     for index, phase in enumerate(mapping.phases):
-        if not phase.previous or phase.stores:
+        if phase.member != member or phase.stores or phase.layer >= len(network.layers):
             continue
-        layer = mapping.network.layers[phase.layer]
-        given = state[phase.layer]
-        if not phase.part:
-            yield _vector_packet(mapping, phase, given.h, layer.feedback_shift)
-        if phase.program.uses_state:
-            held = given.c if layer.cell is Cell.LSTM else given.h
-            assert held is not None
-            yield from _unit_packets(mapping, index, held[phase.first_unit : phase.first_unit + phase.units])
+        layer, given = network.layers[phase.layer], state[phase.layer]
+        names = [name for name, node in layer.arithmetic.states.items() if node is phase.stage.result]
+        if names and phase.feeds_back and not phase.part:
+            yield _vector_packet(mapping, phase, given[names[0]])
+        if _is_first(mapping, index) and any(word.carried for word in phase.stage.kind.words):
+            yield from _unit_packets(mapping, index, given)
 
 
-def _check(mapping: Mapping, state: Sequence[LayerState]) -> None:
-    layers = mapping.network.layers
-    if len(state) != len(layers):
-        raise ModelError(f"state holds {len(state)} layers, must hold {len(layers)}")
-    for index, (layer, given) in enumerate(zip(layers, state, strict=True)):
-        wanted = {"h": given.h} | ({"c": given.c} if layer.cell is Cell.LSTM else {})
-        for name, value in wanted.items():
-            if value is None or value.dtype != np.int16 or value.shape != (layer.hidden_size,):
-                have = "nothing" if value is None else f"{value.dtype} {list(value.shape)}"
-                raise ModelError(f"state of layer {index}: {name} is {have}, must be int16 [{layer.hidden_size}]")
+def _is_first(mapping: Mapping, index: int) -> bool:
+    """The first phase with its units' state words."""
+    key = mapping.phases[index].state_key
+    return index == next(
+        number for number, phase in enumerate(mapping.phases) if not phase.stores and phase.state_key == key
+    )
 
 
-def _vector_packet(mapping: Mapping, phase: Phase, h: npt.NDArray[np.int16], shift: int) -> bytes:
-    """The int8 h in every vector memory, where the first step looks for that of the step before."""
+def _vector_packet(mapping: Mapping, phase: Phase, h: npt.NDArray[np.int16]) -> bytes:
+    """The int8 vector in every vector memory, where the first step looks for that of the step before."""
     p = mapping.parameters
     assert phase.result is not None
-    fed_back = saturate(round_shift(h, shift), 8).astype(np.int8)
+    fed_back = saturate(round_shift(h, phase.feedback_shift), 8).astype(np.int8)
     words = -(-len(fed_back) // p.lanes)
     padded = np.zeros((words, p.lanes), dtype=np.int8)
     padded.reshape(-1)[: len(fed_back)] = fed_back
@@ -70,15 +62,21 @@ def _vector_packet(mapping: Mapping, phase: Phase, h: npt.NDArray[np.int16], shi
     return load_packet(p, Memory.VECTOR, Image(8 * p.lanes, weight_words(padded)), row=None, col=None, word=first)
 
 
-def _unit_packets(mapping: Mapping, index: int, held: npt.NDArray[np.int16]) -> Iterator[bytes]:
-    """The 16-bit state of every unit of a phase, in the tail site of its chain."""
-    nest, slots = mapping.timings[index].nest, mapping.parameters.state_words
-    (slot,) = {op.read_slot for chain in mapping.phases[index].program.chains for op in chain if op.reads_state}
-    arranged = nest.arrange(held[None])[..., 0].astype(np.int16)
+def _unit_packets(mapping: Mapping, index: int, given: LayerState) -> Iterator[bytes]:
+    """The state words of every unit of a phase, in the tail site of its chain, with the trained vectors among them."""
+    phase, nest, slots = mapping.phases[index], mapping.timings[index].nest, mapping.parameters.state_words
+    layer = phase.network.all_layers[phase.layer]
+    part = slice(phase.first_unit, phase.first_unit + phase.units)
+    first = mapping.allocation.states[index] * slots
+    values: dict[int, npt.NDArray[np.int16]] = {}
+    for word in phase.stage.kind.words:
+        if word.carried or word.fixed:
+            whole = layer.fixed[word.name] if word.fixed else given[word.name]
+            values[word.slot] = nest.arrange(whole[part][None].astype(np.int16))[..., 0].astype(np.int16)
     for row in range(nest.rows):
         for chain in range(nest.chains):
             words = [0] * (nest.units(chain) * slots)
-            words[slot::slots] = [int(value) & 0xFFFF for value in arranged[row, chain, : nest.units(chain)]]
+            for slot, arranged in values.items():
+                words[slot::slots] = [int(value) & 0xFFFF for value in arranged[row, chain, : nest.units(chain)]]
             if words:
-                image, first = Image(16, words), mapping.allocation.units[index] * slots
-                yield load_packet(mapping.parameters, Memory.STATE, image, row, nest.tail(chain), first)
+                yield load_packet(mapping.parameters, Memory.STATE, Image(16, words), row, nest.tail(chain), first)

@@ -40,6 +40,8 @@ class PhaseTiming:
     group_beats: int
     pad: int
     delays: tuple[int, ...]
+    #: Groups of the output before those of this phase's network.
+    output_offset: int = 0
     #: `fresh`, where it differs.
     shortened: PhaseTiming | None = None
 
@@ -116,10 +118,10 @@ class PhaseTiming:
     def output_start(self) -> int:
         """Results that must have arrived before the output may be sent in order, one group a cycle, without a gap.
 
-        Enough for both timings of the phase. Counts the results of this part only; those of the parts before have all
+        Enough for both timings of the phase. Counts the results of this phase only; all others of the output have
         arrived when its first does.
         """
-        first = self.phase.first_unit // self.nest.rows
+        first = self.output_offset + self.phase.first_unit // self.nest.rows
         needed = max(cycle - first - group for cycle, group in self.arrivals)
         count = next(count for count, (cycle, _) in enumerate(self.arrivals, start=1) if cycle >= needed)
         return max(count, self.shortened.output_start) if self.shortened else count
@@ -142,14 +144,16 @@ def arrival_base(program: Program, nest: LoopNest, latencies: GridLatencies, cha
     )
 
 
-def time_phase(phase: Phase, nest: LoopNest, parameters: GridParameters, latencies: GridLatencies) -> PhaseTiming:
+def time_phase(
+    phase: Phase, nest: LoopNest, parameters: GridParameters, latencies: GridLatencies, output_offset: int = 0
+) -> PhaseTiming:
     """The shortest interval and the smallest delays with which no two values ever meet.
 
     Raises `MappingError` when the fields of the configuration are too narrow for any.
     """
     if phase.stores:
         return PhaseTiming(phase, nest, latencies, parameters.group_beats, 0, (0,) * nest.chains)
-    timing = next(_timings(phase, nest, parameters, latencies), None)
+    timing = next(_timings(phase, nest, parameters, latencies, output_offset), None)
     if timing is None:
         raise MappingError(
             f"{phase.name}: {nest.chains} chains of {nest.max_units} units send more results than a result link takes, "
@@ -162,7 +166,7 @@ def time_phase(phase: Phase, nest: LoopNest, parameters: GridParameters, latenci
     for words in range(1, nest.words):
         if not same_flow(phase.steps, nest.words, words, latencies.ring, latencies.state_distance):
             continue
-        for fresh in _timings(phase, replace(nest, words=words), parameters, latencies):
+        for fresh in _timings(phase, replace(nest, words=words), parameters, latencies, output_offset):
             if fresh.interval >= timing.interval:
                 break
             if fresh.arrivals[-1][1] == last:
@@ -171,7 +175,7 @@ def time_phase(phase: Phase, nest: LoopNest, parameters: GridParameters, latenci
 
 
 def _timings(
-    phase: Phase, nest: LoopNest, parameters: GridParameters, latencies: GridLatencies
+    phase: Phase, nest: LoopNest, parameters: GridParameters, latencies: GridLatencies, output_offset: int
 ) -> Iterator[PhaseTiming]:
     """All timings without collisions, by rising interval."""
     spacing = parameters.group_beats if phase.feeds_back else 1
@@ -181,7 +185,7 @@ def _timings(
             continue
         delays = _delays(phase, nest, latencies, interval, spacing)
         if delays is not None:
-            yield PhaseTiming(phase, nest, latencies, parameters.group_beats, pad, delays)
+            yield PhaseTiming(phase, nest, latencies, parameters.group_beats, pad, delays, output_offset)
 
 
 def _delays(

@@ -44,7 +44,7 @@ class EntryCost(NamedTuple):
 
 def token_costs(entry: ScheduleEntry, timing: PhaseTiming) -> EntryCost:
     """The costs of an entry."""
-    start = timing.output_start if timing.phase.to_host and timing.phase.last_part else 0
+    start = timing.output_start if timing.phase.ends_output else 0
 
     def cost(variant: PhaseTiming, duration: int) -> TokenCost:
         # The step before has been sent: results reach the collector one a cycle at most, as beats leave.

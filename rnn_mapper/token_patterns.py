@@ -90,7 +90,7 @@ def _chain(timing: PhaseTiming, chain: int, units: int) -> ChainPattern:
         return pattern
     ring: list[Times] = []
     emitted = pattern.emitted
-    for position, gate in enumerate(phase.program.gates):
+    for position, gate in enumerate(phase.steps.gates):
         value = rows[:, position]
         if gate.hold != Hold.NONE:
             pattern.writes.setdefault(gate.hold.name, []).append(value)

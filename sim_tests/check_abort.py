@@ -11,7 +11,7 @@ from typing import Any
 import cocotb
 
 from hdl.register_map import Control, Status
-from rnn_mapper.network import Cell
+
 from sim_tests.grids import GRIDS
 from sim_tests.model_bench import bench_with_small_model
 

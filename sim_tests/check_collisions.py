@@ -13,7 +13,7 @@ import cocotb
 
 from hdl.register_map import Control, Error, Status
 from rnn_mapper.mapping import Mapping
-from rnn_mapper.network import Cell
+
 from sim_tests.altered_images import altered_phases, altered_schedule
 from sim_tests.error_bench import expect, prepare
 from sim_tests.grids import GRIDS

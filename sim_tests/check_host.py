@@ -13,7 +13,7 @@ import cocotb
 from cocotbext.axi import AxiResp
 
 from hdl.register_map import IDENTIFICATION, VERSION, Error, Status
-from rnn_mapper.network import Cell
+
 from rnn_mapper.state_images import state_packets
 from sim_tests.altered_images import one_model_many_times
 from sim_tests.grids import GRIDS

@@ -10,7 +10,7 @@ from typing import Any
 
 import cocotb
 
-from rnn_mapper.network import Cell
+
 from sim_tests.grids import GRIDS
 from sim_tests.model_bench import ModelBench
 from sim_tests.models import ModelCase

@@ -8,7 +8,7 @@ from typing import Any
 from hdl.parameters import GridParameters
 from hdl.register_map import Error
 from rnn_mapper.mapping import Mapping
-from rnn_mapper.network import Cell
+
 from sim_tests.model_bench import ModelBench
 from sim_tests.models import ModelCase
 

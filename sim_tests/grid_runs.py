@@ -126,7 +126,7 @@ def run_sequences(
         for s in sequences
     ]
     runs, seconds = run_host(grid_build, jobs, images, results_dir, progress)
-    width = mapping.output.size
+    width = mapping.output_size
     return [
         GridRun(output_steps(run.outputs, job.steps, width), *run.counters, grid_build.seconds, seconds, waves=None)
         for job, run in zip(jobs, runs, strict=True)
@@ -140,7 +140,7 @@ def _run_in_cocotb(
     p = mapping.parameters
     job, result = results_dir / "job.npz", results_dir / "result.npz"
     values: dict[str, Any] = {
-        "width": mapping.output.size, "rows": p.rows, "beat_bytes": p.beat_bytes, "sequences": len(sequences),
+        "width": mapping.output_size, "rows": p.rows, "beat_bytes": p.beat_bytes, "sequences": len(sequences),
     }
     for number, sequence in enumerate(sequences):
         values[f"inputs_{number}"] = sequence.inputs

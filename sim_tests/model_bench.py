@@ -15,7 +15,7 @@ from hdl.parameters import GridParameters
 from hdl.register_map import REGISTERS, Control, Status
 from rnn_mapper.image_files import load_packets
 from rnn_mapper.mapping import Mapping
-from rnn_mapper.network import Cell
+
 from rnn_mapper.reference import LayerState, Reference
 from sim_tests.grid_bench import GridBench
 from sim_tests.models import ModelCase
@@ -94,7 +94,7 @@ class ModelBench(GridBench):
 
     def take_outputs(self, steps: int) -> npt.NDArray[np.int16]:
         """The outputs [steps, width] among the beats so far, which must be one packet of the right form."""
-        rows, width, groups = self.parameters.rows, self.mapping.output.size, self.mapping.output_groups
+        rows, width, groups = self.parameters.rows, self.mapping.output_size, self.mapping.output_groups
         beats, self.beats = self.beats, []
         assert len(beats) == steps * groups, f"{len(beats)} output beats, expected {steps} x {groups}"
         assert [beat.last for beat in beats] == [False] * (steps * groups - 1) + [True]

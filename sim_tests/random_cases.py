@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import strategies as st
 
 from hdl.parameters import GridParameters
-from rnn_mapper.network import Cell
+
 from rnn_mapper.phases import Schedule
 from sim_tests.models import ModelCase
 
