@@ -54,7 +54,8 @@ def fast_costs(
             least.append(least[-1])
             durations.append(durations[-1])
             continue
-        row, sites = [], 1
+        row: list[int] = []
+        sites = 1
         waiting = max(1, max(first.delays) + 1)
         for place, second in enumerate(variants):
             other = place // 2
@@ -73,9 +74,9 @@ def fast_costs(
             sites = max(sites, distance)
             if not a.stores and not b.stores:
                 distance = max(distance, first.completion + 1 - second.first_arrival)
-                constant = _hold_constant(a, used[index], b, used[place], latencies, group_beats)
-                if constant is not None:
-                    distance = max(distance, constant + _apart(first.last_units, rus[one], second.delays, rus[other]))
+                held = _hold_constant(a, used[index], b, used[place], latencies, group_beats)
+                if held is not None:
+                    distance = max(distance, held + _apart(first.last_units, rus[one], second.delays, rus[other]))
             row.append(distance)
         least.append(row)
         durations.append(max(sites, first.stored) if phases[one].barrier else sites)

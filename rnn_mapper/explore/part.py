@@ -208,7 +208,8 @@ class _Search:
         kept: list[Found] = []
         least: list[tuple[int, int]] = []
         ranked = sorted(
-            ((cycles, *self._memory(choice), choice) for choice, cycles in candidates.items()), key=lambda item: item[:3]
+            ((cycles, *self._memory(choice), choice) for choice, cycles in candidates.items()),
+            key=lambda item: item[:3],
         )
         for cycles, words, units, choice in ranked:
             if cycles > SLOWEST * ranked[0][0] or len(kept) == KEPT:
