@@ -68,45 +68,45 @@ class Candidate:
 
 
 def parts_of(request: Request) -> list[Part]:
-    """The parts of a search; grids whose multipliers alone exceed the budget are left out, but never all."""
-    most = dict(request.budget.limits).get("multipliers", float("inf"))
+    """The parts of a search; rows and lanes that exceed the budget in one column are left out, but never all.
+
+    A part has all columns, whatever the budget is, so that another budget finds it in the cache.
+    """
     latencies = latencies_of(request.rows, request.lanes)
-    sizes = []
-    for rows, lanes in itertools.product(request.rows, request.lanes):
-        cols = tuple(
-            count for count in request.cols if rows * lanes * count <= most and _may_fit(request, rows, lanes, count)
-        )
-        if cols:
-            sizes.append((rows, lanes, cols))
-    if not sizes:
-        # The smallest grid tells what is nearest.
-        sizes = [(min(request.rows), min(request.lanes), (min(request.cols),))]
+    sizes = [
+        (rows, lanes) for rows, lanes in itertools.product(request.rows, request.lanes)
+        if _may_fit(request, rows, min(request.cols), lanes)
+    ]
+    # The smallest grid tells what is nearest.
+    sizes = sizes or [(min(request.rows), min(request.lanes))]
     return [
-        Part(model.shape, model.steps, request.orders, rows, lanes, cols, latencies[rows, lanes])
-        for model in request.models for rows, lanes, cols in sizes
+        Part(model.shape, model.steps, request.orders, rows, lanes, request.cols, latencies[rows, lanes])
+        for model in request.models for rows, lanes in sizes
     ]
 
 
-def _may_fit(request: Request, rows: int, lanes: int, cols: int) -> bool:
+def _may_fit(request: Request, rows: int, cols: int, lanes: int) -> bool:
     """Whether the logic of a grid with the smallest memories is within the budget; yes where it is not known."""
     area = area_model(request.budget.target)
     try:
-        used = area.logic(area.smallest(rows, cols, lanes))
+        used = {"multipliers": rows * cols * lanes, **area.logic(area.smallest(rows, cols, lanes))}
     except (OutOfRange, ConfigurationError):
-        return True
+        used = {"multipliers": rows * cols * lanes}
     return not request.budget.excess(used)
 
 
 def combine(request: Request, results: Iterable[tuple[Part, PartResult]]) -> list[Candidate]:
-    """Every grid with the best mappings, whether or not within the budget; grids that cannot hold the models are
-    missing."""
+    """Grids with their best mappings: those that may be within the budget, or all where none may. Grids that cannot
+    hold the models are missing."""
     by_grid: dict[tuple[int, int, int], dict[tuple[Any, int], list[Found]]] = {}
     for part, result in results:
         for cols, kept in result.found.items():
             by_grid.setdefault((part.rows, cols, part.lanes), {})[part.shape, part.steps] = kept
     area = area_model(request.budget.target)
     candidates = []
-    for (rows, cols, lanes), found in sorted(by_grid.items()):
+    sizes = sorted(by_grid)
+    for rows, cols, lanes in [size for size in sizes if _may_fit(request, *size)] or sizes:
+        found = by_grid[rows, cols, lanes]
         choices = [found.get((model.shape, model.steps), []) for model in request.models]
         for chosen in itertools.product(*_few(choices)):
             if (candidate := _candidate(request, area, (rows, cols, lanes), chosen)) is not None:
