@@ -10,7 +10,7 @@ PRESET ?= small
 JOBS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-test demo test lint regress deepbench scaling estimate synth clean
+.PHONY: help setup setup-test demo test lint regress deepbench scaling estimate mappings explore-area synth clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,6 +48,12 @@ scaling: $(SETUP) ## cycles and costs against the number of sites and the hidden
 
 estimate: $(SETUP) ## area and energy of the paper-size grid at 28 nm, estimated: results/estimate.*
 	@$(BIN)/python scripts/estimate.py
+
+mappings: $(SETUP) ## what one mapping for all sizes loses on the DeepBench points: results/mappings.*
+	@$(BIN)/python scripts/mappings.py
+
+explore-area: $(SETUP) ## measure the areas that "spatial-rnn explore" interpolates, with Yosys (long)
+	@$(BIN)/python scripts/explore_area.py
 
 synth: $(SETUP) ## area of a preset: make synth PRESET=small
 	@$(BIN)/spatial-rnn synth --preset $(PRESET)

@@ -177,7 +177,9 @@ class _Operations:
             assert await self.bench.errors() == {Error.NO_STATE}
             await self.bench.write("ERRORS", 1 << Error.NO_STATE)
             assert (self.bench.take_outputs(len(inputs)) == self.bench.reference.run(inputs).outputs).all()
-            # Back to where an abort leaves the grid.
+            assert self.bench.model is not None
+            self.valid[self.bench.model] = True
+            # An abort while nothing runs does nothing.
             await self.bench.write("CONTROL", 1 << Control.ABORT)
 
     async def reset_run(self) -> None:

@@ -66,8 +66,8 @@ def test_the_smallest_preset_that_fits(hidden: tuple[int, ...], grid: str) -> No
 
 
 def test_no_preset_fits() -> None:
-    network = random_network(0, srnn.Cell.RNN_TANH, 8, (4,) * 5)
-    with pytest.raises(MappingError, match=r"^no preset fits, not even 'paper': .*phases: 10 needed, 8 available"):
+    network = random_network(0, srnn.Cell.RNN_TANH, 8, (4,) * 9)
+    with pytest.raises(MappingError, match=r"^no preset fits, not even 'paper': .*phases: 18 needed, 16 available"):
         srnn.choose_grid(network)
 
 

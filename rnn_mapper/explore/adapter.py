@@ -5,7 +5,6 @@ Exploring needs shapes, not weights: networks here have weights of no bytes, all
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path

@@ -106,10 +106,11 @@ class AreaModel:
             if getattr(p, name) != getattr(GridParameters(), name):
                 raise OutOfRange(f"{name} = {getattr(p, name)}: areas are known for the default only")
 
-    def covers(self, name: str, value: int) -> bool:
-        """Whether a value of a field is within what was measured."""
-        low, high = self._range.get(name, (value, value))
-        return low <= value <= high
+    def smallest(self, rows: int, cols: int, lanes: int) -> GridParameters:
+        """The grid of this size with the smallest memories of which areas are known."""
+        low = {name: self._range[name][0] for name in RANGED[3:]}
+        low["vector_depth"] = max(low["vector_depth"], 2 << max(0, -(-rows // lanes) - 1).bit_length())
+        return GridParameters(rows=rows, cols=cols, lanes=lanes, **low)
 
     def _error(self, kind: str, held: Sequence[tuple[GridParameters, dict[str, Any]]]) -> AreaError:
         errors = []

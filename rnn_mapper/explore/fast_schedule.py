@@ -46,6 +46,13 @@ def fast_costs(
     count = len(phases)
     variants = [variant for timing in timings for variant in (timing, timing.fresh or timing)]
     used = [words[index // 2] if variant is timings[index // 2] else 1 for index, variant in enumerate(variants)]
+    # Times by site where the parts of a layer are laid out differently, else by chain.
+    same = len(set(rus)) == 1
+    ends, last_units, delays = (
+        [values if same else [value for value in values for _ in range(rus[index // 2])]
+         for index, values in enumerate(lists)]
+        for lists in ([v.ends for v in variants], [v.last_units for v in variants], [v.delays for v in variants])
+    )
     least: list[list[int]] = []
     durations: list[int] = []
     for index, first in enumerate(variants):
@@ -54,7 +61,8 @@ def fast_costs(
             least.append(least[-1])
             durations.append(durations[-1])
             continue
-        row, sites = [], 1
+        row: list[int] = []
+        sites = 1
         waiting = max(1, max(first.delays) + 1)
         for place, second in enumerate(variants):
             other = place // 2
@@ -62,7 +70,7 @@ def fast_costs(
                 row.append(row[-1])
                 continue
             a, b = phases[one], phases[other]
-            distance = max(waiting, _apart(first.ends, rus[one], second.delays, rus[other]))
+            distance = max(waiting, max(map(sub, ends[index], delays[place])))
             if b.adds and a.stores and a.layer == b.layer and a.part == b.part:
                 constant = _stored_constant(a, used[index], b, used[place], latencies, group_beats)
                 slower = first.interval - second.interval
@@ -73,9 +81,9 @@ def fast_costs(
             sites = max(sites, distance)
             if not a.stores and not b.stores:
                 distance = max(distance, first.completion + 1 - second.first_arrival)
-                constant = _hold_constant(a, used[index], b, used[place], latencies, group_beats)
-                if constant is not None:
-                    distance = max(distance, constant + _apart(first.last_units, rus[one], second.delays, rus[other]))
+                held = _hold_constant(a, used[index], b, used[place], latencies, group_beats)
+                if held is not None:
+                    distance = max(distance, held + max(map(sub, last_units[index], delays[place])))
             row.append(distance)
         least.append(row)
         durations.append(max(sites, first.stored) if phases[one].barrier else sites)
@@ -114,14 +122,6 @@ def _place_of_bit(bits: int, count: int) -> int:
         else:
             low = middle
     return low
-
-
-def _apart(ends: Sequence[int], ru: int, delays: Sequence[int], other_ru: int) -> int:
-    """Largest difference between the ends of one phase and the delays of another at the same site."""
-    if ru != other_ru:
-        ends = [end for end in ends for _ in range(ru)]
-        delays = [delay for delay in delays for _ in range(other_ru)]
-    return max(map(sub, ends, delays))
 
 
 @lru_cache(maxsize=1 << 12)

@@ -15,6 +15,7 @@ from hdl.latencies import GridLatencies
 from rnn_mapper.errors import MappingError
 from rnn_mapper.loop_nest import LoopNest, ceil_div
 from rnn_mapper.phases import Phase
+from rnn_mapper.programs import Program
 from rnn_mapper.timing import FIELD_LIMIT, PhaseTiming, _program_fits, arrival_base
 
 __all__ = ["FastTiming", "Split", "fast_timing", "smallest_timing"]
@@ -62,7 +63,7 @@ def _fits(program: int, words: int, interval: int, ring: int) -> bool:
 
 
 #: Programs by identity: comparing them takes longer than all the rest.
-_PROGRAMS: dict[int, object] = {}
+_PROGRAMS: dict[int, Program] = {}
 
 
 def _program(phase: Phase) -> int:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hdl.latencies import GridLatencies
-from hdl.parameters import GridParameters
+from hdl.parameters import RANGES, GridParameters
 from rnn_mapper.errors import MappingError
 from rnn_mapper.explore.adapter import Choice, Layers, Shape, phases
 from rnn_mapper.explore.fast_schedule import fast_costs
@@ -26,7 +26,7 @@ CUTS = 8
 #: Mappings kept for a grid: the fastest, and slower ones that take less memory.
 KEPT = 4
 #: A mapping that takes this much longer than the fastest is not worth any memory.
-SLOWEST = 1.5
+SLOWEST = 1.2
 
 
 @dataclass(frozen=True)
@@ -55,14 +55,16 @@ class PartResult:
     """For each number of columns the fastest mapping and some that take less memory, fastest first."""
 
     found: dict[int, list[Found]]
-    #: Distinct (grid, mapping) whose cycles were compared, and distinct plans that this took.
+    #: Distinct (grid, mapping) that were compared, and distinct plans whose cycles were counted for that.
     mappings: int
     plans: int
+    #: Those of `mappings` that were ruled out by the cycles in which they read operands.
+    ruled_out: int
 
     def to_json(self) -> dict[str, Any]:
         """As JSON values."""
         return {
-            "mappings": self.mappings, "plans": self.plans,
+            "mappings": self.mappings, "plans": self.plans, "ruled_out": self.ruled_out,
             "found": {str(cols): [[f.cycles, f.choice.order, f.choice.layers] for f in kept]
                       for cols, kept in self.found.items()},
         }
@@ -77,7 +79,7 @@ class PartResult:
             ]
             for cols, kept in values["found"].items()
         }
-        return cls(found, int(values["mappings"]), int(values["plans"]))
+        return cls(found, int(values["mappings"]), int(values["plans"]), int(values["ruled_out"]))
 
 
 def cycles_of(
@@ -115,7 +117,8 @@ class _Search:
         self.parameters = GridParameters(rows=part.rows, cols=1, lanes=part.lanes, vector_depth=1 << 14)
         #: Cycles of each plan, None where there is no timing; and weight words of a site.
         self.cycles: dict[Choice, int | None] = {}
-        self.compared = 0
+        self.compared = self.ruled_out = 0
+        self.busy: dict[tuple[int, tuple[tuple[int, int, int], ...]], int] = {}
         self.layers: list[list[Any]] = [[] for _ in part.shape.sizes]
         for phase in phases(part.shape, "fused", (1,) * len(part.shape.sizes)):
             self.layers[phase.layer].append(phase)
@@ -124,19 +127,19 @@ class _Search:
     def run(self) -> PartResult:
         found = {}
         for cols in self.part.cols:
-            candidates: dict[Choice, int] = {}
+            candidates: dict[Choice, int | None] = {}
             for order in self.part.orders:
                 self._search(order, cols, candidates)
             self.compared += len(candidates)
-            if candidates:
-                found[cols] = self._keep(candidates)
-        return PartResult(found, self.compared, len(self.cycles))
+            self.ruled_out += sum(cycles is None for cycles in candidates.values())
+            found[cols] = self._keep({choice: cycles for choice, cycles in candidates.items() if cycles is not None})
+        return PartResult(found, self.compared, len(self.cycles), self.ruled_out)
 
-    def _search(self, order: str, cols: int, candidates: dict[Choice, int]) -> None:
+    def _search(self, order: str, cols: int, candidates: dict[Choice, int | None]) -> None:
         """Every way to map a single layer; of several layers one after the other until no change of one is better."""
-        options = [list(self._options(layer, cols, order == "fused")) for layer in range(len(self.layers))]
+        options = [self._options(layer, cols, order == "fused") for layer in range(len(self.layers))]
         chosen = [ways[0] for ways in options]
-        best = self._try(order, tuple(chosen), candidates)
+        best = self._try(order, tuple(chosen), candidates, None)
         improved = True
         while improved:
             improved = False
@@ -145,15 +148,27 @@ class _Search:
                     if way == chosen[layer]:
                         continue
                     layers = (*chosen[:layer], way, *chosen[layer + 1 :])
-                    cycles = self._try(order, layers, candidates)
+                    cycles = self._try(order, layers, candidates, best)
                     if cycles is not None and (best is None or cycles < best):
                         best, chosen, improved = cycles, list(layers), True
             if len(options) == 1:
                 break
 
-    def _try(self, order: str, layers: Layers, candidates: dict[Choice, int]) -> int | None:
+    def _try(
+        self, order: str, layers: Layers, candidates: dict[Choice, int | None], best: int | None
+    ) -> int | None:
+        """Cycles of a mapping; None where there is no timing, or where it takes too long to be kept."""
         choice = Choice(order, layers)
         if choice not in self.cycles:
+            if self._reading(layers) > RANGES["weight_depth"][1]:
+                candidates.setdefault(choice, None)
+                return None
+            # Every step reads all operands, one phase after the other; only the first may be shorter. A layer in two
+            # parts takes no less memory than one in one part, so it is kept only where it is the fastest.
+            slowest = SLOWEST if all(len(way) == 1 for way in layers) else 1.0
+            if best is not None and (self.part.steps - 1) * self._reading(layers) > slowest * best:
+                candidates.setdefault(choice, None)
+                return None
             try:
                 self.cycles[choice] = cycles_of(
                     self.part.shape, self.part.steps, choice, self.parameters, self.part.latencies
@@ -161,21 +176,23 @@ class _Search:
             except MappingError:
                 self.cycles[choice] = None
         cycles = self.cycles[choice]
-        if cycles is not None:
-            candidates[choice] = cycles
+        candidates[choice] = cycles
         return cycles
 
-    def _options(self, layer: int, cols: int, cut: bool) -> Iterator[tuple[tuple[int, int, int], ...]]:
+    def _options(self, layer: int, cols: int, cut: bool) -> list[tuple[tuple[int, int, int], ...]]:
+        """Ways to map a layer, those that read least first."""
+        return sorted(self._ways(layer, cols, cut), key=lambda way: self._busy(layer, way))
+
+    def _ways(self, layer: int, cols: int, cut: bool) -> Iterator[tuple[tuple[int, int, int], ...]]:
         """Ways to lay a layer on this many columns: for each `ru` every number of chains that changes the units of a
         chain, and with `cut` the best ways to give the units that fill no chains a split of their own."""
         groups, widths = self.groups[layer], self._widths(layer, cols)
         for ru in widths:
-            before = 0
-            for most in range(cols // ru, 0, -1):
+            most = cols // ru
+            while most:
                 chains = ceil_div(groups, ceil_div(groups, most))
-                if chains != before:
-                    yield ((groups, ru, chains),)
-                before = chains
+                yield ((groups, ru, chains),)
+                most = chains - 1
         if not cut:
             return
         cuts = []
@@ -197,18 +214,25 @@ class _Search:
         return range(1, max(1, min(cols, longest)) + 1)
 
     def _busy(self, layer: int, way: tuple[tuple[int, int, int], ...]) -> int:
-        """Cycles that the phases of a layer take at least; also its weight words in a site."""
-        return sum(
-            ceil_div(groups, chains) * phase.gates * ceil_div(ceil_div(phase.operand_size, self.part.lanes), ru)
-            for groups, ru, chains in way for phase in self.layers[layer]
-        )
+        """Cycles in which the phases of a layer read; also its weight words in a site."""
+        key = layer, way
+        if key not in self.busy:
+            self.busy[key] = sum(
+                ceil_div(groups, chains) * phase.gates * ceil_div(ceil_div(phase.operand_size, self.part.lanes), ru)
+                for groups, ru, chains in way for phase in self.layers[layer]
+            )
+        return self.busy[key]
+
+    def _reading(self, layers: Layers) -> int:
+        return sum(self._busy(layer, way) for layer, way in enumerate(layers))
 
     def _keep(self, candidates: dict[Choice, int]) -> list[Found]:
         """The fastest, and slower ones with fewer weight words and units in a site."""
         kept: list[Found] = []
         least: list[tuple[int, int]] = []
         ranked = sorted(
-            ((cycles, *self._memory(choice), choice) for choice, cycles in candidates.items()), key=lambda item: item[:3]
+            ((cycles, *self._memory(choice), choice) for choice, cycles in candidates.items()),
+            key=lambda item: item[:3],
         )
         for cycles, words, units, choice in ranked:
             if cycles > SLOWEST * ranked[0][0] or len(kept) == KEPT:
@@ -219,5 +243,5 @@ class _Search:
         return kept
 
     def _memory(self, choice: Choice) -> tuple[int, int]:
-        words = sum(self._busy(layer, way) for layer, way in enumerate(choice.layers))
-        return words, sum(ceil_div(groups, chains) for way in choice.layers for groups, _, chains in way)
+        units = sum(ceil_div(groups, chains) for way in choice.layers for groups, _, chains in way)
+        return self._reading(choice.layers), units

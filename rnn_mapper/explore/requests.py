@@ -114,7 +114,9 @@ def parse_budget(texts: Sequence[str]) -> Budget:
             limits |= part.limits
             continue
         if name not in ("gates", "memory", "multipliers"):
-            raise ConfigurationError(f"budget {item!r}: write gates=N, memory=BITS, multipliers=N or the name of a device")
+            raise ConfigurationError(
+                f"budget {item!r}: write gates=N, memory=BITS, multipliers=N or the name of a device"
+            )
         scale = {"k": 1e3, "M": 1e6, "G": 1e9}.get(value[-1:], 1.0)
         try:
             limit = float(value if scale == 1 else value[:-1]) * scale

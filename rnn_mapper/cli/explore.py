@@ -1,0 +1,191 @@
+"""`spatial-rnn explore`: the grids and mappings that suit models best within a budget."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import rich_click as click
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from rnn_mapper.cli.common import Output, force_option, json_option
+from rnn_mapper.cli.mapped import PATH, print_line
+from rnn_mapper.cli.output_files import output_directory
+from rnn_mapper.errors import SpatialRnnError
+
+if TYPE_CHECKING:
+    from rnn_mapper.explore.checking import Verified
+    from rnn_mapper.explore.outcome import Outcome
+    from rnn_mapper.explore.part import Part, PartResult
+    from rnn_mapper.explore.search import Request
+
+#: Seconds between two lines of progress where there is no terminal.
+_QUIET = 10.0
+#: Exit status when a simulation is not as predicted.
+_DIFFERENT = 1
+_ORDERS = ("fused", "sequential", "blas")
+
+
+@click.command("explore")
+@click.option("--model", "models", multiple=True, required=True, metavar="FILE.npz|SHAPE",
+              help="Model file, or a shape: lstm:256, gru:inputs=40,hidden=128x128,head=10,steps=100,weight=2 (inputs: "
+                   "as many as hidden units). Several models are in the grid at once; their memories add up.")
+@click.option("--budget", "budgets", multiple=True, required=True, metavar="LIMITS|DEVICE",
+              help="gates=500k, memory=2M (bits), multipliers=256, or an FPGA such as LFE5U-85F; separated by commas.")
+@click.option("--rows", default="1-16", show_default=True, metavar="SIZES", help="Rows to look at, such as 1-4,16.")
+@click.option("--cols", default="1-16", show_default=True, metavar="SIZES", help="Columns to look at.")
+@click.option("--lanes", default="4,8,12,16,24,32,48,64", show_default=True, metavar="SIZES", help="Lanes to look at.")
+@click.option("--order", "orders", multiple=True, type=click.Choice(_ORDERS), default=("fused",), show_default=True,
+              help="Orders of operations to look at (see 'map --schedule').")
+@click.option("--steps", type=click.IntRange(1, 1 << 16), help="Steps of the sequence whose cycles count.  "
+              "[default: 16]")
+@click.option("--objective", type=click.Choice(["sum", "worst"]), default="sum", show_default=True,
+              help="Of several models: the weighted sum of their cycles, or the largest.")
+@click.option("--top", type=click.IntRange(1), default=10, show_default=True, help="Grids of the front to show.")
+@click.option("--verify", is_flag=True, help="Simulate the Verilog of those shown and compare cycles and every bit.")
+@click.option("--verify-steps", type=click.IntRange(1), default=4, show_default=True, help="Steps to simulate.")
+@click.option("--jobs", type=click.IntRange(1), default=os.cpu_count() or 1, help="Processes.  [default: one a core]")
+@click.option("--cluster", metavar="ADDRESS", help="Search on the Dask cluster whose scheduler is at this address.")
+@click.option("-o", "--out", "directory", type=PATH, metavar="DIR",
+              help="Write explore.json, pareto.md and pareto.svg to DIR; it is created.")
+@force_option
+@json_option
+def command(
+    models: tuple[str, ...], budgets: tuple[str, ...], top: int, verify: bool, verify_steps: int, jobs: int,
+    cluster: str | None, directory: Path | None, force: bool, json_file: str | None, **options: Any,
+) -> int:
+    """Search grids and mappings: which are fastest within a budget, and which need less for a little more time.
+
+    Cycles are exact for every mapping; areas are interpolated from syntheses, with the stated error. What was searched
+    is kept: an interrupted search goes on where it was, and another budget costs next to nothing.
+
+    Example: spatial-rnn explore --model lstm:128 --model gru:inputs=40,hidden=64 --budget LFE5U-85F --top 3 --verify
+    """
+    output = Output(json_file)
+    request = _request(models, budgets, options)
+    with contextlib.ExitStack() as stack:
+        folder = None if directory is None else stack.enter_context(output_directory(directory, force))
+        outcome = _search(request, jobs, cluster, output)
+        checks = _verify(outcome, top, verify_steps, output) if verify else []
+        values = {**outcome.to_json(), "verified": [{**vars(check), "exact": check.exact} for check in checks]}
+        if folder is not None:
+            _write(folder, outcome, values)
+    _report(outcome, checks, top, output)
+    output.write_json(values)
+    return 0 if all(check.exact for check in checks) else _DIFFERENT
+
+
+def _request(models: tuple[str, ...], budgets: tuple[str, ...], options: dict[str, Any]) -> Request:
+    from rnn_mapper.explore.requests import parse_budget, parse_model, parse_sizes
+    from rnn_mapper.explore.search import Request
+
+    budget = parse_budget(budgets)
+    sizes = {name: parse_sizes(name, options[name]) for name in ("rows", "cols", "lanes")}
+    chosen = tuple(parse_model(text, options["steps"]) for text in models)
+    return Request(chosen, budget, **sizes, orders=tuple(dict.fromkeys(options["orders"])),
+                   objective=options["objective"])
+
+
+def _search(request: Request, jobs: int, cluster: str | None, output: Output) -> Outcome:
+    from rnn_mapper.explore.outcome import outcome_of
+    from rnn_mapper.explore.runner import cache_folder, cached, run_parts
+    from rnn_mapper.explore.search import combine, parts_of
+
+    with output.status("reading the latencies of the grids"):
+        parts = parts_of(request)
+    results: list[tuple[Part, PartResult]] = []
+    missing = []
+    for part in parts:
+        known = cached(part)
+        if known is None:
+            missing.append(part)
+        else:
+            results.append((part, known))
+    known_mappings = sum(result.mappings for _, result in results)
+    started = time.perf_counter()
+    new = 0
+    try:
+        with _progress(output, len(parts), len(results)) as progress:
+            if missing:
+                for part, result in run_parts(missing, jobs, cluster):
+                    results.append((part, result))
+                    new += result.mappings
+                    progress(len(results), new, time.perf_counter() - started)
+    except KeyboardInterrupt:
+        raise SpatialRnnError(
+            f"interrupted; {len(results)} of {len(parts)} parts of the search are kept in {cache_folder()}: "
+            "the same command goes on from there"
+        ) from None
+    seconds = time.perf_counter() - started
+    # The same order whatever was done first.
+    places = {part: place for place, part in enumerate(parts)}
+    results.sort(key=lambda item: places[item[0]])
+    with output.status("comparing grids"):
+        plans = sum(result.plans for _, result in results)
+        return outcome_of(request, combine(request, results), known_mappings + new, plans, new, seconds)
+
+
+@contextlib.contextmanager
+def _progress(output: Output, total: int, done: int) -> Iterator[Any]:
+    """A bar with rate and time left on a terminal, else a line now and then."""
+    columns = (TextColumn("search"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"),
+               TimeRemainingColumn())
+    terminal = output.errors.is_terminal
+    last = time.perf_counter()
+    with Progress(*columns, console=output.errors, transient=True, disable=not terminal) as bar:
+        task = bar.add_task("search", total=total, completed=done, rate="")
+
+        def report(parts: int, mappings: int, seconds: float) -> None:
+            nonlocal last
+            rate = mappings / max(seconds, 1e-9)
+            bar.update(task, completed=parts, rate=f"{rate:,.0f} mappings/s")
+            if not terminal and time.perf_counter() - last > _QUIET:
+                last = time.perf_counter()
+                left = seconds / max(1, parts - done) * (total - parts)
+                print_line(output.errors, f"{parts} of {total} parts, {rate:,.0f} mappings/s, {left:.0f} s left")
+
+        yield report
+
+
+def _verify(outcome: Outcome, top: int, steps: int, output: Output) -> list[Verified]:
+    from rnn_mapper.explore.checking import verify_candidate
+
+    checks = []
+    with output.status("simulating") as update:
+        for candidate in outcome.front[:top]:
+            checks += verify_candidate(candidate, outcome.request.models, steps, update)
+    return checks
+
+
+def _write(folder: Path, outcome: Outcome, values: dict[str, Any]) -> None:
+    from rnn_mapper.explore.report import markdown, picture
+
+    (folder / "explore.json").write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
+    (folder / "pareto.md").write_text(markdown(outcome), encoding="utf-8")
+    picture(outcome, folder / "pareto.svg")
+
+
+def _report(outcome: Outcome, checks: list[Verified], top: int, output: Output) -> None:
+    from rnn_mapper.explore.report import front_table
+
+    console = output.console
+    console.print(front_table(outcome, top))
+    print_line(console, outcome.area_text + ".")
+    rate = "all of them in the cache" if outcome.rate is None else (
+        f"{outcome.new_mappings:,} new ones in {outcome.seconds:.1f} s, {outcome.rate:,.0f} a second"
+    )
+    print_line(console, f"{outcome.mappings:,} mappings on {len(outcome.candidates):,} grids and choices "
+                        f"({outcome.plans:,} different plans), {len(outcome.within):,} within the budget; {rate}.")
+    for check in checks:
+        verdict = "exact" if check.exact else "DIFFERENT"
+        text = (
+            f"Verified   {check.model} on {check.grid}: {check.steps} steps, {check.predicted:,} cycles predicted, "
+            f"{check.simulated:,} simulated, {check.mismatches} outputs differ; {check.searched:,} searched and "
+            f"{check.mapped:,} mapped: {verdict}"
+        )
+        print_line(console, text)

@@ -1,0 +1,124 @@
+"""The outcome of a search: the grids within the budget, the front, the nearest where there is none, and its figures."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from rnn_mapper.errors import MappingError
+from rnn_mapper.explore.area import area_model
+from rnn_mapper.explore.search import Candidate, Request, pareto_front
+
+__all__ = ["Outcome", "outcome_of"]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a search found."""
+
+    request: Request
+    #: Every grid with a mapping, within the budget or not.
+    candidates: list[Candidate]
+    #: Within the budget and beaten by none, fastest first; never empty.
+    front: list[Candidate]
+    #: Distinct (grid, mapping) that were compared, and plans that were evaluated for them; what the cache knew counts.
+    mappings: int
+    plans: int
+    #: Of the parts that were not in the cache: mappings, and seconds of wall clock.
+    new_mappings: int
+    seconds: float
+
+    @property
+    def within(self) -> list[Candidate]:
+        """Grids within the budget."""
+        return [candidate for candidate in self.candidates if not candidate.excess]
+
+    @property
+    def rate(self) -> float | None:
+        """Mappings a second, of those that were not in the cache."""
+        return self.new_mappings / self.seconds if self.new_mappings and self.seconds else None
+
+    @property
+    def area_text(self) -> str:
+        """How far the areas are to be trusted."""
+        model = area_model(self.request.budget.target)
+        errors = "; ".join(
+            f"{kind} within {error.largest:.1%} (mean {error.mean:.1%}) of {error.points} grids held out"
+            for kind, error in model.errors.items() if error.points and kind != "ff"
+        )
+        return f"Areas are interpolated from Yosys synthesis at {model.commit}: {errors}; memories by rule"
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything as JSON values."""
+        model = area_model(self.request.budget.target)
+        front = {id(candidate) for candidate in self.front}
+        return {
+            "models": [
+                {"name": m.name, "shape": str(m.shape), "steps": m.steps, "weight": m.weight}
+                for m in self.request.models
+            ],
+            "budget": {"text": self.request.budget.text, "limits": dict(self.request.budget.limits)},
+            "objective": self.request.objective,
+            "mappings": self.mappings, "plans": self.plans, "new_mappings": self.new_mappings,
+            "seconds": round(self.seconds, 3),
+            "area": {
+                "target": model.target, "commit": model.commit,
+                "errors": {kind: vars(error) for kind, error in model.errors.items()},
+            },
+            "front": [self.candidate_json(candidate) for candidate in self.front],
+            "candidates": [
+                {**self.candidate_json(candidate), "front": id(candidate) in front} for candidate in self.candidates
+            ],
+        }
+
+    def candidate_json(self, candidate: Candidate) -> dict[str, Any]:
+        """One grid as JSON values."""
+        return {
+            "grid": candidate.parameters.to_dict(),
+            "cycles": {
+                model.name: found.cycles for model, found in zip(self.request.models, candidate.found, strict=True)
+            },
+            "mappings": {
+                model.name: {"order": found.choice.order, "layers": found.choice.layers,
+                             "text": found.choice.text(candidate.parameters.rows)}
+                for model, found in zip(self.request.models, candidate.found, strict=True)
+            },
+            "score": candidate.score, "utilisation": candidate.utilisation,
+            "used": {name: round(value, 1) for name, value in candidate.used.items()},
+            "area_unknown": candidate.unknown,
+            "exceeds": list(candidate.excess),
+        }
+
+
+def outcome_of(
+    request: Request, candidates: list[Candidate], mappings: int, plans: int, new: int, seconds: float
+) -> Outcome:
+    """The outcome. Raises `MappingError` when no grid holds the models, or none is within the budget: it names the
+    nearest."""
+    if not candidates:
+        names = ", ".join(f"{model.name} ({model.shape})" for model in request.models)
+        raise MappingError(
+            f"no grid of rows {_span(request.rows)}, cols {_span(request.cols)}, lanes {_span(request.lanes)} holds "
+            f"{names}: a memory would be larger than can be; allow larger grids"
+        )
+    front = pareto_front((c for c in candidates if not c.excess), lambda c: c.area(request.budget))
+    if not front:
+        raise MappingError(_nearest(request, candidates))
+    return Outcome(request, candidates, front, mappings, plans, new, seconds)
+
+
+def _nearest(request: Request, candidates: list[Candidate]) -> str:
+    nearest = min(candidates, key=lambda candidate: (max(candidate.excess.values()), candidate.score))
+    p, limits = nearest.parameters, dict(request.budget.limits)
+    size = f"{p.rows} x {p.cols} x {p.lanes}"
+    if nearest.unknown:
+        return (
+            f"nothing is within {request.budget.text}: of the grids that hold the models no area is known "
+            f"({nearest.unknown})"
+        )
+    short = ", ".join(f"{name} {nearest.used[name]:,.0f} of {limits[name]:,.0f}" for name in nearest.excess)
+    return f"nothing is within {request.budget.text}; the nearest, {size}, takes {short}"
+
+
+def _span(sizes: tuple[int, ...]) -> str:
+    return str(sizes[0]) if len(sizes) == 1 else f"{sizes[0]} to {sizes[-1]}"

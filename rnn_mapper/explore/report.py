@@ -1,0 +1,113 @@
+"""Tables and picture of an outcome."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rich.table import Table
+
+from rnn_mapper.explore.outcome import Outcome
+from rnn_mapper.explore.search import Candidate
+
+__all__ = ["front_table", "markdown", "picture"]
+
+_NAMES = {"gates": "gates (NAND2)", "lut": "LUT", "dsp": "DSP", "bram": "BRAM", "memory": "memory kbit"}
+
+
+def _resources(outcome: Outcome) -> list[str]:
+    return ["gates", "memory"] if outcome.request.budget.device is None else ["lut", "dsp", "bram", "memory"]
+
+
+def _rows(outcome: Outcome, candidates: list[Candidate]) -> tuple[list[str], list[list[str]]]:
+    models = outcome.request.models
+    headings = ["grid", "multipliers", *(_NAMES[name] for name in _resources(outcome)), "weight words",
+                *(f"cycles {model.name} x {model.steps}" for model in models), "busy", "mapping"]
+    rows = []
+    for candidate in candidates:
+        p = candidate.parameters
+        used = [
+            "?" if name not in candidate.used else f"{candidate.used[name] / (1024 if name == 'memory' else 1):,.0f}"
+            for name in _resources(outcome)
+        ]
+        rows.append([
+            f"{p.rows} x {p.cols} x {p.lanes}", f"{p.multipliers:,}", *used, f"{p.weight_depth:,}",
+            *(f"{found.cycles:,}" for found in candidate.found), f"{candidate.utilisation:.1%}",
+            " | ".join(found.choice.text(p.rows) for found in candidate.found),
+        ])
+    return headings, rows
+
+
+def front_table(outcome: Outcome, top: int) -> Table:
+    """The fastest grids of the front."""
+    shown = outcome.front[:top]
+    headings, rows = _rows(outcome, shown)
+    table = Table(title=f"Pareto front within {outcome.request.budget.text}: {len(shown)} of {len(outcome.front)}, "
+                        "fastest first", title_justify="left", box=None, pad_edge=False)
+    for heading in headings:
+        table.add_column(heading, justify="left" if heading in ("grid", "mapping") else "right",
+                         overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    return table
+
+
+def markdown(outcome: Outcome) -> str:
+    """The whole front, for people."""
+    headings, rows = _rows(outcome, outcome.front)
+    lines = [f"Pareto front within {outcome.request.budget.text}, fastest first.", "", outcome.area_text + ".", ""]
+    escaped = [[cell.replace("|", "/") for cell in row] for row in rows]
+    lines += ["| " + " | ".join(row) + " |" for row in (headings, ["---"] * len(headings), *escaped)]
+    return "\n".join(lines) + "\n"
+
+
+def picture(outcome: Outcome, path: Path) -> None:
+    """All grids within the budget and the front, cycles against area."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    budget = outcome.request.budget
+    front = outcome.front
+    rest = [candidate for candidate in outcome.within if candidate not in front]
+    scale = 100.0 if budget.device is not None else 1.0
+    with matplotlib.rc_context({"svg.hashsalt": "explore", "font.size": 9}):
+        figure, axes = pyplot.subplots(figsize=(8, 5))
+        axes.scatter([scale * c.area(budget) for c in rest], [c.score for c in rest], s=10, color="#b8c4d0",
+                     label="within the budget")
+        axes.plot([scale * c.area(budget) for c in front], [c.score for c in front], "o-", color="#1f6fb4",
+                  markersize=5, linewidth=1.2, drawstyle="steps-post", label="Pareto front")
+        _label(axes, [(scale * c.area(budget), c.score, c) for c in front])
+        axes.set_yscale("log")
+        if scale == 1:
+            axes.set_xscale("log")
+            gates = any("gates" in candidate.used for candidate in front)
+            axes.set_xlabel("gate equivalents (NAND2), without memories" if gates else "multipliers")
+        else:
+            axes.set_xlabel(f"largest share of a resource of {budget.device.name}, %" if budget.device else "")
+        axes.set_ylabel("cycles" if len(outcome.request.models) == 1 else f"cycles, {outcome.request.objective}")
+        names = ", ".join(f"{model.name} x {model.steps}" for model in outcome.request.models)
+        axes.set_title(f"{names} within {budget.text}", fontsize=10)
+        axes.grid(True, which="both", alpha=0.25)
+        axes.legend(loc="upper right", frameon=False)
+        axes.margins(0.08)
+        figure.tight_layout()
+        figure.savefig(path, metadata={"Date": None})
+        pyplot.close(figure)
+
+
+def _label(axes, points) -> None:  # type: ignore[no-untyped-def]
+    """Sizes of some grids of the front, so far apart that they can be read."""
+    figure = axes.figure
+    axes.set_yscale("log")
+    last = None
+    for x, y, candidate in points:
+        axes.update_datalim([(x, y)])
+        place = axes.transData.transform((x, y))
+        if last is not None and abs(place[0] - last[0]) < 60 and abs(place[1] - last[1]) < 16:
+            continue
+        last = place
+        p = candidate.parameters
+        axes.annotate(f"{p.rows} x {p.cols} x {p.lanes}", (x, y), xytext=(5, 4), textcoords="offset points",
+                      fontsize=7, color="#333333")
+    figure.canvas.draw_idle()

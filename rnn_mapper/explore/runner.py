@@ -1,0 +1,154 @@
+"""Runs the parts of a search in processes of this machine or on a Dask cluster, and keeps what is done.
+
+Each part that is done is a file of its own in the cache, named after all that decides it (the sources included), so an
+interrupted search goes on where it was and a second one with another budget begins with everything done.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from hdl.latencies import GridLatencies
+from hdl.parameters import GridParameters
+from rnn_mapper.errors import ToolError
+from rnn_mapper.explore.part import Part, PartResult, search_part
+
+__all__ = ["cache_folder", "cached", "latencies_of", "run_parts"]
+
+#: Seconds in which a cluster must answer.
+CLUSTER_TIMEOUT = 10
+_ROOT = Path(__file__).parent.parent.parent
+
+
+@lru_cache(maxsize=1)
+def _sources() -> str:
+    """A digest of everything on which cycles depend."""
+    digest = hashlib.sha256()
+    for folder in ("hdl", "rnn_mapper"):
+        for path in sorted((_ROOT / folder).rglob("*.py")):
+            if path.parent.name != "cli":
+                digest.update(path.relative_to(_ROOT).as_posix().encode() + path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def cache_folder() -> Path:
+    """Where results are kept: in $SPATIAL_RNN_CACHE, else in the user's cache."""
+    base = os.environ.get("SPATIAL_RNN_CACHE") or Path.home() / ".cache" / "spatial-rnn"
+    return Path(base) / "explore" / _sources()
+
+
+def _file(part: Part) -> Path:
+    return cache_folder() / f"{hashlib.sha256(repr(part).encode()).hexdigest()[:32]}.json"
+
+
+def cached(part: Part) -> PartResult | None:
+    """The result of a part, if it is kept and whole."""
+    try:
+        return PartResult.from_json(json.loads(_file(part).read_text(encoding="utf-8")))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _keep(part: Part, result: PartResult) -> None:
+    _replace(_file(part), json.dumps(result.to_json()))
+
+
+def _replace(path: Path, text: str) -> None:
+    # A cache that cannot be written costs time, not the result.
+    with contextlib.suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(f".{path.name}.{os.getpid()}")
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(path)
+
+
+def latencies_of(rows: Sequence[int], lanes: Sequence[int]) -> dict[tuple[int, int], GridLatencies]:
+    """Latencies of grids of all these sizes.
+
+    The way of a token grows with the rows, that of a product with the lanes, and neither with both: so one grid for
+    each number of rows and one for each number of lanes tell all.
+    """
+    base = GridParameters().rows, GridParameters().lanes
+    path = cache_folder() / "latencies.json"
+    try:
+        known = {key: dict(values) for key, values in json.loads(path.read_text(encoding="utf-8")).items()}
+    except (OSError, ValueError, TypeError, AttributeError):
+        known = {}
+    wanted = {(row, base[1]) for row in rows} | {(base[0], lane) for lane in lanes} | {base}
+    missing = [size for size in sorted(wanted) if "{}x{}".format(*size) not in known]
+    for row, lane in missing:
+        # The vector memory must hold a group of values, whatever the sizes.
+        p = GridParameters(rows=row, cols=1, lanes=lane, vector_depth=64)
+        known[f"{row}x{lane}"] = GridLatencies.of(p).to_dict()
+    if missing:
+        _replace(path, json.dumps(known))
+    start = known["{}x{}".format(*base)]
+    return {
+        (row, lane): GridLatencies(**{
+            name: known[f"{row}x{base[1]}"][name] + known[f"{base[0]}x{lane}"][name] - start[name] for name in start
+        })
+        for row in rows for lane in lanes
+    }
+
+
+def run_parts(parts: Sequence[Part], jobs: int, cluster: str | None) -> Iterator[tuple[Part, PartResult]]:
+    """Results of all parts, in the order in which they are done; each is kept. `jobs` processes of this machine, or
+    all workers of the cluster at the address `cluster`. Raises `ToolError` when it cannot be reached."""
+    from joblib import Parallel, delayed
+
+    if cluster is None and (jobs == 1 or len(parts) == 1):
+        results: Any = map(_numbered, range(len(parts)), parts)
+        yield from _kept(parts, results)
+        return
+    with contextlib.ExitStack() as stack:
+        options: dict[str, Any] = {"n_jobs": jobs, "backend": "loky"}
+        if cluster is not None:
+            options = stack.enter_context(_cluster(cluster))
+        # The largest first, so that no worker ends long after the others.
+        order = sorted(range(len(parts)), key=lambda place: (parts[place].rows * parts[place].lanes))
+        parallel = Parallel(**options, return_as="generator_unordered", batch_size=1)
+        yield from _kept(parts, parallel(delayed(_numbered)(place, parts[place]) for place in order))
+
+
+def _kept(parts: Sequence[Part], results: Iterator[tuple[int, PartResult]]) -> Iterator[tuple[Part, PartResult]]:
+    for place, result in results:
+        _keep(parts[place], result)
+        yield parts[place], result
+
+
+def _numbered(place: int, part: Part) -> tuple[int, PartResult]:
+    return place, search_part(part)
+
+
+@contextlib.contextmanager
+def _cluster(address: str) -> Iterator[dict[str, Any]]:
+    """Options of `joblib.Parallel` for a Dask cluster."""
+    try:
+        from distributed import Client
+    except ImportError as error:
+        raise ToolError("a cluster needs dask.distributed: pip install 'spatial-rnn[cluster]'") from error
+    from joblib import parallel_config
+
+    try:
+        client = Client(address, timeout=CLUSTER_TIMEOUT, set_as_default=False)
+    except (OSError, TimeoutError, ValueError) as error:
+        reason = str(error).split("\n")[0] or type(error).__name__
+        raise ToolError(
+            f"cluster {address}: not reached within {CLUSTER_TIMEOUT} s ({reason}); name the address that the "
+            "scheduler printed, such as tcp://10.0.0.1:8786"
+        ) from error
+    try:
+        workers = sum(client.nthreads().values())
+        if not workers:
+            raise ToolError(f"cluster {address}: has no workers; start one with 'dask worker {address}'")
+        with parallel_config(backend="dask", client=client, wait_for_workers_timeout=CLUSTER_TIMEOUT):
+            yield {"n_jobs": workers}
+    finally:
+        client.close()

@@ -1,0 +1,186 @@
+"""The search: which grids to look at, what each takes, and which of them nothing beats.
+
+Parts (`part.py`) give the exact cycles of the best mappings of each model on each grid. Here the depths of the
+memories follow from all models together, the area from the depths, and the Pareto front from both.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from hdl.errors import ConfigurationError
+from hdl.parameters import RANGES, GridParameters
+from rnn_mapper.explore.adapter import Choice, demands, parameters_for
+from rnn_mapper.explore.area import AreaModel, OutOfRange, area_model, memory_bits
+from rnn_mapper.explore.part import Found, Part, PartResult
+from rnn_mapper.explore.requests import Budget, Model
+from rnn_mapper.explore.runner import latencies_of
+
+__all__ = ["Candidate", "Request", "combine", "pareto_front", "parts_of"]
+
+#: Memories are made of whole multiples of as many words; others of powers of two.
+DEPTH_STEP = {"weight_depth": 64, "gate_entries": 16, "units": 8}
+#: Sums of depths where several models are in the grid at once; of the others the largest counts.
+ADDED = ("weight_depth", "vector_depth", "units", "gate_entries", "phases", "schedule_depth", "program_length")
+
+
+@dataclass(frozen=True)
+class Request:
+    """All that a search was asked for."""
+
+    models: tuple[Model, ...]
+    budget: Budget
+    rows: tuple[int, ...]
+    cols: tuple[int, ...]
+    lanes: tuple[int, ...]
+    orders: tuple[str, ...] = ("fused",)
+    #: "sum": the weighted sum of all models' cycles counts; "worst": the largest weighted one.
+    objective: str = "sum"
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A grid with all models on it."""
+
+    parameters: GridParameters
+    #: By model: exact cycles of its sequence, and the mapping.
+    found: tuple[Found, ...]
+    #: Weighted cycles of all models, which the search makes small.
+    score: float
+    #: What it takes, by resource; without area outside the range of the measurements.
+    used: dict[str, float]
+    #: Why there is no area, or "".
+    unknown: str
+    #: Multiplications of the models over multipliers times cycles.
+    utilisation: float
+    #: How many times each exceeded limit of the budget is exceeded.
+    excess: dict[str, float]
+
+    def area(self, budget: Budget) -> float:
+        """What the second axis of the front shows: gates; of a device the largest share of a resource; without any
+        known area multipliers."""
+        if budget.device is not None:
+            return max(self.used.get(name, 0.0) / max(1, limit) for name, limit in budget.device.limits.items())
+        return self.used.get("gates", float(self.parameters.multipliers))
+
+
+def parts_of(request: Request) -> list[Part]:
+    """The parts of a search; rows and lanes that exceed the budget in one column are left out, but never all.
+
+    A part has all columns, whatever the budget is, so that another budget finds it in the cache.
+    """
+    latencies = latencies_of(request.rows, request.lanes)
+    sizes = [
+        (rows, lanes) for rows, lanes in itertools.product(request.rows, request.lanes)
+        if _may_fit(request, rows, min(request.cols), lanes)
+    ]
+    # The smallest grid tells what is nearest.
+    sizes = sizes or [(min(request.rows), min(request.lanes))]
+    return [
+        Part(model.shape, model.steps, request.orders, rows, lanes, request.cols, latencies[rows, lanes])
+        for model in request.models for rows, lanes in sizes
+    ]
+
+
+def _may_fit(request: Request, rows: int, cols: int, lanes: int) -> bool:
+    """Whether the logic of a grid with the smallest memories is within the budget; yes where it is not known."""
+    area = area_model(request.budget.target)
+    try:
+        used = {"multipliers": rows * cols * lanes, **area.logic(area.smallest(rows, cols, lanes))}
+    except (OutOfRange, ConfigurationError):
+        used = {"multipliers": rows * cols * lanes}
+    return not request.budget.excess(used)
+
+
+def combine(request: Request, results: Iterable[tuple[Part, PartResult]]) -> list[Candidate]:
+    """Grids with their best mappings: those that may be within the budget, or all where none may. Grids that cannot
+    hold the models are missing."""
+    by_grid: dict[tuple[int, int, int], dict[tuple[Any, int], list[Found]]] = {}
+    for part, result in results:
+        for cols, kept in result.found.items():
+            by_grid.setdefault((part.rows, cols, part.lanes), {})[part.shape, part.steps] = kept
+    area = area_model(request.budget.target)
+    candidates = []
+    sizes = sorted(by_grid)
+    for rows, cols, lanes in [size for size in sizes if _may_fit(request, *size)] or sizes:
+        found = by_grid[rows, cols, lanes]
+        choices = [found.get((model.shape, model.steps), []) for model in request.models]
+        for chosen in itertools.product(*_few(choices)):
+            if (candidate := _candidate(request, area, (rows, cols, lanes), chosen)) is not None:
+                candidates.append(candidate)
+    return candidates
+
+
+def _few(choices: list[list[Found]]) -> list[list[Found]]:
+    """Not all combinations of many models' mappings: the slower ones only while there are few."""
+    return choices if len(choices) <= 2 else [kept[:1] for kept in choices]
+
+
+def _candidate(
+    request: Request, area: AreaModel, size: tuple[int, int, int], chosen: Sequence[Found]
+) -> Candidate | None:
+    rows, cols, lanes = size
+    parameters = depths_for(request.models, [found.choice for found in chosen], rows, cols, lanes)
+    if parameters is None:
+        return None
+    used: dict[str, float] = {"multipliers": parameters.multipliers, "memory": memory_bits(parameters)}
+    unknown = ""
+    try:
+        used = area.resources(parameters)
+    except OutOfRange as error:
+        unknown = str(error)
+    scores = [model.weight * found.cycles for model, found in zip(request.models, chosen, strict=True)]
+    busy = sum(model.shape.multiplications * model.steps for model in request.models)
+    excess = request.budget.excess(used)
+    if unknown and {"gates", "lut"} & {name for name, _ in request.budget.limits}:
+        excess["area unknown"] = float("inf")
+    return Candidate(
+        parameters, tuple(chosen), max(scores) if request.objective == "worst" else sum(scores), used, unknown,
+        busy / parameters.multipliers / sum(found.cycles for found in chosen), excess,
+    )
+
+
+def depths_for(
+    models: Sequence[Model], choices: Sequence[Choice], rows: int, cols: int, lanes: int
+) -> GridParameters | None:
+    """The grid with the least memories that hold all models at once; None where a memory would be too large."""
+    count = 1 << max(0, len(models) - 1).bit_length()
+    # What a mapping takes does not depend on the depths; these are large enough for any.
+    base = GridParameters(rows=rows, cols=cols, lanes=lanes, vector_depth=1 << 14)
+    if hasattr(base, "models"):
+        base = replace(base, models=count, schedule_depth=RANGES["schedule_depth"][1])
+    total: dict[str, int] = {}
+    for model, choice in zip(models, choices, strict=True):
+        for name, needed in demands(model.shape, base, choice).items():
+            # Headers of all models are in the demand of each.
+            mine = needed - (count if total.get(name) and name == "schedule_depth" else 0)
+            total[name] = total.get(name, 0) + mine if name in ADDED else max(total.get(name, 0), mine)
+    depths: dict[str, int] = {"models": count} if hasattr(base, "models") else {}
+    for name, needed in total.items():
+        low, high, power_of_two = RANGES[name]
+        needed = max(needed, low, 2 * -(-rows // lanes) if name == "vector_depth" else 0)
+        step = DEPTH_STEP.get(name)
+        depth = 1 << (needed - 1).bit_length() if step is None or power_of_two else -(-needed // step) * step
+        if name == "schedule_depth":
+            depth = max(depth, 2 * count)
+        if not needed <= high:
+            return None
+        depths[name] = min(depth, high)
+    if "program_length" in depths:
+        depths["program_length"] = max(depths["program_length"], 16)
+    try:
+        return parameters_for(rows, cols, lanes, depths)
+    except ConfigurationError:
+        return None
+
+
+def pareto_front(candidates: Iterable[Candidate], cost: Callable[[Candidate], float]) -> list[Candidate]:
+    """Those that no other beats in both score and cost, fastest first."""
+    front: list[Candidate] = []
+    for candidate in sorted(candidates, key=lambda item: (item.score, cost(item), item.used["memory"])):
+        if not front or cost(candidate) < cost(front[-1]):
+            front.append(candidate)
+    return front

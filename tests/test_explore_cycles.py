@@ -1,0 +1,106 @@
+"""Exploring counts the same cycles as the mapper, for every plan."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from random_plans import RandomPlan, random_plan
+
+from hdl.latencies import GridLatencies
+from hdl.parameters import GridParameters
+from rnn_mapper.errors import MappingError
+from rnn_mapper.explore.adapter import Choice, Shape, blank_network, demands, exact_plan, mapping_of
+from rnn_mapper.explore.fast_schedule import fast_costs
+from rnn_mapper.explore.fast_timing import Split, fast_timing
+from rnn_mapper.explore.part import Part, PartResult, cycles_of, search_part
+from rnn_mapper.explore.runner import latencies_of
+from rnn_mapper.loop_nest import ceil_div
+from rnn_mapper.mapper import map_network
+from rnn_mapper.predict import predict
+from rnn_mapper.token_costs import EntryCost, token_costs
+
+#: Random plans of one run of the test; thousands were compared when it was written.
+PLANS = 120
+
+
+def fast(plan: RandomPlan) -> list[EntryCost]:
+    """The schedule of a plan, found the fast way."""
+    timings = plan.timings
+    phases = [timing.phase for timing in timings]
+    splits = [
+        Split(t.nest.ru, t.nest.chains, t.nest.groups, t.nest.words, t.phase.first_unit // t.nest.rows) for t in timings
+    ]
+    latencies, beats = timings[0].latencies, timings[0].group_beats
+    found = [fast_timing(phase, split, latencies, beats) for phase, split in zip(phases, splits, strict=True)]
+    return fast_costs(phases, found, [s.ru for s in splits], [s.words for s in splits], latencies, beats)
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_schedules_are_those_of_the_mapper(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    compared = 0
+    while compared < PLANS:
+        plan = random_plan(rng)
+        if plan is not None:
+            assert fast(plan) == [token_costs(entry, plan.timings[entry.phase]) for entry in plan.entries], str(plan)
+            compared += 1
+
+
+def random_choice(rng: np.random.Generator, shape: Shape, p: GridParameters) -> Choice:
+    layers = []
+    for size in shape.sizes:
+        groups = ceil_div(size, p.rows)
+        cut = int(rng.integers(1, groups)) if groups > 1 and rng.random() < 0.4 else groups
+        parts = []
+        for count in (cut, groups - cut):
+            ru = int(rng.integers(1, p.cols + 1))
+            chains = min(int(rng.integers(1, p.cols // ru + 1)), count)
+            parts += [(count, ru, chains)] if count else []
+        layers.append(tuple(parts))
+    return Choice(str(rng.choice(["fused", "fused", "sequential", "blas"])), tuple(layers))
+
+
+def test_cycles_are_those_of_the_prediction() -> None:
+    rng = np.random.default_rng(3)
+    compared = 0
+    while compared < PLANS:
+        cell = str(rng.choice(["lstm", "gru", "rnn_tanh"]))
+        hidden = tuple(int(n) for n in rng.integers(1, 60, int(rng.integers(1, 3))))
+        head = int(rng.integers(1, 20)) if rng.random() < 0.3 else None
+        shape = Shape(cell, int(rng.integers(1, 80)), hidden, head)
+        p = GridParameters(int(2 ** rng.integers(0, 4)), int(rng.integers(1, 9)), int(rng.choice([4, 6, 8, 16])),
+                           vector_depth=1 << 12)
+        latencies = GridLatencies(int(rng.integers(3, 8)), 12, 4, 9, 3, 4)
+        choice, steps = random_choice(rng, shape, p), int(rng.choice([1, 2, 3, 7, 50, 400]))
+        try:
+            expected = predict(exact_plan(shape, p, choice, latencies), steps).cycles
+        except MappingError:
+            with pytest.raises(MappingError):
+                cycles_of(shape, steps, choice, p, latencies)
+            continue
+        assert cycles_of(shape, steps, choice, p, latencies) == expected, f"{shape} {p} {choice} {steps}"
+        compared += 1
+
+
+def test_nothing_the_mapper_chooses_is_faster() -> None:
+    for shape, size in ((Shape("lstm", 40, (70,)), (4, 5, 8)), (Shape("gru", 24, (48, 20), 6), (2, 6, 8))):
+        p = GridParameters(*size)
+        mapping = map_network(blank_network(shape), p, steps=30)
+        part = Part(shape, 30, ("fused",), p.rows, p.lanes, (1, p.cols), GridLatencies.of(p))
+        result = search_part(part)
+        best = result.found[p.cols][0]
+        assert best.cycles <= mapping.predict(30).cycles
+        # What was found is what the mapper makes of it, and takes what it says.
+        again = mapping_of(blank_network(shape), p, best.choice, 30)
+        assert again.predict(30).cycles == best.cycles
+        needed = demands(shape, p, best.choice)
+        for item in again.demands:
+            assert needed[item.field] >= item.needed
+        assert PartResult.from_json(result.to_json()) == result
+        assert result.mappings >= result.plans
+
+
+def test_latencies_of_rows_and_lanes_add_up() -> None:
+    known = latencies_of((1, 2, 8, 16), (4, 12, 64))
+    for rows, lanes in ((1, 64), (16, 12), (8, 4)):
+        assert known[rows, lanes] == GridLatencies.of(GridParameters(rows=rows, cols=3, lanes=lanes))
