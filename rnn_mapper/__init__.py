@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from rnn_mapper.mapper import map_network
     from rnn_mapper.mapping import Mapping
     from rnn_mapper.model_files import load_inputs, load_network, network_from_torch, save_network
-    from rnn_mapper.network import Cell, Dense, Network, RecurrentLayer
+    from rnn_mapper.cells import Cell, cell
+    from rnn_mapper.network import Dense, Layer, Network, RecurrentLayer
     from rnn_mapper.predict import Prediction
     from rnn_mapper.preparation import Prepared, choose_grid, default_calibration, prepare
     from rnn_mapper.quantised import QuantisedNetwork
@@ -33,9 +34,9 @@ if TYPE_CHECKING:
     from rnn_mapper.simulation_result import Comparison, IntSequence, SimulationResult
 
 __all__ = [
-    "Cell", "Comparison", "Dense", "GridParameters", "IntSequence", "LayerError", "LayerState", "Mapping",
+    "Cell", "Comparison", "Dense", "GridParameters", "IntSequence", "LayerError", "LayerState", "Layer", "Mapping",
     "Network", "Prediction", "Prepared", "QuantisedNetwork", "RecurrentLayer", "SimulationResult",
-    "SpatialRnnError", "choose_grid", "compare_with_float", "default_calibration", "load_inputs", "load_network",
+    "SpatialRnnError", "cell", "choose_grid", "compare_with_float", "default_calibration", "load_inputs", "load_network",
     "load_parameters", "map_network", "network_from_torch", "prepare", "preset_names", "quantise",
     "quantise_inputs", "run_float", "run_reference", "save_network", "simulate", "simulate_prepared", "verify",
 ]
@@ -49,7 +50,8 @@ _MODULES = {
     "rnn_mapper.mapper": ("map_network",),
     "rnn_mapper.mapping": ("Mapping",),
     "rnn_mapper.model_files": ("load_inputs", "load_network", "network_from_torch", "save_network"),
-    "rnn_mapper.network": ("Cell", "Dense", "Network", "RecurrentLayer"),
+    "rnn_mapper.cells": ("Cell", "cell"),
+    "rnn_mapper.network": ("Dense", "Layer", "Network", "RecurrentLayer"),
     "rnn_mapper.predict": ("Prediction",),
     "rnn_mapper.preparation": ("Prepared", "choose_grid", "default_calibration", "prepare"),
     "rnn_mapper.quantised": ("QuantisedNetwork",),

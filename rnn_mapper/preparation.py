@@ -15,7 +15,8 @@ from rnn_mapper.float_reference import FloatState
 from rnn_mapper.mapper import TYPICAL_STEPS, map_network
 from rnn_mapper.mapping import Mapping
 from rnn_mapper.model_files import check_inputs, load_inputs, load_network, network_from_torch
-from rnn_mapper.network import Cell, FloatArray, Network
+from rnn_mapper.cells.tracing import Cell
+from rnn_mapper.network import FloatArray, Network
 from rnn_mapper.phases import Schedule
 from rnn_mapper.quantise import quantise
 from rnn_mapper.quantised import QuantisedNetwork

@@ -12,7 +12,8 @@ from hdl.parameters import GridParameters
 from rnn_mapper.accuracy import compare_with_float
 from rnn_mapper.errors import ConfigurationError
 from rnn_mapper.mapping import Mapping
-from rnn_mapper.network import Cell, FloatArray
+from rnn_mapper.cells.tracing import Cell
+from rnn_mapper.network import FloatArray
 from rnn_mapper.phases import Schedule
 from rnn_mapper.preparation import Prepared, as_inputs, as_network, prepare
 from rnn_mapper.quantise import quantise_inputs

@@ -1,0 +1,42 @@
+"""Recurrent cells as traced Python functions, and those in the box.
+
+    from rnn_mapper.cells import cell, sigmoid, tanh
+
+    @cell
+    def minimal_gated_unit(x, h, p):
+        f = sigmoid(p.W_f @ x + p.U_f @ h + p.b_f)
+        n = tanh(p.W_n @ x + p.U_n @ (f * h) + p.b_n)
+        h = (1 - f) * h + f * n
+        return h, h
+
+A cell compiles in steps, each in a module of its own: `tracing` (equations), `arithmetic` (16-bit integers), `stages`
+(what waits for which operand) and `unit_program` (instructions of the epilogue).
+"""
+
+from rnn_mapper.cells.errors import CellError
+from rnn_mapper.cells.expressions import identity, relu, sigmoid, tanh
+from rnn_mapper.cells.library import (
+    BOX,
+    cifg,
+    dense,
+    dense_relu,
+    dense_sigmoid,
+    dense_tanh,
+    gru,
+    gru_reset_before,
+    lstm,
+    lstm_peephole,
+    lstm_projection,
+    mgu,
+    qrnn,
+    rnn_relu,
+    rnn_tanh,
+    sru,
+)
+from rnn_mapper.cells.tracing import Cell, cell
+
+__all__ = [
+    "BOX", "Cell", "CellError", "cell", "cifg", "dense", "dense_relu", "dense_sigmoid", "dense_tanh", "gru",
+    "gru_reset_before", "identity", "lstm", "lstm_peephole", "lstm_projection", "mgu", "qrnn", "relu", "rnn_relu",
+    "rnn_tanh", "sigmoid", "sru", "tanh",
+]
