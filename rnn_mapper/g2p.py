@@ -13,7 +13,7 @@ import numpy as np
 from .errors import ModelError
 from .float_reference import run_float
 from .model_files import load_arrays
-from .network import Cell, Dense, FloatArray, Network, RecurrentLayer, check_tensor
+from .network import Dense, FloatArray, Network, RecurrentLayer, check_tensor
 from .packaged_models import package_file
 from .quantise import quantise, quantise_inputs
 from .quantised import QuantisedNetwork
@@ -46,7 +46,7 @@ class G2pEn:
         arrays = load_arrays(path)
         try:
             encoder, decoder = (
-                RecurrentLayer(Cell.GRU, *(arrays[f"{part}_{name}"] for name in ("w_ih", "w_hh", "b_ih", "b_hh")))
+                RecurrentLayer(cells.gru, *(arrays[f"{part}_{name}"] for name in ("w_ih", "w_hh", "b_ih", "b_hh")))
                 for part in ("enc", "dec")
             )
             #: GRU over letters, 256 to 256.

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
+import numpy.typing as npt
 
 from hdl.latencies import GridLatencies
 from hdl.layouts import (
@@ -97,6 +98,17 @@ class Mapping:
     def output_size(self) -> int:
         """Values of the output of a step, with what lies between the networks' outputs."""
         return sum(self.output_slices[-1])
+
+    def pack_inputs(self, inputs: Sequence[npt.NDArray[np.int8]]) -> npt.NDArray[np.int8]:
+        """The input [steps, input_size] of all networks from those of each, [steps, its input_size]."""
+        packed = np.zeros((len(inputs[0]), self.input_size), dtype=np.int8)
+        for (first, size), values in zip(self.input_slices, inputs, strict=True):
+            packed[:, first : first + size] = values
+        return packed
+
+    def unpack_outputs(self, outputs: npt.NDArray[np.int16]) -> list[npt.NDArray[np.int16]]:
+        """The output of each network, [steps, its output_size], from that of all, [steps, output_size]."""
+        return [outputs[:, first : first + size] for first, size in self.output_slices]
 
     @property
     def input_beats(self) -> int:

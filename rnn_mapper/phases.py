@@ -19,6 +19,7 @@ from dataclasses import dataclass, replace
 
 from rnn_mapper.cells.arithmetic import Operand
 from rnn_mapper.cells.stages import Stage
+from rnn_mapper.errors import MappingError
 from rnn_mapper.programs import Program
 from rnn_mapper.quantised import QuantisedLayer, QuantisedNetwork, QuantisedProduct
 
@@ -204,7 +205,7 @@ def phases_of(
     of its own. The phases of several networks alternate.
     """
     builders = [_Builder(members, member, parts, schedule) for member in range(len(members))]
-    blocks = [builder.blocks() for builder in builders]
+    blocks = _aligned([builder.blocks() for builder in builders])
     order: list[tuple[int, Phase]] = []
     for place in range(max(map(len, blocks))):
         for member, own in enumerate(blocks):
@@ -230,6 +231,24 @@ def phases_of(
             replace(phase, waits_for=len(phases) - 1, wait_back=1) if phase.needs_input else phase for phase in phases
         ]
     return phases
+
+
+def _aligned(members: list[list[list[Phase]]]) -> list[list[list[Phase]]]:
+    """Delay shallow networks, so that those of one schedule read the input and give the output of a step together.
+
+    Input and output are double-buffered: whoever is two steps ahead there would wait for ever.
+    """
+    ends = [max(phase.lag for block in blocks for phase in block if phase.to_host) for blocks in members]
+    delays = [max(0, max(ends) - end - 1) for end in ends]
+    if max(delays) > 1:
+        raise MappingError(
+            f"networks whose outputs come {min(ends)} and {max(ends)} iterations late cannot share a schedule, the "
+            "difference must be at most 2; keep them in the grid as models of their own"
+        )
+    return [
+        [[replace(phase, lag=phase.lag + delay) for phase in block] for block in blocks]
+        for blocks, delay in zip(members, delays, strict=True)
+    ]
 
 
 def _last(phases: Sequence[Phase], chosen: Sequence[bool]) -> int:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from .errors import ModelError
 from .model_files import check_inputs
-from .network import Cell, FloatArray, Network, RecurrentLayer, check_tensor
+from .network import FloatArray, Network, RecurrentLayer, check_tensor
 from .packaged_models import package_file
 
 #: Samples per second of the audio.
@@ -89,7 +89,7 @@ def _lstm_of(model: Any, path: Path) -> Network:
         return rows.reshape(4, -1, *rows.shape[1:])[list(_ONNX_TO_TORCH)].reshape(rows.shape)
 
     b_w, b_r = np.split(b, 2)
-    return Network((RecurrentLayer(Cell.LSTM, reorder(w), reorder(r), reorder(b_w), reorder(b_r)),))
+    return Network((RecurrentLayer(cells.lstm, reorder(w), reorder(r), reorder(b_w), reorder(b_r)),))
 
 
 def _session(model: Any) -> Any:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from hdl.parameters import GridParameters
 from rnn_mapper.accuracy import compare_with_float
+from rnn_mapper.cells.tracing import Cell
 from rnn_mapper.errors import ConfigurationError
 from rnn_mapper.mapping import Mapping
-from rnn_mapper.cells.tracing import Cell
 from rnn_mapper.network import FloatArray
 from rnn_mapper.phases import Schedule
 from rnn_mapper.preparation import Prepared, as_inputs, as_network, prepare
@@ -116,27 +118,38 @@ def verify(
     build = grid_runs.build_grid(p, simulator, waves)
     jobs = [
         grid_runs.Sequence(
-            sequence.codes, () if sequence.state is None else tuple(state_packets(mapping, sequence.state)),
+            mapping.pack_inputs(sequence.member_codes), tuple(_state_packets(mapping, sequence)),
             keep_state=sequence.state is not None,
         )
         for sequence in sequences
     ]
-    progress(f"simulating {sum(len(sequence.codes) for sequence in sequences)} steps in {simulator}")
+    progress(f"simulating {sum(sequence.steps for sequence in sequences)} steps in {simulator}")
     runs = grid_runs.run_sequences(mapping, jobs, build, results_dir, waves)
-    reference = Reference(mapping.network)
+    references = [Reference(network) for network in mapping.members]
     compared = []
     for sequence, run in zip(sequences, runs, strict=True):
-        trace = reference.run(sequence.codes, sequence.state)
+        expected = [
+            reference.run(codes, state).outputs
+            for reference, codes, state in zip(
+                references, sequence.member_codes, sequence.member_states, strict=True
+            )
+        ]
         compared.append(Comparison(
-            outputs=run.outputs,
-            expected=trace.outputs,
-            prediction=mapping.predict(len(sequence.codes), cleared=sequence.state is None),
+            outputs=np.concatenate(mapping.unpack_outputs(run.outputs), axis=1),
+            expected=np.concatenate(expected, axis=1),
+            prediction=mapping.predict(sequence.steps, cleared=sequence.state is None),
             cycles_simulated=run.cycles,
             build_seconds=run.build_seconds,
             run_seconds=run.run_seconds,
             waves=run.waves,
         ))
     return compared
+
+
+def _state_packets(mapping: Mapping, sequence: IntSequence) -> Iterator[bytes]:
+    for member, state in enumerate(sequence.member_states):
+        if state is not None:
+            yield from state_packets(mapping, state, member)
 
 
 def choose_simulator(mapping: Mapping, steps: int) -> str:

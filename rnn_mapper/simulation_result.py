@@ -24,17 +24,35 @@ __all__ = ["Comparison", "IntSequence", "SimulationResult"]
 class IntSequence:
     """Inputs of one sequence in integers."""
 
-    #: int8 [steps, input_size].
-    codes: npt.NDArray[np.int8]
-    #: State of every layer that it starts from, loaded over the bus; None starts from a cleared state.
-    state: Sequence[LayerState] | None = None
+    #: int8 [steps, input_size]; for several networks that share a schedule one such array each.
+    codes: npt.NDArray[np.int8] | tuple[npt.NDArray[np.int8], ...]
+    #: State of every layer that it starts from, loaded over the bus (for several networks one such state each); None
+    #: starts from a cleared state.
+    state: Sequence[LayerState] | Sequence[Sequence[LayerState]] | None = None
+
+    @property
+    def steps(self) -> int:
+        """Steps of the sequence."""
+        return len(self.member_codes[0])
+
+    @property
+    def member_codes(self) -> tuple[npt.NDArray[np.int8], ...]:
+        """The inputs of each network."""
+        return self.codes if isinstance(self.codes, tuple) else (self.codes,)
+
+    @property
+    def member_states(self) -> tuple[Sequence[LayerState] | None, ...]:
+        """The state that each network starts from."""
+        if self.state is None:
+            return (None,) * len(self.member_codes)
+        return tuple(self.state) if isinstance(self.codes, tuple) else (self.state,)  # type: ignore[return-value]  # by codes
 
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
     """A simulated sequence against the numpy reference (bits) and the prediction (cycles)."""
 
-    #: int16 [steps, width], as they came out of the Verilog.
+    #: int16 [steps, width], as they came out of the Verilog; of several networks side by side.
     outputs: npt.NDArray[np.int16]
     #: The same by the reference.
     expected: npt.NDArray[np.int16]

@@ -12,9 +12,10 @@ from pathlib import Path
 import numpy as np
 
 from hdl.parameters import GridParameters
+from rnn_mapper import cells
 from rnn_mapper.mapper import map_network
 from rnn_mapper.mapping import Mapping
-from rnn_mapper.network import Cell, Network, RecurrentLayer
+from rnn_mapper.network import Network, RecurrentLayer, gate_count
 from rnn_mapper.phases import Schedule
 from rnn_mapper.quantise import quantise, quantise_inputs
 from rnn_mapper.quantised import QuantisedNetwork
@@ -94,11 +95,11 @@ def multiplications(row: dict[str, str]) -> int:
     return Cell(row["cell"]).gates * int(row["hidden"]) ** 2 * int(row["steps"])
 
 
-def random_model(cell: Cell, hidden: int, steps: int) -> tuple[Network, np.ndarray]:
+def random_model(cell: cells.Cell, hidden: int, steps: int) -> tuple[Network, np.ndarray]:
     """A network with input size = hidden size, as PyTorch would initialise it, and its inputs."""
     rng = np.random.default_rng(hidden)
     bound = 1 / math.sqrt(hidden)
-    rows = cell.gates * hidden
+    rows = gate_count(cell) * hidden
     shapes = ((rows, hidden), (rows, hidden), (rows,), (rows,))
     layer = RecurrentLayer(cell, *(rng.uniform(-bound, bound, shape) for shape in shapes))
     return Network((layer,)), rng.normal(size=(steps, hidden))
@@ -122,7 +123,7 @@ def run_point(
     schedules: list[ScheduleCycles] = []
     if build is not None:
         codes = quantise_inputs(quantised, inputs)
-        here = folder / f"{cell.value}{hidden}"
+        here = folder / f"{cell.name}{hidden}"
         result = run_mapping(mapping, codes[:steps], build, here, progress=progress)
         simulated = result.cycles
         mismatches = int((result.outputs != run_reference(quantised, codes[:steps]).outputs).sum())
@@ -134,7 +135,7 @@ def run_point(
     latencies = {machine: float(row[f"{machine}_ms"]) for machine in MACHINES}
     ideal = steps * sum(phase.multiplications for phase in mapping.phases) / parameters.multipliers
     return Point(
-        cell.value, hidden, steps, ideal, prediction.cycles, simulated, mismatches, ideal / cycles, milliseconds,
+        cell.name, hidden, steps, ideal, prediction.cycles, simulated, mismatches, ideal / cycles, milliseconds,
         latencies, latencies["plasticine"] / milliseconds, _splits(mapping), tuple(schedules),
         time.perf_counter() - started,
     )

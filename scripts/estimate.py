@@ -32,7 +32,6 @@ from hdl.parameters import GridParameters, load_parameters
 from hdl.synthesis import synthesise
 from rnn_mapper.activity import count_activity
 from rnn_mapper.mapper import map_network
-from rnn_mapper.network import Cell
 from rnn_mapper.quantise import quantise
 from sim_tests.builds import default_cache
 
@@ -76,7 +75,7 @@ def run_point(row: dict[str, str], parameters: GridParameters) -> Point:
     quantised = quantise(network, inputs[:8], accumulator_bits=parameters.accumulator_bits)
     mapping = map_network(quantised, parameters, steps=steps)
     latencies = {name.removesuffix("_ms"): float(text) for name, text in row.items() if name.endswith("_ms")}
-    return Point(f"{cell.value.upper()} {hidden}", steps, count_activity(mapping, steps), latencies)
+    return Point(f"{cell.name.upper()} {hidden}", steps, count_activity(mapping, steps), latencies)
 
 
 @click.command()

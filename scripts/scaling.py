@@ -27,8 +27,9 @@ from scaling_report import write_report
 from hdl.emit import emit_grid
 from hdl.parameters import GridParameters, load_parameters
 from hdl.top import Grid
+from rnn_mapper import cells
 from rnn_mapper.mapper import map_network
-from rnn_mapper.network import Cell, Network, RecurrentLayer
+from rnn_mapper.network import Network, RecurrentLayer, gate_count
 from rnn_mapper.quantise import quantise, quantise_inputs
 from rnn_mapper.quantised import QuantisedLayer, QuantisedNetwork, QuantisedProduct
 from rnn_mapper.reference import run_reference
@@ -85,7 +86,7 @@ def fixed_network() -> tuple[Network, np.ndarray]:
     shapes = ((4 * FIXED_HIDDEN, FIXED_HIDDEN), (4 * FIXED_HIDDEN, FIXED_HIDDEN), (4 * FIXED_HIDDEN,),
               (4 * FIXED_HIDDEN,))
     bound = FIXED_HIDDEN**-0.5
-    layer = RecurrentLayer(Cell.LSTM, *(rng.uniform(-bound, bound, shape) for shape in shapes))
+    layer = RecurrentLayer(cells.lstm, *(rng.uniform(-bound, bound, shape) for shape in shapes))
     return Network((layer,)), rng.normal(size=(64, FIXED_HIDDEN))
 
 
@@ -128,20 +129,20 @@ def measure_grid(rows: int, cols: int) -> GridCost:
 def hidden_sizes(first: int, last: int, step: int) -> Iterator[SizeCost]:
     """Cycles of LSTM and GRU on the paper's grid, with weight memories that hold the largest."""
     parameters = replace(load_parameters("paper"), weight_depth=1 << 13)
-    for cell in (Cell.LSTM, Cell.GRU):
+    for cell in (cells.lstm, cells.gru):
         for hidden in range(first, last + 1, step):
             mapping = map_network(_unweighted(cell, hidden, parameters), parameters, steps=SIZE_STEPS)
             # From a kept state: a cleared one is not multiplied in the first step, which would hide fragmentation.
             cycles = mapping.predict(SIZE_STEPS, cleared=False).cycles / SIZE_STEPS
             ideal = sum(phase.multiplications for phase in mapping.phases) / parameters.multipliers
-            yield SizeCost(cell.value, hidden, cycles, ideal, ideal / cycles)
+            yield SizeCost(cell.name, hidden, cycles, ideal, ideal / cycles)
 
 
-def _unweighted(cell: Cell, hidden: int, parameters: GridParameters) -> QuantisedNetwork:
+def _unweighted(cell: cells.Cell, hidden: int, parameters: GridParameters) -> QuantisedNetwork:
     """A layer of this shape; cycles do not depend on weights."""
-    none = np.zeros((cell.gates, hidden), dtype=np.int64)
+    none = np.zeros((gate_count(cell), hidden), dtype=np.int64)
     product = QuantisedProduct(
-        np.zeros((cell.gates, hidden, hidden), dtype=np.int8), none, none, none, none.astype(float)
+        np.zeros((gate_count(cell), hidden, hidden), dtype=np.int8), none, none, none, none.astype(float)
     )
     layer = QuantisedLayer(cell, hidden, hidden, product, product, 1.0, 8)
     return QuantisedNetwork((layer,), None, parameters.table_segments, parameters.accumulator_bits)

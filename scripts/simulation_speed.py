@@ -29,9 +29,9 @@ from hdl.headers import c_header
 from hdl.naming import TOP_MODULE
 from hdl.parameters import GridParameters, load_parameters
 from hdl.top import Grid
+from rnn_mapper import cells
 from rnn_mapper.mapper import map_network
 from rnn_mapper.mapping import Mapping
-from rnn_mapper.network import Cell
 from rnn_mapper.quantise import quantise, quantise_inputs
 from rnn_mapper.reference import run_reference
 from sim_tests.builds import GLOBAL_PORTS, Build, build, port_names
@@ -104,7 +104,7 @@ def children_seconds() -> float:
 
 def workload(parameters: GridParameters, hidden: int, steps: int) -> Workload:
     """A GRU of the DeepBench shape."""
-    network, inputs = random_model(Cell.GRU, hidden, steps)
+    network, inputs = random_model(cells.gru, hidden, steps)
     quantised = quantise(network, inputs[:8], accumulator_bits=parameters.accumulator_bits)
     codes = quantise_inputs(quantised, inputs)
     mapping = map_network(quantised, parameters, steps=steps)

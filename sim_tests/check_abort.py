@@ -11,7 +11,7 @@ from typing import Any
 import cocotb
 
 from hdl.register_map import Control, Status
-
+from rnn_mapper import cells
 from sim_tests.grids import GRIDS
 from sim_tests.model_bench import bench_with_small_model
 
@@ -21,7 +21,7 @@ PARAMETERS = GRIDS[os.environ["SRNN_GRID"]]
 @cocotb.test()
 async def abort_at_every_time(dut: Any) -> None:
     """Wherever an abort falls, it ends in DONE or ABORTED, and the next sequence is right."""
-    bench, case = await bench_with_small_model(dut, PARAMETERS, Cell.RNN_TANH)
+    bench, case = await bench_with_small_model(dut, PARAMETERS, cells.rnn_tanh)
     inputs = case.operands(2)
     cycles = bench.mapping.predict(2).cycles
     for delay in range(1, cycles + 8, max(1, cycles // 25)):
@@ -41,7 +41,7 @@ async def abort_at_every_time(dut: Any) -> None:
 @cocotb.test()
 async def abort_with_outputs_waiting(dut: Any) -> None:
     """What an aborted sequence has not sent is never sent, also when the sink was holding it up."""
-    bench, case = await bench_with_small_model(dut, PARAMETERS, Cell.RNN_TANH)
+    bench, case = await bench_with_small_model(dut, PARAMETERS, cells.rnn_tanh)
     inputs = case.operands(5)
     bench.sink.pause = True
     bench.send(inputs)
@@ -65,7 +65,7 @@ async def abort_with_outputs_waiting(dut: Any) -> None:
 @cocotb.test()
 async def abort_inside_a_packet(dut: Any) -> None:
     """An abort waits for the rest of the packet, however long the source takes, and drops it."""
-    bench, case = await bench_with_small_model(dut, PARAMETERS, Cell.RNN_TANH)
+    bench, case = await bench_with_small_model(dut, PARAMETERS, cells.rnn_tanh)
     bench.send(case.operands(4))
     await bench.start(4)
     await bench.cycles(2)
@@ -85,7 +85,7 @@ async def abort_inside_a_packet(dut: Any) -> None:
 @cocotb.test()
 async def abort_right_after_start(dut: Any) -> None:
     """Writes of START and ABORT in neighbouring cycles: the sequence is aborted."""
-    bench, case = await bench_with_small_model(dut, PARAMETERS, Cell.RNN_TANH)
+    bench, case = await bench_with_small_model(dut, PARAMETERS, cells.rnn_tanh)
     for pause in range(3):
         dut.s_axil_bready.value = 1
         writes = [bench.registers.init_write(0x0C, (1 << Control.START).to_bytes(4, "little"))]
@@ -103,7 +103,7 @@ async def abort_right_after_start(dut: Any) -> None:
 @cocotb.test()
 async def abort_with_start(dut: Any) -> None:
     """START and ABORT in one write start the sequence."""
-    bench, case = await bench_with_small_model(dut, PARAMETERS, Cell.RNN_TANH)
+    bench, case = await bench_with_small_model(dut, PARAMETERS, cells.rnn_tanh)
     inputs = case.operands(3)
     bench.send(inputs)
     await bench.write("STEPS", 3)
@@ -116,7 +116,7 @@ async def abort_with_start(dut: Any) -> None:
 @cocotb.test()
 async def abort_before_the_first_beat(dut: Any) -> None:
     """A packet that comes after the abort, or while it is under way, belongs to the next sequence."""
-    bench, case = await bench_with_small_model(dut, PARAMETERS, Cell.RNN_TANH)
+    bench, case = await bench_with_small_model(dut, PARAMETERS, cells.rnn_tanh)
     for under_way in (False, True):
         bench.source.pause = True
         inputs = case.operands(3)

@@ -6,13 +6,13 @@ from typing import Any
 
 import cocotb
 
-
+from rnn_mapper import cells
 from sim_tests.grids import GRIDS
 from sim_tests.model_bench import ModelBench
 from sim_tests.models import ModelCase
 
 GRID = "2x2x8"
-CASE = ModelCase(Cell.GRU, 9, (7,), 3)
+CASE = ModelCase(cells.gru, 9, (7,), 3)
 
 
 @cocotb.test()
@@ -20,6 +20,6 @@ async def reload(dut: Any) -> None:
     """What the larger model left in the memories does not matter."""
     bench = ModelBench(dut, GRIDS[GRID])
     await bench.begin()
-    for case in (ModelCase(Cell.LSTM, 12, (9, 5), 2, scale=4.0), CASE):
+    for case in (ModelCase(cells.lstm, 12, (9, 5), 2, scale=4.0), CASE):
         await bench.load_model(case.mapping(GRIDS[GRID]))
         await bench.check(case.operands(3), what=str(case))

@@ -12,8 +12,8 @@ from typing import Any
 import cocotb
 
 from hdl.register_map import Control, Error, Status
+from rnn_mapper import cells
 from rnn_mapper.mapping import Mapping
-
 from sim_tests.altered_images import altered_phases, altered_schedule
 from sim_tests.error_bench import expect, prepare
 from sim_tests.grids import GRIDS
@@ -58,7 +58,7 @@ async def epilogue_collision(dut: Any) -> None:
     size = min(2 * p.rows * p.cols, p.lanes)
     if size <= p.rows:
         return
-    bench, case, mapping = await prepare(dut, PARAMETERS, ModelCase(Cell.LSTM, 1, (size,), ru=p.cols))
+    bench, case, mapping = await prepare(dut, PARAMETERS, ModelCase(cells.lstm, 1, (size,), ru=p.cols))
     assert mapping.timings[0].pad
     packets = altered_phases(mapping, range(p.rows), range(p.cols), "pad", {0: 0})
     await spoiled(bench, case, mapping, packets, Error.EPILOGUE_COLLISION)
@@ -97,6 +97,6 @@ async def collector_overlap(dut: Any) -> None:
     p = PARAMETERS
     if p.group_beats == 1:
         return
-    bench, case, mapping = await prepare(dut, PARAMETERS, ModelCase(Cell.RNN_TANH, 1, (2 * p.rows,), ru=p.cols))
+    bench, case, mapping = await prepare(dut, PARAMETERS, ModelCase(cells.rnn_tanh, 1, (2 * p.rows,), ru=p.cols))
     packets = altered_phases(mapping, range(p.rows), range(p.cols), "pad", {0: 0}, words=0)
     await spoiled(bench, case, mapping, packets, Error.COLLECTOR_OVERLAP)

@@ -13,7 +13,7 @@ import cocotb
 from cocotbext.axi import AxiResp
 
 from hdl.register_map import IDENTIFICATION, VERSION, Error, Status
-
+from rnn_mapper import cells
 from rnn_mapper.state_images import state_packets
 from sim_tests.altered_images import one_model_many_times
 from sim_tests.grids import GRIDS
@@ -47,7 +47,7 @@ async def registers(dut: Any) -> None:
 @cocotb.test()
 async def one_long_or_many_short(dut: Any) -> None:
     """A long sequence, in one go, in parts of odd and even lengths and step by step, is always the same."""
-    for cell in (Cell.LSTM, Cell.GRU):
+    for cell in (cells.lstm, cells.gru):
         bench, case = await bench_with_small_model(dut, PARAMETERS, cell)
         inputs = case.operands(12)
         await bench.check(inputs)
@@ -63,7 +63,7 @@ async def one_long_or_many_short(dut: Any) -> None:
 @cocotb.test()
 async def a_load_ends_the_state(dut: Any) -> None:
     """After any load of a model there is nothing to continue from, and the grid says so."""
-    bench, case = await bench_with_small_model(dut, PARAMETERS, Cell.GRU)
+    bench, case = await bench_with_small_model(dut, PARAMETERS, cells.gru)
     await bench.check(case.operands(3))
     assert await bench.read("STATUS") >> Status.STATE_VALID & 1
     await bench.load_model(bench.mapping)
@@ -82,7 +82,7 @@ async def a_load_ends_the_state(dut: Any) -> None:
 @cocotb.test()
 async def models_have_states_of_their_own(dut: Any) -> None:
     """Validity and parity of each model's state; START in the write after that of MODEL; models that do not exist."""
-    bench, case = await bench_with_small_model(dut, PARAMETERS, Cell.GRU)
+    bench, case = await bench_with_small_model(dut, PARAMETERS, cells.gru)
     models = PARAMETERS.models
     bench.load(iter([one_model_many_times(bench.mapping)]))
     await bench.source.wait()
@@ -154,7 +154,7 @@ async def stalls_are_counted(dut: Any) -> None:
 @cocotb.test()
 async def beat_by_beat(dut: Any) -> None:
     """Every beat of input and output held up, one at a time; load packets too."""
-    bench, case = await bench_with_small_model(dut, PARAMETERS, Cell.GRU)
+    bench, case = await bench_with_small_model(dut, PARAMETERS, cells.gru)
 
     def every(count: int) -> Iterator[bool]:
         while True:

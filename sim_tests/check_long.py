@@ -10,7 +10,7 @@ from typing import Any
 
 import cocotb
 
-
+from rnn_mapper import cells
 from sim_tests.grids import GRIDS
 from sim_tests.model_bench import ModelBench
 from sim_tests.models import ModelCase
@@ -24,8 +24,8 @@ async def hundreds_of_steps(dut: Any) -> None:
     bench = ModelBench(dut, PARAMETERS)
     await bench.begin()
     for case in (
-        ModelCase(Cell.RNN_TANH, 2, (PARAMETERS.rows,)), ModelCase(Cell.GRU, 1, (1, PARAMETERS.rows + 1, 2), 3),
-        ModelCase(Cell.LSTM, PARAMETERS.lanes, (PARAMETERS.rows + 1, 3)),
+        ModelCase(cells.rnn_tanh, 2, (PARAMETERS.rows,)), ModelCase(cells.gru, 1, (1, PARAMETERS.rows + 1, 2), 3),
+        ModelCase(cells.lstm, PARAMETERS.lanes, (PARAMETERS.rows + 1, 3)),
     ):
         await bench.load_model(case.mapping(PARAMETERS))
         for number, steps in enumerate((300, 257)):
@@ -39,7 +39,7 @@ async def every_ru(dut: Any) -> None:
     bench = ModelBench(dut, p)
     await bench.begin()
     for ru in range(1, p.cols + 1):
-        for cell in Cell:
+        for cell in cells.Cell:
             for inputs in (1, ru * p.lanes, ru * p.lanes + 1):
                 case = ModelCase(cell, inputs, (min(p.rows * p.cols + 1, 3 * p.lanes),), ru=ru)
                 await bench.load_model(case.mapping(p))

@@ -10,7 +10,7 @@ from typing import Any
 
 import cocotb
 
-
+from rnn_mapper import cells
 from sim_tests.grids import GRIDS
 from sim_tests.model_bench import ModelBench
 from sim_tests.models import ModelCase
@@ -24,13 +24,13 @@ async def rails(dut: Any) -> None:
     reached: set[str] = set()
     bench = ModelBench(dut, PARAMETERS)
     await bench.begin()
-    for cell in Cell:
+    for cell in cells.Cell:
         for scale in (1.0, 20.0, 200.0):
             case = ModelCase(cell, PARAMETERS.lanes, (PARAMETERS.rows + 15,), 2, scale=scale, seed=4)
             await bench.load_model(case.mapping(PARAMETERS))
             for seed in range(2):
                 inputs = case.operands(8, seed, extreme=True)
-                if cell == Cell.LSTM and seed:
+                if cell == cells.lstm and seed:
                     # c grows by at most one a step and saturates at 32.
                     inputs = inputs[:1].repeat(40, axis=0)
                 for counts in bench.reference.run(inputs).saturations:

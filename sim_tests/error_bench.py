@@ -7,8 +7,8 @@ from typing import Any
 
 from hdl.parameters import GridParameters
 from hdl.register_map import Error
+from rnn_mapper import cells
 from rnn_mapper.mapping import Mapping
-
 from sim_tests.model_bench import ModelBench
 from sim_tests.models import ModelCase
 
@@ -19,7 +19,7 @@ async def prepare(
     dut: Any, p: GridParameters, case: ModelCase | None = None
 ) -> tuple[ModelBench, ModelCase, Mapping]:
     """A grid with a model, unless another is named one that has two units in every site."""
-    case = case or ModelCase(Cell.RNN_TANH, p.lanes, (2 * p.rows * p.cols,), ru=1)
+    case = case or ModelCase(cells.rnn_tanh, p.lanes, (2 * p.rows * p.cols,), ru=1)
     mapping = case.mapping(p)
     bench = ModelBench(dut, p)
     await bench.begin()

@@ -13,9 +13,9 @@ from cocotb.triggers import RisingEdge
 
 from hdl.parameters import GridParameters
 from hdl.register_map import REGISTERS, Control, Status
+from rnn_mapper import cells
 from rnn_mapper.image_files import load_packets
 from rnn_mapper.mapping import Mapping
-
 from rnn_mapper.reference import LayerState, Reference
 from sim_tests.grid_bench import GridBench
 from sim_tests.models import ModelCase
@@ -149,7 +149,7 @@ class ModelBench(GridBench):
 
 
 async def bench_with_small_model(
-    dut: Any, parameters: GridParameters, cell: Cell = Cell.LSTM, outputs: int | None = None
+    dut: Any, parameters: GridParameters, cell: cells.Cell = cells.lstm, outputs: int | None = None
 ) -> tuple[ModelBench, ModelCase]:
     """A grid with a small model of one unit more than the grid has rows."""
     case = ModelCase(cell, parameters.lanes + 1, (parameters.rows + 1,), outputs)

@@ -11,7 +11,7 @@ from hdl.parameters import GridParameters
 from rnn_mapper.loop_nest import ceil_div
 from rnn_mapper.mapper import Part, map_network
 from rnn_mapper.mapping import Mapping
-from rnn_mapper.network import Cell, Dense, Network, RecurrentLayer
+from rnn_mapper.network import Dense, Network, RecurrentLayer, gate_count
 from rnn_mapper.phases import Schedule
 from rnn_mapper.quantise import quantise
 
@@ -48,7 +48,7 @@ class ModelCase:
         sizes = "-".join(str(size) for size in (self.inputs, *self.hidden, self.outputs) if size is not None)
         head = " head" if self.outputs is not None else ""
         placed = f"{self.schedule.value} {'cut' if self.cut else f'ru={self.ru}'}"
-        return f"{self.cell.value} {sizes}{head} {placed} scale={self.scale} seed={self.seed}"
+        return f"{self.cell.name} {sizes}{head} {placed} scale={self.scale} seed={self.seed}"
 
     def network(self) -> Network:
         """The float network."""
@@ -60,8 +60,8 @@ class ModelCase:
 
         layers = tuple(
             RecurrentLayer(
-                self.cell, draw(self.cell.gates * size, sizes[index]), draw(self.cell.gates * size, size),
-                draw(self.cell.gates * size), draw(self.cell.gates * size),
+                self.cell, draw(gate_count(self.cell) * size, sizes[index]), draw(gate_count(self.cell) * size, size),
+                draw(gate_count(self.cell) * size), draw(gate_count(self.cell) * size),
             )
             for index, size in enumerate(self.hidden)
         )

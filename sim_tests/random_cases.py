@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import strategies as st
 
 from hdl.parameters import GridParameters
-
+from rnn_mapper import cells
 from rnn_mapper.phases import Schedule
 from sim_tests.models import ModelCase
 
@@ -23,7 +23,7 @@ def model_cases(draw: st.DrawFn, parameters: GridParameters) -> ModelCase:
     sizes = st.one_of(st.integers(1, 2 * p.rows + 1), st.integers(1, 3 * p.rows * p.cols + 1))
     inputs = st.one_of(st.integers(1, p.lanes + 1), st.integers(1, 2 * p.lanes * p.cols + 1))
     return ModelCase(
-        cell=draw(st.sampled_from(list(Cell))),
+        cell=draw(st.sampled_from(list(cells.BOX.values()))),
         inputs=draw(inputs),
         hidden=tuple(draw(st.lists(sizes, min_size=1, max_size=3))),
         outputs=draw(st.one_of(st.none(), sizes)),

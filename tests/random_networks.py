@@ -2,18 +2,19 @@
 
 import numpy as np
 
-from rnn_mapper.network import Cell, Dense, Network, RecurrentLayer
+from rnn_mapper import cells
+from rnn_mapper.network import Dense, Network, RecurrentLayer, gate_count
 
 
-def random_layer(rng: np.random.Generator, cell: Cell, inputs: int, hidden: int, scale: float) -> RecurrentLayer:
-    rows = cell.gates * hidden
+def random_layer(rng: np.random.Generator, cell: cells.Cell, inputs: int, hidden: int, scale: float) -> RecurrentLayer:
+    rows = gate_count(cell) * hidden
     shapes = (rows, inputs), (rows, hidden), (rows,), (rows,)
     return RecurrentLayer(cell, *(scale * rng.uniform(-1, 1, shape) for shape in shapes))
 
 
 def random_network(
     seed: int,
-    cell: Cell,
+    cell: cells.Cell,
     inputs: int = 5,
     hidden: tuple[int, ...] = (7,),
     outputs: int | None = None,

@@ -8,10 +8,11 @@ import numpy as np
 
 from hdl.latencies import GridLatencies
 from hdl.parameters import GridParameters
+from rnn_mapper import cells
 from rnn_mapper.allocation import allocate
 from rnn_mapper.errors import MappingError
 from rnn_mapper.loop_nest import LoopNest, ceil_div
-from rnn_mapper.network import Cell
+from rnn_mapper.network import gate_count
 from rnn_mapper.phases import Phase, Schedule, phases_of, vectors_of, whole_layers
 from rnn_mapper.quantised import QuantisedDense, QuantisedLayer, QuantisedNetwork, QuantisedProduct
 from rnn_mapper.schedule import ScheduleEntry, build_schedule
@@ -47,17 +48,17 @@ def _network(rng: np.random.Generator, parameters: GridParameters) -> QuantisedN
     def size() -> int:
         return int(rng.integers(1, rng.choice([3, 2 * p.rows + 2, 4 * p.sites + 2])))
 
-    cell = list(Cell)[int(rng.integers(len(Cell)))]
+    cell = list(cells.BOX.values())[int(rng.integers(len(cells.Cell)))]
     sizes = [int(rng.integers(1, rng.choice([p.lanes + 1, 2 * p.lanes * p.cols + 2])))]
     sizes += [size() for _ in range(int(rng.integers(1, 4)))]
     return blank_network(cell, sizes, size() if rng.random() < 0.4 else None, p)
 
 
-def blank_network(cell: Cell, sizes: Sequence[int], outputs: int | None, p: GridParameters) -> QuantisedNetwork:
+def blank_network(cell: cells.Cell, sizes: Sequence[int], outputs: int | None, p: GridParameters) -> QuantisedNetwork:
     """A network without weights: `sizes` are inputs and hidden units of the layers, `outputs` those of a head."""
     layers = tuple(
-        QuantisedLayer(cell, inputs, hidden, _product(cell.gates, hidden, inputs),
-                       _product(cell.gates, hidden, hidden), 1.0, 8)
+        QuantisedLayer(cell, inputs, hidden, _product(gate_count(cell), hidden, inputs),
+                       _product(gate_count(cell), hidden, hidden), 1.0, 8)
         for inputs, hidden in pairwise(sizes)
     )
     head = None if outputs is None else QuantisedDense(_product(1, outputs, sizes[-1]), 1.0, 10)

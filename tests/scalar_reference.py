@@ -2,7 +2,8 @@
 
 import math
 
-from rnn_mapper.network import Cell
+from rnn_mapper import cells
+from rnn_mapper.network import gate_count
 from rnn_mapper.quantised import QuantisedLayer, QuantisedNetwork, QuantisedProduct
 
 
@@ -38,24 +39,24 @@ def part(product: QuantisedProduct, gate: int, unit: int, operand: list[int], bi
 def step(
     layer: QuantisedLayer, x: list[int], h16: list[int], c: list[int], segments: int, bits: int
 ) -> tuple[list[int], list[int]]:
-    k = 8 if layer.cell is not Cell.RNN_RELU else layer.feedback_shift
+    k = 8 if layer.cell is not cells.rnn_relu else layer.feedback_shift
     h8 = [sat(rnd(v, k), 8) for v in h16]
     new_h, new_c = [], []
     for u in range(layer.hidden_size):
-        wx = [part(layer.x, g, u, x, bits) for g in range(layer.cell.gates)]
-        uh = [part(layer.h, g, u, h8, bits) for g in range(layer.cell.gates)]
+        wx = [part(layer.x, g, u, x, bits) for g in range(gate_count(layer.cell))]
+        uh = [part(layer.h, g, u, h8, bits) for g in range(gate_count(layer.cell))]
         a = [sat(p + q, 16) for p, q in zip(wx, uh, strict=True)]
-        if layer.cell is Cell.LSTM:
+        if layer.cell is cells.lstm:
             i, f, o = (sigmoid(a[g], segments) for g in (0, 1, 3))
             c_u = sat(rnd(f * c[u] + rnd(i * tanh(a[2], segments), 15) * 2**10, 15), 16)
             new_c.append(c_u)
             new_h.append(sat(rnd(o * tanh(c_u, segments), 15), 16))
-        elif layer.cell is Cell.GRU:
+        elif layer.cell is cells.gru:
             r, z = sigmoid(a[0], segments), sigmoid(a[1], segments)
             n = tanh(sat(wx[2] + rnd(r * uh[2], 15), 16), segments)
             new_h.append(sat(rnd(z * h16[u] + (32768 - z) * n, 15), 16))
         else:
-            new_h.append(tanh(a[0], segments) if layer.cell is Cell.RNN_TANH else max(a[0], 0))
+            new_h.append(tanh(a[0], segments) if layer.cell is cells.rnn_tanh else max(a[0], 0))
     return new_h, new_c
 
 

@@ -11,6 +11,7 @@ from random_networks import random_network
 import rnn_mapper as srnn
 from hdl.errors import ConfigurationError, MappingError, ModelError
 from hdl.parameters import GridParameters, load_parameters
+from rnn_mapper import cells
 from rnn_mapper.preparation import as_grid, as_inputs
 from rnn_mapper.simulation import choose_simulator
 
@@ -49,7 +50,7 @@ def test_every_name_is_there() -> None:
 
 
 def test_single_steps_agree_with_prepare() -> None:
-    network = random_network(3, srnn.Cell.GRU, 5, (6,))
+    network = random_network(3, cells.gru, 5, (6,))
     x = np.random.default_rng(0).normal(size=(8, 5))
     parameters = load_parameters("small")
     quantised = srnn.quantise(network, x, parameters.table_segments, parameters.accumulator_bits)
@@ -62,17 +63,17 @@ def test_single_steps_agree_with_prepare() -> None:
 
 @pytest.mark.parametrize(("hidden", "grid"), [((4,), "tiny"), ((40,), "small"), ((128,), "medium"), ((300,), "large")])
 def test_the_smallest_preset_that_fits(hidden: tuple[int, ...], grid: str) -> None:
-    assert srnn.choose_grid(random_network(0, srnn.Cell.LSTM, hidden[0], hidden)) == grid
+    assert srnn.choose_grid(random_network(0, cells.lstm, hidden[0], hidden)) == grid
 
 
 def test_no_preset_fits() -> None:
-    network = random_network(0, srnn.Cell.RNN_TANH, 8, (4,) * 9)
+    network = random_network(0, cells.rnn_tanh, 8, (4,) * 9)
     with pytest.raises(MappingError, match=r"^no preset fits, not even 'paper': .*phases: 18 needed, 16 available"):
         srnn.choose_grid(network)
 
 
 def test_calibration_and_grid_arguments(tmp_path: Path) -> None:
-    network = random_network(0, srnn.Cell.LSTM, 3, (4,))
+    network = random_network(0, cells.lstm, 3, (4,))
     default = srnn.default_calibration(network)
     assert default.shape == (256, 3)
     np.testing.assert_array_equal(default, srnn.default_calibration(network))
@@ -91,13 +92,13 @@ def test_calibration_and_grid_arguments(tmp_path: Path) -> None:
 
 
 def test_waves_need_a_directory() -> None:
-    network = random_network(0, srnn.Cell.LSTM, 3, (4,))
+    network = random_network(0, cells.lstm, 3, (4,))
     with pytest.raises(ConfigurationError, match=r"^waves are kept in results_dir: name one$"):
         srnn.simulate(network, np.ones((2, 3)), waves=True)
 
 
 def test_simulator_follows_the_size_of_the_run() -> None:
-    network = random_network(0, srnn.Cell.LSTM, 4, (6,))
+    network = random_network(0, cells.lstm, 4, (6,))
     mapping = srnn.prepare(network, grid="tiny").mapping
     assert choose_simulator(mapping, 10) == "icarus"
     assert choose_simulator(mapping, 10_000) == "verilator"
@@ -116,7 +117,7 @@ def test_differences_are_counted(monkeypatch: pytest.MonkeyPatch, flipped: int, 
         return [grid_runs.GridRun(outputs, run.cycles + extra, 0, 0, 0, 0.0, 0.0, None)]
 
     monkeypatch.setattr(grid_runs, "run_sequences", wrong)
-    result = srnn.simulate(random_network(0, srnn.Cell.LSTM, 3, (4,)), np.ones((3, 3)), "tiny")
+    result = srnn.simulate(random_network(0, cells.lstm, 3, (4,)), np.ones((3, 3)), "tiny")
     assert result.mismatches == flipped
     assert result.cycles == result.cycles_predicted + extra
     assert not result.is_exact

@@ -10,8 +10,8 @@ from random_plans import RandomPlan, blank_network, plan_with, random_plan
 
 from hdl.latencies import GridLatencies
 from hdl.parameters import GridParameters
+from rnn_mapper import cells
 from rnn_mapper.check_schedule import find_violations, plan_to_check
-from rnn_mapper.network import Cell
 from rnn_mapper.phases import Schedule, phases_of, whole_layers
 from rnn_mapper.predict import SequencePlan, TokenIssue, predict
 from rnn_mapper.timing import PhaseTiming
@@ -50,7 +50,7 @@ def test_no_random_mapping_collides(seed: int) -> None:
 def test_heads_on_columns_of_their_own(schedule: Schedule, outputs: int, chains: int) -> None:
     """A site that only the head uses still waits for its delay when the layer, elsewhere, could begin."""
     parameters, latencies = GridParameters(1, 8, 16), GridLatencies(4, 10, 4, 7, 2, 4)
-    network = blank_network(Cell.LSTM, [4, 3], outputs, parameters)
+    network = blank_network(cells.lstm, [4, 3], outputs, parameters)
     phases = phases_of(network, whole_layers(network), schedule)
     plan = plan_with(network, phases, {(0, 0): (1, 1), (1, 0): (1, chains)}, schedule, parameters, latencies)
     head = plan.timings[-1]

@@ -14,10 +14,11 @@ from estimate_sources import SOURCES
 
 from hdl.layouts import Memory, memory_shape
 from hdl.parameters import GridParameters
+from rnn_mapper import cells
 from rnn_mapper.activity import Activity, count_activity
 from rnn_mapper.mapper import Part, map_network
 from rnn_mapper.mapping import Mapping
-from rnn_mapper.network import Cell, Network, RecurrentLayer
+from rnn_mapper.network import Network, RecurrentLayer
 from rnn_mapper.quantise import quantise
 
 ROOT = Path(__file__).parent.parent
@@ -35,7 +36,7 @@ def mapping() -> Mapping:
     second, each gate 2 words."""
     rng = np.random.default_rng(1)
     layer = RecurrentLayer(
-        Cell.LSTM, rng.normal(size=(24, 5)), rng.normal(size=(24, 6)), rng.normal(size=24), rng.normal(size=24)
+        cells.lstm, rng.normal(size=(24, 5)), rng.normal(size=(24, 6)), rng.normal(size=24), rng.normal(size=24)
     )
     network = quantise(Network((layer,)), rng.normal(size=(8, 5)), accumulator_bits=GRID.accumulator_bits)
     return map_network(network, GRID, splits=[[Part(groups=3, ru=1, chains=2)]])

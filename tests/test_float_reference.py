@@ -5,24 +5,24 @@ import pytest
 import torch
 from random_networks import random_network
 
+from rnn_mapper import cells
 from rnn_mapper.errors import ModelError
 from rnn_mapper.float_reference import run_float
 from rnn_mapper.model_files import network_from_torch
-from rnn_mapper.network import Cell
 
 MODULES = {
-    Cell.LSTM: torch.nn.LSTM,
-    Cell.GRU: torch.nn.GRU,
-    Cell.RNN_TANH: torch.nn.RNN,
-    Cell.RNN_RELU: lambda *sizes, **options: torch.nn.RNN(*sizes, nonlinearity="relu", **options),
+    cells.lstm: torch.nn.LSTM,
+    cells.gru: torch.nn.GRU,
+    cells.rnn_tanh: torch.nn.RNN,
+    cells.rnn_relu: lambda *sizes, **options: torch.nn.RNN(*sizes, nonlinearity="relu", **options),
 }
 
 
-@pytest.mark.parametrize("cell", Cell)
+@pytest.mark.parametrize("cell", cells.Cell)
 @pytest.mark.parametrize("layers", [1, 2, 3])
 @pytest.mark.parametrize("options", [{}, {"bias": False}, {"batch_first": True}, {"dropout": 0.3}])
 @pytest.mark.filterwarnings("ignore:dropout option adds dropout")
-def test_equals_torch(cell: Cell, layers: int, options: dict[str, Any]) -> None:
+def test_equals_torch(cell: cells.Cell, layers: int, options: dict[str, Any]) -> None:
     torch.manual_seed(layers)
     module = MODULES[cell](5, 7, num_layers=layers, **options).double().eval()
     head = torch.nn.Linear(7, 3).double()
@@ -35,7 +35,7 @@ def test_equals_torch(cell: Cell, layers: int, options: dict[str, Any]) -> None:
     trace = run_float(network, inputs)
     np.testing.assert_allclose(trace.h[-1], wanted.numpy(), rtol=0, atol=1e-12)
     np.testing.assert_allclose(trace.outputs, wanted_head, rtol=0, atol=1e-12)
-    end_h, end_c = end if cell is Cell.LSTM else (end, None)
+    end_h, end_c = end if cell is cells.lstm else (end, None)
     for index, state in enumerate(trace.state):
         np.testing.assert_allclose(state.h, end_h[index].numpy(), rtol=0, atol=1e-12)
         if end_c is not None:
@@ -51,8 +51,8 @@ def test_equals_torch_in_single_precision() -> None:
     np.testing.assert_allclose(run_float(network_from_torch(module), inputs).outputs, wanted, rtol=0, atol=1e-6)
 
 
-@pytest.mark.parametrize("cell", Cell)
-def test_continues_from_a_state(cell: Cell) -> None:
+@pytest.mark.parametrize("cell", cells.Cell)
+def test_continues_from_a_state(cell: cells.Cell) -> None:
     network = random_network(3, cell, hidden=(4, 6), outputs=2)
     inputs = np.random.default_rng(3).normal(size=(9, 5))
     whole = run_float(network, inputs)
@@ -63,4 +63,4 @@ def test_continues_from_a_state(cell: Cell) -> None:
 
 def test_refuses_inputs_of_another_width() -> None:
     with pytest.raises(ModelError, match=r"^inputs has shape 3 x 4, must have 5 features per step$"):
-        run_float(random_network(0, Cell.GRU), np.zeros((3, 4)))
+        run_float(random_network(0, cells.gru), np.zeros((3, 4)))

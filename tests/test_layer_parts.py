@@ -8,9 +8,9 @@ import pytest
 from random_networks import random_network
 
 from hdl.parameters import load_parameters
+from rnn_mapper import cells
 from rnn_mapper.errors import MappingError
 from rnn_mapper.mapper import Part, map_network
-from rnn_mapper.network import Cell
 from rnn_mapper.quantise import quantise, quantise_inputs
 from rnn_mapper.reference import run_reference
 from sim_tests.grid_runs import build_grid, run_mapping
@@ -19,7 +19,7 @@ from sim_tests.grid_runs import build_grid, run_mapping
 def test_parts_give_the_same_bits_in_the_predicted_cycles(tmp_path: Path) -> None:
     parameters = load_parameters("small")
     inputs = np.random.default_rng(1).normal(size=(5, 32))
-    quantised = quantise(random_network(3, Cell.LSTM, inputs=32, hidden=(22,)), inputs)
+    quantised = quantise(random_network(3, cells.lstm, inputs=32, hidden=(22,)), inputs)
     mapping = map_network(quantised, parameters, steps=5)
     assert len([phase for phase in mapping.phases if phase.to_host]) == 2, "the mapper must cut this layer"
     codes = quantise_inputs(quantised, inputs)
@@ -34,12 +34,12 @@ def test_parts_give_the_same_bits_in_the_predicted_cycles(tmp_path: Path) -> Non
     ([Part(11, 0, 1)], "all must be 1 or more"),
 ])
 def test_parts_that_cannot_be(parts: list[Part], text: str) -> None:
-    quantised = quantise(random_network(3, Cell.LSTM, inputs=32, hidden=(22,)), np.ones((1, 32)))
+    quantised = quantise(random_network(3, cells.lstm, inputs=32, hidden=(22,)), np.ones((1, 32)))
     with pytest.raises(MappingError, match=re.escape(text)):
         map_network(quantised, load_parameters("small"), splits=[parts])
 
 
 def test_named_parts_are_taken() -> None:
-    quantised = quantise(random_network(3, Cell.LSTM, inputs=32, hidden=(22,)), np.ones((1, 32)))
+    quantised = quantise(random_network(3, cells.lstm, inputs=32, hidden=(22,)), np.ones((1, 32)))
     mapping = map_network(quantised, load_parameters("small"), splits=[[Part(4, 2, 1), Part(7, 1, 2)]])
     assert [(t.nest.groups, t.nest.ru, t.nest.chains) for t in mapping.timings] == [(4, 2, 1), (7, 1, 2)] * 2

@@ -21,15 +21,15 @@ from hdl.layouts import (
     schedule_entry_layout,
     unit_entry_layout,
 )
+from rnn_mapper import cells
 from rnn_mapper.images import LayoutPacker
 from rnn_mapper.listing import listing_files, program_listing, schedule_listing, site_listing
 from rnn_mapper.mapping import Mapping
 from rnn_mapper.mapping_report import splits
-from rnn_mapper.network import Cell
 from rnn_mapper.preparation import prepare
 
 
-@pytest.fixture(scope="module", params=[Cell.LSTM, Cell.GRU])
+@pytest.fixture(scope="module", params=[cells.lstm, cells.gru])
 def mapping(request: pytest.FixtureRequest) -> Mapping:
     network = random_network(4, request.param, 13, (9, 6), 3, scale=1.0)
     return prepare(network, np.random.default_rng(0).normal(size=(20, 13)), "small", ru=2).mapping
@@ -105,7 +105,7 @@ def test_gate_entries_assemble_to_their_words(mapping: Mapping) -> None:
 
 
 def test_units_of_a_layer_in_parts_are_those_of_the_layer() -> None:
-    mapping = prepare(random_network(1, Cell.LSTM, 32, (17,)), grid="small").mapping
+    mapping = prepare(random_network(1, cells.lstm, 32, (17,)), grid="small").mapping
     assert any(phase.part for phase in mapping.phases)
     listed = [
         int(found[1]) for row in range(2) for col in range(2)
@@ -138,5 +138,5 @@ def test_phases_units_and_schedule(mapping: Mapping) -> None:
 
 
 def test_sites_without_work_say_so() -> None:
-    mapping = prepare(random_network(4, Cell.LSTM, 3, (2,)), grid="small").mapping
+    mapping = prepare(random_network(4, cells.lstm, 3, (2,)), grid="small").mapping
     assert "phase layer 0 H: takes no part" in site_listing(mapping, 0, 1)

@@ -17,10 +17,9 @@ import pytest
 from random_networks import random_network
 
 from hdl.parameters import load_parameters
-from rnn_mapper import cli
+from rnn_mapper import cells, cli
 from rnn_mapper.image_files import image_files, load_packets
 from rnn_mapper.model_files import save_network
-from rnn_mapper.network import Cell
 from rnn_mapper.preparation import prepare
 from rnn_mapper.quantise import quantise_inputs
 from rnn_mapper.reference import run_reference
@@ -52,8 +51,8 @@ class Run:
 @pytest.fixture
 def run(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Starts in a folder with lstm.npz, gru.npz (stacked, with a head) and x.npy."""
-    save_network(tmp_path / "lstm.npz", random_network(1, Cell.LSTM, 5, (6,)))
-    save_network(tmp_path / "gru.npz", random_network(2, Cell.GRU, 5, (6, 4), 3))
+    save_network(tmp_path / "lstm.npz", random_network(1, cells.lstm, 5, (6,)))
+    save_network(tmp_path / "gru.npz", random_network(2, cells.gru, 5, (6, 4), 3))
     np.save(tmp_path / "x.npy", np.random.default_rng(0).normal(size=(7, 5)))
     monkeypatch.chdir(tmp_path)
     return Run(capsys)
@@ -291,7 +290,7 @@ def test_interrupted_run_leaves_nothing(run: Run, tmp_path: Path) -> None:
 
 
 def test_the_papers_grid_is_mapped_in_time(run: Run, tmp_path: Path) -> None:
-    save_network("large.npz", random_network(1, Cell.LSTM, 1024, (1024,), scale=0.05))
+    save_network("large.npz", random_network(1, cells.lstm, 1024, (1024,), scale=0.05))
     run("map", "--model", "large.npz", "--preset", "paper", "-o", "large", "--json", "r.json")
     values = json.loads((tmp_path / "r.json").read_text())
     assert values["parameters"] == load_parameters("paper").to_dict()

@@ -8,6 +8,7 @@ import pytest
 import torch
 from random_networks import random_network
 
+from rnn_mapper import cells
 from rnn_mapper.errors import ModelError, OutputError
 from rnn_mapper.model_files import (
     load_inputs,
@@ -16,7 +17,7 @@ from rnn_mapper.model_files import (
     network_from_torch,
     save_network,
 )
-from rnn_mapper.network import Cell, Dense, Network, RecurrentLayer
+from rnn_mapper.network import Dense, Network, RecurrentLayer
 
 
 def tensors(gates: int = 4, inputs: int = 3, hidden: int = 2) -> dict[str, Any]:
@@ -29,8 +30,8 @@ def tensors(gates: int = 4, inputs: int = 3, hidden: int = 2) -> dict[str, Any]:
     }
 
 
-@pytest.mark.parametrize("cell", Cell)
-def test_save_and_load_keep_everything(tmp_path: Path, cell: Cell) -> None:
+@pytest.mark.parametrize("cell", cells.Cell)
+def test_save_and_load_keep_everything(tmp_path: Path, cell: cells.Cell) -> None:
     network = random_network(1, cell, hidden=(7, 4), outputs=3)
     save_network(tmp_path / "model.npz", network)
     loaded = load_network(tmp_path / "model.npz")
@@ -46,18 +47,18 @@ def test_save_and_load_keep_everything(tmp_path: Path, cell: Cell) -> None:
 
 def test_saved_bytes_are_reproducible(tmp_path: Path) -> None:
     for name in ("a", "b"):
-        save_network(tmp_path / name, random_network(1, Cell.GRU))
+        save_network(tmp_path / name, random_network(1, cells.gru))
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
 
 
-@pytest.mark.parametrize(("gates", "cell"), [(4, Cell.LSTM), (3, Cell.GRU), (1, Cell.RNN_TANH)])
-def test_cell_follows_from_the_rows(tmp_path: Path, gates: int, cell: Cell) -> None:
+@pytest.mark.parametrize(("gates", "cell"), [(4, cells.lstm), (3, cells.gru), (1, cells.rnn_tanh)])
+def test_cell_follows_from_the_rows(tmp_path: Path, gates: int, cell: cells.Cell) -> None:
     np.savez(tmp_path / "model.npz", **tensors(gates))
     assert load_network(tmp_path / "model.npz").layers[0].cell is cell
 
 
 def test_cell_can_be_named() -> None:
-    assert network_from_state_dict(tensors(1), "rnn_relu").layers[0].cell is Cell.RNN_RELU
+    assert network_from_state_dict(tensors(1), "rnn_relu").layers[0].cell is cells.rnn_relu
 
 
 def test_missing_biases_are_zeros_and_sizes_are_reported() -> None:
@@ -128,7 +129,7 @@ def test_a_model_without_layers_is_refused() -> None:
 
 def test_tensors_are_read_only_copies() -> None:
     given = np.ones((4, 1))
-    layer = RecurrentLayer(Cell.LSTM, given, np.ones((4, 1)))
+    layer = RecurrentLayer(cells.lstm, given, np.ones((4, 1)))
     given[:] = 2
     assert (layer.weight_ih == 1).all()
     with pytest.raises(ValueError, match="read-only"):
@@ -197,7 +198,7 @@ def test_files_that_are_no_models_are_refused(tmp_path: Path, name: str) -> None
 
 def test_unwritable_output(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match=r"cannot be written: No such file or directory$"):
-        save_network(tmp_path / "missing" / "model.npz", random_network(0, Cell.GRU))
+        save_network(tmp_path / "missing" / "model.npz", random_network(0, cells.gru))
 
 
 def test_inputs_from_every_kind_of_file(tmp_path: Path) -> None:

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from random_networks import random_network
 
+from rnn_mapper import cells
 from rnn_mapper.errors import OutputError
 from rnn_mapper.mapping import Mapping
-from rnn_mapper.network import Cell
 from rnn_mapper.pictures import draw_schedule, schedule_picture
 from rnn_mapper.preparation import prepare
 from rnn_mapper.schedule_events import Multiplying, Result, events, show_window
@@ -16,7 +16,7 @@ from rnn_mapper.schedule_events import Multiplying, Result, events, show_window
 
 @pytest.fixture(scope="module")
 def mapping() -> Mapping:
-    network = random_network(4, Cell.LSTM, 13, (9, 6), 3)
+    network = random_network(4, cells.lstm, 13, (9, 6), 3)
     return prepare(network, np.random.default_rng(0).normal(size=(20, 13)), "small").mapping
 
 
@@ -45,7 +45,7 @@ def test_a_site_never_does_two_things(mapping: Mapping) -> None:
 
 
 def test_delays_of_chains_are_shown() -> None:
-    network = random_network(4, Cell.RNN_TANH, 17, (50,))
+    network = random_network(4, cells.rnn_tanh, 17, (50,))
     mapping = prepare(network, np.ones((2, 17)), "medium", ru=1).mapping
     assert any(any(timing.delays) for timing in mapping.timings)
     found = list(events(mapping, mapping.predict(2).tokens))

@@ -2,9 +2,10 @@ import numpy as np
 import pytest
 from random_networks import random_network
 
+from rnn_mapper import cells
 from rnn_mapper.errors import ConfigurationError, MappingError, ModelError
 from rnn_mapper.float_reference import run_float
-from rnn_mapper.network import Cell, Dense, Network, RecurrentLayer
+from rnn_mapper.network import Dense, Network, RecurrentLayer, gate_count
 from rnn_mapper.quantise import quantise, quantise_inputs
 from rnn_mapper.quantised import QuantisedProduct, prove_accumulators
 from rnn_mapper.reference import run_reference
@@ -12,8 +13,8 @@ from rnn_mapper.reference import run_reference
 INPUTS = np.random.default_rng(0).normal(size=(50, 5))
 
 
-@pytest.mark.parametrize("cell", Cell)
-def test_products_follow_the_rules(cell: Cell) -> None:
+@pytest.mark.parametrize("cell", cells.Cell)
+def test_products_follow_the_rules(cell: cells.Cell) -> None:
     network = random_network(1, cell, hidden=(6, 4), outputs=3)
     quantised = quantise(network, INPUTS)
     assert quantised.head is not None
@@ -43,29 +44,29 @@ def half_unit(product: QuantisedProduct) -> np.ndarray:
     return np.array([[2 ** (s - 12) if s > 11 else 0 for s in row] for row in product.shift.tolist()])
 
 
-@pytest.mark.parametrize("cell", Cell)
-def test_biases_go_to_the_input_product_but_for_the_hidden_candidate(cell: Cell) -> None:
+@pytest.mark.parametrize("cell", cells.Cell)
+def test_biases_go_to_the_input_product_but_for_the_hidden_candidate(cell: cells.Cell) -> None:
     network = random_network(2, cell)
     source, layer = network.layers[0], quantise(network, INPUTS).layers[0]
     x_bias = (layer.x.bias - half_unit(layer.x)) * layer.x.row_scale * layer.input_scale
     h_bias = (layer.h.bias - half_unit(layer.h)) * layer.h.row_scale * layer.feedback_scale
     b_ih, b_hh = source.bias_ih.reshape(x_bias.shape), source.bias_hh.reshape(x_bias.shape)
     moved = b_hh.copy()
-    if cell is Cell.GRU:
+    if cell is cells.gru:
         moved[2] = 0
     np.testing.assert_allclose(x_bias, b_ih + moved, atol=1e-4)
     np.testing.assert_allclose(h_bias, b_hh - moved, atol=1e-4)
 
 
 def test_feedback_is_q0_7_where_tanh_bounds_it() -> None:
-    for cell in (Cell.LSTM, Cell.GRU, Cell.RNN_TANH):
+    for cell in (cells.lstm, cells.gru, cells.rnn_tanh):
         layer = quantise(random_network(0, cell), INPUTS).layers[0]
         assert (layer.feedback_shift, layer.feedback_scale, layer.output_scale) == (8, 1 / 128, 2**-15)
 
 
 @pytest.mark.parametrize("scale", [0.01, 0.1, 0.3, 0.5])
 def test_relu_feedback_is_the_finest_that_holds_the_calibration(scale: float) -> None:
-    network = random_network(0, Cell.RNN_RELU, scale=scale)
+    network = random_network(0, cells.rnn_relu, scale=scale)
     layer = quantise(network, INPUTS).layers[0]
     k, code = layer.feedback_shift, np.rint(run_float(network, INPUTS).h[0].max() * 1024)
     assert 1 <= k <= 8
@@ -76,13 +77,13 @@ def test_relu_feedback_is_the_finest_that_holds_the_calibration(scale: float) ->
 
 def test_relu_feedback_allows_for_its_rounding() -> None:
     for code, shift in ((254, 1), (255, 2), (509, 2), (510, 3), (32767, 8)):
-        layer = RecurrentLayer(Cell.RNN_RELU, np.zeros((1, 1)), np.zeros((1, 1)), np.array([code / 1024]))
+        layer = RecurrentLayer(cells.rnn_relu, np.zeros((1, 1)), np.zeros((1, 1)), np.array([code / 1024]))
         assert quantise(Network((layer,)), np.ones((1, 1))).layers[0].feedback_shift == shift
 
 
 @pytest.mark.parametrize("size", [1e-3, 1.0, 1e5])
 def test_head_position_leaves_one_bit_of_headroom(size: float) -> None:
-    base = random_network(0, Cell.GRU)
+    base = random_network(0, cells.gru)
     network = Network(base.layers, Dense(np.full((2, 7), size)))
     head = quantise(network, INPUTS).head
     assert head is not None
@@ -92,14 +93,14 @@ def test_head_position_leaves_one_bit_of_headroom(size: float) -> None:
 
 def test_nearly_dead_rows_keep_a_scale_and_their_bias() -> None:
     weight = np.vstack([np.full((1, 5), 1.0), np.full((1, 5), 1e-9), np.zeros((1, 5))])
-    layer = RecurrentLayer(Cell.RNN_TANH, weight, np.zeros((3, 3)), np.array([0.5, 2.0, -3.0]))
+    layer = RecurrentLayer(cells.rnn_tanh, weight, np.zeros((3, 3)), np.array([0.5, 2.0, -3.0]))
     x = quantise(Network((layer,)), INPUTS).layers[0].x
     assert x.row_scale[0].tolist() == [1 / 127, 1 / 127 / 1024, 1 / 127 / 1024]
     np.testing.assert_allclose(x.bias[0] * x.row_scale[0] * np.abs(INPUTS).max() / 127, [0.5, 2.0, -3.0], rtol=1e-3)
 
 
 def test_large_biases_raise_the_scale_of_their_row() -> None:
-    layer = RecurrentLayer(Cell.RNN_TANH, np.full((2, 5), 1e-6), np.zeros((2, 2)), np.array([20.0, 0.0]))
+    layer = RecurrentLayer(cells.rnn_tanh, np.full((2, 5), 1e-6), np.zeros((2, 2)), np.array([20.0, 0.0]))
     for bits in (20, 32):
         x = quantise(Network((layer,)), INPUTS, accumulator_bits=bits).layers[0].x
         bias = x.bias[0, 0] - half_unit(x)[0, 0]
@@ -108,9 +109,9 @@ def test_large_biases_raise_the_scale_of_their_row() -> None:
     assert x.row_scale[0, 1] == 1e-6 / 127
 
 
-@pytest.mark.parametrize("cell", Cell)
-def test_all_zero_networks_and_inputs_work(cell: Cell) -> None:
-    zeros = np.zeros((cell.gates * 3, 3))
+@pytest.mark.parametrize("cell", cells.Cell)
+def test_all_zero_networks_and_inputs_work(cell: cells.Cell) -> None:
+    zeros = np.zeros((gate_count(cell) * 3, 3))
     network = Network((RecurrentLayer(cell, zeros, zeros),), Dense(np.zeros((2, 3))))
     quantised = quantise(network, np.zeros((4, 3)))
     trace = run_reference(quantised, quantise_inputs(quantised, np.zeros((4, 3))))
@@ -119,14 +120,14 @@ def test_all_zero_networks_and_inputs_work(cell: Cell) -> None:
 
 
 def test_inputs_are_rounded_and_limited() -> None:
-    quantised = quantise(random_network(0, Cell.GRU, inputs=2), np.array([[1.27, 0.0]]))
+    quantised = quantise(random_network(0, cells.gru, inputs=2), np.array([[1.27, 0.0]]))
     codes = quantise_inputs(quantised, np.array([[0.014, -0.016], [5.0, -5.0]]))
     assert codes.dtype == np.int8
     assert codes.tolist() == [[1, -2], [127, -127]]
 
 
 def test_accumulator_proof_is_the_exact_worst_case() -> None:
-    quantised = quantise(random_network(5, Cell.GRU, hidden=(6,), outputs=2), INPUTS)
+    quantised = quantise(random_network(5, cells.gru, hidden=(6,), outputs=2), INPUTS)
     bounds = prove_accumulators(quantised)
     assert [bound.product for bound in bounds] == ["layer 0 x", "layer 0 h", "head"]
     for bound, product in zip(bounds, quantised.products().values(), strict=True):
@@ -139,7 +140,7 @@ def test_accumulator_proof_is_the_exact_worst_case() -> None:
 
 
 def test_a_narrow_accumulator_is_refused() -> None:
-    network = Network((RecurrentLayer(Cell.RNN_TANH, np.ones((1, 50)), np.ones((1, 1))),))
+    network = Network((RecurrentLayer(cells.rnn_tanh, np.ones((1, 50)), np.ones((1, 1))),))
     with pytest.raises(MappingError) as error:
         quantise(network, np.ones((1, 50)), accumulator_bits=20)
     wanted = "layer 0 x, gate 0, unit 0: the accumulator can reach 812801, which takes 21 bits, the grid has 20"
@@ -147,7 +148,7 @@ def test_a_narrow_accumulator_is_refused() -> None:
 
 
 def test_weights_beyond_the_multiplier_are_refused() -> None:
-    network = Network((RecurrentLayer(Cell.RNN_TANH, np.full((1, 1), 1e6), np.ones((1, 1))),))
+    network = Network((RecurrentLayer(cells.rnn_tanh, np.full((1, 1), 1e6), np.ones((1, 1))),))
     with pytest.raises(ModelError) as error:
         quantise(network, np.ones((1, 1)))
     assert str(error.value) == (
@@ -158,19 +159,19 @@ def test_weights_beyond_the_multiplier_are_refused() -> None:
 
 def test_a_multiplier_that_rounds_up_to_the_next_power_of_two() -> None:
     weight = np.full((1, 1), 1023.9 * 2.0**-14 / 1024 * 127 * 127)
-    x = quantise(Network((RecurrentLayer(Cell.RNN_TANH, weight, np.ones((1, 1))),)), np.ones((1, 1))).layers[0].x
+    x = quantise(Network((RecurrentLayer(cells.rnn_tanh, weight, np.ones((1, 1))),)), np.ones((1, 1))).layers[0].x
     assert (x.multiplier[0, 0], x.shift[0, 0]) == (512, 12)
 
 
 def test_the_largest_multiplier_without_a_shift_to_spare() -> None:
     ratio = 511.4  # output codes per accumulator unit, at s_operand = 1/127
     weight = np.full((1, 1), ratio / 1024 * 127 * 127)
-    x = quantise(Network((RecurrentLayer(Cell.RNN_TANH, weight, np.ones((1, 1))),)), np.ones((1, 1))).layers[0].x
+    x = quantise(Network((RecurrentLayer(cells.rnn_tanh, weight, np.ones((1, 1))),)), np.ones((1, 1))).layers[0].x
     assert (x.multiplier[0, 0], x.shift[0, 0]) == (1023, 0)
 
 
 def test_a_diverging_calibration_is_refused() -> None:
-    network = Network((RecurrentLayer(Cell.RNN_RELU, np.ones((1, 1)), np.full((1, 1), 10.0)),))
+    network = Network((RecurrentLayer(cells.rnn_relu, np.ones((1, 1)), np.full((1, 1), 10.0)),))
     with pytest.raises(ModelError, match=r"^layer 0: the calibration input drives it to infinity, must stay finite$"):
         quantise(network, np.ones((400, 1)))
 
@@ -178,9 +179,9 @@ def test_a_diverging_calibration_is_refused() -> None:
 @pytest.mark.parametrize("bits", [15, 49])
 def test_accumulator_width_is_checked(bits: int) -> None:
     with pytest.raises(ConfigurationError, match=rf"^accumulator_bits is {bits}, must be 16 to 48$"):
-        quantise(random_network(0, Cell.GRU), INPUTS, accumulator_bits=bits)
+        quantise(random_network(0, cells.gru), INPUTS, accumulator_bits=bits)
 
 
 def test_calibration_is_checked() -> None:
     with pytest.raises(ModelError, match=r"^calibration has shape 3 x 4, must have 5 features per step$"):
-        quantise(random_network(0, Cell.GRU), np.ones((3, 4)))
+        quantise(random_network(0, cells.gru), np.ones((3, 4)))

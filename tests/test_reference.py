@@ -8,10 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from random_networks import random_network
 
+from rnn_mapper import cells
 from rnn_mapper.accuracy import compare_with_float, measure_error
 from rnn_mapper.errors import ModelError
 from rnn_mapper.fixed_point import TABLE_SEGMENTS
-from rnn_mapper.network import Cell, Network, RecurrentLayer
+from rnn_mapper.network import Network, RecurrentLayer
 from rnn_mapper.quantise import quantise, quantise_inputs
 from rnn_mapper.quantised import QuantisedLayer, QuantisedNetwork, QuantisedProduct
 from rnn_mapper.reference import LayerState, run_reference
@@ -30,7 +31,7 @@ def assert_equals_scalar(network: QuantisedNetwork, x8: np.ndarray) -> None:
 @settings(max_examples=60, deadline=None)
 @given(
     seed=st.integers(0, 2**32),
-    cell=st.sampled_from(Cell),
+    cell=st.sampled_from(cells.Cell),
     inputs=st.integers(1, 6),
     hidden=st.lists(st.integers(1, 5), min_size=1, max_size=3),
     outputs=st.none() | st.integers(1, 4),
@@ -41,7 +42,7 @@ def assert_equals_scalar(network: QuantisedNetwork, x8: np.ndarray) -> None:
 )
 def test_equals_the_scalar_arithmetic(
     seed: int,
-    cell: Cell,
+    cell: cells.Cell,
     inputs: int,
     hidden: list[int],
     outputs: int | None,
@@ -57,23 +58,23 @@ def test_equals_the_scalar_arithmetic(
     assert_equals_scalar(quantised, rng.integers(-128, 128, (steps, inputs), dtype=np.int8))
 
 
-@pytest.mark.parametrize("cell", Cell)
-def test_equals_the_scalar_arithmetic_on_the_rails(cell: Cell) -> None:
+@pytest.mark.parametrize("cell", cells.Cell)
+def test_equals_the_scalar_arithmetic_on_the_rails(cell: cells.Cell) -> None:
     network = random_network(7, cell, inputs=4, hidden=(6, 5), outputs=3, scale=30.0)
     quantised = quantise(network, np.random.default_rng(7).normal(size=(30, 4)))
     rails = np.array([-128, 127], dtype=np.int8)
     x8 = np.random.default_rng(8).choice(rails, (30, 4))
     assert_equals_scalar(quantised, x8)
     counts = sum(run_reference(quantised, x8).saturations, Counter())
-    reached = {"x_part", "h_part", "candidate" if cell is Cell.GRU else "preactivation"}
-    assert set(counts) >= reached | (set() if cell is Cell.LSTM else {"feedback"})
+    reached = {"x_part", "h_part", "candidate" if cell is cells.gru else "preactivation"}
+    assert set(counts) >= reached | (set() if cell is cells.lstm else {"feedback"})
 
 
 @pytest.mark.parametrize("sign", [-1, 1])
 def test_lstm_state_saturates(sign: int) -> None:
     hidden = 2
     bias = np.repeat([30.0, 30.0, 30.0 * sign, 30.0], hidden)  # i, f and o open, g at its limit: c grows by 1 a step
-    layer = RecurrentLayer(Cell.LSTM, np.ones((4 * hidden, 1)), np.ones((4 * hidden, hidden)), bias)
+    layer = RecurrentLayer(cells.lstm, np.ones((4 * hidden, 1)), np.ones((4 * hidden, hidden)), bias)
     quantised = quantise(Network((layer,)), np.ones((1, 1)))
     x8 = np.zeros((40, 1), np.int8)
     assert_equals_scalar(quantised, x8)
@@ -83,8 +84,8 @@ def test_lstm_state_saturates(sign: int) -> None:
     assert set(trace.saturations[0]) >= {"c", "feedback"} - ({"feedback"} if sign < 0 else set())
 
 
-@pytest.mark.parametrize("cell", Cell)
-def test_a_sequence_in_parts_equals_the_whole(cell: Cell) -> None:
+@pytest.mark.parametrize("cell", cells.Cell)
+def test_a_sequence_in_parts_equals_the_whole(cell: cells.Cell) -> None:
     network = random_network(4, cell, hidden=(6, 3), outputs=2)
     inputs = np.random.default_rng(4).normal(size=(12, 5))
     quantised = quantise(network, inputs)
@@ -99,13 +100,13 @@ def test_a_sequence_in_parts_equals_the_whole(cell: Cell) -> None:
     assert state is not None
     for got, wanted in zip(state, whole.state, strict=True):
         assert (got.h == wanted.h).all()
-        assert (got.c is None) == (cell is not Cell.LSTM)
+        assert (got.c is None) == (cell is not cells.lstm)
 
 
 @pytest.mark.parametrize(
-    ("cell", "rms"), [(Cell.LSTM, 0.02), (Cell.GRU, 0.02), (Cell.RNN_TANH, 0.03), (Cell.RNN_RELU, 0.03)]
+    ("cell", "rms"), [(cells.lstm, 0.02), (cells.gru, 0.02), (cells.rnn_tanh, 0.03), (cells.rnn_relu, 0.03)]
 )
-def test_is_close_to_float(cell: Cell, rms: float) -> None:
+def test_is_close_to_float(cell: cells.Cell, rms: float) -> None:
     network = random_network(11, cell, inputs=20, hidden=(24, 16), outputs=4, scale=0.25)
     inputs = np.random.default_rng(11).normal(size=(200, 20))
     errors = compare_with_float(network, quantise(network, inputs), inputs)
@@ -139,12 +140,12 @@ def test_error_measures() -> None:
 )
 def test_inputs_are_checked(x8: np.ndarray, message: str) -> None:
     with pytest.raises(ModelError) as error:
-        run_reference(quantise(random_network(0, Cell.GRU), np.ones((1, 5))), x8)
+        run_reference(quantise(random_network(0, cells.gru), np.ones((1, 5))), x8)
     assert str(error.value) == message
 
 
 def test_state_is_checked() -> None:
-    quantised = quantise(random_network(0, Cell.LSTM, hidden=(2,)), np.ones((1, 5)))
+    quantised = quantise(random_network(0, cells.lstm, hidden=(2,)), np.ones((1, 5)))
     x8 = np.zeros((1, 5), np.int8)
     good = run_reference(quantised, x8).state[0]
     with pytest.raises(ModelError, match=r"^state holds 0 layers, must hold 1$"):
@@ -166,7 +167,7 @@ def test_wide_products_are_exact(inputs: int) -> None:
         row_scale=np.ones((1, 1)),
     )
     none = replace(product, weights=np.zeros((1, 1, 1), np.int8), bias=np.zeros((1, 1), np.int64))
-    layer = QuantisedLayer(Cell.RNN_RELU, inputs, 1, product, none, input_scale=1.0, feedback_shift=8)
+    layer = QuantisedLayer(cells.rnn_relu, inputs, 1, product, none, input_scale=1.0, feedback_shift=8)
     x8 = np.full((4, inputs), -128, np.int8)
     for step in range(4):
         x8[step, inputs // 2 : inputs // 2 + step] = -127

@@ -7,9 +7,9 @@ import pytest
 from random_networks import random_network
 
 from hdl.parameters import load_parameters
+from rnn_mapper import cells
 from rnn_mapper.errors import ModelError
 from rnn_mapper.mapper import map_network
-from rnn_mapper.network import Cell
 from rnn_mapper.quantise import quantise, quantise_inputs
 from rnn_mapper.reference import LayerState, run_reference
 from rnn_mapper.state_images import state_packets
@@ -24,10 +24,10 @@ def grid() -> Build:
 
 @pytest.mark.parametrize(
     ("cell", "hidden", "ru"),
-    [(Cell.LSTM, (7, 9), 2), (Cell.LSTM, (17, 6), None), (Cell.GRU, (17, 6), None), (Cell.RNN_RELU, (5,), None)],
+    [(cells.lstm, (7, 9), 2), (cells.lstm, (17, 6), None), (cells.gru, (17, 6), None), (cells.rnn_relu, (5,), None)],
 )
 def test_continues_from_a_loaded_state(
-    grid: Build, cell: Cell, hidden: tuple[int, ...], ru: int | None, tmp_path: Path
+    grid: Build, cell: cells.Cell, hidden: tuple[int, ...], ru: int | None, tmp_path: Path
 ) -> None:
     parameters = load_parameters("small")
     rng = np.random.default_rng(len(hidden))
@@ -46,7 +46,7 @@ def test_continues_from_a_loaded_state(
 
 def test_refuses_a_state_of_another_network() -> None:
     x = np.ones((2, 5))
-    network = quantise(random_network(1, Cell.LSTM, 5, (6,)), x)
+    network = quantise(random_network(1, cells.lstm, 5, (6,)), x)
     mapping = map_network(network, load_parameters("small"))
     good, short = np.zeros(6, dtype=np.int16), np.zeros(5, dtype=np.int16)
     for state, message in (
