@@ -19,12 +19,12 @@ from rnn_mapper.quantise import quantise, quantise_inputs
 if TYPE_CHECKING:
     from hdl.parameters import GridParameters, load_parameters, preset_names
     from rnn_mapper.accuracy import LayerError, compare_with_float
+    from rnn_mapper.cells import Cell, cell
     from rnn_mapper.errors import SpatialRnnError
     from rnn_mapper.float_reference import run_float
     from rnn_mapper.mapper import map_network
     from rnn_mapper.mapping import Mapping
     from rnn_mapper.model_files import load_inputs, load_network, network_from_torch, save_network
-    from rnn_mapper.cells import Cell, cell
     from rnn_mapper.network import Dense, Layer, Network, RecurrentLayer
     from rnn_mapper.predict import Prediction
     from rnn_mapper.preparation import Prepared, choose_grid, default_calibration, prepare

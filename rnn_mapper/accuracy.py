@@ -35,7 +35,8 @@ def compare_with_float(network: Network, quantised: QuantisedNetwork, inputs: Fl
     exact = run_float(network, inputs)
     trace = run_reference(quantised, quantise_inputs(quantised, inputs))
     errors = []
-    for index, (layer, wanted, codes) in enumerate(zip(quantised.layers, exact.h, trace.layer_outputs, strict=True)):
+    outputs = exact.layer_outputs[: len(quantised.layers)]
+    for index, (layer, wanted, codes) in enumerate(zip(quantised.layers, outputs, trace.layer_outputs, strict=True)):
         errors.append(measure_error(f"layer {index}", wanted, codes.astype(np.float64) * layer.output_scale))
     if quantised.head is not None:
         errors.append(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from hdl.errors import ConfigurationError
@@ -12,7 +12,7 @@ from rnn_mapper.loop_nest import LoopNest, ceil_div
 from rnn_mapper.phases import Phase, Vector
 from rnn_mapper.program_placement import ProgramPlace, place_programs
 
-__all__ = ["Allocation", "Demand", "Reserved", "allocate", "describe_shortage", "shortages"]
+__all__ = ["Allocation", "Demand", "Reserved", "allocate", "describe_shortage", "shortages", "vector_words"]
 
 
 @dataclass(frozen=True)
@@ -66,10 +66,11 @@ _NOTHING = Reserved()
 
 def allocate(
     phases: list[Phase], nests: list[LoopNest], vectors: list[Vector], parameters: GridParameters,
-    reserved: Reserved = _NOTHING,
+    reserved: Reserved = _NOTHING, states_of: Mapping[object, int] | None = None,
 ) -> tuple[Allocation, list[Demand]]:
     """Addresses of everything behind what is reserved, and what each memory must hold.
 
+    `states_of` gives for each `Phase.state_key` where its state words are, if others have placed them.
     The addresses are usable only if no demand is more than what is available (`shortages`).
     """
     vector_words, words = _vectors(vectors, parameters, reserved.vector_words)
@@ -84,6 +85,9 @@ def allocate(
     states, state_total = _shared([
         (phase.state_key, 0 if phase.stores else nest.max_units) for phase, nest in zip(phases, nests, strict=True)
     ], reserved.states)
+    if states_of is not None:
+        states = [0 if phase.stores else states_of[phase.state_key] for phase in phases]
+        state_total = reserved.states
     storing = {phase.stored_key for phase in phases if phase.stores}
     stored, stored_total = _shared([
         (phase.stored_key, nest.max_units * phase.unit_slots if phase.stored_key in storing else 0)
@@ -135,9 +139,14 @@ def _vectors(vectors: list[Vector], parameters: GridParameters, first: int) -> t
             if vector.is_output != outputs or not (vector.in_vector_memory or (outputs and several)):
                 continue
             bases[index] = words
-            values = ceil_div(vector.size, parameters.rows) * parameters.rows
-            words += ceil_div(ceil_div(values, parameters.lanes), parameters.group_beats) * parameters.group_beats
+            words += vector_words(vector, parameters)
     return bases, words
+
+
+def vector_words(vector: Vector, parameters: GridParameters) -> int:
+    """Words of a vector in one half of the vector memory: whole groups, so that the next begins with one."""
+    values = ceil_div(vector.size, parameters.rows) * parameters.rows
+    return ceil_div(ceil_div(values, parameters.lanes), parameters.group_beats) * parameters.group_beats
 
 
 def _running(sizes: Iterable[int], total: int) -> tuple[list[int], int]:

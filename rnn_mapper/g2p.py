@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from . import cells
 from .errors import ModelError
 from .float_reference import run_float
 from .model_files import load_arrays

@@ -10,11 +10,12 @@ from hdl.naming import SCHEDULE_INSTANCE, SITE_INSTANCES, image_file, site_name
 from hdl.parameters import GridParameters
 from rnn_mapper.images import Image, LayoutPacker, hex_lines
 from rnn_mapper.mapping import Mapping
+from rnn_mapper.resident import Resident
 
 __all__ = ["image_files", "load_packet", "load_packets"]
 
 
-def image_files(mapping: Mapping) -> Iterator[tuple[str, str]]:
+def image_files(mapping: Mapping | Resident) -> Iterator[tuple[str, str]]:
     """(file name, text) of every image; the names are those that `memory.v` looks for."""
     yield image_file(SCHEDULE_INSTANCE), hex_lines(mapping.schedule_image)
     for row in range(mapping.parameters.rows):
@@ -25,7 +26,7 @@ def image_files(mapping: Mapping) -> Iterator[tuple[str, str]]:
                     yield image_file(site_name(row, col), instance), text
 
 
-def load_packets(mapping: Mapping) -> Iterator[bytes]:
+def load_packets(mapping: Mapping | Resident) -> Iterator[bytes]:
     """Load packets (data of `tdest` 1) that put a mapping into a running grid."""
     p = mapping.parameters
     for memory in (Memory.PROGRAM, Memory.TABLE):

@@ -92,7 +92,7 @@ class Mapping:
     @property
     def input_size(self) -> int:
         """Values of the input of a step, with what lies between the networks' inputs."""
-        return sum(self.input_slices[-1])
+        return sum(self.input_slices[-1]) if self.members else 0
 
     @property
     def output_size(self) -> int:

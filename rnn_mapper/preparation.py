@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 
 from hdl.parameters import GridParameters, load_parameters, preset_names
+from rnn_mapper.cells.tracing import Cell
 from rnn_mapper.errors import ConfigurationError, MappingError
 from rnn_mapper.float_reference import FloatState
 from rnn_mapper.mapper import TYPICAL_STEPS, map_network
 from rnn_mapper.mapping import Mapping
 from rnn_mapper.model_files import check_inputs, load_inputs, load_network, network_from_torch
-from rnn_mapper.cells.tracing import Cell
 from rnn_mapper.network import FloatArray, Network
 from rnn_mapper.phases import Schedule
 from rnn_mapper.quantise import quantise

@@ -85,7 +85,7 @@ def _quantise_layer(
     name: str, layer: Layer, peaks: Mapping[Expression, float], scale: float, feeds: bool, bits: int
 ) -> QuantisedLayer:
     arithmetic = arithmetic_of(layer.cell)
-    formats = _formats(arithmetic, peaks, feeds)
+    formats = vector_formats(arithmetic, peaks, feeds)
     products = {}
     for operand in arithmetic.operands:
         if operand.is_input:
@@ -116,7 +116,7 @@ def _quantise_layer(
     )
 
 
-def _formats(
+def vector_formats(
     arithmetic: CellArithmetic, peaks: Mapping[Expression, float], feeds: bool
 ) -> dict[Node, VectorFormat]:
     """Formats of all vectors that the layer makes; `feeds`: a layer above multiplies its output."""

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from . import cells
 from .errors import ModelError
 from .model_files import check_inputs
 from .network import FloatArray, Network, RecurrentLayer, check_tensor

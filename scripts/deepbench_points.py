@@ -15,7 +15,7 @@ from hdl.parameters import GridParameters
 from rnn_mapper import cells
 from rnn_mapper.mapper import map_network
 from rnn_mapper.mapping import Mapping
-from rnn_mapper.network import Network, RecurrentLayer, gate_count
+from rnn_mapper.network import Network, RecurrentLayer, gate_count, parse_cell
 from rnn_mapper.phases import Schedule
 from rnn_mapper.quantise import quantise, quantise_inputs
 from rnn_mapper.quantised import QuantisedNetwork
@@ -92,7 +92,7 @@ def published() -> list[dict[str, str]]:
 
 def multiplications(row: dict[str, str]) -> int:
     """Multiplications of a whole sequence with the state, which decide how long its simulation takes."""
-    return Cell(row["cell"]).gates * int(row["hidden"]) ** 2 * int(row["steps"])
+    return gate_count(parse_cell(row["cell"])) * int(row["hidden"]) ** 2 * int(row["steps"])
 
 
 def random_model(cell: cells.Cell, hidden: int, steps: int) -> tuple[Network, np.ndarray]:
@@ -114,7 +114,7 @@ def run_point(
 ) -> Point:
     """Map one point and, on a build, simulate it in full length; `progress` is told how far it is."""
     started = time.perf_counter()
-    cell, hidden, steps = Cell(row["cell"]), int(row["hidden"]), int(row["steps"])
+    cell, hidden, steps = parse_cell(row["cell"]), int(row["hidden"]), int(row["steps"])
     network, inputs = random_model(cell, hidden, max(steps, LONGER_STEPS))
     quantised = quantise(network, inputs[:8], accumulator_bits=parameters.accumulator_bits)
     mapping = map_network(quantised, parameters, steps=steps)

@@ -32,6 +32,7 @@ from hdl.parameters import GridParameters, load_parameters
 from hdl.synthesis import synthesise
 from rnn_mapper.activity import count_activity
 from rnn_mapper.mapper import map_network
+from rnn_mapper.network import parse_cell
 from rnn_mapper.quantise import quantise
 from sim_tests.builds import default_cache
 
@@ -70,7 +71,7 @@ def modules_of(report: dict[str, Any]) -> list[Module]:
 
 def run_point(row: dict[str, str], parameters: GridParameters) -> Point:
     """Map one DeepBench point and count what it does."""
-    cell, hidden, steps = Cell(row["cell"]), int(row["hidden"]), int(row["steps"])
+    cell, hidden, steps = parse_cell(row["cell"]), int(row["hidden"]), int(row["steps"])
     network, inputs = random_model(cell, hidden, steps)
     quantised = quantise(network, inputs[:8], accumulator_bits=parameters.accumulator_bits)
     mapping = map_network(quantised, parameters, steps=steps)

@@ -29,10 +29,11 @@ from hdl.parameters import GridParameters, load_parameters
 from hdl.top import Grid
 from rnn_mapper import cells
 from rnn_mapper.mapper import map_network
-from rnn_mapper.network import Network, RecurrentLayer, gate_count
+from rnn_mapper.network import Network, RecurrentLayer
 from rnn_mapper.quantise import quantise, quantise_inputs
-from rnn_mapper.quantised import QuantisedLayer, QuantisedNetwork, QuantisedProduct
+from rnn_mapper.quantised import QuantisedNetwork
 from rnn_mapper.reference import run_reference
+from rnn_mapper.weightless import weightless_network
 from sim_tests.grid_runs import build_grid, run_mapping
 
 #: Rows and columns of the grids, from one site to the paper's 192, all with 64 lanes.
@@ -131,21 +132,13 @@ def hidden_sizes(first: int, last: int, step: int) -> Iterator[SizeCost]:
     parameters = replace(load_parameters("paper"), weight_depth=1 << 13)
     for cell in (cells.lstm, cells.gru):
         for hidden in range(first, last + 1, step):
-            mapping = map_network(_unweighted(cell, hidden, parameters), parameters, steps=SIZE_STEPS)
+            mapping = map_network(
+                weightless_network(cell, (hidden, hidden), None, parameters), parameters, steps=SIZE_STEPS
+            )
             # From a kept state: a cleared one is not multiplied in the first step, which would hide fragmentation.
             cycles = mapping.predict(SIZE_STEPS, cleared=False).cycles / SIZE_STEPS
             ideal = sum(phase.multiplications for phase in mapping.phases) / parameters.multipliers
             yield SizeCost(cell.name, hidden, cycles, ideal, ideal / cycles)
-
-
-def _unweighted(cell: cells.Cell, hidden: int, parameters: GridParameters) -> QuantisedNetwork:
-    """A layer of this shape; cycles do not depend on weights."""
-    none = np.zeros((gate_count(cell), hidden), dtype=np.int64)
-    product = QuantisedProduct(
-        np.zeros((gate_count(cell), hidden, hidden), dtype=np.int8), none, none, none, none.astype(float)
-    )
-    layer = QuantisedLayer(cell, hidden, hidden, product, product, 1.0, 8)
-    return QuantisedNetwork((layer,), None, parameters.table_segments, parameters.accumulator_bits)
 
 
 @click.command()

@@ -39,7 +39,7 @@ async def every_ru(dut: Any) -> None:
     bench = ModelBench(dut, p)
     await bench.begin()
     for ru in range(1, p.cols + 1):
-        for cell in cells.Cell:
+        for cell in cells.BOX.values():
             for inputs in (1, ru * p.lanes, ru * p.lanes + 1):
                 case = ModelCase(cell, inputs, (min(p.rows * p.cols + 1, 3 * p.lanes),), ru=ru)
                 await bench.load_model(case.mapping(p))

@@ -18,6 +18,7 @@ from hdl.parameters import GridParameters
 from hdl.top import Grid
 from rnn_mapper.image_files import image_files
 from rnn_mapper.mapping import Mapping
+from rnn_mapper.resident import Resident
 from sim_tests.beats import input_packet, output_steps
 from sim_tests.simulators import Build, build, run
 from sim_tests.stream_host import HOST_SOURCE, HostSequence, run_host
@@ -68,8 +69,8 @@ def _host_sources(parameters: GridParameters) -> dict[str, str]:
     return {"host.cpp": HOST_SOURCE.read_text(encoding="utf-8"), "spatial_rnn.h": c_header(parameters)}
 
 
-def write_images(mapping: Mapping, directory: Path) -> None:
-    """Write all images of a mapping; the folder must exist."""
+def write_images(mapping: Mapping | Resident, directory: Path) -> None:
+    """Write all images of a mapping, or of several; the folder must exist."""
     for name, text in image_files(mapping):
         (directory / name).write_text(text, encoding="ascii")
 
@@ -85,6 +86,8 @@ class Sequence:
     inputs: npt.NDArray[np.int8]
     packets: tuple[bytes, ...] = ()
     keep_state: bool = False
+    #: Number of the model among those that are resident.
+    model: int = 0
 
 
 def run_mapping(
@@ -103,14 +106,14 @@ def run_mapping(
 
 
 def run_sequences(
-    mapping: Mapping,
+    mapping: Mapping | Resident,
     sequences: list[Sequence],
     grid_build: Build,
     results_dir: Path,
     waves: bool = False,
     progress: Callable[[str], None] = lambda line: None,
 ) -> list[GridRun]:
-    """Simulate sequences one after the other in one run; `run_seconds` is that of all.
+    """Simulate sequences of resident models one after the other in one run; `run_seconds` is that of all.
 
     A build with a host runs it, which is faster than cocotb and calls `progress` with lines now and then; waves need
     cocotb. Both drive the same pins in the same way.
@@ -122,29 +125,32 @@ def run_sequences(
     if grid_build.host is None or waves:
         return _run_in_cocotb(mapping, sequences, grid_build, results_dir, waves)
     jobs = [
-        HostSequence(len(s.inputs), input_packet(s.inputs, mapping.parameters.beat_bytes), s.packets, s.keep_state)
+        HostSequence(
+            len(s.inputs), input_packet(s.inputs, mapping.parameters.beat_bytes), s.packets, s.keep_state, s.model
+        )
         for s in sequences
     ]
     runs, seconds = run_host(grid_build, jobs, images, results_dir, progress)
-    width = mapping.output_size
+    models = mapping.models if isinstance(mapping, Resident) else [mapping]
     return [
-        GridRun(output_steps(run.outputs, job.steps, width), *run.counters, grid_build.seconds, seconds, waves=None)
+        GridRun(output_steps(run.outputs, job.steps, models[job.model].output_size), *run.counters, grid_build.seconds, seconds, waves=None)
         for job, run in zip(jobs, runs, strict=True)
     ]
 
 
 def _run_in_cocotb(
-    mapping: Mapping, sequences: list[Sequence], grid_build: Build, results_dir: Path, waves: bool
+    mapping: Mapping | Resident, sequences: list[Sequence], grid_build: Build, results_dir: Path, waves: bool
 ) -> list[GridRun]:
     images = results_dir / "images"
     p = mapping.parameters
     job, result = results_dir / "job.npz", results_dir / "result.npz"
-    values: dict[str, Any] = {
-        "width": mapping.output_size, "rows": p.rows, "beat_bytes": p.beat_bytes, "sequences": len(sequences),
-    }
+    values: dict[str, Any] = {"rows": p.rows, "beat_bytes": p.beat_bytes, "sequences": len(sequences)}
+    models = mapping.models if isinstance(mapping, Resident) else [mapping]
     for number, sequence in enumerate(sequences):
         values[f"inputs_{number}"] = sequence.inputs
         values[f"keep_state_{number}"] = sequence.keep_state
+        values[f"model_{number}"] = sequence.model
+        values[f"width_{number}"] = models[sequence.model].output_size
         values[f"packets_{number}"] = np.frombuffer(b"".join(sequence.packets), dtype=np.uint8)
         values[f"packet_sizes_{number}"] = np.array([len(packet) for packet in sequence.packets], dtype=np.int64)
     np.savez(job, **values)

@@ -3,19 +3,34 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
 
 from hdl.parameters import GridParameters
+from rnn_mapper.cells.arithmetic import arithmetic_of
+from rnn_mapper.cells.binding import tensor_shapes
+from rnn_mapper.cells.tracing import Cell
 from rnn_mapper.loop_nest import ceil_div
 from rnn_mapper.mapper import Part, map_network
 from rnn_mapper.mapping import Mapping
-from rnn_mapper.network import Dense, Network, RecurrentLayer, gate_count
-from rnn_mapper.phases import Schedule
+from rnn_mapper.network import Dense, Layer, Network
+from rnn_mapper.phases import Schedule, unit_groups
 from rnn_mapper.quantise import quantise
 
-__all__ = ["ModelCase"]
+__all__ = ["ModelCase", "random_layer"]
+
+
+def random_layer(rng: np.random.Generator, cell: Cell, inputs: int, outputs: int, scale: float) -> Layer:
+    """A layer of any cell with random tensors, uniform within `scale`; vectors that are factors stay below 1.
+
+    A layer with a projection has from 1 to twice as many values before it as after it.
+    """
+    inner = int(rng.integers(1, 2 * outputs + 1))
+    limits = dict.fromkeys(arithmetic_of(cell).fixed, min(scale, 1.0))
+    shapes = tensor_shapes(cell, inputs, outputs, inner)
+    return Layer(cell, {name: limits.get(name, scale) * rng.uniform(-1, 1, shape) for name, shape in shapes.items()})
 
 
 def _random_parts(rng: np.random.Generator, groups: int, cols: int) -> list[Part]:
@@ -31,7 +46,7 @@ def _random_parts(rng: np.random.Generator, groups: int, cols: int) -> list[Part
 
 @dataclass(frozen=True)
 class ModelCase:
-    """A network of random weights, uniform within `scale`, and how to place it."""
+    """A network of random weights, uniform within `scale`, of any cell, and how to place it."""
 
     cell: Cell
     inputs: int
@@ -53,20 +68,14 @@ class ModelCase:
     def network(self) -> Network:
         """The float network."""
         rng = np.random.default_rng(self.seed)
-        sizes = (self.inputs, *self.hidden)
-
-        def draw(*shape: int) -> npt.NDArray[np.float64]:
-            return self.scale * rng.uniform(-1, 1, shape)
-
         layers = tuple(
-            RecurrentLayer(
-                self.cell, draw(gate_count(self.cell) * size, sizes[index]), draw(gate_count(self.cell) * size, size),
-                draw(gate_count(self.cell) * size), draw(gate_count(self.cell) * size),
-            )
-            for index, size in enumerate(self.hidden)
+            random_layer(rng, self.cell, inputs, size, self.scale)
+            for inputs, size in pairwise((self.inputs, *self.hidden))
         )
-        head = None if self.outputs is None else Dense(draw(self.outputs, self.hidden[-1]), draw(self.outputs))
-        return Network(layers, head)
+        if self.outputs is None:
+            return Network(layers)
+        weight = self.scale * rng.uniform(-1, 1, (self.outputs, self.hidden[-1]))
+        return Network(layers, Dense(weight, self.scale * rng.uniform(-1, 1, self.outputs)))
 
     def mapping(self, parameters: GridParameters) -> Mapping:
         """The network on a grid; raises `MappingError` when it does not fit."""
@@ -78,8 +87,10 @@ class ModelCase:
         )
         if not self.cut:
             return map_network(quantised, parameters, ru=self.ru, schedule=self.schedule)
-        sizes = self.hidden if self.outputs is None else (*self.hidden, self.outputs)
-        splits = [_random_parts(rng, ceil_div(size, parameters.rows), parameters.cols) for size in sizes]
+        splits = [
+            _random_parts(rng, ceil_div(group.units, parameters.rows), parameters.cols)
+            for group in unit_groups([quantised])
+        ]
         return map_network(quantised, parameters, splits=splits, schedule=self.schedule)
 
     def operands(self, steps: int, seed: int = 0, extreme: bool = False) -> npt.NDArray[np.int8]:

@@ -2,8 +2,8 @@
 //
 //   stream_host JOB RESULT [+images=DIR]
 //
-// JOB, little endian: u32 sequences; for each: u32 steps, u32 keep_state, u32 packets; for each load packet u64 bytes and
-// the bytes; u64 input bytes and the bytes. Packets and inputs fill whole beats.
+// JOB, little endian: u32 sequences; for each: u32 steps, u32 keep_state, u32 model, u32 packets; for each load packet u64
+// bytes and the bytes; u64 input bytes and the bytes (none for a model without input). Packets and inputs fill whole beats.
 // RESULT: for each sequence the u64 counters CYCLES, STALL_INPUT, STALL_OUTPUT, STALL_RESULT, u64 output bytes and the bytes
 // that tkeep marks. The pins and the order of events are those of grid_bench.py; nothing is compared here.
 
@@ -192,6 +192,8 @@ void append(std::ofstream& file, uint64_t value) { file.write(reinterpret_cast<c
 void run_sequence(Host& host, Reader& job, uint32_t number, std::ofstream& result) {
     const auto steps = job.number<uint32_t>();
     const auto keep_state = job.number<uint32_t>();
+    // A state that is loaded belongs to the model that is named then.
+    host.write(SRNN_REG_MODEL, job.number<uint32_t>());
     for (auto packets = job.number<uint32_t>(); packets > 0; --packets) {
         host.send(job.block(), true);
         while (host.sending()) host.cycle();
@@ -200,14 +202,14 @@ void run_sequence(Host& host, Reader& job, uint32_t number, std::ofstream& resul
     const double size = inputs.size();
     host.outputs.clear();
     host.ended = false;
-    host.send(std::move(inputs), false);
+    if (!inputs.empty()) host.send(std::move(inputs), false);
     host.write(SRNN_REG_STEPS, steps);
     host.write(SRNN_REG_MODE, keep_state << SRNN_MODE_KEEP_STATE_BIT);
     host.write(SRNN_REG_CONTROL, 1u << SRNN_CONTROL_START_BIT);
     Progress progress(steps, number);
     while (!host.ended) {
         host.cycle();
-        progress.cycle(host.sent() / size);
+        progress.cycle(size > 0 ? host.sent() / size : 0);
     }
     while (host.read(SRNN_REG_STATUS) >> SRNN_STATUS_BUSY_BIT & 1) {
     }

@@ -25,6 +25,8 @@ class HostSequence:
     inputs: bytes
     packets: tuple[bytes, ...]
     keep_state: bool
+    #: Number of the model among those that are resident.
+    model: int = 0
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,9 @@ def run_host(
 def _job(sequences: Sequence[HostSequence]) -> bytes:
     parts = [struct.pack("<I", len(sequences))]
     for sequence in sequences:
-        parts.append(struct.pack("<3I", sequence.steps, sequence.keep_state, len(sequence.packets)))
+        parts.append(struct.pack(
+            "<4I", sequence.steps, sequence.keep_state, sequence.model, len(sequence.packets)
+        ))
         for block in (*sequence.packets, sequence.inputs):
             parts += [struct.pack("<Q", len(block)), block]
     return b"".join(parts)

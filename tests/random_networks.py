@@ -3,10 +3,19 @@
 import numpy as np
 
 from rnn_mapper import cells
-from rnn_mapper.network import Dense, Network, RecurrentLayer, gate_count
+from rnn_mapper.cells.torch_layout import TORCH_GATES
+from rnn_mapper.network import Dense, Layer, Network, RecurrentLayer, gate_count
+from sim_tests.models import random_layer as any_layer
+
+#: The cells that PyTorch has without a projection.
+TORCH_CELLS = (cells.lstm, cells.gru, cells.rnn_tanh, cells.rnn_relu)
+#: All in the box.
+ALL_CELLS = tuple(cells.BOX.values())
 
 
-def random_layer(rng: np.random.Generator, cell: cells.Cell, inputs: int, hidden: int, scale: float) -> RecurrentLayer:
+def random_layer(rng: np.random.Generator, cell: cells.Cell, inputs: int, hidden: int, scale: float) -> Layer:
+    if cell.name not in TORCH_GATES or cell is cells.lstm_projection:
+        return any_layer(rng, cell, inputs, hidden, scale)
     rows = gate_count(cell) * hidden
     shapes = (rows, inputs), (rows, hidden), (rows,), (rows,)
     return RecurrentLayer(cell, *(scale * rng.uniform(-1, 1, shape) for shape in shapes))

@@ -1,6 +1,5 @@
 """Random schedules without any weights: what the mapper decides, for shapes and latencies of every kind."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -11,13 +10,16 @@ from hdl.parameters import GridParameters
 from rnn_mapper import cells
 from rnn_mapper.allocation import allocate
 from rnn_mapper.errors import MappingError
-from rnn_mapper.loop_nest import LoopNest, ceil_div
-from rnn_mapper.network import gate_count
-from rnn_mapper.phases import Phase, Schedule, phases_of, vectors_of, whole_layers
-from rnn_mapper.quantised import QuantisedDense, QuantisedLayer, QuantisedNetwork, QuantisedProduct
+from rnn_mapper.loop_nest import LoopNest, ceil_div, least_words
+from rnn_mapper.phase_programs import choose_programs
+from rnn_mapper.phases import Phase, Schedule, phases_of, unit_groups, vectors_of
+from rnn_mapper.quantised import QuantisedNetwork
 from rnn_mapper.schedule import ScheduleEntry, build_schedule
 from rnn_mapper.timing import PhaseTiming, time_phase
+from rnn_mapper.weightless import weightless_network
 
+#: Every cell; those of PyTorch more often.
+CELLS = (*cells.BOX.values(), *3 * (cells.lstm, cells.gru), cells.rnn_tanh, cells.rnn_relu)
 #: Most are fused.
 SCHEDULES = (Schedule.FUSED, Schedule.FUSED, Schedule.FUSED, Schedule.SEQUENTIAL, Schedule.BLAS)
 
@@ -34,12 +36,7 @@ class RandomPlan:
     def __str__(self) -> str:
         phases = ", ".join(f"{t.phase.name}: ru {t.nest.ru} chains {t.nest.chains} groups {t.nest.groups} "
                            f"words {t.nest.words} pad {t.pad} delays {t.delays}" for t in self.timings)
-        return f"{self.timings[0].phase.program.name} {phases}; {self.timings[0].latencies}"
-
-
-def _product(gates: int, hidden: int, inputs: int) -> QuantisedProduct:
-    none = np.zeros((gates, hidden), dtype=np.int64)
-    return QuantisedProduct(np.zeros((gates, hidden, inputs), np.int8), none, none, none, none.astype(float))
+        return f"{self.timings[0].phase.steps.name} {phases}; {self.timings[0].latencies}"
 
 
 def _network(rng: np.random.Generator, parameters: GridParameters) -> QuantisedNetwork:
@@ -48,21 +45,10 @@ def _network(rng: np.random.Generator, parameters: GridParameters) -> QuantisedN
     def size() -> int:
         return int(rng.integers(1, rng.choice([3, 2 * p.rows + 2, 4 * p.sites + 2])))
 
-    cell = list(cells.BOX.values())[int(rng.integers(len(cells.Cell)))]
+    cell = CELLS[int(rng.integers(len(CELLS)))]
     sizes = [int(rng.integers(1, rng.choice([p.lanes + 1, 2 * p.lanes * p.cols + 2])))]
     sizes += [size() for _ in range(int(rng.integers(1, 4)))]
-    return blank_network(cell, sizes, size() if rng.random() < 0.4 else None, p)
-
-
-def blank_network(cell: cells.Cell, sizes: Sequence[int], outputs: int | None, p: GridParameters) -> QuantisedNetwork:
-    """A network without weights: `sizes` are inputs and hidden units of the layers, `outputs` those of a head."""
-    layers = tuple(
-        QuantisedLayer(cell, inputs, hidden, _product(gate_count(cell), hidden, inputs),
-                       _product(gate_count(cell), hidden, hidden), 1.0, 8)
-        for inputs, hidden in pairwise(sizes)
-    )
-    head = None if outputs is None else QuantisedDense(_product(1, outputs, sizes[-1]), 1.0, 10)
-    return QuantisedNetwork(layers, head, p.table_segments, p.accumulator_bits)
+    return weightless_network(cell, sizes, size() if rng.random() < 0.4 else None, p, inner_size=size())
 
 
 def _parts(rng: np.random.Generator, units: int, rows: int) -> list[int]:
@@ -86,15 +72,15 @@ def random_plan(rng: np.random.Generator) -> RandomPlan | None:
         state_distance=int(rng.integers(1, 5)),
     )
     network = _network(rng, parameters)
-    parts = [_parts(rng, whole, parameters.rows) for (whole,) in whole_layers(network)]
+    parts = [_parts(rng, group.units, parameters.rows) for group in unit_groups([network])]
     schedule = SCHEDULES[int(rng.integers(len(SCHEDULES)))]
-    phases = phases_of(network, parts, schedule)
+    phases = phases_of([network], parts, schedule)
     splits: dict[tuple[int, int], tuple[int, int]] = {}
     for phase in phases:
-        if (phase.layer, phase.part) not in splits:
+        if phase.state_key not in splits:
             ru = int(rng.integers(1, parameters.cols + 1))
             chains = int(rng.integers(1, parameters.cols // ru + 1))
-            splits[phase.layer, phase.part] = ru, min(chains, ceil_div(phase.units, parameters.rows))
+            splits[phase.state_key] = ru, min(chains, ceil_div(phase.units, parameters.rows))
     try:
         return plan_with(network, phases, splits, schedule, parameters, latencies)
     except MappingError:
@@ -105,8 +91,14 @@ def plan_with(
     network: QuantisedNetwork, phases: list[Phase], splits: dict[tuple[int, int], tuple[int, int]], schedule: Schedule,
     parameters: GridParameters, latencies: GridLatencies,
 ) -> RandomPlan:
-    """The plan with these splits: ru and chains of each (layer, part)."""
-    nests = [LoopNest.of(phase, parameters, *splits[phase.layer, phase.part]) for phase in phases]
-    allocation, _ = allocate(phases, nests, vectors_of(network), parameters)
+    """The plan with these splits: ru and chains of each (unit group, part)."""
+    chosen = [splits[phase.state_key] for phase in phases]
+    words = [least_words(phase, parameters, ru) for phase, (ru, _) in zip(phases, chosen, strict=True)]
+    phases, words = choose_programs(phases, words, latencies)
+    nests = [
+        LoopNest.of(phase, parameters, *split, length)
+        for phase, split, length in zip(phases, chosen, words, strict=True)
+    ]
+    allocation, _ = allocate(phases, nests, vectors_of([network]), parameters)
     timings = [time_phase(phase, nest, parameters, latencies) for phase, nest in zip(phases, nests, strict=True)]
     return RandomPlan(schedule, timings, build_schedule(timings), allocation.units)

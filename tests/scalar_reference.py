@@ -3,7 +3,6 @@
 import math
 
 from rnn_mapper import cells
-from rnn_mapper.network import gate_count
 from rnn_mapper.quantised import QuantisedLayer, QuantisedNetwork, QuantisedProduct
 
 
@@ -43,8 +42,8 @@ def step(
     h8 = [sat(rnd(v, k), 8) for v in h16]
     new_h, new_c = [], []
     for u in range(layer.hidden_size):
-        wx = [part(layer.x, g, u, x, bits) for g in range(gate_count(layer.cell))]
-        uh = [part(layer.h, g, u, h8, bits) for g in range(gate_count(layer.cell))]
+        wx = [part(layer.products["x"], g, u, x, bits) for g in range(len(layer.products["x"].weights))]
+        uh = [part(layer.products["h"], g, u, h8, bits) for g in range(len(layer.products["x"].weights))]
         a = [sat(p + q, 16) for p, q in zip(wx, uh, strict=True)]
         if layer.cell is cells.lstm:
             i, f, o = (sigmoid(a[g], segments) for g in (0, 1, 3))
@@ -77,7 +76,7 @@ def run(network: QuantisedNetwork, inputs: list[list[int]]) -> tuple[list[list[l
         if network.head is None:
             outputs.append(h[-1])
         else:
-            product = network.head.product
+            product = network.head.products["x"]
             outputs.append(
                 [part(product, 0, u, operand, network.accumulator_bits) for u in range(network.head.output_size)]
             )

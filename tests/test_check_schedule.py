@@ -6,15 +6,16 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from random_plans import RandomPlan, blank_network, plan_with, random_plan
+from random_plans import RandomPlan, plan_with, random_plan
 
 from hdl.latencies import GridLatencies
 from hdl.parameters import GridParameters
 from rnn_mapper import cells
 from rnn_mapper.check_schedule import find_violations, plan_to_check
-from rnn_mapper.phases import Schedule, phases_of, whole_layers
+from rnn_mapper.phases import Schedule, phases_of, unit_groups
 from rnn_mapper.predict import SequencePlan, TokenIssue, predict
 from rnn_mapper.timing import PhaseTiming
+from rnn_mapper.weightless import weightless_network
 
 #: Stops early on a slow machine, but never before this many mappings.
 SECONDS, FEWEST = 20.0, 300
@@ -50,8 +51,8 @@ def test_no_random_mapping_collides(seed: int) -> None:
 def test_heads_on_columns_of_their_own(schedule: Schedule, outputs: int, chains: int) -> None:
     """A site that only the head uses still waits for its delay when the layer, elsewhere, could begin."""
     parameters, latencies = GridParameters(1, 8, 16), GridLatencies(4, 10, 4, 7, 2, 4)
-    network = blank_network(cells.lstm, [4, 3], outputs, parameters)
-    phases = phases_of(network, whole_layers(network), schedule)
+    network = weightless_network(cells.lstm, [4, 3], outputs, parameters)
+    phases = phases_of([network], [[group.units] for group in unit_groups([network])], schedule)
     plan = plan_with(network, phases, {(0, 0): (1, 1), (1, 0): (1, chains)}, schedule, parameters, latencies)
     head = plan.timings[-1]
     assert any(delay >= head.busy(0) for delay in head.delays), "not the case that is meant"

@@ -8,10 +8,9 @@ from deepbench_points import MACHINES, Point, ScheduleCycles, published, run_poi
 from deepbench_report import csv_table, markdown, picture, summary
 
 from hdl.parameters import load_parameters
-from rnn_mapper import cells
 from sim_tests.grid_runs import build_grid
 
-#: cells.Cell, hidden size, steps: sizes that divide nothing on a 2 x 2 grid of 8 lanes.
+#: Cell, hidden size, steps: sizes that divide nothing on a 2 x 2 grid of 8 lanes.
 POINTS = (("lstm", "21", "7"), ("gru", "34", "1"))
 
 

@@ -1,11 +1,12 @@
 import numpy as np
 import pytest
-from random_networks import random_network
+from random_networks import TORCH_CELLS, random_network
 
 from rnn_mapper import cells
+from rnn_mapper.cells.torch_layout import TORCH_GATES
 from rnn_mapper.errors import ConfigurationError, MappingError, ModelError
 from rnn_mapper.float_reference import run_float
-from rnn_mapper.network import Dense, Network, RecurrentLayer, gate_count
+from rnn_mapper.network import Dense, Layer, Network, RecurrentLayer, gate_count
 from rnn_mapper.quantise import quantise, quantise_inputs
 from rnn_mapper.quantised import QuantisedProduct, prove_accumulators
 from rnn_mapper.reference import run_reference
@@ -13,7 +14,7 @@ from rnn_mapper.reference import run_reference
 INPUTS = np.random.default_rng(0).normal(size=(50, 5))
 
 
-@pytest.mark.parametrize("cell", cells.Cell)
+@pytest.mark.parametrize("cell", TORCH_CELLS)
 def test_products_follow_the_rules(cell: cells.Cell) -> None:
     network = random_network(1, cell, hidden=(6, 4), outputs=3)
     quantised = quantise(network, INPUTS)
@@ -22,21 +23,27 @@ def test_products_follow_the_rules(cell: cells.Cell) -> None:
     for layer, source in zip(quantised.layers, network.layers, strict=True):
         assert layer.input_scale == operand_scale
         for product, weight, scale in (
-            (layer.x, source.weight_ih, operand_scale),
-            (layer.h, source.weight_hh, layer.feedback_scale),
+            (layer.products["x"], _gates(source, "W"), operand_scale),
+            (layer.products["h"], _gates(source, "U"), layer.feedback_scale),
         ):
             assert product.weights.dtype == np.int8
             assert (np.abs(product.weights.astype(int)).max(axis=2) == 127).all()
-            error = product.weights * product.row_scale[..., None] - weight.reshape(product.weights.shape)
+            error = product.weights * product.row_scale[..., None] - weight
             assert (np.abs(error) <= 0.5001 * product.row_scale[..., None]).all()
             assert ((product.multiplier >= 1 << 9) & (product.multiplier < 1 << 10)).all()
             ratio = product.multiplier * 2.0 ** (11.0 - product.shift - 12.0)
             np.testing.assert_allclose(ratio, scale * product.row_scale * 1024, rtol=2.0**-10)
         operand_scale = layer.feedback_scale
     assert quantised.head.input_scale == operand_scale
-    ratio = quantised.head.product.multiplier * 2.0 ** (11.0 - quantised.head.product.shift - 12.0)
-    wanted = operand_scale * quantised.head.product.row_scale / quantised.head.output_scale
+    head = quantised.head.products["x"]
+    ratio = head.multiplier * 2.0 ** (11.0 - head.shift - 12.0)
+    wanted = operand_scale * head.row_scale / quantised.head.output_scale
     np.testing.assert_allclose(ratio, wanted, rtol=2.0**-10)
+
+
+def _gates(layer: Layer, kind: str) -> np.ndarray:
+    """The layer's matrices of one kind, [gates, units, operands], in the order of PyTorch's gates."""
+    return np.stack([layer.tensors[f"{kind}{gate}"] for gate in TORCH_GATES[layer.cell.name]])
 
 
 def half_unit(product: QuantisedProduct) -> np.ndarray:
@@ -44,13 +51,17 @@ def half_unit(product: QuantisedProduct) -> np.ndarray:
     return np.array([[2 ** (s - 12) if s > 11 else 0 for s in row] for row in product.shift.tolist()])
 
 
-@pytest.mark.parametrize("cell", cells.Cell)
+@pytest.mark.parametrize("cell", TORCH_CELLS)
 def test_biases_go_to_the_input_product_but_for_the_hidden_candidate(cell: cells.Cell) -> None:
-    network = random_network(2, cell)
-    source, layer = network.layers[0], quantise(network, INPUTS).layers[0]
-    x_bias = (layer.x.bias - half_unit(layer.x)) * layer.x.row_scale * layer.input_scale
-    h_bias = (layer.h.bias - half_unit(layer.h)) * layer.h.row_scale * layer.feedback_scale
-    b_ih, b_hh = source.bias_ih.reshape(x_bias.shape), source.bias_hh.reshape(x_bias.shape)
+    """PyTorch's two biases of a gate are one number, but where the reset gate multiplies the second."""
+    rng, gates = np.random.default_rng(2), gate_count(cell)
+    b_ih, b_hh = rng.uniform(-0.5, 0.5, (2, gates, 7))
+    weight_ih, weight_hh = (rng.uniform(-0.5, 0.5, (7 * gates, size)) for size in (5, 7))
+    network = Network((RecurrentLayer(cell, weight_ih, weight_hh, b_ih.reshape(-1), b_hh.reshape(-1)),))
+    layer = quantise(network, INPUTS).layers[0]
+    x, h = layer.products["x"], layer.products["h"]
+    x_bias = (x.bias - half_unit(x)) * x.row_scale * layer.input_scale
+    h_bias = (h.bias - half_unit(h)) * h.row_scale * layer.feedback_scale
     moved = b_hh.copy()
     if cell is cells.gru:
         moved[2] = 0
@@ -68,7 +79,7 @@ def test_feedback_is_q0_7_where_tanh_bounds_it() -> None:
 def test_relu_feedback_is_the_finest_that_holds_the_calibration(scale: float) -> None:
     network = random_network(0, cells.rnn_relu, scale=scale)
     layer = quantise(network, INPUTS).layers[0]
-    k, code = layer.feedback_shift, np.rint(run_float(network, INPUTS).h[0].max() * 1024)
+    k, code = layer.feedback_shift, np.rint(run_float(network, INPUTS).layer_outputs[0].max() * 1024)
     assert 1 <= k <= 8
     assert (layer.feedback_scale, layer.output_scale) == (2.0 ** (k - 10), 2.0**-10)
     assert np.floor(code / 2**k + 0.5) <= 127 or k == 8
@@ -94,7 +105,7 @@ def test_head_position_leaves_one_bit_of_headroom(size: float) -> None:
 def test_nearly_dead_rows_keep_a_scale_and_their_bias() -> None:
     weight = np.vstack([np.full((1, 5), 1.0), np.full((1, 5), 1e-9), np.zeros((1, 5))])
     layer = RecurrentLayer(cells.rnn_tanh, weight, np.zeros((3, 3)), np.array([0.5, 2.0, -3.0]))
-    x = quantise(Network((layer,)), INPUTS).layers[0].x
+    x = quantise(Network((layer,)), INPUTS).layers[0].products["x"]
     assert x.row_scale[0].tolist() == [1 / 127, 1 / 127 / 1024, 1 / 127 / 1024]
     np.testing.assert_allclose(x.bias[0] * x.row_scale[0] * np.abs(INPUTS).max() / 127, [0.5, 2.0, -3.0], rtol=1e-3)
 
@@ -102,14 +113,14 @@ def test_nearly_dead_rows_keep_a_scale_and_their_bias() -> None:
 def test_large_biases_raise_the_scale_of_their_row() -> None:
     layer = RecurrentLayer(cells.rnn_tanh, np.full((2, 5), 1e-6), np.zeros((2, 2)), np.array([20.0, 0.0]))
     for bits in (20, 32):
-        x = quantise(Network((layer,)), INPUTS, accumulator_bits=bits).layers[0].x
+        x = quantise(Network((layer,)), INPUTS, accumulator_bits=bits).layers[0].products["x"]
         bias = x.bias[0, 0] - half_unit(x)[0, 0]
         assert bias <= 2 ** (bits - 2)
         assert x.row_scale[0, 0] * np.abs(INPUTS).max() / 127 * bias == pytest.approx(20, rel=1e-4)
     assert x.row_scale[0, 1] == 1e-6 / 127
 
 
-@pytest.mark.parametrize("cell", cells.Cell)
+@pytest.mark.parametrize("cell", TORCH_CELLS)
 def test_all_zero_networks_and_inputs_work(cell: cells.Cell) -> None:
     zeros = np.zeros((gate_count(cell) * 3, 3))
     network = Network((RecurrentLayer(cell, zeros, zeros),), Dense(np.zeros((2, 3))))
@@ -129,7 +140,7 @@ def test_inputs_are_rounded_and_limited() -> None:
 def test_accumulator_proof_is_the_exact_worst_case() -> None:
     quantised = quantise(random_network(5, cells.gru, hidden=(6,), outputs=2), INPUTS)
     bounds = prove_accumulators(quantised)
-    assert [bound.product for bound in bounds] == ["layer 0 x", "layer 0 h", "head"]
+    assert [bound.product for bound in bounds] == ["layer 0 x", "layer 0 h", "head x"]
     for bound, product in zip(bounds, quantised.products().values(), strict=True):
         row = [int(w) for w in product.weights[bound.gate, bound.unit]]
         assert bound.worst == sum(map(abs, row)) * 128 + abs(int(product.bias[bound.gate, bound.unit]))
@@ -159,14 +170,16 @@ def test_weights_beyond_the_multiplier_are_refused() -> None:
 
 def test_a_multiplier_that_rounds_up_to_the_next_power_of_two() -> None:
     weight = np.full((1, 1), 1023.9 * 2.0**-14 / 1024 * 127 * 127)
-    x = quantise(Network((RecurrentLayer(cells.rnn_tanh, weight, np.ones((1, 1))),)), np.ones((1, 1))).layers[0].x
+    network = Network((RecurrentLayer(cells.rnn_tanh, weight, np.ones((1, 1))),))
+    x = quantise(network, np.ones((1, 1))).layers[0].products["x"]
     assert (x.multiplier[0, 0], x.shift[0, 0]) == (512, 12)
 
 
 def test_the_largest_multiplier_without_a_shift_to_spare() -> None:
     ratio = 511.4  # output codes per accumulator unit, at s_operand = 1/127
     weight = np.full((1, 1), ratio / 1024 * 127 * 127)
-    x = quantise(Network((RecurrentLayer(cells.rnn_tanh, weight, np.ones((1, 1))),)), np.ones((1, 1))).layers[0].x
+    network = Network((RecurrentLayer(cells.rnn_tanh, weight, np.ones((1, 1))),))
+    x = quantise(network, np.ones((1, 1))).layers[0].products["x"]
     assert (x.multiplier[0, 0], x.shift[0, 0]) == (1023, 0)
 
 

@@ -11,7 +11,7 @@ from rnn_mapper import cells
 from rnn_mapper.errors import ModelError
 from rnn_mapper.mapper import map_network
 from rnn_mapper.quantise import quantise, quantise_inputs
-from rnn_mapper.reference import LayerState, run_reference
+from rnn_mapper.reference import run_reference
 from rnn_mapper.state_images import state_packets
 from sim_tests.grid_runs import build_grid, run_mapping
 from sim_tests.simulators import Build
@@ -24,7 +24,8 @@ def grid() -> Build:
 
 @pytest.mark.parametrize(
     ("cell", "hidden", "ru"),
-    [(cells.lstm, (7, 9), 2), (cells.lstm, (17, 6), None), (cells.gru, (17, 6), None), (cells.rnn_relu, (5,), None)],
+    [(cells.lstm, (7, 9), 2), (cells.lstm, (17, 6), None), (cells.gru, (17, 6), None), (cells.rnn_relu, (5,), None),
+     (cells.gru_reset_before, (6, 5), None), (cells.lstm_projection, (5,), None), (cells.sru, (6,), None)],
 )
 def test_continues_from_a_loaded_state(
     grid: Build, cell: cells.Cell, hidden: tuple[int, ...], ru: int | None, tmp_path: Path
@@ -51,8 +52,8 @@ def test_refuses_a_state_of_another_network() -> None:
     good, short = np.zeros(6, dtype=np.int16), np.zeros(5, dtype=np.int16)
     for state, message in (
         ([], "state holds 0 layers, must hold 1"),
-        ([LayerState(good)], r"state of layer 0: c is nothing, must be int16 \[6\]"),
-        ([LayerState(short, good)], r"state of layer 0: h is int16 \[5\], must be int16 \[6\]"),
+        ([{"h": good}], r"state of layer 0: c is nothing, must be int16 \[6\]"),
+        ([{"h": short, "c": good}], r"state of layer 0: h is int16 \[5\], must be int16 \[6\]"),
     ):
         with pytest.raises(ModelError, match=message):
             list(state_packets(mapping, state))

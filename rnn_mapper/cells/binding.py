@@ -12,7 +12,7 @@ from rnn_mapper.cells.errors import CellError
 from rnn_mapper.cells.expressions import Expression, Input, Parameter, Product, SourceLine, State
 from rnn_mapper.cells.tracing import Cell, children
 
-__all__ = ["Sizes", "bind_sizes"]
+__all__ = ["Sizes", "bind_sizes", "tensor_shapes"]
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,40 @@ def bind_sizes(cell: Cell, tensors: Mapping[str, npt.NDArray[np.float64]]) -> Si
         groups.join(state, after, after.line)
     states = {state.name: groups.size(state, f"state {state.name}") for state in trace.states}
     return Sizes(groups.size(trace.input, "the input"), groups.size(trace.output, "the output"), states)
+
+
+def tensor_shapes(
+    cell: Cell, input_size: int, output_size: int, inner_size: int | None = None
+) -> dict[str, tuple[int, ...]]:
+    """Shapes of the tensors of a cell: matrices [units, operands] and vectors [units].
+
+    Vectors that are tied neither to the input nor to the output have `inner_size` values (`output_size` if None).
+    Raises CellError if the equations tie input and output together and the sizes differ.
+    """
+    trace = cell.trace
+    groups = _Groups()
+    groups.fix(trace.input, input_size, f"the input [{input_size}]", trace.input.line)
+    groups.fix(trace.output, output_size, f"the output [{output_size}]", trace.output.line)
+    parameters: dict[str, Expression] = {}
+    for node in trace:
+        if isinstance(node, Parameter):
+            groups.join(parameters.setdefault(node.name, node), node, node.line)
+        elif isinstance(node, Product):
+            first = parameters.setdefault(node.matrix, node)
+            assert isinstance(first, Product), f"{node.matrix} is a matrix and a vector"
+            groups.join(first, node, node.line)
+            groups.join(first.operand, node.operand, node.line)
+        else:
+            for part in children(node):
+                groups.join(node, part, node.line)
+    for state, after in zip(trace.states, trace.new_states, strict=True):
+        groups.join(state, after, after.line)
+    inner = output_size if inner_size is None else inner_size
+    return {
+        name: (groups.known(node, inner), groups.known(node.operand, inner)) if isinstance(node, Product)
+        else (groups.known(node, inner),)
+        for name, node in parameters.items()
+    }
 
 
 class _Groups:
@@ -84,6 +118,11 @@ class _Groups:
             raise CellError(f"{line}: vectors of {size} values ({cause}) and of {wanted} ({reason}) meet")
         if known:
             self._known[second] = known[0]
+
+    def known(self, node: Expression, otherwise: int) -> int:
+        """Values of a vector, or what to take if nothing says how many."""
+        size, _ = self._known.get(self._find(node), (otherwise, ""))
+        return size
 
     def size(self, node: Expression, name: str) -> int:
         """Values of a vector; raises CellError if nothing says how many."""

@@ -87,7 +87,7 @@ def describe(prepared: Prepared, console: Console) -> None:
     head = "" if prepared.network.head is None else f", dense head to {prepared.network.output_size}"
     chosen = ", the smallest preset that fits" if prepared.grid_chosen else ""
     name = prepared.grid_name + (" grid" if prepared.grid_name == "custom" else "")
-    print_line(console, f"Network    {layers[0].cell.value} {sizes}{head}")
+    print_line(console, f"Network    {layers[0].cell.name} {sizes}{head}")
     print_line(console, f"Grid       {name}: {p.rows} x {p.cols} sites of {p.lanes} lanes "
                         f"({p.multipliers} multipliers){chosen}")
     for split in splits(prepared.mapping):

@@ -15,7 +15,6 @@ from rnn_mapper.g2p import PHONEMES, G2pEn, float_runner, integer_runner
 from rnn_mapper.mapper import map_network
 from rnn_mapper.mapping import Mapping
 from rnn_mapper.quantise import quantise_inputs
-from rnn_mapper.reference import LayerState
 from rnn_mapper.simulation import verify
 from rnn_mapper.simulation_result import Comparison, IntSequence
 
@@ -99,7 +98,7 @@ def run_pronunciation(
     for word, run in zip(texts, encoded, strict=True):
         phonemes = model.pronounce(word, *integer)
         inputs = quantise_inputs(decoder, model.decoder_inputs(phonemes))
-        sequences.append(IntSequence(inputs, (LayerState(run.outputs[-1]),)))
+        sequences.append(IntSequence(inputs, ({"h": run.outputs[-1]},)))
     decoded = verify(mappings[1], sequences, "verilator", folder / "decoder", progress=progress)
     words = [
         Word(word, first, second, _spell(model.pronounce(word, *exact)), _spell(_read(second)))
