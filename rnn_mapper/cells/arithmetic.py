@@ -413,7 +413,7 @@ class _Lowering:
         match flat:
             case [(1.0, ()), (-1.0, (value,))] | [(-1.0, (value,)), (1.0, ())]:
                 node = self.value(value)
-                if node.range[0] < 0.0:
+                if node.range[0] < 0.0 or node.range[1] > 1.0 or node.fraction != ACTIVATION_FRACTION:
                     raise CellError(f"{expression.line}: 1 - v needs v within [0, 1], such as a sigmoid")
                 return _Factor(1, y=Unit.ONE, z=node)
             case [(1.0, (Apply() | State() as a,)), (-1.0, (Apply() | State() as b,))]:
@@ -481,8 +481,13 @@ def _terms(expression: Expression, factor: float) -> Iterator[tuple[float, tuple
 
 
 def _blended(terms: list[_Term]) -> list[_Term]:
-    """a * b + (1 - a) * c as one accumulation, a * (b - c) + c, where b and c have one format."""
+    """a * b + (1 - a) * c as one accumulation, a * (b - c) + c, where b and c have one format and a is in [0, 1]."""
     for rest in terms:
+        if isinstance(rest.y, Node) and rest.z is not None and rest.addend is None and _is_gate(rest.x):
+            for term in terms:
+                if term.is_plain and term.x is rest.z:
+                    blend = _Term(rest.line, rest.x, rest.y, rest.z, rest.z)
+                    return _blended([blend, *(one for one in terms if one not in (term, rest))])
         if rest.y != Unit.ONE or rest.z is None:
             continue
         for term in terms:
@@ -493,6 +498,10 @@ def _blended(terms: list[_Term]) -> list[_Term]:
                 blend = _Term(term.line, rest.z, other, rest.x, rest.x)
                 return _blended([blend, *(one for one in terms if one not in (term, rest))])
     return terms
+
+
+def _is_gate(node: Node) -> bool:
+    return node.fraction == ACTIVATION_FRACTION and node.range[0] >= 0.0
 
 
 def _within(bounds: Range) -> bool:

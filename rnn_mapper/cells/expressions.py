@@ -19,6 +19,10 @@ __all__ = [
 ]
 
 
+#: Modules that build expressions for a cell; what calls them is the cell.
+_BUILDERS = {__file__, str(Path(__file__).with_name("tracing.py")), "<string>"}
+
+
 class Function(enum.Enum):
     """An element-wise function."""
 
@@ -40,9 +44,9 @@ class SourceLine:
 
     @classmethod
     def here(cls) -> SourceLine:
-        """The line that is being executed, outside of this module."""
+        """The line that is being executed, outside of the modules that build expressions."""
         frame = sys._getframe(1)
-        while frame.f_back is not None and frame.f_code.co_filename in (__file__, "<string>"):
+        while frame.f_back is not None and frame.f_code.co_filename in _BUILDERS:
             frame = frame.f_back
         return cls(frame.f_code.co_filename, frame.f_lineno)
 
