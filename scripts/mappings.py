@@ -28,7 +28,9 @@ from rnn_mapper.explore.adapter import Choice, Shape
 from rnn_mapper.explore.part import Part, cycles_of, search_part
 from rnn_mapper.loop_nest import ceil_div
 
-_HEADINGS = ("point", "searched", "cycles", "best fixed", "loss", "ru of the fastest fixed", "worst fixed", "loss of the worst")
+_HEADINGS = (
+    "point", "searched", "cycles", "best fixed", "loss", "fastest ru", "worst fixed", "its loss",
+)
 
 
 def fixed(shape: Shape, parameters: GridParameters, ru: int) -> Choice:

@@ -77,6 +77,18 @@ class AreaModel:
         self.errors = {kind: self._error(kind, [item for item in known if not item[1]["fitted"]])
                        for kind in self.kinds}
 
+    @property
+    def memory_error(self) -> tuple[float, int, int]:
+        """Block RAMs by the rule over those that Yosys took for the measured memories, less 1; for how many of them
+        the two agree, and how many there are."""
+        pairs = [
+            (memory_resources(self.target, item["width"], item["depth"], item["slice"])["bram"], item["bram"])
+            for item in self.memories
+        ]
+        total = sum(measured for _, measured in pairs)
+        same = sum(rule == measured for rule, measured in pairs)
+        return sum(rule for rule, _ in pairs) / max(1, total) - 1, same, len(pairs)
+
     def logic(self, p: GridParameters) -> dict[str, float]:
         """Gate equivalents, or LUTs and DSPs, and flip-flops of all logic, memories apart. Raises `OutOfRange`."""
         self.check(p)

@@ -58,7 +58,9 @@ SAMPLES: tuple[tuple[bool, dict[str, int]], ...] = (
 )
 #: Places in `SAMPLES` of the grids that are measured for FPGAs, where synthesis takes longer.
 _FPGA_SAMPLES = (0, 1, 3, 4, 6, 8, 9, 11, 12, 13, 16)
-_FEW_SAMPLES = {"ice40hx": (0, 1, 2, 3, 4, 10, 12, 15), "xilinx": (0, 3, 4, 8, 11, 12, 16)}
+_FEW_SAMPLES = {
+    "ice40": (0, 3, 4, 8, 11, 12, 16), "ice40hx": (0, 2, 3, 4, 11, 12), "xilinx": (0, 3, 4, 8, 11, 12, 16),
+}
 #: Memories that are measured: bits of a word, words, bits of a slice that is written at a time.
 MEMORY_SHAPES: tuple[tuple[int, int, int], ...] = (
     (16, 16, 16), (16, 64, 16), (16, 256, 16), (16, 1024, 16), (18, 16, 18), (18, 64, 16), (26, 256, 32),

@@ -46,7 +46,11 @@ class Outcome:
             f"{kind} within {error.largest:.1%} (mean {error.mean:.1%}) of {error.points} grids held out"
             for kind, error in model.errors.items() if error.points and kind != "ff"
         )
-        return f"Areas are interpolated from Yosys synthesis at {model.commit}: {errors}; memories by rule"
+        text = f"Areas are interpolated from Yosys synthesis at {model.commit}: {errors}"
+        if model.memories:
+            excess, same, count = model.memory_error
+            text += f"; block RAMs by rule, as Yosys in {same} of {count} memories, {excess:+.1%} in all"
+        return text
 
     def to_json(self) -> dict[str, Any]:
         """Everything as JSON values."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from hdl.errors import ConfigurationError
@@ -23,6 +23,8 @@ __all__ = ["Candidate", "Request", "combine", "pareto_front", "parts_of"]
 
 #: Memories are made of whole multiples of as many words; others of powers of two.
 DEPTH_STEP = {"weight_depth": 64, "gate_entries": 16, "units": 8}
+#: The smallest memories of which areas are known; smaller ones would save next to nothing.
+SMALLEST = {"weight_depth": 256, "vector_depth": 16, "units": 16, "gate_entries": 64, "phases": 4, "program_length": 16}
 #: Sums of depths where several models are in the grid at once; of the others the largest counts.
 ADDED = ("weight_depth", "vector_depth", "units", "gate_entries", "phases", "schedule_depth", "program_length")
 
@@ -149,19 +151,22 @@ def depths_for(
     """The grid with the least memories that hold all models at once; None where a memory would be too large."""
     count = 1 << max(0, len(models) - 1).bit_length()
     # What a mapping takes does not depend on the depths; these are large enough for any.
-    base = GridParameters(rows=rows, cols=cols, lanes=lanes, vector_depth=1 << 14)
-    if hasattr(base, "models"):
-        base = replace(base, models=count, schedule_depth=RANGES["schedule_depth"][1])
+    if count > RANGES["models"][1]:
+        return None
+    base = GridParameters(
+        rows=rows, cols=cols, lanes=lanes, vector_depth=1 << 14, models=count,
+        schedule_depth=RANGES["schedule_depth"][1],
+    )
     total: dict[str, int] = {}
     for model, choice in zip(models, choices, strict=True):
         for name, needed in demands(model.shape, base, choice).items():
             # Headers of all models are in the demand of each.
             mine = needed - (count if total.get(name) and name == "schedule_depth" else 0)
             total[name] = total.get(name, 0) + mine if name in ADDED else max(total.get(name, 0), mine)
-    depths: dict[str, int] = {"models": count} if hasattr(base, "models") else {}
+    depths: dict[str, int] = {"models": count}
     for name, needed in total.items():
         low, high, power_of_two = RANGES[name]
-        needed = max(needed, low, 2 * -(-rows // lanes) if name == "vector_depth" else 0)
+        needed = max(needed, low, SMALLEST.get(name, 0), 2 * -(-rows // lanes) if name == "vector_depth" else 0)
         step = DEPTH_STEP.get(name)
         depth = 1 << (needed - 1).bit_length() if step is None or power_of_two else -(-needed // step) * step
         if name == "schedule_depth":
@@ -169,8 +174,6 @@ def depths_for(
         if not needed <= high:
             return None
         depths[name] = min(depth, high)
-    if "program_length" in depths:
-        depths["program_length"] = max(depths["program_length"], 16)
     try:
         return parameters_for(rows, cols, lanes, depths)
     except ConfigurationError:
