@@ -13,6 +13,7 @@ from rnn_mapper.allocation import Reserved, vector_words
 from rnn_mapper.images import Image
 from rnn_mapper.mapper import TYPICAL_STEPS, map_network
 from rnn_mapper.mapping import Mapping
+from rnn_mapper.phases import Schedule
 from rnn_mapper.quantised import QuantisedNetwork
 
 __all__ = ["Resident", "map_resident", "reserved_after"]
@@ -61,16 +62,16 @@ class Resident:
 
 def map_resident(
     models: Sequence[QuantisedNetwork | Sequence[QuantisedNetwork]], parameters: GridParameters,
-    steps: int = TYPICAL_STEPS,
+    steps: int = TYPICAL_STEPS, ru: int | None = None, hu: int | None = None, schedule: Schedule = Schedule.FUSED,
 ) -> Resident:
-    """Place models behind one another, each as `map_network` does, for sequences of `steps` steps.
+    """Place models behind one another, each as `map_network` does with these arguments.
 
     Raises `MappingError` for the first that does not fit beside those before it.
     """
     placed: list[Mapping] = []
     for model in models:
         reserved = reserved_after(placed[-1]) if placed else Reserved()
-        placed.append(map_network(model, parameters, steps=steps, reserved=reserved))
+        placed.append(map_network(model, parameters, ru, hu, steps, schedule, reserved=reserved))
     return Resident(tuple(placed))
 
 
