@@ -1,0 +1,175 @@
+"""Networks with bidirectional layers: in floating point, in integers, and on a grid.
+
+The segments of the network (`rnn_mapper.bidirectional_network`) are resident models of one grid, MODEL is the number of
+the segment. The host runs one after the other over the whole sequence: it sends the backward half its input from the
+last step on, turns its outputs round, merges the 16-bit outputs of both halves, and makes the int8 input of the next
+segment of them, with a scale that is calibrated as that of a first layer's input. It does so in float64, in which
+every sum and every scale of the merge is exact, and with one division and one rounding that IEEE 754 prescribes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from hdl.parameters import GridParameters
+from rnn_mapper.accuracy import LayerError, measure_error
+from rnn_mapper.bidirectional_network import BidirectionalNetwork
+from rnn_mapper.errors import SpatialRnnError
+from rnn_mapper.fixed_point import IntArray
+from rnn_mapper.float_reference import run_float
+from rnn_mapper.mapper import TYPICAL_STEPS
+from rnn_mapper.model_files import check_inputs
+from rnn_mapper.network import FloatArray
+from rnn_mapper.phases import Schedule
+from rnn_mapper.quantise import quantise, quantise_inputs
+from rnn_mapper.quantised import QuantisedNetwork
+from rnn_mapper.reference import Int16Array, Reference
+from rnn_mapper.resident import Resident, map_resident
+
+__all__ = [
+    "BidirectionalTrace", "QuantisedBidirectional", "QuantisedSegment", "compare_bidirectional", "map_bidirectional",
+    "predict_bidirectional", "quantise_bidirectional", "run_bidirectional", "run_bidirectional_float",
+]
+
+
+@dataclass(frozen=True, eq=False)
+class QuantisedSegment:
+    """A segment in integers: one network, or the forward and the backward half of a layer."""
+
+    name: str
+    members: tuple[QuantisedNetwork, ...]
+    merge: str | None
+
+    @property
+    def output_scale(self) -> float:
+        """Real value of one code of the merged output: the finer scale of both halves."""
+        return min(member.output_scale for member in self.members)
+
+    def inputs(self, values: FloatArray) -> tuple[npt.NDArray[np.int8], ...]:
+        """What each member is sent [steps, input_size]; the backward half gets the last step first."""
+        return tuple(
+            np.ascontiguousarray(quantise_inputs(member, values)[::-1 if backward else 1])
+            for backward, member in enumerate(self.members)
+        )
+
+    def merged(self, outputs: Sequence[Int16Array]) -> IntArray:
+        """[steps, output_size] in units of `output_scale`, from the outputs of each member as the grid gave them."""
+        aligned = [
+            values[::-1 if backward else 1].astype(np.int64) * round(member.output_scale / self.output_scale)
+            for backward, (member, values) in enumerate(zip(self.members, outputs, strict=True))
+        ]
+        if self.merge is None:
+            return aligned[0]
+        return np.concatenate(aligned, axis=1) if self.merge == "concat" else aligned[0] + aligned[1]
+
+
+@dataclass(frozen=True, eq=False)
+class QuantisedBidirectional:
+    """A network with bidirectional layers in integers."""
+
+    segments: tuple[QuantisedSegment, ...]
+
+    @property
+    def output_scale(self) -> float:
+        """Real value of one output code."""
+        return self.segments[-1].output_scale
+
+
+@dataclass(frozen=True, eq=False)
+class BidirectionalTrace:
+    """A run of the reference, or of a grid, over a whole sequence. Lists are indexed by segment."""
+
+    #: What each member of a segment is sent and gives, in the order of the grid's steps.
+    codes: list[tuple[npt.NDArray[np.int8], ...]]
+    member_outputs: list[tuple[Int16Array, ...]]
+    #: [steps, values], merged; the last is the network's output.
+    segment_outputs: list[IntArray]
+
+    @property
+    def outputs(self) -> IntArray:
+        """[steps, output_size] in units of `QuantisedBidirectional.output_scale`."""
+        return self.segment_outputs[-1]
+
+
+def run_bidirectional_float(network: BidirectionalNetwork, inputs: FloatArray) -> list[FloatArray]:
+    """Merged outputs [steps, values] of every segment in float64; the last are the network's.
+
+    Raises ModelError if the inputs [steps, input_size] do not fit.
+    """
+    values = check_inputs(inputs, network.input_size)
+    found = []
+    for segment in network.segments:
+        outputs = [
+            run_float(one, values[:: -1 if backward else 1]).outputs[:: -1 if backward else 1]
+            for backward, one in enumerate(segment.networks)
+        ]
+        if segment.merge == "sum":
+            values = outputs[0] + outputs[1]
+        else:
+            values = np.concatenate(outputs, axis=1)
+        found.append(values)
+    return found
+
+
+def quantise_bidirectional(
+    network: BidirectionalNetwork, calibration: FloatArray, table_segments: int = 256, accumulator_bits: int = 28
+) -> QuantisedBidirectional:
+    """As `rnn_mapper.quantise`, segment by segment; the calibration of a segment is what the floats below give.
+
+    Raises the errors of `rnn_mapper.quantise`, with the segment's name.
+    """
+    values = check_inputs(calibration, network.input_size, "calibration")
+    segments = []
+    for segment, outputs in zip(network.segments, run_bidirectional_float(network, values), strict=True):
+        members = []
+        for backward, one in enumerate(segment.networks):
+            try:
+                members.append(quantise(one, values[:: -1 if backward else 1], table_segments, accumulator_bits))
+            except SpatialRnnError as error:
+                half = "" if segment.merge is None else " backward" if backward else " forward"
+                raise type(error)(f"{segment.name}{half}: {error}") from None
+        segments.append(QuantisedSegment(segment.name, tuple(members), segment.merge))
+        values = outputs
+    return QuantisedBidirectional(tuple(segments))
+
+
+def run_bidirectional(network: QuantisedBidirectional, inputs: FloatArray) -> BidirectionalTrace:
+    """The reference, bit for bit, of float inputs [steps, input_size]."""
+    trace = BidirectionalTrace([], [], [])
+    values = inputs
+    for segment in network.segments:
+        codes = segment.inputs(values)
+        outputs = tuple(Reference(one).run(part).outputs for one, part in zip(segment.members, codes, strict=True))
+        trace.codes.append(codes)
+        trace.member_outputs.append(outputs)
+        trace.segment_outputs.append(segment.merged(outputs))
+        values = trace.outputs * segment.output_scale
+    return trace
+
+
+def compare_bidirectional(
+    network: BidirectionalNetwork, quantised: QuantisedBidirectional, inputs: FloatArray
+) -> list[LayerError]:
+    """Merged outputs of every segment, integers against float64 run through all segments so far."""
+    exact, trace = run_bidirectional_float(network, inputs), run_bidirectional(quantised, inputs)
+    return [
+        measure_error(segment.name, wanted, codes * segment.output_scale)
+        for segment, wanted, codes in zip(quantised.segments, exact, trace.segment_outputs, strict=True)
+    ]
+
+
+def map_bidirectional(
+    network: QuantisedBidirectional, parameters: GridParameters, ru: int | None = None, hu: int | None = None,
+    steps: int = TYPICAL_STEPS, schedule: Schedule = Schedule.FUSED,
+) -> Resident:
+    """Place every segment as a resident model of one grid; arguments as `map_network`. Raises `MappingError`."""
+    return map_resident([segment.members for segment in network.segments], parameters, steps, ru, hu, schedule)
+
+
+def predict_bidirectional(resident: Resident, steps: int) -> list[int]:
+    """Exact cycles of every segment for a sequence of `steps` steps; their sum is the whole, without the host's work."""
+    return [model.predict(steps).cycles for model in resident.models]
