@@ -44,15 +44,15 @@ def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_models_and_budgets_are_read(tmp_path: Path) -> None:
-    assert parse_model("lstm:256") == Model("lstm:256", Shape("lstm", 256, (256,)), 16, 1.0)
+    assert parse_model("lstm:256") == Model("lstm:256", Shape(("lstm",), 256, (256,)), 16, 1.0)
     full = parse_model("gru:inputs=40,hidden=64x32,head=10,steps=100,weight=2.5")
-    assert (full.shape, full.steps, full.weight) == (Shape("gru", 40, (64, 32), 10), 100, 2.5)
+    assert (full.shape, full.steps, full.weight) == (Shape(("gru", "gru"), 40, (64, 32), 10), 100, 2.5)
     assert parse_model("lstm:8", steps=7).steps == 7
     rng = np.random.default_rng(0)
     file = tmp_path / "m.npz"
     np.savez(file, weight_ih_l0=rng.normal(size=(32, 5)), weight_hh_l0=rng.normal(size=(32, 8)),
              bias_ih_l0=np.zeros(32), bias_hh_l0=np.zeros(32))
-    assert parse_model(f"{file},steps=3").shape == Shape("lstm", 5, (8,))
+    assert parse_model(f"{file},steps=3").shape == Shape(("lstm",), 5, (8,))
     for text, message in (
         ("lstm", "neither a file nor a shape"), ("lstm:0", "hidden = 0: must be from 1"), ("lstm:8,x=1", "cannot read"),
         ("gru:inputs=4", "hidden is missing"), ("lstm:8,weight=-1", "must be a number above 0"),
@@ -83,7 +83,7 @@ def test_depths_hold_all_models_at_once() -> None:
         for name in ("weight_depth", "units", "gate_entries", "phases", "program_length", "vector_depth"):
             assert total[name] <= getattr(p, name), name
         assert p.weight_depth < max(257, total["weight_depth"] + 64)
-    too_large = Model("x", Shape("lstm", 8, (8,)), 1, 1.0)
+    too_large = Model("x", Shape(("lstm",), 8, (8,)), 1, 1.0)
     assert depths_for([too_large] * 40, [candidate.found[0].choice] * 40, 1, 1, 4) is None
 
 
@@ -157,7 +157,7 @@ def test_interrupted_search_goes_on(tmp_path: Path) -> None:
 
 
 def test_a_damaged_cache_is_searched_again() -> None:
-    part = Part(Shape("lstm", 8, (8,)), 3, ("fused",), 1, 4, (1, 2), GridLatencies.of(GridParameters(1, 1, 4)))
+    part = Part(Shape(("lstm",), 8, (8,)), 3, ("fused",), 1, 4, (1, 2), GridLatencies.of(GridParameters(1, 1, 4)))
     ((_, result),) = run_parts([part], 1, None)
     assert cached(part) == result
     for path in Path(os.environ["SPATIAL_RNN_CACHE"]).rglob("*.json"):

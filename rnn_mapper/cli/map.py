@@ -41,7 +41,8 @@ _STEPS = 16
 @force_option
 @json_option
 def command(
-    model: Path, cell: str | None, ru: int | None, hu: int | None, schedule: str, picture: Path | None,
+    model: Path, cell: str | None, cells_file: Path | None, ru: int | None, hu: int | None, schedule: str,
+    picture: Path | None,
     input_file: Path | None, steps: int | None, directory: Path, force: bool, json_file: str | None, **options: Any,
 ) -> None:
     """Quantise a trained network, place it on a grid and write its memory images, cycles and a readable listing.
@@ -56,10 +57,11 @@ def command(
     output = Output(json_file)
     check_picture(picture)
     with output_directory(directory, force) as folder, output.status("reading") as status:
+        from rnn_mapper.cells.user_files import with_cells
         from rnn_mapper.mapping_report import mapping_json
         from rnn_mapper.preparation import as_inputs, as_network
 
-        network = as_network(model, cell)
+        network = as_network(model, cell, with_cells(cells_file))
         calibration = None if input_file is None else as_inputs(input_file, network)
         count = steps or (_STEPS if calibration is None else len(calibration))
         status("quantising and mapping")

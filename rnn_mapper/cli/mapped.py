@@ -21,23 +21,29 @@ if TYPE_CHECKING:
     from rnn_mapper.preparation import Prepared
 
 __all__ = [
-    "PATH", "Progress", "account_table", "check_picture", "describe", "model_options", "prepare_from_options",
-    "print_line",
+    "PATH", "Progress", "account_table", "cells_option", "check_picture", "describe", "model_options",
+    "prepare_from_options", "print_line",
 ]
 
 Command = TypeVar("Command", bound=Callable[..., object])
-CELLS = ("lstm", "gru", "rnn_tanh", "rnn_relu")
 PATH = click.Path(path_type=Path)
 
 
+cells_option = click.option(
+    "--cells", "cells_file", type=PATH, metavar="FILE.py",
+    help="Python file that defines cells with @cell, which models may then name. The file is run.",
+)
+
+
 def model_options(function: Command) -> Command:
-    """`--model`, `--cell`, `--ru`, `--hu`, `--schedule` and `--picture`."""
+    """`--model`, `--cell`, `--cells`, `--ru`, `--hu`, `--schedule` and `--picture`."""
     options = (
         click.option("--model", type=PATH, metavar="FILE.npz", required=True,
                      help="Network with PyTorch's state_dict names (weight_ih_l0, ..., head.weight)."),
         click.option("--cell", metavar="KIND",
-                     help=f"Kind of cell: {', '.join(CELLS)}. Default: as in the file, else from the weights' rows "
+                     help="Kind of cell, such as lstm ('spatial-rnn cell' lists all). Default: as in the file, else from the weights' rows "
                           "(4 per unit: lstm, 3: gru, 1: rnn_tanh)."),
+        cells_option,
         click.option("--ru", type=int, metavar="N",
                      help="PCUs that share a matrix row, in every layer. Default: what takes fewest cycles."),
         click.option("--hu", type=int, metavar="N",

@@ -50,7 +50,8 @@ DIFFERENT = 1
 @force_option
 @json_option
 def command(
-    model: Path, cell: str | None, ru: int | None, hu: int | None, schedule: str, picture: Path | None,
+    model: Path, cell: str | None, cells_file: Path | None, ru: int | None, hu: int | None, schedule: str,
+    picture: Path | None,
     input_file: Path, calibration: Path | None, simulator: str | None, waves: bool, outputs: Path | None,
     directory: Path | None, force: bool, json_file: str | None, **options: Any,
 ) -> int:
@@ -71,6 +72,7 @@ def command(
     with contextlib.ExitStack() as stack:
         folder = None if directory is None else stack.enter_context(output_directory(directory, force))
         status = stack.enter_context(output.status("reading"))
+        from rnn_mapper.cells.user_files import with_cells
         from rnn_mapper.preparation import as_inputs, as_network
         from rnn_mapper.simulation import simulate_prepared
         from sim_tests.simulators import logs_kept
@@ -78,7 +80,7 @@ def command(
         if folder is not None:
             # It vanishes when the command fails.
             stack.enter_context(logs_kept())
-        network = as_network(model, cell)
+        network = as_network(model, cell, with_cells(cells_file))
         inputs = as_inputs(input_file, network)
         typical = inputs if calibration is None else as_inputs(calibration, network)
         status("quantising and mapping")
