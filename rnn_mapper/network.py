@@ -24,13 +24,13 @@ FloatArray = npt.NDArray[np.float64]
 _DENSE_CELLS = {"identity": dense, "sigmoid": dense_sigmoid, "tanh": dense_tanh, "relu": dense_relu}
 
 
-def parse_cell(name: str | Cell) -> Cell:
-    """The cell of that name (see `rnn_mapper.cells.library`); raises ModelError naming the choices."""
+def parse_cell(name: str | Cell, cells: Mapping[str, Cell] = BOX) -> Cell:
+    """The cell of that name among `cells`; raises ModelError naming the choices."""
     if isinstance(name, Cell):
         return name
-    if name in BOX:
-        return BOX[name]
-    raise ModelError(f"cell '{name}' is not supported: choose {', '.join(BOX)}")
+    if name in cells:
+        return cells[name]
+    raise ModelError(f"cell '{name}' is not supported: choose {', '.join(cells)}")
 
 
 def check_tensor(name: str, value: object, ndim: int) -> FloatArray:

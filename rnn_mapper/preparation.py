@@ -2,26 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from hdl.parameters import GridParameters, load_parameters, preset_names
+from rnn_mapper.bidirectional_network import BidirectionalNetwork
+from rnn_mapper.cells.library import BOX
 from rnn_mapper.cells.tracing import Cell
-from rnn_mapper.errors import ConfigurationError, MappingError
+from rnn_mapper.errors import ConfigurationError, MappingError, ModelError
 from rnn_mapper.float_reference import FloatState
 from rnn_mapper.mapper import TYPICAL_STEPS, map_network
 from rnn_mapper.mapping import Mapping
-from rnn_mapper.model_files import check_inputs, load_inputs, load_network, network_from_torch
+from rnn_mapper.model_files import (
+    check_inputs,
+    load_array,
+    load_inputs,
+    load_network,
+    network_from_torch,
+    plain_network,
+)
 from rnn_mapper.network import FloatArray, Network
 from rnn_mapper.phases import Schedule
 from rnn_mapper.quantise import quantise
 from rnn_mapper.quantised import QuantisedNetwork
 
-__all__ = ["Prepared", "as_grid", "as_inputs", "as_network", "choose_grid", "default_calibration", "prepare"]
+__all__ = [
+    "Prepared", "as_grid", "as_inputs", "as_network", "as_streams", "choose_grid", "default_calibration", "on_grid",
+    "prepare",
+]
+
+Placed = TypeVar("Placed")
 
 #: Steps of the calibration input that stands in for a missing one.
 DEFAULT_CALIBRATION_STEPS = 256
@@ -52,29 +66,46 @@ def prepare(
     steps: int = TYPICAL_STEPS,
     schedule: Schedule = Schedule.FUSED,
     state: Sequence[FloatState] | None = None,
+    streams: int = 1,
 ) -> Prepared:
     """Quantise a model and map it; arguments as `rnn_mapper.simulate`, `calibration` [steps, input_size] as its inputs.
 
-    Without a calibration input `default_calibration` is used, without a grid the smallest preset that fits.
-    Raises `ModelError`, `ConfigurationError` or `MappingError`.
+    Without a calibration input `default_calibration` is used, without a grid the smallest preset that fits. `streams`
+    independent sequences of the model share its weights and run step by step at once.
+    Raises `ModelError` (for a bidirectional network too: `prepare_bidirectional`), `ConfigurationError` or
+    `MappingError`.
     """
-    network = as_network(model, cell)
+    network = plain_network(as_network(model, cell))
     typical = default_calibration(network) if calibration is None else as_inputs(calibration, network)
     start = None if state is None else tuple(state)
-    chosen = [as_grid(grid)] if grid is not None else [(name, load_parameters(name)) for name in preset_names()]
-    refusal: MappingError | None = None
+    if streams < 1:
+        raise ConfigurationError(f"streams = {streams}: must be 1 or more")
     variants: dict[tuple[int, int], QuantisedNetwork] = {}
-    for name, parameters in chosen:
+
+    def place(parameters: GridParameters) -> Mapping:
         arithmetic = parameters.table_segments, parameters.accumulator_bits
         if arithmetic not in variants:
             variants[arithmetic] = quantise(network, typical, *arithmetic, start)
-        quantised = variants[arithmetic]
+        return map_network([variants[arithmetic]] * streams, parameters, ru, hu, steps, schedule)
+
+    name, mapping = on_grid(grid, place)
+    return Prepared(network, mapping, name, grid is None, calibration is None)
+
+
+def on_grid(
+    grid: GridParameters | str | Path | None, place: Callable[[GridParameters], Placed]
+) -> tuple[str, Placed]:
+    """Name of the grid and what `place` makes of it; without a grid of the first preset that it does not refuse.
+
+    Raises `MappingError` when there is none, and what `place` raises.
+    """
+    chosen = [as_grid(grid)] if grid is not None else [(name, load_parameters(name)) for name in preset_names()]
+    refusal: MappingError | None = None
+    for name, parameters in chosen:
         try:
-            mapping = map_network(quantised, parameters, ru, hu, steps, schedule)
+            return name, place(parameters)
         except MappingError as error:
             refusal = error
-        else:
-            return Prepared(network, mapping, name, grid is None, calibration is None)
     assert refusal is not None
     if grid is None:
         raise MappingError(f"no preset fits, not even '{chosen[-1][0]}': {refusal}; name a larger grid")
@@ -86,29 +117,59 @@ def choose_grid(model: Any, cell: str | Cell | None = None) -> str:
     return prepare(model, cell=cell).grid_name
 
 
-def default_calibration(network: Network) -> FloatArray:
+def default_calibration(network: Network | BidirectionalNetwork) -> FloatArray:
     """Standard normal noise [256, input_size], the same every time: what inputs are taken to look like when there are
     none. The scale of the inputs follows from its peak (about 4.5), so real inputs should be given where there are any.
     """
     return np.random.default_rng(0).standard_normal((DEFAULT_CALIBRATION_STEPS, network.input_size))
 
 
-def as_network(model: Any, cell: str | Cell | None = None) -> Network:
-    """A network from a Network, the path of a model file, or a `torch.nn.LSTM`, `GRU` or `RNN`."""
-    if isinstance(model, Network):
+def as_network(
+    model: Any, cell: str | Cell | None = None, cells: dict[str, Cell] = BOX
+) -> Network | BidirectionalNetwork:
+    """A network from a Network, the path of a model file, or a `torch.nn.LSTM`, `GRU` or `RNN`.
+
+    `cells` are those that a file may name.
+    """
+    if isinstance(model, Network | BidirectionalNetwork):
         return model
     if isinstance(model, str | Path):
-        return load_network(model, cell)
+        return load_network(model, cell, cells)
     return network_from_torch(model)
 
 
-def as_inputs(inputs: Any, network: Network) -> FloatArray:
+def as_inputs(inputs: Any, network: Network | BidirectionalNetwork) -> FloatArray:
     """Float inputs [steps, input_size] from an array, a PyTorch tensor, or the path of an `.npy` or `.npz`."""
     if isinstance(inputs, str | Path):
         return load_inputs(inputs, network.input_size)
     if hasattr(inputs, "detach"):
         inputs = inputs.detach().cpu().double().numpy()
     return check_inputs(inputs, network.input_size)
+
+
+def as_streams(inputs: Any, network: Network | BidirectionalNetwork) -> list[FloatArray]:
+    """Inputs [steps, input_size] of one or several streams, all with as many steps.
+
+    From an array, a tensor or a file of [steps, input_size] (one stream) or [streams, steps, input_size], or from a
+    list of files or tensors, one for each stream. Raises `ModelError`.
+    """
+    several = isinstance(inputs, list | tuple)
+    if several and inputs and all(isinstance(one, str | Path) or hasattr(one, "shape") for one in inputs):
+        streams = inputs if len(inputs) > 1 else as_streams(inputs[0], network)
+        streams = [as_inputs(one, network) for one in streams]
+    else:
+        array = load_array(inputs) if isinstance(inputs, str | Path) else inputs
+        if hasattr(array, "detach"):
+            array = array.detach().cpu().double().numpy()
+        if np.ndim(array) != 3:
+            return [as_inputs(inputs, network)]
+        streams = [check_inputs(one, network.input_size, f"inputs[{index}]") for index, one in enumerate(array)]
+    lengths = sorted({len(one) for one in streams})
+    if len(lengths) > 1:
+        raise ModelError(f"inputs of the streams have {lengths} steps, must have as many")
+    if not lengths:
+        raise ModelError("inputs hold no stream, must hold one or more")
+    return streams
 
 
 def as_grid(grid: GridParameters | str | Path) -> tuple[str, GridParameters]:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import cached_property, lru_cache
+from functools import cache, cached_property
 
 from rnn_mapper.cells.errors import CellError
 from rnn_mapper.cells.expressions import (
@@ -184,7 +184,7 @@ class CellArithmetic:
         return tuple(dict.fromkeys(node.parameter for node in self.nodes if isinstance(node, Fixed)))
 
 
-@lru_cache(maxsize=None)
+@cache
 def arithmetic_of(cell: Cell) -> CellArithmetic:
     """The arithmetic of a cell. Raises CellError, with the line, for what it cannot express."""
     # States begin as Q0.15; what does not stay within [-1, 1] becomes Q5.10.
@@ -420,7 +420,10 @@ class _Lowering:
                 first, second = self.value(a), self.value(b)
                 if first.fraction == second.fraction:
                     return _Factor(1, y=first, z=second)
-                raise CellError(f"{expression.line}: a difference of a Q{_format(first)} and a Q{_format(second)} value")
+                raise CellError(
+                    f"{expression.line}: a difference of a Q{_format(first)} and a Q{_format(second)} value as a factor; "
+                    "multiply it out"
+                )
             case [(-1.0, (value,))] if not isinstance(value, Product):
                 return _Factor(-1, self.value(value))
         return _Factor(1, self.value(expression))

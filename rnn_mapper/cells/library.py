@@ -12,7 +12,8 @@ from rnn_mapper.cells.expressions import relu, sigmoid, tanh
 from rnn_mapper.cells.tracing import Cell, cell
 
 __all__ = [
-    "BOX", "cifg", "dense", "dense_relu", "dense_sigmoid", "dense_tanh", "gru", "gru_reset_before", "lstm", "lstm_peephole", "lstm_projection", "mgu", "qrnn", "rnn_relu", "rnn_tanh", "sru",
+    "BOX", "cifg", "dense", "dense_relu", "dense_sigmoid", "dense_tanh", "gru", "gru_reset_before", "lstm",
+    "lstm_peephole", "lstm_projection", "mgu", "qrnn", "rnn_relu", "rnn_tanh", "sru",
 ]
 
 
@@ -153,6 +154,7 @@ def dense_relu(x: Any, p: Any) -> Any:
 #: All of them by name.
 BOX: dict[str, Cell] = {
     made.name: made for made in (
-        lstm, lstm_peephole, lstm_projection, cifg, gru, gru_reset_before, rnn_tanh, rnn_relu, mgu, sru, qrnn, dense, dense_sigmoid, dense_tanh, dense_relu,
+        lstm, lstm_peephole, lstm_projection, cifg, gru, gru_reset_before, rnn_tanh, rnn_relu, mgu, sru, qrnn, dense,
+        dense_sigmoid, dense_tanh, dense_relu,
     )
 }

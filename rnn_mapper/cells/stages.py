@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 
 from rnn_mapper.cells.arithmetic import Accumulate, Activated, CellArithmetic, Fixed, Node, Operand, Read, Row, parts_of
 from rnn_mapper.cells.errors import CellError
@@ -76,7 +76,7 @@ class Stage:
         return (*self.rows, *self.foreign)
 
 
-@lru_cache(maxsize=None)
+@cache
 def stages_of(arithmetic: CellArithmetic) -> tuple[Stage, ...]:
     """The stages of a cell. Raises CellError for a cell that has no such stages."""
     return _Stages(arithmetic).build()
@@ -144,7 +144,9 @@ class _Stages:
         results = self._results(level)
         if len(results) > 1:
             lines = " and ".join(str(node.line) for node in results)
-            raise CellError(f"{lines}: two vectors are needed at once by products or by the caller, only one is possible")
+            raise CellError(
+                f"{lines}: two vectors are needed at once by products or by the caller, only one is possible"
+            )
         nodes = self.arithmetic.nodes
         rows = [row for row in self.arithmetic.rows if self.level[row] == level]
         operations = [
@@ -157,9 +159,9 @@ class _Stages:
             if isinstance(node, Row) and self.level[node] < level and self.level[node] not in active
         ]
         kind = kinds[results[0]]
-        for node in (*rows, *foreign, *operations):
-            if kinds[node] is not kind:
-                raise CellError(f"{node.line}: computed at once with {results[0].line}, but of another size")
+        for value in (*rows, *foreign, *operations):
+            if kinds[value] is not kind:
+                raise CellError(f"{value.line}: computed at once with {results[0].line}, but of another size")
         reads = [
             (node, self._word(kind, node)) for node in needed
             if node not in rows and node not in foreign and node not in operations

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import linecache
 import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -66,6 +67,16 @@ class Cell:
 
     name: str
     function: Callable[..., Any] = field(repr=False)
+
+    @property
+    def line(self) -> SourceLine:
+        """Where it is defined."""
+        code = self.function.__code__
+        line = code.co_firstlineno
+        # The code begins at the first decorator.
+        while linecache.getline(code.co_filename, line).lstrip().startswith("@"):
+            line += 1
+        return SourceLine(code.co_filename, line)
 
     @property
     def state_names(self) -> tuple[str, ...]:
@@ -138,7 +149,7 @@ def _trace(name: str, function: Callable[..., Any]) -> TracedCell:
 def _results(
     line: SourceLine, name: str, returned: Any, states: tuple[State, ...]
 ) -> tuple[Expression, tuple[Expression, ...]]:
-    output, after = returned, ()
+    output, after = returned, tuple[Any, ...]()
     if states:
         if not isinstance(returned, tuple) or len(returned) != 2:
             wanted = ", ".join(state.name for state in states)

@@ -79,8 +79,8 @@ def _cached(stage: Stage, words: int, ring: int, state_distance: int, separate: 
     if words < WORDS_LIMIT:
         return None
     raise CellError(
-        f"{stage.result.line}: no program of the unit path computes what begins with {stage.operand.name}: its registers "
-        "(two held values and one addend) are too few for these operations; compute fewer values at once"
+        f"{stage.result.line}: no program of the unit path computes what begins with {stage.operand.name}: its "
+        "registers (two held values and one addend) are too few for these operations; compute fewer values at once"
     )
 
 
@@ -148,7 +148,7 @@ class _Search:
 
     def __post_init__(self) -> None:
         self.attached = [row for row in self.stage.foreign if row not in self.rows]
-        self.slots = {node: word for node, word in self.stage.reads}
+        self.slots = dict(self.stage.reads)
         self.targets: dict[Node, StateWord] = dict(self.stage.writes)
         self.arrives: dict[Row, Node] = {}
         operations = list(self.stage.operations)
@@ -297,17 +297,18 @@ class _Search:
         for result, instruction in self._candidates(machine, value, stored):
             if must_use and not _uses_value(instruction):
                 continue
-            if spare > 0 or (result in self.accumulates and result not in machine.done) or self._pending(machine, result):
+            is_new = result in self.accumulates and result not in machine.done
+            if spare > 0 or is_new or self._pending(machine, result):
                 yield from self._results(machine, gate, result, instruction)
 
     def _candidates(
         self, machine: _Machine, value: Node, stored: Row | None
     ) -> Iterator[tuple[Node, Instruction]]:
-        for node in self.accumulates:
-            if node not in machine.done:
-                instruction = self._encode(machine, node, value, stored)
+        for sought in self.accumulates:
+            if sought not in machine.done:
+                instruction = self._encode(machine, sought, value, stored)
                 if instruction is not None:
-                    yield node, instruction
+                    yield sought, instruction
         if (
             self._pending(machine, value) or self._wanted_activated(machine, value)
             or self._wanted_as_addend(machine, value)
@@ -351,9 +352,9 @@ class _Search:
             if keep != Keep.NONE and machine.kept is not None and self._wanted_as_addend(after, machine.kept[0]):
                 continue
             for delivered, function, hold, proceed in self._deliveries(after, result):
-                if moves and not self._progress(machine, result, instruction, keep, write or emit, delivered, hold):
-                    if not proceed or _uses_value(instruction):
-                        continue
+                gains = not moves or self._progress(machine, result, instruction, keep, write or emit, delivered, hold)
+                if not gains and (not proceed or _uses_value(instruction)):
+                    continue
                 made = replace(
                     instruction, keep=keep, emit=emit, hold=hold,
                     proceed=_ACTIVATIONS[function] if proceed else None,
@@ -366,7 +367,8 @@ class _Search:
                 )
                 ring, finished = after.ring, after.done
                 if proceed or hold != Hold.NONE:
-                    only_moved = moves and delivered is result and hold == Hold.NONE and not (write or emit or keep != Keep.NONE)
+                    stays = write or emit or keep != Keep.NONE or hold != Hold.NONE
+                    only_moved = moves and delivered is result and not stays
                     ring = (*ring, _Arrival(machine.time + self.ring, delivered, hold, proceed, gate, only_moved))
                     if delivered is not result:
                         finished = finished | {delivered}

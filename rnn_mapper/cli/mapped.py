@@ -41,8 +41,8 @@ def model_options(function: Command) -> Command:
         click.option("--model", type=PATH, metavar="FILE.npz", required=True,
                      help="Network with PyTorch's state_dict names (weight_ih_l0, ..., head.weight)."),
         click.option("--cell", metavar="KIND",
-                     help="Kind of cell, such as lstm ('spatial-rnn cell' lists all). Default: as in the file, else from the weights' rows "
-                          "(4 per unit: lstm, 3: gru, 1: rnn_tanh)."),
+                     help="Kind of cell, such as lstm ('spatial-rnn cell' lists all). Default: as in the file, else from "
+                          "the weights' rows (4 per unit: lstm, 3: gru, 1: rnn_tanh)."),
         cells_option,
         click.option("--ru", type=int, metavar="N",
                      help="PCUs that share a matrix row, in every layer. Default: what takes fewest cycles."),
