@@ -19,6 +19,8 @@ from rnn_mapper.quantise import quantise, quantise_inputs
 if TYPE_CHECKING:
     from hdl.parameters import GridParameters, load_parameters, preset_names
     from rnn_mapper.accuracy import LayerError, compare_with_float
+    from rnn_mapper.bidirectional_network import Bidirectional, BidirectionalNetwork
+    from rnn_mapper.bidirectional_simulation import BidirectionalResult
     from rnn_mapper.cells import Cell, cell
     from rnn_mapper.errors import SpatialRnnError
     from rnn_mapper.float_reference import run_float
@@ -34,7 +36,7 @@ if TYPE_CHECKING:
     from rnn_mapper.simulation_result import Comparison, IntSequence, SimulationResult
 
 __all__ = [
-    "Cell", "Comparison", "Dense", "GridParameters", "IntSequence", "LayerError", "LayerState", "Layer", "Mapping",
+    "Bidirectional", "BidirectionalNetwork", "BidirectionalResult", "Cell", "Comparison", "Dense", "GridParameters", "IntSequence", "LayerError", "LayerState", "Layer", "Mapping",
     "Network", "Prediction", "Prepared", "QuantisedNetwork", "RecurrentLayer", "SimulationResult",
     "SpatialRnnError", "cell", "choose_grid", "compare_with_float", "default_calibration", "load_inputs", "load_network",
     "load_parameters", "map_network", "network_from_torch", "prepare", "preset_names", "quantise",
@@ -45,6 +47,8 @@ __all__ = [
 _MODULES = {
     "hdl.parameters": ("GridParameters", "load_parameters", "preset_names"),
     "rnn_mapper.accuracy": ("LayerError", "compare_with_float"),
+    "rnn_mapper.bidirectional_network": ("Bidirectional", "BidirectionalNetwork"),
+    "rnn_mapper.bidirectional_simulation": ("BidirectionalResult",),
     "rnn_mapper.errors": ("SpatialRnnError",),
     "rnn_mapper.float_reference": ("run_float",),
     "rnn_mapper.mapper": ("map_network",),

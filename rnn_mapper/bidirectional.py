@@ -147,7 +147,7 @@ def run_bidirectional(network: QuantisedBidirectional, inputs: FloatArray) -> Bi
         trace.codes.append(codes)
         trace.member_outputs.append(outputs)
         trace.segment_outputs.append(segment.merged(outputs))
-        values = trace.outputs * segment.output_scale
+        values = trace.outputs.astype(np.float64) * segment.output_scale
     return trace
 
 
@@ -157,7 +157,7 @@ def compare_bidirectional(
     """Merged outputs of every segment, integers against float64 run through all segments so far."""
     exact, trace = run_bidirectional_float(network, inputs), run_bidirectional(quantised, inputs)
     return [
-        measure_error(segment.name, wanted, codes * segment.output_scale)
+        measure_error(segment.name, wanted, codes.astype(np.float64) * segment.output_scale)
         for segment, wanted, codes in zip(quantised.segments, exact, trace.segment_outputs, strict=True)
     ]
 

@@ -168,12 +168,19 @@ def load_inputs(path: str | Path, input_size: int) -> FloatArray:
 
     Raises ModelError with the path if there is no such array, it is not finite, empty or of another width.
     """
+    array = load_array(path)
+    inputs: FloatArray = _with_source(path, lambda: check_inputs(array, input_size))
+    return inputs
+
+
+def load_array(path: str | Path) -> npt.NDArray[Any]:
+    """The array of an ``.npy``, or of an ``.npz`` of one array or of one named ``inputs``, as `load_inputs` finds it."""
     arrays = _read(Path(path))
     if not isinstance(arrays, np.ndarray):
         if "inputs" not in arrays and len(arrays) != 1:
             raise ModelError(f"{path}: holds {len(arrays)} arrays, must hold a single one or one named 'inputs'")
         arrays = arrays["inputs"] if "inputs" in arrays else next(iter(arrays.values()))
-    return _with_source(path, lambda: check_inputs(arrays, input_size))
+    return arrays
 
 
 def check_inputs(value: object, input_size: int, name: str = "inputs") -> FloatArray:

@@ -154,7 +154,7 @@ def as_streams(inputs: Any, network: Network | BidirectionalNetwork) -> list[Flo
     list of files or tensors, one for each stream. Raises `ModelError`.
     """
     several = isinstance(inputs, list | tuple)
-    if several and inputs and all(isinstance(one, str | Path) or hasattr(one, "shape") for one in inputs):
+    if several and inputs and all(isinstance(one, str | Path) or getattr(one, "ndim", 0) == 2 for one in inputs):
         streams = inputs if len(inputs) > 1 else as_streams(inputs[0], network)
         streams = [as_inputs(one, network) for one in streams]
     else:

@@ -6,24 +6,29 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from hdl.parameters import GridParameters
-from rnn_mapper.accuracy import compare_with_float
+from rnn_mapper.accuracy import LayerError, compare_with_float
+from rnn_mapper.bidirectional_network import BidirectionalNetwork
 from rnn_mapper.cells.tracing import Cell
 from rnn_mapper.errors import ConfigurationError
 from rnn_mapper.mapping import Mapping
 from rnn_mapper.network import FloatArray
 from rnn_mapper.phases import Schedule
-from rnn_mapper.preparation import Prepared, as_inputs, as_network, prepare
+from rnn_mapper.preparation import Prepared, as_network, as_streams, prepare
 from rnn_mapper.quantise import quantise_inputs
 from rnn_mapper.reference import Reference
+from rnn_mapper.resident import Resident
 from rnn_mapper.simulation_result import Comparison, IntSequence, SimulationResult
 from rnn_mapper.state_images import state_packets
 
-__all__ = ["choose_simulator", "simulate", "simulate_prepared", "verify"]
+if TYPE_CHECKING:
+    from rnn_mapper.bidirectional_simulation import BidirectionalResult
+
+__all__ = ["choose_simulator", "simulate", "simulate_prepared", "verify", "verify_in"]
 
 Progress = Callable[[str], None]
 
@@ -49,12 +54,14 @@ def simulate(
     waves: bool = False,
     results_dir: str | Path | None = None,
     progress: Progress = lambda text: None,
-) -> SimulationResult:
+) -> SimulationResult | BidirectionalResult:
     """Quantise a network, map it, generate the grid's Verilog, simulate it and compare every bit and the cycles.
 
-    `model` is a `torch.nn.LSTM`, `GRU` or `RNN`, a Network, or the path of a model file (whose cell kind `cell` may
-    name). `inputs` [steps, input_size] are an array, a tensor or the path of a file; `calibration` likewise (default:
-    the inputs). `grid` is a preset's name, a TOML file or GridParameters; without one the smallest preset that fits is
+    `model` is a `torch.nn.LSTM`, `GRU` or `RNN`, a Network or BidirectionalNetwork, or the path of a model file (whose
+    cell kind `cell` may name). `inputs` [steps, input_size] are an array, a tensor or the path of a file; with
+    [streams, steps, input_size], or a list of such, independent streams run at once (`preparation.as_streams`).
+    `calibration` [steps, input_size] is likewise (default: the inputs, those of all streams one after the other).
+    `grid` is a preset's name, a TOML file or GridParameters; without one the smallest preset that fits is
     taken. `simulator` is "icarus" or "verilator" (default: `choose_simulator`). `results_dir` keeps log, images and
     waves; `progress` is called with what is being done.
     Raises the errors of `hdl.errors`, each with what was wrong and what to do; differences are no error but counted in
@@ -62,52 +69,81 @@ def simulate(
     """
     started = time.perf_counter()
     network = as_network(model, cell)
-    values = as_inputs(inputs, network)
+    values = as_streams(inputs, network)
     progress("quantising and mapping")
-    typical = values if calibration is None else calibration
-    prepared = prepare(network, typical, grid, ru=ru, hu=hu, steps=len(values), schedule=schedule)
+    typical = np.concatenate(values) if calibration is None else calibration
+    if isinstance(network, BidirectionalNetwork):
+        from rnn_mapper.bidirectional_simulation import prepare_bidirectional, simulate_bidirectional
+
+        if len(values) > 1:
+            raise ConfigurationError(f"{len(values)} streams of a bidirectional network are not supported: give one")
+        both = prepare_bidirectional(network, typical, grid, ru=ru, hu=hu, steps=len(values[0]), schedule=schedule)
+        return simulate_bidirectional(both, values[0], simulator, waves, results_dir, progress, started)
+    prepared = prepare(
+        network, typical, grid, ru=ru, hu=hu, steps=len(values[0]), schedule=schedule, streams=len(values)
+    )
     return simulate_prepared(prepared, values, simulator, waves, results_dir, progress, started)
 
 
 def simulate_prepared(
     prepared: Prepared,
-    inputs: FloatArray,
+    inputs: FloatArray | Sequence[FloatArray],
     simulator: str | None = None,
     waves: bool = False,
     results_dir: str | Path | None = None,
     progress: Progress = lambda text: None,
     started: float | None = None,
 ) -> SimulationResult:
-    """As `simulate`, of a network that is on its grid already. `started` is where `seconds` counts from."""
+    """As `simulate`, of a network that is on its grid already.
+
+    `inputs` [steps, input_size] are a list of one for each stream if there are several. `started` is where `seconds`
+    counts from.
+    """
     begun = time.perf_counter() if started is None else started
     mapping = prepared.mapping
-    chosen = simulator or choose_simulator(mapping, len(inputs))
-    codes = quantise_inputs(mapping.network, inputs)
-    if results_dir is None:
-        from sim_tests.simulators import logs_kept
-
-        if waves:
-            raise ConfigurationError("waves are kept in results_dir: name one")
-        with tempfile.TemporaryDirectory(prefix="srnn_simulation_") as folder, logs_kept():
-            compared = verify(mapping, [IntSequence(codes)], chosen, Path(folder), progress=progress)[0]
-    else:
-        compared = verify(mapping, [IntSequence(codes)], chosen, Path(results_dir), waves, progress)[0]
-    errors = compare_with_float(prepared.network, mapping.network, inputs)
+    streams = [inputs] if isinstance(inputs, np.ndarray) else list(inputs)
+    chosen = simulator or choose_simulator(mapping, len(streams[0]))
+    sequence = IntSequence(tuple(quantise_inputs(mapping.network, one) for one in streams))
+    compared = verify_in(mapping, [sequence], chosen, results_dir, waves, progress)[0]
+    errors = worst_errors([compare_with_float(prepared.network, mapping.network, one) for one in streams])
     return SimulationResult(
         **vars(compared), prepared=prepared, simulator=chosen, layer_errors=errors,
         seconds=time.perf_counter() - begun,
     )
 
 
+def worst_errors(streams: Sequence[list[LayerError]]) -> list[LayerError]:
+    """For each layer the error of the stream in which it is largest."""
+    return [max(layer, key=lambda error: error.rms) for layer in zip(*streams, strict=True)]
+
+
+def verify_in(
+    mapping: Mapping | Resident, sequences: Sequence[IntSequence], simulator: str, results_dir: str | Path | None,
+    waves: bool, progress: Progress,
+) -> list[Comparison]:
+    """`verify` in a folder, or in one that vanishes; raises `ConfigurationError` for waves in the latter."""
+    if results_dir is not None:
+        return verify(mapping, sequences, simulator, Path(results_dir), waves, progress)
+    from sim_tests.simulators import logs_kept
+
+    if waves:
+        raise ConfigurationError("waves are kept in results_dir: name one")
+    with tempfile.TemporaryDirectory(prefix="srnn_simulation_") as folder, logs_kept():
+        return verify(mapping, sequences, simulator, Path(folder), progress=progress)
+
+
 def verify(
-    mapping: Mapping,
+    mapping: Mapping | Resident,
     sequences: Sequence[IntSequence],
     simulator: str,
     results_dir: Path,
     waves: bool = False,
     progress: Progress = lambda text: None,
 ) -> list[Comparison]:
-    """Simulate int8 sequences, one after the other on one grid, and compare each with the reference."""
+    """Simulate int8 sequences, one after the other on one grid, and compare each with the reference.
+
+    Each is of the resident model that it names.
+    """
     # The mapper does not depend on the simulation; only who simulates needs cocotb.
     from sim_tests import grid_runs
     from sim_tests.toolchains import tool_versions
@@ -116,28 +152,30 @@ def verify(
     tool_versions(simulator)  # a missing simulator is better told at once
     progress(f"generating and building the {p.rows} x {p.cols} x {p.lanes} grid for {simulator}")
     build = grid_runs.build_grid(p, simulator, waves)
+    models = mapping.models if isinstance(mapping, Resident) else (mapping,)
     jobs = [
         grid_runs.Sequence(
-            mapping.pack_inputs(sequence.member_codes), tuple(_state_packets(mapping, sequence)),
-            keep_state=sequence.state is not None,
+            models[sequence.model].pack_inputs(sequence.member_codes),
+            tuple(_state_packets(models[sequence.model], sequence)), sequence.state is not None, sequence.model,
         )
         for sequence in sequences
     ]
     progress(f"simulating {sum(sequence.steps for sequence in sequences)} steps in {simulator}")
     runs = grid_runs.run_sequences(mapping, jobs, build, results_dir, waves)
-    references = [Reference(network) for network in mapping.members]
+    references = [[Reference(network) for network in model.members] for model in models]
     compared = []
     for sequence, run in zip(sequences, runs, strict=True):
+        model = models[sequence.model]
         expected = [
             reference.run(codes, state).outputs
             for reference, codes, state in zip(
-                references, sequence.member_codes, sequence.member_states, strict=True
+                references[sequence.model], sequence.member_codes, sequence.member_states, strict=True
             )
         ]
         compared.append(Comparison(
-            outputs=np.concatenate(mapping.unpack_outputs(run.outputs), axis=1),
+            outputs=np.concatenate(model.unpack_outputs(run.outputs), axis=1),
             expected=np.concatenate(expected, axis=1),
-            prediction=mapping.predict(sequence.steps, cleared=sequence.state is None),
+            prediction=model.predict(sequence.steps, cleared=sequence.state is None),
             cycles_simulated=run.cycles,
             build_seconds=run.build_seconds,
             run_seconds=run.run_seconds,
@@ -152,7 +190,9 @@ def _state_packets(mapping: Mapping, sequence: IntSequence) -> Iterator[bytes]:
             yield from state_packets(mapping, state, member)
 
 
-def choose_simulator(mapping: Mapping, steps: int) -> str:
-    """Icarus where it is expected to finish before Verilator would have compiled, else Verilator."""
+def choose_simulator(mapping: Mapping | Resident, steps: int) -> str:
+    """Icarus where it is expected to finish (all models, one after the other) before Verilator would have compiled."""
+    models = mapping.models if isinstance(mapping, Resident) else (mapping,)
+    cycles = sum(model.predict(steps).cycles for model in models)
     seconds = ICARUS_CYCLE_SECONDS + ICARUS_MULTIPLIER_SECONDS * mapping.parameters.multipliers
-    return "icarus" if mapping.predict(steps).cycles * seconds <= ICARUS_LIMIT_SECONDS else "verilator"
+    return "icarus" if cycles * seconds <= ICARUS_LIMIT_SECONDS else "verilator"

@@ -29,6 +29,8 @@ class IntSequence:
     #: State of every layer that it starts from, loaded over the bus (for several networks one such state each); None
     #: starts from a cleared state.
     state: Sequence[LayerState] | Sequence[Sequence[LayerState]] | None = None
+    #: Number of the model among those that are resident.
+    model: int = 0
 
     @property
     def steps(self) -> int:
@@ -45,7 +47,7 @@ class IntSequence:
         """The state that each network starts from."""
         if self.state is None:
             return (None,) * len(self.member_codes)
-        return tuple(self.state) if isinstance(self.codes, tuple) else (self.state,)  # type: ignore[return-value]  # by codes
+        return tuple(self.state) if isinstance(self.codes, tuple) else (self.state,)  # type: ignore[arg-type]  # by codes
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,7 +87,7 @@ class SimulationResult(Comparison):
 
     prepared: Prepared
     simulator: str
-    #: Per layer, and last the head if there is one: integers against float64.
+    #: Per layer, and last the head if there is one: integers against float64; of several streams the worst.
     layer_errors: list[LayerError]
     #: Wall time of the whole call.
     seconds: float
@@ -106,6 +108,16 @@ class SimulationResult(Comparison):
         return self.prepared.mapping
 
     @property
+    def streams(self) -> int:
+        """Independent sequences that ran at once."""
+        return len(self.mapping.members)
+
+    @property
+    def stream_outputs(self) -> npt.NDArray[np.int16]:
+        """[streams, steps, width]: `outputs` taken apart."""
+        return np.stack(np.split(self.outputs, self.streams, axis=1))
+
+    @property
     def grid(self) -> str:
         """Name of the grid."""
         return self.prepared.grid_name
@@ -123,9 +135,11 @@ class SimulationResult(Comparison):
             "parameters": p.to_dict(),
             "simulator": self.simulator,
             "steps": len(self.outputs),
+            "streams": self.streams,
             "cycles_predicted": self.cycles_predicted,
             "cycles_simulated": self.cycles_simulated,
             "cycles_per_step": self.cycles_simulated / len(self.outputs),
+            "cycles_per_step_and_stream": self.cycles_simulated / len(self.outputs) / self.streams,
             "mismatches": self.mismatches,
             "outputs": int(self.outputs.size),
             "utilisation": self.prediction.utilisation,

@@ -22,6 +22,7 @@ def test_five_lines_from_torch() -> None:
     lstm = torch.nn.LSTM(4, 6)
     inputs = torch.randn(9, 4)
     result = srnn.simulate(lstm, inputs)
+    assert isinstance(result, srnn.SimulationResult)
     assert (result.grid, result.simulator) == ("tiny", "icarus")
     assert result.outputs.dtype == np.int16
     assert result.outputs.shape == (9, 6)

@@ -15,7 +15,7 @@ from onnx import TensorProto, helper
 
 from rnn_mapper.cells import BOX, Cell
 from rnn_mapper.float_reference import run_float
-from rnn_mapper.model_files import network_from_torch
+from rnn_mapper.model_files import network_from_torch, plain_network
 from rnn_mapper.network import Dense, Layer, Network
 from rnn_mapper.quantise import quantise, quantise_inputs
 from rnn_mapper.reference import Reference
@@ -56,7 +56,7 @@ def test_torch(kind: str, inputs: int, units: int, steps: int) -> None:
     cells = {"LSTM": "lstm", "projection": "lstm_projection", "GRU": "gru", "RNN": "rnn_tanh", "relu": "rnn_relu"}
     module = modules[kind]().double()
     x = torch.randn(steps, inputs, dtype=torch.float64)
-    network = network_from_torch(module)
+    network = plain_network(network_from_torch(module))
     assert network.layers[0].cell is BOX[cells[kind]]
     # From a state that is not zero, too.
     state = _states(network, _generator(inputs, units))

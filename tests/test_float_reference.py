@@ -8,7 +8,7 @@ from random_networks import ALL_CELLS, random_network
 from rnn_mapper import cells
 from rnn_mapper.errors import ModelError
 from rnn_mapper.float_reference import run_float
-from rnn_mapper.model_files import network_from_torch
+from rnn_mapper.model_files import network_from_torch, plain_network
 
 MODULES = {
     cells.lstm: torch.nn.LSTM,
@@ -30,7 +30,7 @@ def test_equals_torch(cell: cells.Cell, layers: int, options: dict[str, Any]) ->
     with torch.no_grad():
         wanted, end = module(torch.from_numpy(inputs))
         wanted_head = head(wanted).numpy()
-    network = network_from_torch(module, head)
+    network = plain_network(network_from_torch(module, head))
     assert all(layer.cell is cell for layer in network.layers)
     trace = run_float(network, inputs)
     np.testing.assert_allclose(trace.layer_outputs[-2], wanted.numpy(), rtol=0, atol=1e-12)
@@ -48,7 +48,8 @@ def test_equals_torch_in_single_precision() -> None:
     inputs = np.random.default_rng(1).normal(size=(10, 4))
     with torch.no_grad():
         wanted = module(torch.from_numpy(inputs).float())[0].numpy()
-    np.testing.assert_allclose(run_float(network_from_torch(module), inputs).outputs, wanted, rtol=0, atol=1e-6)
+    network = plain_network(network_from_torch(module))
+    np.testing.assert_allclose(run_float(network, inputs).outputs, wanted, rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize("cell", ALL_CELLS)

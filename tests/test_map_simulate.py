@@ -209,7 +209,7 @@ SIMULATE = ("simulate", "--model", "lstm.npz", "--input", "x.npy", "-o", "out")
     (["--model", "nan.npz"], "nan.npz: layer 0: weight_ih[3, 1] is nan, must be finite"),
     (["--model", "infinite.npz"], "infinite.npz: layer 0: bias_hh[0] is inf, must be finite"),
     (["--model", "shapes.npz"], "shapes.npz: layer 0: weight_ih has shape 20 x 5, must have 24 rows like weight_hh"),
-    (["--model", "both.npz"], "both.npz: tensor weight_ih_l0_reverse: bidirectional layers are not supported"),
+    (["--model", "both.npz"], "both.npz: tensor weight_hh_l0_reverse is missing, every layer must have it"),
     (["--cell", "peephole"], "lstm.npz: cell 'peephole' is not supported: choose lstm, gru, rnn_tanh, rnn_relu"),
     (["--cell", "gru"], "lstm.npz: layer 0: weight_hh has shape 24 x 6, must have 3 rows per column (gru)"),
     (["--input", "absent.npy"], "absent.npy: no such file"),
