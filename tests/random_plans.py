@@ -18,8 +18,14 @@ from rnn_mapper.schedule import ScheduleEntry, build_schedule
 from rnn_mapper.timing import PhaseTiming, time_phase
 from rnn_mapper.weightless import weightless_network
 
-#: Every cell; those of PyTorch more often.
-CELLS = (*cells.BOX.values(), *3 * (cells.lstm, cells.gru), cells.rnn_tanh, cells.rnn_relu)
+#: Every cell but the one whose programs take long to find; those of PyTorch more often.
+CELLS = (
+    *(cell for cell in cells.BOX.values() if cell is not cells.lstm_peephole),
+    *3 * (cells.lstm, cells.gru), cells.rnn_tanh, cells.rnn_relu,
+)
+#: Cycles round the ring, and from writing a state word to reading it: few pairs, for each of which programs must be
+#: found.
+RINGS = ((4, 4), (4, 1), (5, 3), (7, 2))
 #: Most are fused.
 SCHEDULES = (Schedule.FUSED, Schedule.FUSED, Schedule.FUSED, Schedule.SEQUENTIAL, Schedule.BLAS)
 
@@ -66,10 +72,11 @@ def random_plan(rng: np.random.Generator) -> RandomPlan | None:
         weight_depth=1 << 16, vector_depth=1 << 12, units=1 << 10, gate_entries=1 << 12,
     )
     # The scheduler must be right for any hardware, not for today's alone.
+    ring, state_distance = RINGS[int(rng.integers(len(RINGS)))]
     latencies = GridLatencies(
-        token=int(rng.integers(3, 8)), result=int(rng.integers(8, 16)), ring=int(rng.choice([4, 4, 5, 7])),
+        token=int(rng.integers(3, 8)), result=int(rng.integers(8, 16)), ring=ring,
         store=int(rng.integers(5, 12)), store_distance=int(rng.integers(1, 5)),
-        state_distance=int(rng.integers(1, 5)),
+        state_distance=state_distance,
     )
     network = _network(rng, parameters)
     parts = [_parts(rng, group.units, parameters.rows) for group in unit_groups([network])]

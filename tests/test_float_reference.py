@@ -43,6 +43,22 @@ def test_equals_torch(cell: cells.Cell, layers: int, options: dict[str, Any]) ->
             np.testing.assert_allclose(state["c"], end_c[index].numpy(), rtol=0, atol=1e-12)
 
 
+@pytest.mark.parametrize("layers", [1, 2])
+def test_a_projection_equals_torch(layers: int) -> None:
+    torch.manual_seed(layers)
+    module = torch.nn.LSTM(5, 7, num_layers=layers, proj_size=3).double()
+    inputs = np.random.default_rng(layers).normal(size=(20, 5))
+    with torch.no_grad():
+        wanted, (end_h, end_c) = module(torch.from_numpy(inputs))
+    network = plain_network(network_from_torch(module))
+    assert all(layer.cell is cells.lstm_projection for layer in network.layers)
+    trace = run_float(network, inputs)
+    np.testing.assert_allclose(trace.outputs, wanted.numpy(), rtol=0, atol=1e-12)
+    for index, state in enumerate(trace.state):
+        np.testing.assert_allclose(state["h"], end_h[index].numpy(), rtol=0, atol=1e-12)
+        np.testing.assert_allclose(state["c"], end_c[index].numpy(), rtol=0, atol=1e-12)
+
+
 def test_equals_torch_in_single_precision() -> None:
     module = torch.nn.GRU(4, 6)
     inputs = np.random.default_rng(1).normal(size=(10, 4))

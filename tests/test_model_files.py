@@ -1,3 +1,4 @@
+import inspect
 import io
 import zipfile
 from pathlib import Path
@@ -9,6 +10,7 @@ import torch
 from random_networks import ALL_CELLS, random_network
 
 from rnn_mapper import cells
+from rnn_mapper.cells import library
 from rnn_mapper.errors import ModelError, OutputError
 from rnn_mapper.model_files import (
     load_inputs,
@@ -70,6 +72,10 @@ def test_missing_biases_are_zeros_and_sizes_are_reported() -> None:
     assert (network.input_size, network.hidden_size, network.output_size) == (3, 2, 5)
 
 
+#: Line of the equation that makes the projected output.
+PROJECTION = next(
+    place for place, line in enumerate(inspect.getsource(library).splitlines(), start=1) if "h = p.W_hr" in line
+)
 MALFORMED: list[tuple[dict[str, Any], str | None, str]] = [
     ({"weight_ih_l0": None}, None, "tensor weight_ih_l0 is missing, every layer must have it"),
     ({"weight_ih_l2": np.ones((8, 2))}, None, "tensor weight_ih_l1 is missing, every layer must have it"),
@@ -78,11 +84,18 @@ MALFORMED: list[tuple[dict[str, Any], str | None, str]] = [
         None,
         "tensor weight_ih_l0_reverse is missing, every layer must have it",
     ),
-    ({"weight_hr_l0": np.ones((1, 2))}, None, "tensor weight_hr_l0: projections (proj_size) are not supported"),
+    (
+        {"weight_hr_l0": np.ones((1, 2))},
+        None,
+        f"layer 0: library.py:{PROJECTION}: vectors of 2 values (p.U_o [2, 2]) and of 1 (p.W_hr [1, 2]) meet",
+    ),
+    ({"weight_hr_l0": np.ones((1, 2))}, "gru",
+     "layer 0: weight_hr belongs to a cell with a projection (lstm_projection), and no other"),
     (
         {"conv.weight": np.ones(3)},
         None,
-        "tensor conv.weight is unknown, names must be those of a PyTorch state_dict such as weight_ih_l0",
+        "tensor conv.weight is unknown, names must be those of a PyTorch state_dict such as weight_ih_l0, or of a "
+        "cell's parameters such as layers.0.W",
     ),
     (
         {"weight_hh_l0": np.ones((10, 2))},
@@ -90,7 +103,7 @@ MALFORMED: list[tuple[dict[str, Any], str | None, str]] = [
         "weight_hh_l0 has shape 10 x 2, must have 4 (lstm), 3 (gru) or 1 (rnn) rows per column",
     ),
     ({}, "gru", "layer 0: weight_hh has shape 8 x 2, must have 3 rows per column (gru)"),
-    ({}, "peephole", "cell 'peephole' is not supported: choose lstm, gru, rnn_tanh, rnn_relu"),
+    ({}, "peephole", "cell 'peephole' is not supported: choose " + ", ".join(cells.BOX)),
     ({"weight_ih_l0": np.ones((7, 3))}, None, "layer 0: weight_ih has shape 7 x 3, must have 8 rows like weight_hh"),
     ({"weight_ih_l0": np.ones(8)}, None, "layer 0: weight_ih has shape 8, must have 2 dimensions"),
     ({"weight_ih_l0": np.ones((8, 0))}, None, "layer 0: weight_ih has shape 8 x 0, must not be empty"),
@@ -107,7 +120,7 @@ MALFORMED: list[tuple[dict[str, Any], str | None, str]] = [
     (
         {"weight_ih_l1": np.ones((12, 5)), "weight_hh_l1": np.ones((12, 3))},
         None,
-        "weight_ih of layer 1 has 5 columns, must have 2, the hidden size of layer 0",
+        "layer 1 (lstm) takes 5 values, must take 2, what layer 0 gives",
     ),
 ]
 
@@ -123,7 +136,7 @@ def test_malformed_models_are_refused(change: dict[str, Any], cell: str | None, 
 def test_a_model_without_layers_is_refused() -> None:
     with pytest.raises(ModelError, match=r"^tensor weight_ih_l0 is missing, a model must have it$"):
         network_from_state_dict({})
-    with pytest.raises(ModelError, match=r"^the network has no recurrent layer, must have at least one$"):
+    with pytest.raises(ModelError, match=r"^the network has no layer, must have at least one$"):
         Network(())
 
 
@@ -140,7 +153,6 @@ def test_tensors_are_read_only_copies() -> None:
 @pytest.mark.parametrize(
     ("module", "message"),
     [
-        (torch.nn.LSTM(2, 3, proj_size=2), "LSTM with proj_size=2: projections are not supported"),
         (torch.nn.Linear(2, 3), "Linear is not supported: must be torch.nn.LSTM, torch.nn.GRU or torch.nn.RNN"),
     ],
 )
