@@ -171,5 +171,5 @@ def map_bidirectional(
 
 
 def predict_bidirectional(resident: Resident, steps: int) -> list[int]:
-    """Exact cycles of every segment for a sequence of `steps` steps; their sum is the whole, without the host's work."""
+    """Exact cycles of every segment for a sequence of `steps` steps; their sum is all but the host's work."""
     return [model.predict(steps).cycles for model in resident.models]

@@ -69,7 +69,9 @@ def mapping_json(mapping: Mapping, prediction: Prediction) -> dict[str, Any]:
         "memories": [
             {"field": d.field, "what": d.what, "needed": d.needed, "available": d.available} for d in mapping.demands
         ],
-        "accumulators": [vars(bound) for bound in prove_accumulators(mapping.network)],
+        "accumulators": [
+            vars(bound) for network in dict.fromkeys(mapping.members) for bound in prove_accumulators(network)
+        ],
         "latencies": mapping.latencies.to_dict(),
         "input_scale": mapping.network.input_scale,
         "output_scale": mapping.network.output_scale,

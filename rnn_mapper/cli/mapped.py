@@ -15,14 +15,15 @@ from rnn_mapper.cli.output_files import check_writable
 from rnn_mapper.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from hdl.parameters import GridParameters
     from rnn_mapper.mapping import Mapping as GridMapping
     from rnn_mapper.network import Network
     from rnn_mapper.predict import Prediction
     from rnn_mapper.preparation import Prepared
 
 __all__ = [
-    "PATH", "Progress", "account_table", "cells_option", "check_picture", "describe", "model_options",
-    "prepare_from_options", "print_line",
+    "PATH", "Progress", "account_table", "cells_option", "check_picture", "describe", "describe_grid", "model_option",
+    "network_options", "prepare_from_options", "print_line", "streams_line", "streams_option",
 ]
 
 Command = TypeVar("Command", bound=Callable[..., object])
@@ -35,14 +36,22 @@ cells_option = click.option(
 )
 
 
-def model_options(function: Command) -> Command:
-    """`--model`, `--cell`, `--cells`, `--ru`, `--hu`, `--schedule` and `--picture`."""
+model_option = click.option(
+    "--model", type=PATH, metavar="FILE.npz", required=True,
+    help="Network with PyTorch's state_dict names (weight_ih_l0, ..., weight_ih_l0_reverse, ..., head.weight).",
+)
+streams_option = click.option(
+    "--streams", type=click.IntRange(min=1), metavar="N",
+    help="Independent streams of the model that run step by step at once; each fills the others' tails.",
+)
+
+
+def network_options(function: Command) -> Command:
+    """`--cell`, `--cells`, `--ru`, `--hu`, `--schedule` and `--picture`."""
     options = (
-        click.option("--model", type=PATH, metavar="FILE.npz", required=True,
-                     help="Network with PyTorch's state_dict names (weight_ih_l0, ..., head.weight)."),
         click.option("--cell", metavar="KIND",
-                     help="Kind of cell, such as lstm ('spatial-rnn cell' lists all). Default: as in the file, else from "
-                          "the weights' rows (4 per unit: lstm, 3: gru, 1: rnn_tanh)."),
+                     help="Kind of cell, such as lstm ('spatial-rnn cell' lists all). Default: as in the file, else "
+                          "from the weights' rows (4 per unit: lstm, 3: gru, 1: rnn_tanh)."),
         cells_option,
         click.option("--ru", type=int, metavar="N",
                      help="PCUs that share a matrix row, in every layer. Default: what takes fewest cycles."),
@@ -74,31 +83,49 @@ class Progress:
 
 def prepare_from_options(
     network: Network, calibration: Any, options: Mapping[str, Any], ru: int | None, hu: int | None, schedule: str,
-    steps: int,
+    steps: int, streams: int = 1,
 ) -> Prepared:
     """Map a network on the grid that the options name, or on the smallest preset that fits."""
     from rnn_mapper.phases import Schedule
     from rnn_mapper.preparation import prepare
 
     grid = grid_from_options(options) if grid_is_named(options) else None
-    return prepare(network, calibration, grid, ru=ru, hu=hu, steps=steps, schedule=Schedule(schedule))
+    return prepare(network, calibration, grid, ru=ru, hu=hu, steps=steps, schedule=Schedule(schedule), streams=streams)
 
 
 def describe(prepared: Prepared, console: Console) -> None:
     """The network, the grid and the loop nests, in a few lines."""
     from rnn_mapper.mapping_report import splits
 
-    p, layers = prepared.mapping.parameters, prepared.network.layers
+    layers = prepared.network.layers
     sizes = " -> ".join(str(size) for size in (prepared.network.input_size, *(layer.hidden_size for layer in layers)))
     head = "" if prepared.network.head is None else f", dense head to {prepared.network.output_size}"
-    chosen = ", the smallest preset that fits" if prepared.grid_chosen else ""
-    name = prepared.grid_name + (" grid" if prepared.grid_name == "custom" else "")
     print_line(console, f"Network    {layers[0].cell.name} {sizes}{head}")
-    print_line(console, f"Grid       {name}: {p.rows} x {p.cols} sites of {p.lanes} lanes "
-                        f"({p.multipliers} multipliers){chosen}")
+    describe_grid(prepared.grid_name, prepared.mapping.parameters, prepared.grid_chosen, console)
     for split in splits(prepared.mapping):
         print_line(console, f"Mapping    {split['name']}: {split['hu']} hidden units at once (hu), a matrix row over "
                             f"{split['ru']} PCUs (ru) of {split['rv']} lanes (rv)")
+
+
+def describe_grid(name: str, p: GridParameters, chosen: bool, console: Console) -> None:
+    """The grid in a line."""
+    kind = " grid" if name == "custom" else ""
+    print_line(console, f"Grid       {name}{kind}: {p.rows} x {p.cols} sites of {p.lanes} lanes "
+                        f"({p.multipliers} multipliers){', the smallest preset that fits' if chosen else ''}")
+
+
+def streams_line(mapping: GridMapping, cycles: int, steps: int, console: Console) -> dict[str, float]:
+    """What several streams at once bring, told and as JSON values: cycles per step and stream, and of one alone."""
+    from rnn_mapper.mapper import map_network
+
+    streams = len(mapping.members)
+    if streams == 1 or any(network is not mapping.network for network in mapping.members):
+        return {}
+    alone = map_network(mapping.network, mapping.parameters, steps=steps, schedule=mapping.schedule)
+    per_step, single = cycles / steps / streams, alone.predict(steps).cycles / steps
+    print_line(console, f"Streams    {streams} at once; tails filled: {single:,.1f} -> {per_step:,.1f} cycles per step "
+                        "and stream")
+    return {"cycles_per_step_and_stream": per_step, "cycles_per_step_of_one_stream_alone": single}
 
 
 def account_table(mapping: GridMapping, prediction: Prediction) -> Table:

@@ -12,20 +12,33 @@ import rich_click as click
 from rich.console import Console
 from rich.table import Table
 
-from rnn_mapper.cli.common import Output, force_option, grid_options, json_option
+from rnn_mapper.cli.common import (
+    Output,
+    force_option,
+    grid_from_options,
+    grid_is_named,
+    grid_options,
+    json_option,
+)
 from rnn_mapper.cli.mapped import (
     PATH,
     Progress,
     account_table,
     check_picture,
     describe,
-    model_options,
+    describe_grid,
+    model_option,
+    network_options,
     prepare_from_options,
     print_line,
+    streams_line,
+    streams_option,
 )
 from rnn_mapper.cli.output_files import check_writable, output_directory, replace_file
+from rnn_mapper.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from rnn_mapper.bidirectional_simulation import BidirectionalResult
     from rnn_mapper.simulation_result import SimulationResult
 
 #: Where waves are kept when no directory is named.
@@ -35,15 +48,19 @@ DIFFERENT = 1
 
 
 @click.command("simulate")
-@model_options
-@click.option("--input", "input_file", type=PATH, metavar="FILE.npy", required=True,
-              help="Input, float [steps, features]; it is the calibration input, too, unless --calibration is given.")
+@model_option
+@network_options
+@click.option("--input", "input_files", type=PATH, metavar="FILE.npy", required=True, multiple=True,
+              help="Input, float [steps, features]; it is the calibration input, too, unless --calibration is given. "
+                   "For independent streams that run at once [streams, steps, features], or one file for each.")
+@streams_option
 @click.option("--calibration", type=PATH, metavar="FILE.npy", help="Typical input, which sets the scale of the inputs.")
 @click.option("--sim", "simulator", type=click.Choice(["icarus", "verilator"]),
               help="Simulator. Default: icarus for what it finishes within seconds, else verilator.")
 @click.option("--waves", is_flag=True,
               help=f"Record waves, in the results directory (without -o: {WAVES_DIRECTORY}).")
-@click.option("--outputs", type=PATH, metavar="FILE.npy", help="Write the 16-bit outputs, int16 [steps, hidden].")
+@click.option("--outputs", type=PATH, metavar="FILE.npy",
+              help="Write the 16-bit outputs, int16 [steps, hidden]; of several streams [streams, steps, hidden].")
 @click.option("-o", "--output", "directory", type=PATH, metavar="DIR",
               help="Keep memory images, log and waves in DIR; it is created.")
 @grid_options
@@ -51,14 +68,15 @@ DIFFERENT = 1
 @json_option
 def command(
     model: Path, cell: str | None, cells_file: Path | None, ru: int | None, hu: int | None, schedule: str,
-    picture: Path | None,
-    input_file: Path, calibration: Path | None, simulator: str | None, waves: bool, outputs: Path | None,
-    directory: Path | None, force: bool, json_file: str | None, **options: Any,
+    picture: Path | None, input_files: tuple[Path, ...], streams: int | None, calibration: Path | None,
+    simulator: str | None, waves: bool, outputs: Path | None, directory: Path | None, force: bool,
+    json_file: str | None, **options: Any,
 ) -> int:
     """Quantise a network, map it, generate the grid's Verilog, simulate it, and compare every bit and cycle.
 
     Without a grid option the smallest preset that fits is taken. The exit status is 1 when an output differs from the
-    reference or the cycle count from the prediction.
+    reference or the cycle count from the prediction. A network with bidirectional layers runs as several models of the
+    grid, one after the other; cycles are the sum of theirs.
 
     Example: spatial-rnn simulate --model lstm.npz --input speech.npy --preset medium
     """
@@ -72,40 +90,69 @@ def command(
     with contextlib.ExitStack() as stack:
         folder = None if directory is None else stack.enter_context(output_directory(directory, force))
         status = stack.enter_context(output.status("reading"))
+        import numpy as np
+
+        from rnn_mapper.bidirectional_network import BidirectionalNetwork
+        from rnn_mapper.bidirectional_simulation import prepare_bidirectional, simulate_bidirectional
         from rnn_mapper.cells.user_files import with_cells
-        from rnn_mapper.preparation import as_inputs, as_network
+        from rnn_mapper.phases import Schedule
+        from rnn_mapper.preparation import as_inputs, as_network, as_streams
         from rnn_mapper.simulation import simulate_prepared
+        from rnn_mapper.simulation_result import SimulationResult
         from sim_tests.simulators import logs_kept
 
         if folder is not None:
             # It vanishes when the command fails.
             stack.enter_context(logs_kept())
         network = as_network(model, cell, with_cells(cells_file))
-        inputs = as_inputs(input_file, network)
-        typical = inputs if calibration is None else as_inputs(calibration, network)
+        inputs = as_streams(list(input_files), network)
+        if streams is not None and streams != len(inputs):
+            raise ConfigurationError(f"--streams {streams}: the inputs hold {len(inputs)}")
+        typical = np.concatenate(inputs) if calibration is None else as_inputs(calibration, network)
         status("quantising and mapping")
-        prepared = prepare_from_options(network, typical, options, ru, hu, schedule, len(inputs))
-        result = simulate_prepared(prepared, inputs, simulator, waves, folder, Progress(output.errors, status), started)
-        if picture is not None:
+        progress = Progress(output.errors, status)
+        result: SimulationResult | BidirectionalResult
+        if isinstance(network, BidirectionalNetwork):
+            if len(inputs) > 1 or picture is not None:
+                raise ConfigurationError("a bidirectional network takes one stream, and no --picture")
+            grid = grid_from_options(options) if grid_is_named(options) else None
+            both = prepare_bidirectional(
+                network, typical, grid, ru=ru, hu=hu, steps=len(inputs[0]), schedule=Schedule(schedule)
+            )
+            result = simulate_bidirectional(both, inputs[0], simulator, waves, folder, progress, started)
+        else:
+            prepared = prepare_from_options(
+                network, typical, options, ru, hu, schedule, len(inputs[0]), len(inputs)
+            )
+            result = simulate_prepared(prepared, inputs, simulator, waves, folder, progress, started)
+        if picture is not None and isinstance(result, SimulationResult):
             from rnn_mapper.pictures import schedule_picture
 
             title = f"{model.stem} on a {prepared.grid_name} grid"
             schedule_picture(prepared.mapping, result.prediction, picture, title)
         if outputs is not None:
             _save(outputs, result)
-    _report(result, output.console)
+    more = _report(result, output.console)
     if result.waves is not None and directory is not None:
         print_line(output.console, f"Waves      {directory / result.waves.name}")
-    output.write_json(result.to_json())
+    output.write_json(result.to_json() | more)
     if not result.is_exact:
         print_line(output.errors, f"different: {difference(result)}")
         return DIFFERENT
     return 0
 
 
-def difference(result: SimulationResult) -> str:
+def difference(result: SimulationResult | BidirectionalResult) -> str:
     """What is not as expected, in a line."""
+    from rnn_mapper.simulation_result import SimulationResult
+
     texts = []
+    if not isinstance(result, SimulationResult):
+        for number, one in enumerate(result.segments):
+            if not one.is_exact:
+                texts.append(f"model {number}: {one.mismatches} of {one.outputs.size} outputs differ, "
+                             f"{one.cycles_simulated} cycles simulated, {one.cycles_predicted} predicted")
+        return "; ".join(texts)
     if result.mismatches:
         step, unit = (int(index[0]) for index in (result.outputs != result.expected).nonzero())
         texts.append(
@@ -117,15 +164,22 @@ def difference(result: SimulationResult) -> str:
     return "; ".join(texts)
 
 
-def _save(path: Path, result: SimulationResult) -> None:
+def _save(path: Path, result: SimulationResult | BidirectionalResult) -> None:
     import numpy as np
 
     buffer = io.BytesIO()
-    np.save(buffer, result.outputs)
+    several = getattr(result, "streams", 1) > 1
+    np.save(buffer, result.stream_outputs if several else result.outputs)  # type: ignore[union-attr]  # of streams
     replace_file(path, buffer.getvalue())
 
 
-def _report(result: SimulationResult, console: Console) -> None:
+def _report(result: SimulationResult | BidirectionalResult, console: Console) -> dict[str, float]:
+    """Print the result; returns what belongs into the JSON, too."""
+    from rnn_mapper.simulation_result import SimulationResult
+
+    if not isinstance(result, SimulationResult):
+        _report_bidirectional(result, console)
+        return {}
     steps = len(result.outputs)
     describe(result.prepared, console)
     print_line(console, f"Simulator  {result.simulator}: built in {result.build_seconds:.1f} s, "
@@ -135,13 +189,31 @@ def _report(result: SimulationResult, console: Console) -> None:
     cycles = "as predicted" if result.cycles_predicted == result.cycles else f"{result.cycles_predicted} PREDICTED"
     print_line(console, f"Cycles     {result.cycles:,}, {cycles}; {result.cycles / steps:,.1f} a step; "
                         f"multipliers busy {result.prediction.utilisation:.1%} of the time")
+    more = streams_line(result.mapping, result.cycles, steps, console)
     console.print()
     console.print(account_table(result.mapping, result.prediction))
     console.print()
     console.print(error_table(result))
+    return more
 
 
-def error_table(result: SimulationResult) -> Table:
+def _report_bidirectional(result: BidirectionalResult, console: Console) -> None:
+    prepared, steps = result.prepared, len(result.outputs)
+    describe_grid(prepared.grid_name, prepared.resident.parameters, prepared.grid_chosen, console)
+    print_line(console, f"Simulator  {result.simulator}, {result.seconds:.1f} s in all")
+    for number, (segment, one) in enumerate(zip(prepared.quantised.segments, result.segments, strict=True)):
+        kind = "" if segment.merge is None else f", both directions at once, {segment.merge}"
+        bits = "all bits as the reference" if not one.mismatches else f"{one.mismatches} DIFFER from the reference"
+        cycles = "as predicted" if one.cycles_predicted == one.cycles_simulated else f"{one.cycles_predicted} PREDICTED"
+        text = f"{segment.name}{kind}: {bits}; {one.cycles_simulated:,} cycles, {cycles}"
+        print_line(console, f"MODEL {number:<4} {text}")
+    print_line(console, f"Cycles     {result.cycles:,} for {steps} steps, {result.cycles / steps:,.1f} a step, without "
+                        "the host's work between the models")
+    console.print()
+    console.print(error_table(result))
+
+
+def error_table(result: SimulationResult | BidirectionalResult) -> Table:
     """Integers against floating point, per layer."""
     table = Table(title="Error of the integers against floating point", title_justify="left", box=None, pad_edge=False)
     for heading in ("", "RMS", "99.9 %", "largest", "signal RMS"):
