@@ -42,11 +42,11 @@ def listing_files(mapping: Mapping) -> Iterator[tuple[str, str]]:
 def schedule_listing(mapping: Mapping) -> str:
     """The controller's schedule ROM."""
     p = mapping.parameters
-    image = mapping.schedule_image
-    header = LayoutPacker(schedule_header_layout(p)).unpack(image.words[0])
+    image, model, base = mapping.schedule_image, mapping.reserved.model, mapping.reserved.phases
+    header = LayoutPacker(schedule_header_layout(p)).unpack(image.words[model])
     lines = [
         "; Schedule ROM of the controller. Iteration i issues every entry once, for step i - lag.",
-        "; word 0, header of model 0:",
+        f"; word {model}, header of model {model}:",
         *(f";   {name} = {value}" for name, value in header.items()),
         "; cycles: until the next token may follow, in brackets those in the first step of a cleared sequence",
         "; word  phase                 lag         cycles  conditions",
@@ -54,7 +54,7 @@ def schedule_listing(mapping: Mapping) -> str:
     packer = LayoutPacker(schedule_entry_layout(p))
     for address, word in enumerate(image.words[header["first"] :], start=header["first"]):
         entry = packer.unpack(word)
-        name = mapping.phases[entry["phase"]].name
+        name = mapping.phases[entry["phase"] - base].name
         bracketed = f"({entry['fresh_duration'] + 1})"
         lines.append(
             f"{address:6}  {entry['phase']} ({name})".ljust(31)
@@ -91,7 +91,7 @@ def site_listing(mapping: Mapping, row: int, col: int) -> str:
     images = mapping.site_images(row, col)
     lines = [f"; Site row {row}, column {col}: {len(images[Memory.WEIGHT].words)} weight words of {p.lanes} bytes."]
     packer = LayoutPacker(phase_layout(p))
-    configurations = [packer.unpack(word) for word in images[Memory.PHASE].words]
+    configurations = [packer.unpack(word) for word in images[Memory.PHASE].words[mapping.reserved.phases :]]
     lines.append("; Phase configurations (PMU)")
     for phase, fields in zip(mapping.phases, configurations, strict=True):
         lines.append(f"phase {phase.name}: {_phase(fields)}")
@@ -112,7 +112,10 @@ def site_listing(mapping: Mapping, row: int, col: int) -> str:
             lines.append(f"{address:5}: unit {hidden:>4} gate {gate}  bias {bias:10}, {_gate(entry)}")
     lines += ["", "; Unit entries (PCU): where results go"]
     packer = LayoutPacker(unit_entry_layout(p))
-    lines += [f"{address:5}: {_unit(packer.unpack(word))}" for address, word in enumerate(images[Memory.UNIT].words)]
+    lines += [
+        f"{address:5}: {_unit(packer.unpack(word))}"
+        for address, word in enumerate(images[Memory.UNIT].words) if address >= mapping.reserved.units
+    ]
     return "\n".join(lines) + "\n"
 
 
@@ -128,7 +131,7 @@ def _conditions(mapping: Mapping, entry: dict[str, int]) -> str:
     texts = []
     if entry["wait"]:
         which = "this step" if not entry["wait_back"] else f"{entry['wait_back']} step before"
-        texts.append(f"waits for the results of '{mapping.phases[entry['wait_phase']].name}' of {which}")
+        texts.append(f"waits for the results of '{mapping.phases[entry['wait_phase'] - mapping.reserved.phases].name}' of {which}")
     texts += [
         text for name, text in (
             ("needs_input", "waits for the input vector"), ("frees_input", "frees the input buffer"),

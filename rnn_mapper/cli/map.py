@@ -60,8 +60,8 @@ _STEPS = 16
 @json_option
 def command(
     model_files: tuple[Path, ...], cell: str | None, cells_file: Path | None, ru: int | None, hu: int | None,
-    schedule: str, picture: Path | None, input_files: tuple[Path, ...], streams: int | None, steps: int | None, directory: Path,
-    force: bool, json_file: str | None, **options: Any,
+    schedule: str, picture: Path | None, input_files: tuple[Path, ...], streams: int | None, steps: int | None,
+    directory: Path, force: bool, json_file: str | None, **options: Any,
 ) -> None:
     """Quantise a trained network, place it on a grid and write its memory images, cycles and a readable listing.
 
