@@ -12,7 +12,10 @@ from dataclasses import dataclass, replace
 from rnn_mapper.timing import PhaseTiming
 from rnn_mapper.unit_timing import ring_events, state_events, uses_of_registers
 
-__all__ = ["ScheduleEntry", "build_schedule", "issues", "least_distance"]
+__all__ = [
+    "ScheduleEntry", "build_schedule", "issues", "least_distance", "skipped_between", "state_apart", "stored_distance",
+    "unit_path_apart",
+]
 
 
 @dataclass(frozen=True)
@@ -36,15 +39,16 @@ class ScheduleEntry:
 
 def build_schedule(timings: list[PhaseTiming]) -> list[ScheduleEntry]:
     """Entries for the phases in the given order, with the shortest durations that are safe in every sequence."""
+    distances = _Distances(timings)
     entries = [
         ScheduleEntry(
-            index, timing.phase.lag, _least_duration(timing, timings), _least_duration(timing.fresh, timings), False,
+            index, timing.phase.lag, _least_duration(timing, timings, distances.reach(index, False)),
+            _least_duration(timing.fresh, timings, distances.reach(index, True)), False,
             timing.phase.waits_for, timing.phase.wait_back, timing.phase.needs_input, timing.phase.frees_input,
             timing.phase.to_host and timing.phase.part == 0,
         )
         for index, timing in enumerate(timings)
     ]
-    distances = _Distances(timings)
     while (fault := _first_fault(entries, distances)) is not None:
         position, fresh, slot, missing = fault
         entry = entries[position]
@@ -69,14 +73,6 @@ class _Distances:
             for index, first in enumerate(timings) for fresh in (False, True)
         }
         self._reach = {key: max(map(max, row)) for key, row in self._table.items()}
-        self._completion = {
-            (index, fresh): 0 if timing.phase.stores else timing.of_step(fresh).completion
-            for index, timing in enumerate(timings) for fresh in (False, True)
-        }
-
-    def completion(self, index: int, fresh: bool) -> int:
-        """Cycles from the issue of a phase until all its results are collected."""
-        return self._completion[index, fresh]
 
     def reach(self, first: int, fresh: bool) -> int:
         """Cycles after which any other phase may follow."""
@@ -97,7 +93,7 @@ def issues(entries: list[ScheduleEntry], steps: int) -> Iterator[tuple[int, int,
 
 def least_distance(first: PhaseTiming, second: PhaseTiming) -> int:
     """Cycles that must lie between the issue of `first` and a later issue of `second`."""
-    distance = max(_site_distance(first, second), _stored_distance(first, second))
+    distance = max(_site_distance(first, second), stored_distance(first, second))
     if not first.phase.stores and not second.phase.stores:
         distance = max(
             distance, _unit_path_distance(first, second), _state_distance(first, second), _link_distance(first, second)
@@ -105,12 +101,18 @@ def least_distance(first: PhaseTiming, second: PhaseTiming) -> int:
     return distance
 
 
-def _least_duration(timing: PhaseTiming, timings: list[PhaseTiming]) -> int:
-    """A duration that is safe whatever comes next, as far as sites and buffers are concerned."""
+def _least_duration(timing: PhaseTiming, timings: list[PhaseTiming], reach: int) -> int:
+    """A duration that is safe whatever comes next, as far as sites and buffers are concerned.
+
+    `reach` is the least distance that is safe for every other phase. A phase that waits for this one's results comes
+    after the last of them; where even that could be too early, the duration sees to it.
+    """
     distance = max(_site_distance(timing, variant) for other in timings for variant in {other, other.fresh})
     if timing.phase.frees_input:
         # The input's half is given back when the duration is over.
         distance = max(distance, timing.occupied)
+    if not timing.phase.stores and reach > timing.completion + 1:
+        distance = max(distance, reach)
     return max(distance, timing.stored) if timing.phase.barrier else distance
 
 
@@ -138,7 +140,7 @@ def _chain(timing: PhaseTiming, col: int) -> int | None:
     return chain if chain < timing.nest.chains and timing.nest.units(chain) else None
 
 
-def _stored_distance(first: PhaseTiming, second: PhaseTiming) -> int:
+def stored_distance(first: PhaseTiming, second: PhaseTiming) -> int:
     """Every stored part is there before it is read. What is stored over it comes later, as rows follow one another."""
     if not first.phase.stores or first.phase.stored_key != second.phase.stored_key:
         return 1
@@ -153,7 +155,19 @@ def _stored_distance(first: PhaseTiming, second: PhaseTiming) -> int:
 
 
 def _unit_path_distance(first: PhaseTiming, second: PhaseTiming) -> int:
-    """One phase has left the unit path of a site, and used what it holds, before the next enters.
+    """One phase has left the unit path of a site, and used what it holds, before the next enters."""
+    apart = unit_path_apart(first, second)
+    distance = 1
+    for col in range(_columns(first)):
+        a, b = _chain(first, col), _chain(second, col)
+        if a is not None and b is not None:
+            last_unit = first.delays[a] + (first.nest.units(a) - 1) * first.interval
+            distance = max(distance, last_unit + apart - second.delays[b])
+    return distance
+
+
+def unit_path_apart(first: PhaseTiming, second: PhaseTiming) -> int:
+    """Cycles from the first operands of a unit of one phase to those of a unit of the next, at least.
 
     A register that exists twice is treated as if it did not: the units of two phases may have the same parity.
     """
@@ -161,7 +175,7 @@ def _unit_path_distance(first: PhaseTiming, second: PhaseTiming) -> int:
     events, later_events = (
         ring_events(timing.phase.steps, timing.nest.words, ring) for timing in (first, second)
     )
-    (writes, reads), (later_writes, later_reads) = (
+    (writes, reads), (later_writes, _) = (
         uses_of_registers(timing.phase.steps, timing.nest.words, ring) for timing in (first, second)
     )
     apart = events[-1] - later_events[0] + 1
@@ -171,20 +185,28 @@ def _unit_path_distance(first: PhaseTiming, second: PhaseTiming) -> int:
             apart = max(apart, max(reads[name]) - min(cycles))
         if cycles and writes[name]:
             apart = max(apart, max(writes[name]) - min(cycles) + 1)
-    distance = 1
-    for col in range(_columns(first)):
-        a, b = _chain(first, col), _chain(second, col)
-        if a is None or b is None or (col + 1) % first.nest.ru or (col + 1) % second.nest.ru:
-            continue
-        last_unit = first.delays[a] + (first.nest.units(a) - 1) * first.interval
-        distance = max(distance, last_unit + apart - second.delays[b])
-    return distance
+    return apart
 
 
 def _state_distance(first: PhaseTiming, second: PhaseTiming) -> int:
     """State words are read after they are written, and written after they are read, unit by unit."""
-    if first.phase.state_key != second.phase.state_key:
+    apart = state_apart(first, second)
+    if apart is None:
         return 1
+    return max(
+        first.delays[chain] - second.delays[chain] + unit * (first.interval - second.interval) + apart
+        for chain in range(first.nest.chains) if first.nest.units(chain)
+        for unit in (0, first.nest.units(chain) - 1)
+    )
+
+
+def state_apart(first: PhaseTiming, second: PhaseTiming) -> int | None:
+    """Cycles from the first operands of a unit in one phase to those of the same unit in the next, at least.
+
+    None if they have no state word in common.
+    """
+    if first.phase.state_key != second.phase.state_key:
+        return None
     ring = first.latencies.ring
     (writes, reads), (later_writes, later_reads) = (
         state_events(timing.phase.steps, timing.nest.words, ring) for timing in (first, second)
@@ -195,13 +217,7 @@ def _state_distance(first: PhaseTiming, second: PhaseTiming) -> int:
         *(write - later + 1 for write, slot in writes for later, other in later_writes if slot == other),
         *(read - later for read, slot in reads for later, other in later_writes if slot == other),
     ]
-    if not apart:
-        return 1
-    return max(
-        first.delays[chain] - second.delays[chain] + unit * (first.interval - second.interval) + max(apart)
-        for chain in range(first.nest.chains) if first.nest.units(chain)
-        for unit in (0, first.nest.units(chain) - 1)
-    )
+    return max(apart, default=None)
 
 
 def _link_distance(first: PhaseTiming, second: PhaseTiming) -> int:
@@ -231,16 +247,16 @@ def _fault_in_sequence(
         (index, step, exists, cleared and step == 0) for index, step, exists in issues(entries, steps)
         if exists or entries[index].holds_slot
     ]
-    skipped = _skipped_between(entries, steps)
+    skipped = skipped_between(entries, steps)
     for place, (index, step, exists, fresh) in enumerate(sequence):
         if not exists:
             continue
-        passed = results = 0
+        passed = 0
         reach = distances.reach(index, fresh)
         for later in range(place + 1, len(sequence)):
             before, _, _, before_fresh = sequence[later - 1]
             passed += entries[before].fresh_duration if before_fresh else entries[before].duration
-            if max(passed, results) >= reach:
+            if passed >= reach:
                 break
             other, other_step, other_exists, other_fresh = sequence[later]
             entry = entries[other]
@@ -248,15 +264,15 @@ def _fault_in_sequence(
                 continue
             if entry.waits_for == index and other_step - entry.wait_back >= step:
                 # It is issued after the first phase's last result, and so is all that follows.
-                results = max(results, distances.completion(index, fresh) + 1)
+                break
             need = distances.least(index, fresh, other, other_fresh)
-            if need > max(passed, results):
+            if need > passed:
                 slots = skipped.get((index, step, other, other_step), [])
                 return before, before_fresh, slots[0] if slots else None, need - passed
     return None
 
 
-def _skipped_between(
+def skipped_between(
     entries: list[ScheduleEntry], steps: int
 ) -> dict[tuple[int, int, int, int], list[int]]:
     """For each two issues, the entries between them that do nothing and do not hold their slot yet."""

@@ -14,20 +14,25 @@ import numpy as np
 from hdl.latencies import GridLatencies
 from hdl.parameters import GridParameters
 from rnn_mapper.allocation import Demand, allocate
+from rnn_mapper.cells.arithmetic import arithmetic_of
+from rnn_mapper.cells.library import dense
+from rnn_mapper.cells.stages import stages_of
+from rnn_mapper.cells.tracing import Cell
 from rnn_mapper.errors import ModelError
-from rnn_mapper.loop_nest import LoopNest, ceil_div
+from rnn_mapper.loop_nest import LoopNest, ceil_div, least_words
 from rnn_mapper.mapper import Part, map_network
 from rnn_mapper.mapping import Mapping
-from rnn_mapper.model_files import load_network
-from rnn_mapper.network import Cell, Dense, Network, RecurrentLayer
-from rnn_mapper.phases import Phase, Schedule, phases_of, vectors_of, whole_layers
+from rnn_mapper.model_files import load_network, plain_network
+from rnn_mapper.network import Dense, Layer, Network, parse_cell
+from rnn_mapper.phase_programs import choose_programs
+from rnn_mapper.phases import Phase, Schedule, phases_of, unit_groups, vectors_of
 from rnn_mapper.predict import SequencePlan
-from rnn_mapper.quantised import QuantisedDense, QuantisedLayer, QuantisedNetwork, QuantisedProduct
+from rnn_mapper.quantised import QuantisedLayer, QuantisedNetwork, QuantisedProduct, VectorFormat
 from rnn_mapper.schedule import build_schedule
 from rnn_mapper.timing import time_phase
 
 __all__ = [
-    "Choice", "Layers", "Shape", "blank_network", "demands", "exact_plan", "mapping_of", "parameters_for", "phases",
+    "Choice", "Layers", "Shape", "base_phases", "blank_network", "demands", "exact_plan", "mapping_of", "parameters_for", "phases",
     "random_network", "shape_of_file",
 ]
 
@@ -37,11 +42,12 @@ Layers = tuple[tuple[tuple[int, int, int], ...], ...]
 
 @dataclass(frozen=True)
 class Shape:
-    """What decides cycles and memory of a model: kind of cell and sizes."""
+    """What decides cycles and memory of a model: kinds of cells and sizes."""
 
-    cell: str
+    #: Name of the cell of each layer.
+    cells: tuple[str, ...]
     inputs: int
-    #: Hidden units of each layer.
+    #: Values that each layer gives.
     hidden: tuple[int, ...]
     #: Outputs of a dense head, None without one.
     head: int | None = None
@@ -54,11 +60,12 @@ class Shape:
     @property
     def multiplications(self) -> int:
         """Multiplications of one step."""
-        return sum(phase.multiplications for phase in phases(self, Schedule.FUSED.value, (1,) * len(self.sizes)))
+        return sum(phase.multiplications for phase in base_phases(self, Schedule.FUSED.value, (1,) * len(self.sizes)))
 
     def __str__(self) -> str:
+        kinds = self.cells[0] if len(set(self.cells)) == 1 else "+".join(self.cells)
         layers = " -> ".join(map(str, (self.inputs, *self.hidden)))
-        return f"{self.cell} {layers}" + ("" if self.head is None else f" -> dense {self.head}")
+        return f"{kinds} {layers}" + ("" if self.head is None else f" -> dense {self.head}")
 
 
 @dataclass(frozen=True)
@@ -79,63 +86,116 @@ class Choice:
 
 def shape_of_file(path: Path) -> Shape:
     """The shape of a model file. Raises `ModelError`."""
-    network = load_network(path)
-    cells = {layer.cell for layer in network.layers}
-    if len(cells) != 1:
-        raise ModelError(f"{path}: layers of different cells cannot be explored")
+    network = plain_network(load_network(path))
+    for layer in network.layers:
+        _check_cell(layer.cell, f"{path}: ")
     head = None if network.head is None else network.output_size
-    return Shape(cells.pop().value, network.input_size, tuple(layer.hidden_size for layer in network.layers), head)
+    return Shape(
+        tuple(layer.cell.name for layer in network.layers), network.input_size,
+        tuple(layer.output_size for layer in network.layers), head,
+    )
+
+
+def _check_cell(cell: Cell, where: str = "") -> None:
+    """Raise `ModelError` for a cell whose vectors are not all of one size: its shape takes more than is asked for."""
+    if len({stage.kind for stage in stages_of(arithmetic_of(cell))}) > 1:
+        raise ModelError(f"{where}cell {cell.name} computes vectors of several sizes, which cannot be explored")
 
 
 @lru_cache(maxsize=256)
 def blank_network(shape: Shape, table_segments: int = 256, accumulator_bits: int = 28) -> QuantisedNetwork:
     """A network of this shape without weights."""
+    layers, inputs = [], shape.inputs
+    last = len(shape.sizes) - 1
+    for index, (cell, units) in enumerate(zip(_cells(shape), shape.sizes, strict=True)):
+        layers.append(_blank_layer(cell, inputs, units, index < last))
+        inputs = units
+    count = len(shape.hidden)
+    head = layers[count] if shape.head is not None else None
+    return QuantisedNetwork(tuple(layers[:count]), head, table_segments, accumulator_bits)
 
-    def product(gates: int, units: int, operands: int) -> QuantisedProduct:
+
+def _cells(shape: Shape) -> list[Cell]:
+    cells = [parse_cell(name) for name in shape.cells]
+    return cells if shape.head is None else [*cells, dense]
+
+
+def _blank_layer(cell: Cell, inputs: int, units: int, feeds: bool) -> QuantisedLayer:
+    _check_cell(cell)
+    arithmetic = arithmetic_of(cell)
+
+    def product(gates: int, operands: int) -> QuantisedProduct:
         none = np.broadcast_to(np.int64(0), (gates, units))
         weights = np.broadcast_to(np.int8(0), (gates, units, operands))
         return QuantisedProduct(weights, none, none, none, np.broadcast_to(np.float64(0), (gates, units)))
 
-    cell, inputs, layers = Cell(shape.cell), shape.inputs, []
-    for hidden in shape.hidden:
-        x, h = product(cell.gates, hidden, inputs), product(cell.gates, hidden, hidden)
-        layers.append(QuantisedLayer(cell, inputs, hidden, x, h, 1.0, 8))
-        inputs = hidden
-    head = None if shape.head is None else QuantisedDense(product(1, shape.head, inputs), 1.0, 10)
-    return QuantisedNetwork(tuple(layers), head, table_segments, accumulator_bits)
+    products = {
+        operand.name: product(len(arithmetic.rows_of(operand)), inputs if operand.is_input else units)
+        for operand in arithmetic.operands
+    }
+    vectors = [arithmetic.output, *arithmetic.states.values(), *(operand.node for operand in arithmetic.operands)]
+    multiplied = {
+        operand.node if operand.node is not None else arithmetic.states[operand.state]
+        for operand in arithmetic.operands if operand.state is not None or operand.node is not None
+    } | ({arithmetic.output} if feeds else set())
+    formats = {node: VectorFormat(15, 8 if node in multiplied else 0) for node in vectors if node is not None}
+    return QuantisedLayer(
+        arithmetic, inputs, units, dict.fromkeys(cell.state_names, units), products,
+        {name: np.zeros(units, dtype=np.int64) for name in arithmetic.fixed}, 1.0, formats,
+    )
 
 
 def random_network(shape: Shape, seed: int = 0) -> Network:
     """A network in floating point with weights as PyTorch would initialise them."""
-    rng, cell, inputs, layers = np.random.default_rng(seed), Cell(shape.cell), shape.inputs, []
-    for hidden in shape.hidden:
-        bound, rows = hidden**-0.5, cell.gates * hidden
-        tensors = (rng.uniform(-bound, bound, size) for size in ((rows, inputs), (rows, hidden), (rows,), (rows,)))
-        layers.append(RecurrentLayer(cell, *tensors))
-        inputs = hidden
-    head = None if shape.head is None else Dense(
-        rng.uniform(-1, 1, (shape.head, inputs)) * inputs**-0.5, rng.uniform(-1, 1, shape.head)
-    )
+    rng = np.random.default_rng(seed)
+    layers, inputs = [], shape.inputs
+    for cell, units in zip(_cells(shape), shape.sizes, strict=True):
+        bound, arithmetic = units**-0.5, arithmetic_of(cell)
+        sizes = {
+            product.matrix: inputs if product.operand.is_input else units
+            for row in arithmetic.rows for product in row.products
+        }
+        tensors = {name: rng.uniform(-bound, bound, (units, size)) for name, size in sizes.items()}
+        tensors |= {name: rng.uniform(-bound, bound, units) for name in cell.trace.vectors}
+        layers.append(Layer(cell, tensors) if cell is not dense else Dense(tensors["W"], tensors["b"]))
+        inputs = units
+    if shape.head is None:
+        return Network(tuple(layers))
+    head = layers.pop()
+    assert isinstance(head, Dense)
     return Network(tuple(layers), head)
 
 
 @lru_cache(maxsize=4096)
-def phases(shape: Shape, order: str, parts: tuple[int, ...]) -> list[Phase]:
-    """The phases when each layer is cut into this number of parts; units of a part are not those of any mapping."""
+def base_phases(shape: Shape, order: str, parts: tuple[int, ...]) -> list[Phase]:
+    """The phases, without programs, when each layer is cut into this number of parts; units of a part are not those
+    of any mapping."""
     sizes = [[1] * (count - 1) + [size - count + 1] for size, count in zip(shape.sizes, parts, strict=True)]
-    return phases_of(blank_network(shape), sizes, Schedule(order))
+    return phases_of([blank_network(shape)], sizes, Schedule(order))
+
+
+@lru_cache(maxsize=1 << 14)
+def phases(
+    shape: Shape, order: str, parts: tuple[int, ...], words: tuple[int, ...], latencies: GridLatencies
+) -> tuple[list[Phase], list[int]]:
+    """The phases with the programs for rows of these words, and the words that rows then have."""
+    return choose_programs(base_phases(shape, order, parts), words, latencies)
 
 
 def _placed(
-    network: QuantisedNetwork, parameters: GridParameters, choice: Choice
+    network: QuantisedNetwork, parameters: GridParameters, choice: Choice, latencies: GridLatencies
 ) -> tuple[list[Phase], list[LoopNest]]:
     sizes = []
-    for (whole,), parts in zip(whole_layers(network), choice.layers, strict=True):
+    for group, parts in zip(unit_groups([network]), choice.layers, strict=True):
         units = [groups * parameters.rows for groups, _, _ in parts[:-1]]
-        sizes.append([*units, whole - sum(units)])
-    found = phases_of(network, sizes, Schedule(choice.order))
+        sizes.append([*units, group.units - sum(units)])
+    found = phases_of([network], sizes, Schedule(choice.order))
+    splits = [choice.layers[phase.group][phase.part] for phase in found]
+    words = [least_words(phase, parameters, ru) for phase, (_, ru, _) in zip(found, splits, strict=True)]
+    found, words = choose_programs(found, words, latencies)
     nests = [
-        LoopNest.of(phase, parameters, *choice.layers[phase.layer][phase.part][1:]) for phase in found
+        LoopNest.of(phase, parameters, ru, chains, length)
+        for phase, (_, ru, chains), length in zip(found, splits, words, strict=True)
     ]
     return found, nests
 
@@ -145,25 +205,30 @@ def exact_plan(
 ) -> SequencePlan:
     """The plan that the mapper would predict; slow, to compare with. Depths are not checked."""
     network = blank_network(shape, parameters.table_segments, parameters.accumulator_bits)
-    found, nests = _placed(network, parameters, choice)
     known = latencies or GridLatencies.of(parameters)
+    found, nests = _placed(network, parameters, choice, known)
     timings = [time_phase(phase, nest, parameters, known) for phase, nest in zip(found, nests, strict=True)]
-    vectors = vectors_of(network)
     return SequencePlan(
-        timings, build_schedule(timings), ceil_div(vectors[0].size, parameters.beat_bytes),
-        ceil_div(vectors[-1].size, parameters.rows), parameters.multipliers,
+        timings, build_schedule(timings), ceil_div(network.input_size, parameters.beat_bytes),
+        ceil_div(network.output_size, parameters.rows), parameters.multipliers,
     )
 
 
 def demands(shape: Shape, parameters: GridParameters, choice: Choice) -> dict[str, int]:
     """What a mapping takes of each memory, by the field of `GridParameters` that it decides."""
     network = blank_network(shape)
-    found, nests = _placed(network, parameters, choice)
-    items: list[Demand] = allocate(found, nests, vectors_of(network), parameters)[1]
+    found, nests = _placed(network, parameters, choice, _latencies(parameters.rows, parameters.lanes))
+    items: list[Demand] = allocate(found, nests, vectors_of([network]), parameters)[1]
     needed: dict[str, int] = {}
     for item in items:
         needed[item.field] = max(needed.get(item.field, 0), item.needed)
     return needed
+
+
+@lru_cache(maxsize=256)
+def _latencies(rows: int, lanes: int) -> GridLatencies:
+    """Latencies that programs depend on; the columns do not matter to them."""
+    return GridLatencies.of(GridParameters(rows=rows, cols=1, lanes=lanes, vector_depth=1 << 14))
 
 
 def parameters_for(rows: int, cols: int, lanes: int, depths: dict[str, int]) -> GridParameters:

@@ -14,14 +14,18 @@ from operator import sub
 from hdl.latencies import GridLatencies
 from rnn_mapper.explore.fast_timing import FastTiming, smallest_timing
 from rnn_mapper.phases import Phase
-from rnn_mapper.schedule import ScheduleEntry, _hold_distance, _skipped_between, _stored_distance, issues
+from rnn_mapper.schedule import (
+    ScheduleEntry,
+    issues,
+    skipped_between,
+    state_apart,
+    stored_distance,
+    unit_path_apart,
+)
+from rnn_mapper.timing import PhaseTiming
 from rnn_mapper.token_costs import EntryCost, TokenCost
 
 __all__ = ["fast_costs"]
-
-#: A delay so long that the least distance of a rule shows, even where it is below zero.
-FAR = 1 << 20
-
 
 @dataclass
 class _Node:
@@ -39,13 +43,13 @@ class _Node:
 
 
 def fast_costs(
-    phases: Sequence[Phase], timings: Sequence[FastTiming], rus: Sequence[int], words: Sequence[int],
+    phases: Sequence[Phase], timings: Sequence[FastTiming], rus: Sequence[int],
     latencies: GridLatencies, group_beats: int,
 ) -> list[EntryCost]:
     """What `rnn_mapper.token_costs.token_costs` makes of the schedule of these phases. Lists are by phase."""
     count = len(phases)
     variants = [variant for timing in timings for variant in (timing, timing.fresh or timing)]
-    used = [words[index // 2] if variant is timings[index // 2] else 1 for index, variant in enumerate(variants)]
+    used = [variant.words for variant in variants]
     # Times by site where the parts of a layer are laid out differently, else by chain.
     same = len(set(rus)) == 1
     ends, last_units, delays = (
@@ -71,22 +75,33 @@ def fast_costs(
                 continue
             a, b = phases[one], phases[other]
             distance = max(waiting, max(map(sub, ends[index], delays[place])))
-            if b.adds and a.stores and a.layer == b.layer and a.part == b.part:
+            sites = max(sites, distance)
+            if a.stores and a.stored_key == b.stored_key:
                 constant = _stored_constant(a, used[index], b, used[place], latencies, group_beats)
                 slower = first.interval - second.interval
                 distance = max(distance, max(
                     constant + (max(0, (units - 1) * slower) if units else 0) - delay
                     for units, delay in zip(first.units, second.delays, strict=True)
                 ))
-            sites = max(sites, distance)
             if not a.stores and not b.stores:
                 distance = max(distance, first.completion + 1 - second.first_arrival)
-                held = _hold_constant(a, used[index], b, used[place], latencies, group_beats)
-                if held is not None:
-                    distance = max(distance, held + max(map(sub, last_units[index], delays[place])))
+                apart = _unit_path_constant(a, used[index], b, used[place], latencies, group_beats)
+                distance = max(distance, apart + max(map(sub, last_units[index], delays[place])))
+                if a.state_key == b.state_key:
+                    constant = _state_constant(a, used[index], b, used[place], latencies, group_beats)
+                    if constant is not None:
+                        slower = first.interval - second.interval
+                        distance = max(distance, max(
+                            constant + wait + max(0, (units - 1) * slower) - delay
+                            for units, wait, delay in zip(first.units, first.delays, second.delays, strict=True) if units
+                        ))
             row.append(distance)
         least.append(row)
-        durations.append(max(sites, first.stored) if phases[one].barrier else sites)
+        if phases[one].barrier:
+            sites = max(sites, first.stored)
+        if not phases[one].stores and max(row) > first.completion + 1:
+            sites = max(sites, *row)
+        durations.append(max(sites, *first.ends) if phases[one].frees_input else sites)
     reach = [max(row) for row in least]
     structure = tuple((phase.lag, phase.waits_for, phase.wait_back) for phase in phases)
     holds = (False,) * count
@@ -126,19 +141,25 @@ def _place_of_bit(bits: int, count: int) -> int:
 
 @lru_cache(maxsize=1 << 12)
 def _stored_constant(a: Phase, words: int, b: Phase, other: int, latencies: GridLatencies, group_beats: int) -> int:
-    return _stored_distance(
-        smallest_timing(a, words, latencies, group_beats, 0), smallest_timing(b, other, latencies, group_beats, 0)
-    )
+    return stored_distance(*_smallest(a, words, b, other, latencies, group_beats))
 
 
 @lru_cache(maxsize=1 << 12)
-def _hold_constant(
+def _unit_path_constant(a: Phase, words: int, b: Phase, other: int, latencies: GridLatencies, group_beats: int) -> int:
+    return unit_path_apart(*_smallest(a, words, b, other, latencies, group_beats))
+
+
+@lru_cache(maxsize=1 << 12)
+def _state_constant(
     a: Phase, words: int, b: Phase, other: int, latencies: GridLatencies, group_beats: int
 ) -> int | None:
-    distance = _hold_distance(
-        smallest_timing(a, words, latencies, group_beats, FAR), smallest_timing(b, other, latencies, group_beats, 0)
-    )
-    return None if distance == 1 else distance - FAR
+    return state_apart(*_smallest(a, words, b, other, latencies, group_beats))
+
+
+def _smallest(
+    a: Phase, words: int, b: Phase, other: int, latencies: GridLatencies, group_beats: int
+) -> tuple[PhaseTiming, PhaseTiming]:
+    return smallest_timing(a, words, latencies, group_beats), smallest_timing(b, other, latencies, group_beats)
 
 
 def _first_fault(
@@ -180,7 +201,7 @@ def _tree(
                 (index, step, exists, cleared and step == 0) for index, step, exists in issues(entries, steps)
                 if exists or entries[index].holds_slot
             ]
-            skipped = _skipped_between(entries, steps)
+            skipped = skipped_between(entries, steps)
             for place, (index, step, exists, fresh) in enumerate(sequence):
                 if not exists:
                     continue

@@ -16,7 +16,8 @@ from rnn_mapper.errors import MappingError
 from rnn_mapper.loop_nest import LoopNest, ceil_div
 from rnn_mapper.phases import Phase
 from rnn_mapper.programs import Program
-from rnn_mapper.timing import FIELD_LIMIT, PhaseTiming, _program_fits, arrival_base
+from rnn_mapper.timing import FIELD_LIMIT, PhaseTiming, arrival_base
+from rnn_mapper.unit_timing import follows, same_flow
 
 __all__ = ["FastTiming", "Split", "fast_timing", "smallest_timing"]
 
@@ -36,6 +37,8 @@ class FastTiming(NamedTuple):
     """Cycles from the issue of a token, as those of `rnn_mapper.timing.PhaseTiming`. Tuples are by chain."""
 
     interval: int
+    #: Vector words of a row in a PCU.
+    words: int
     delays: tuple[int, ...]
     #: Units of each chain.
     units: tuple[int, ...]
@@ -59,7 +62,12 @@ class FastTiming(NamedTuple):
 
 @lru_cache(maxsize=1 << 14)
 def _fits(program: int, words: int, interval: int, ring: int) -> bool:
-    return _program_fits(_PROGRAMS[program], words, interval, ring)
+    return follows(_PROGRAMS[program], words, interval, ring)
+
+
+@lru_cache(maxsize=1 << 14)
+def _computes_the_same(program: int, words: int, other: int, ring: int, state_distance: int) -> bool:
+    return same_flow(_PROGRAMS[program], words, other, ring, state_distance)
 
 
 #: Programs by identity: comparing them takes longer than all the rest.
@@ -68,7 +76,7 @@ _PROGRAMS: dict[int, Program] = {}
 
 def _program(phase: Phase) -> int:
     key = id(phase.program)
-    _PROGRAMS.setdefault(key, phase.program)
+    _PROGRAMS.setdefault(key, phase.steps)
     return key
 
 
@@ -90,10 +98,10 @@ def _bases(program: int, gates: int, words: int, latencies: GridLatencies) -> tu
     return first, second - first
 
 
-def smallest_timing(phase: Phase, words: int, latencies: GridLatencies, group_beats: int, delay: int) -> PhaseTiming:
+def smallest_timing(phase: Phase, words: int, latencies: GridLatencies, group_beats: int) -> PhaseTiming:
     """The timing of one unit in one chain: what the rules of the mapper are asked with."""
     nest = LoopNest(1, 1, 1, 1, 1, phase.gates, words)
-    return PhaseTiming(phase, nest, latencies, group_beats, 0, (delay,))
+    return PhaseTiming(phase, nest, latencies, group_beats, 0, (0,))
 
 
 @lru_cache(maxsize=1 << 16)
@@ -102,27 +110,30 @@ def fast_timing(phase: Phase, split: Split, latencies: GridLatencies, group_beat
     gates, words = phase.gates, split.words
     units = tuple(max(0, ceil_div(split.groups - chain, split.chains)) for chain in range(split.chains))
     if phase.stores:
-        return _stored(gates * words, units, split, latencies)
+        return _stored(gates * words, words, units, split, latencies)
     found = next(_timings(phase, split, units, latencies, group_beats, words), None)
     if found is None:
         raise MappingError(f"{phase.name}: more results than a result link takes")
     timing, last = found
-    if not phase.previous or words == 1:
+    if not phase.previous:
         return timing
-    for fresh, fresh_last in _timings(phase, split, units, latencies, group_beats, 1):
-        if fresh.interval >= timing.interval:
-            break
-        if fresh_last == last:
-            start = max(timing.output_start, fresh.output_start)
-            return timing._replace(fresh=fresh._replace(output_start=start), output_start=start)
+    for fewer in range(1, words):
+        if not _computes_the_same(_program(phase), words, fewer, latencies.ring, latencies.state_distance):
+            continue
+        for fresh, fresh_last in _timings(phase, split, units, latencies, group_beats, fewer):
+            if fresh.interval >= timing.interval:
+                break
+            if fresh_last == last:
+                start = max(timing.output_start, fresh.output_start)
+                return timing._replace(fresh=fresh._replace(output_start=start), output_start=start)
     return timing
 
 
-def _stored(interval: int, units: tuple[int, ...], split: Split, latencies: GridLatencies) -> FastTiming:
+def _stored(interval: int, words: int, units: tuple[int, ...], split: Split, latencies: GridLatencies) -> FastTiming:
     ends = tuple(count * interval for count in units)
     latest = max(end + (chain + 1) * split.ru - 1 for chain, end in enumerate(ends) if units[chain])
     return FastTiming(
-        interval, (0,) * split.chains, units, ends, tuple(end - interval for end in ends), 0, 0, 1, 0, 0,
+        interval, words, (0,) * split.chains, units, ends, tuple(end - interval for end in ends), 0, 0, 1, 0, 0,
         latencies.token + latest - 1 + latencies.store, None,
     )
 
@@ -138,7 +149,7 @@ def _timings(phase, split, units, latencies, group_beats, words):  # type: ignor
             continue
         placed = _delays(split, units, interval, slope, spacing)
         if placed is not None:
-            yield _timing(phase, split, units, interval, pad, base, slope, spacing, *placed)
+            yield _timing(phase, split, units, interval, words, pad, base, slope, spacing, *placed)
 
 
 def _delays(
@@ -162,7 +173,7 @@ def _delays(
     return delays, taken
 
 
-def _timing(phase, split, units, interval, pad, base, slope, spacing, delays, taken):  # type: ignore[no-untyped-def]
+def _timing(phase, split, units, interval, words, pad, base, slope, spacing, delays, taken):  # type: ignore[no-untyped-def]
     shifts = range(slope * (split.ru - 1), slope * split.ru * split.chains, slope * split.ru)
     starts = list(map(add, delays, shifts))
     spans = [count * interval for count in units]
@@ -170,7 +181,7 @@ def _timing(phase, split, units, interval, pad, base, slope, spacing, delays, ta
     # Chains after the first ones have a unit less; those without units, if any, are the last.
     _, last = max(zip(map(add, starts, spans), range(sum(map(bool, units))), strict=False))
     arrivals = output_start = 0
-    if phase.to_host and phase.last_part:
+    if phase.ends_output:
         for start, count in zip(starts, units, strict=True):
             arrivals |= (_pattern(count, interval, 1) or 0) << start
         # The cycle less the group grows or falls with the unit, so the first or the last decides.
@@ -182,7 +193,7 @@ def _timing(phase, split, units, interval, pad, base, slope, spacing, delays, ta
         output_start = (arrivals & ((1 << max(0, needed)) - 1)).bit_count() + 1
         arrivals <<= base
     timing = FastTiming(
-        interval, tuple(delays), units, tuple(end - pad for end in ends), tuple(end - interval for end in ends),
+        interval, words, tuple(delays), units, tuple(end - pad for end in ends), tuple(end - interval for end in ends),
         base + (taken & -taken).bit_length() - 1, base + taken.bit_length() - 1,
         taken << base | 1 if phase.feeds_back else 1, arrivals, output_start, 0, None,
     )

@@ -13,7 +13,7 @@ from typing import Any
 from hdl.latencies import GridLatencies
 from hdl.parameters import RANGES, GridParameters
 from rnn_mapper.errors import MappingError
-from rnn_mapper.explore.adapter import Choice, Layers, Shape, phases
+from rnn_mapper.explore.adapter import Choice, Layers, Shape, base_phases, phases
 from rnn_mapper.explore.fast_schedule import fast_costs
 from rnn_mapper.explore.fast_timing import Split, fast_timing
 from rnn_mapper.loop_nest import ceil_div
@@ -90,18 +90,21 @@ def cycles_of(
     Of `parameters` only rows and lanes count. Raises `MappingError` when no timing is free of collisions.
     """
     rows, lanes = parameters.rows, parameters.lanes
-    network = phases(shape, choice.order, tuple(map(len, choice.layers)))
-    splits = []
-    for phase in network:
-        parts = choice.layers[phase.layer]
-        groups, ru, chains = parts[phase.part]
-        words = max(1, ceil_div(ceil_div(phase.operand_size, lanes), ru))
-        splits.append(Split(ru, chains, groups, words, sum(part[0] for part in parts[: phase.part])))
-    beats = parameters.group_beats
-    timings = [fast_timing(phase, split, latencies, beats) for phase, split in zip(network, splits, strict=True)]
-    costs = fast_costs(
-        network, timings, [split.ru for split in splits], [split.words for split in splits], latencies, beats
+    parts = tuple(map(len, choice.layers))
+    base = base_phases(shape, choice.order, parts)
+    splits = [choice.layers[phase.group][phase.part] for phase in base]
+    least = tuple(
+        max(1, ceil_div(ceil_div(phase.operand_size, lanes), split[1]))
+        for phase, split in zip(base, splits, strict=True)
     )
+    network, words = phases(shape, choice.order, parts, least, latencies)
+    placed = [
+        Split(ru, chains, groups, length, sum(part[0] for part in choice.layers[phase.group][: phase.part]))
+        for phase, (groups, ru, chains), length in zip(network, splits, words, strict=True)
+    ]
+    beats = parameters.group_beats
+    timings = [fast_timing(phase, split, latencies, beats) for phase, split in zip(network, placed, strict=True)]
+    costs = fast_costs(network, timings, [split.ru for split in placed], latencies, beats)
     inputs, outputs = ceil_div(shape.inputs, parameters.beat_bytes), ceil_div(shape.sizes[-1], rows)
     return follow(costs, inputs, outputs, steps).cycles
 
@@ -120,8 +123,8 @@ class _Search:
         self.compared = self.ruled_out = 0
         self.busy: dict[tuple[int, tuple[tuple[int, int, int], ...]], int] = {}
         self.layers: list[list[Any]] = [[] for _ in part.shape.sizes]
-        for phase in phases(part.shape, "fused", (1,) * len(part.shape.sizes)):
-            self.layers[phase.layer].append(phase)
+        for phase in base_phases(part.shape, "fused", (1,) * len(part.shape.sizes)):
+            self.layers[phase.group].append(phase)
         self.groups = [ceil_div(size, part.rows) for size in part.shape.sizes]
 
     def run(self) -> PartResult:
@@ -218,7 +221,7 @@ class _Search:
         key = layer, way
         if key not in self.busy:
             self.busy[key] = sum(
-                ceil_div(groups, chains) * phase.gates * ceil_div(ceil_div(phase.operand_size, self.part.lanes), ru)
+                ceil_div(groups, chains) * phase.rows * ceil_div(ceil_div(phase.operand_size, self.part.lanes), ru)
                 for groups, ru, chains in way for phase in self.layers[layer]
             )
         return self.busy[key]

@@ -10,7 +10,8 @@ from hdl.parameters import RANGES
 from rnn_mapper.errors import ConfigurationError
 from rnn_mapper.explore.adapter import Shape, shape_of_file
 from rnn_mapper.explore.devices import Device, device
-from rnn_mapper.network import Cell, parse_cell
+from rnn_mapper.cells.library import BOX
+from rnn_mapper.network import parse_cell
 
 __all__ = ["Budget", "Model", "parse_budget", "parse_model", "parse_sizes"]
 
@@ -39,7 +40,7 @@ def parse_model(text: str, steps: int | None = None) -> Model:
     Raises `ConfigurationError` or `ModelError`.
     """
     first, colon, rest = text.partition(":")
-    cells = [cell.value for cell in Cell]
+    cells = list(BOX)
     is_file = ".npz" in text or Path(text.split(",")[0]).exists()
     if is_file:
         path, *options = text.split(",")
@@ -76,7 +77,7 @@ def parse_model(text: str, steps: int | None = None) -> Model:
     hidden = tuple(number("hidden", value) for value in values["hidden"].split("x"))
     inputs = number("inputs", values["inputs"]) if "inputs" in values else hidden[0]
     head = number("head", values["head"]) if "head" in values else None
-    return Model(text, Shape(parse_cell(first).value, inputs, hidden, head), count, weight)
+    return Model(text, Shape((parse_cell(first).name,) * len(hidden), inputs, hidden, head), count, weight)
 
 
 @dataclass(frozen=True)
