@@ -20,7 +20,7 @@ import numpy as np
 from hdl.layouts import Memory, memory_shape
 from hdl.naming import SITE_INSTANCES
 from hdl.parameters import GridParameters
-from rnn_mapper.errors import SpatialRnnError
+from rnn_mapper.errors import ConfigurationError, SpatialRnnError
 from rnn_mapper.explore.memories import memory_resources
 
 __all__ = ["AreaModel", "OutOfRange", "area_model", "memory_bits", "memory_shapes"]
@@ -150,8 +150,13 @@ def _fit(features: list[list[float]], values: list[float]) -> np.ndarray:
 
 @lru_cache(maxsize=8)
 def area_model(target: str) -> AreaModel:
-    """The model of a target, from the data that ships with the package."""
-    return AreaModel(json.loads((DATA / f"area_{target}.json").read_text(encoding="utf-8")))
+    """The model of a target, from the data that ships with the package. Raises `ConfigurationError` without data."""
+    path = DATA / f"area_{target}.json"
+    if not path.is_file():
+        raise ConfigurationError(
+            f"no areas are measured for the family {target}: make them with scripts/explore_area.py --target {target}"
+        )
+    return AreaModel(json.loads(path.read_text(encoding="utf-8")))
 
 
 def memory_shapes(p: GridParameters) -> list[tuple[tuple[int, int, int], int]]:

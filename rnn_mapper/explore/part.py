@@ -21,7 +21,7 @@ from rnn_mapper.token_costs import follow
 
 __all__ = ["Found", "Part", "PartResult", "cycles_of", "search_part"]
 
-#: Ways to cut a layer in two that are evaluated for a grid: those whose phases are shortest.
+#: A layer is cut in two where that is among so many ways (with whole layers) whose phases are shortest.
 CUTS = 8
 #: Mappings kept for a grid: the fastest, and slower ones that take less memory.
 KEPT = 4
@@ -190,8 +190,11 @@ class _Search:
         """Ways to lay a layer on this many columns: for each `ru` every number of chains that changes the units of a
         chain, and with `cut` the best ways to give the units that fill no chains a split of their own."""
         groups, widths = self.groups[layer], self._widths(layer, cols)
+        widest = []
         for ru in widths:
             most = cols // ru
+            few = ceil_div(groups, ceil_div(groups, most))
+            widest.append(((groups, ru, few),))
             while most:
                 chains = ceil_div(groups, ceil_div(groups, most))
                 yield ((groups, ru, chains),)
@@ -209,8 +212,8 @@ class _Search:
                 if other != ru:
                     few = ceil_div(rest, ceil_div(rest, cols // other))
                     cuts.append(((filled, ru, chains), (rest, other, few)))
-        cuts.sort(key=lambda way: self._busy(layer, way))
-        yield from cuts[:CUTS]
+        ranked = sorted([*widest, *cuts], key=lambda way: self._busy(layer, way))
+        yield from (way for way in ranked[:CUTS] if len(way) > 1)
 
     def _widths(self, layer: int, cols: int) -> range:
         longest = max(ceil_div(phase.operand_size, self.part.lanes) for phase in self.layers[layer])

@@ -76,8 +76,7 @@ def picture(outcome: Outcome, path: Path) -> None:
         axes.scatter([scale * c.area(budget) for c in rest], [c.score for c in rest], s=10, color="#b8c4d0",
                      label="within the budget")
         axes.plot([scale * c.area(budget) for c in front], [c.score for c in front], "o-", color="#1f6fb4",
-                  markersize=5, linewidth=1.2, drawstyle="steps-post", label="Pareto front")
-        _label(axes, [(scale * c.area(budget), c.score, c) for c in front])
+                  markersize=5, linewidth=1.2, drawstyle="steps-pre", label="Pareto front")
         axes.set_yscale("log")
         if scale == 1:
             axes.set_xscale("log")
@@ -92,22 +91,19 @@ def picture(outcome: Outcome, path: Path) -> None:
         axes.legend(loc="upper right", frameon=False)
         axes.margins(0.08)
         figure.tight_layout()
+        _label(axes, [(scale * c.area(budget), c.score, c) for c in front])
         figure.savefig(path, metadata={"Date": None})
         pyplot.close(figure)
 
 
 def _label(axes, points) -> None:  # type: ignore[no-untyped-def]
     """Sizes of some grids of the front, so far apart that they can be read."""
-    figure = axes.figure
-    axes.set_yscale("log")
-    last = None
+    placed: list[tuple[float, float]] = []
     for x, y, candidate in points:
-        axes.update_datalim([(x, y)])
         place = axes.transData.transform((x, y))
-        if last is not None and abs(place[0] - last[0]) < 60 and abs(place[1] - last[1]) < 16:
+        if any(abs(place[0] - other[0]) < 75 and abs(place[1] - other[1]) < 15 for other in placed):
             continue
-        last = place
+        placed.append(place)
         p = candidate.parameters
-        axes.annotate(f"{p.rows} x {p.cols} x {p.lanes}", (x, y), xytext=(5, 4), textcoords="offset points",
+        axes.annotate(f"{p.rows} x {p.cols} x {p.lanes}", (x, y), xytext=(4, 5), textcoords="offset points",
                       fontsize=7, color="#333333")
-    figure.canvas.draw_idle()
