@@ -136,10 +136,10 @@ def _choices(
     if ru is not None and hu is not None and hu * ru > parameters.sites:
         raise MappingError(f"hu = {hu} with ru = {ru} takes {hu * ru} sites, the grid has {parameters.sites}")
     choices: list[list[Split]] = []
-    groups: dict[int, list[Phase]] = {}
+    members_of: dict[int, list[Phase]] = {}
     for phase in phases_of(members, [[group.units] for group in unit_groups(members)], schedule):
-        groups.setdefault(phase.group, []).append(phase)
-    for _, phases in sorted(groups.items()):
+        members_of.setdefault(phase.group, []).append(phase)
+    for _, phases in sorted(members_of.items()):
         groups = ceil_div(phases[0].units, parameters.rows)
         longest = max(ceil_div(phase.operand_size, parameters.lanes) for phase in phases)
         widths = range(1, min(parameters.cols, longest) + 1) if ru is None else (ru,)
@@ -212,12 +212,12 @@ class _Place:
             units = [part.groups * parameters.rows for part in parts]
             sizes.append([*units[:-1], group.units - sum(units[:-1])])
         phases = phases_of(self.members, sizes, self.schedule)
-        parts = [splits[phase.group][phase.part] for phase in phases]
-        words = [least_words(phase, parameters, part.ru) for phase, part in zip(phases, parts, strict=True)]
+        chosen = [splits[phase.group][phase.part] for phase in phases]
+        words = [least_words(phase, parameters, part.ru) for phase, part in zip(phases, chosen, strict=True)]
         phases, words = choose_programs(phases, words, self.latencies)
         nests = [
             LoopNest.of(phase, parameters, part.ru, part.chains, length)
-            for phase, part, length in zip(phases, parts, words, strict=True)
+            for phase, part, length in zip(phases, chosen, words, strict=True)
         ]
         return phases, nests
 

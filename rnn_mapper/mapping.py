@@ -353,7 +353,7 @@ class Mapping:
         """Fields of the instructions of a phase, by address."""
         words: dict[int, dict[str, int]] = {}
         addresses = self.allocation.programs[index]
-        for chain, gate in zip(addresses, self.phases[index].program.gates, strict=True):
+        for chain, gate in zip(addresses, self.phases[index].steps.gates, strict=True):
             for number, op in enumerate(gate.instructions):
                 words[chain[number]] = {
                     "x": op.x.value, "y": op.y.value, "subtract": op.subtract.value, "addend": op.addend.value,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from rnn_mapper.mapping import Mapping
@@ -49,7 +49,7 @@ class Window:
     starts: tuple[tuple[int, int], ...]
 
 
-def events(mapping: Mapping, tokens: list[TokenIssue]) -> Iterator[Multiplying | Result]:
+def events(mapping: Mapping, tokens: Sequence[TokenIssue]) -> Iterator[Multiplying | Result]:
     """All multiplications and results of these tokens."""
     for token in tokens:
         timing = mapping.timings[token.phase].of_step(token.fresh)

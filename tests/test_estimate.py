@@ -57,8 +57,8 @@ def test_counts_of_a_small_mapping(mapping: Mapping) -> None:
     assert counted.vector_bits_written == 6 * steps * 16 * 4
     # In each row 2 results from column 0 and 1 from column 1.
     assert counted.result_hops == 2 * (2 * 1 + 1 * 2) * steps
-    # A stored part of each row of X, and c of each unit.
-    assert counted.small_bits_written == (rows * 16 + 6 * 16) * steps
+    # A stored part of each row of X, and c and h of each unit.
+    assert counted.small_bits_written == (rows * 16 + 2 * 6 * 16) * steps
     assert (counted.output_groups, counted.output_bits) == (3 * steps, 2 * 3 * 32 * steps)
     assert counted.cycles == mapping.predict(steps).cycles
 
