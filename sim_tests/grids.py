@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hdl.parameters import GridParameters
 
-__all__ = ["GRIDS", "ICARUS_GRIDS"]
+__all__ = ["GRIDS", "ICARUS_GRIDS", "RESIDENT_GRID"]
 
 
 def _grid(rows: int, cols: int, lanes: int, **others: int) -> GridParameters:
@@ -34,3 +34,9 @@ GRIDS: dict[str, GridParameters] = {
 
 #: Those small enough for an event-driven simulator.
 ICARUS_GRIDS = ("1x1x4", "1x4x5", "2x2x8", "8x1x4", "4x2x7")
+
+#: One grid for all tests of several networks, so that it is built once: room for eight models of deep networks.
+RESIDENT_GRID = GridParameters(
+    2, 2, 8, weight_depth=2048, vector_depth=64, units=64, gate_entries=1024, state_words=8, phases=32,
+    schedule_depth=64, program_length=64, models=8,
+)
