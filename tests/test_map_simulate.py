@@ -210,7 +210,7 @@ SIMULATE = ("simulate", "--model", "lstm.npz", "--input", "x.npy", "-o", "out")
     (["--model", "infinite.npz"], "infinite.npz: layer 0: bias_hh[0] is inf, must be finite"),
     (["--model", "shapes.npz"], "shapes.npz: layer 0: weight_ih has shape 20 x 5, must have 24 rows like weight_hh"),
     (["--model", "both.npz"], "both.npz: tensor weight_hh_l0_reverse is missing, every layer must have it"),
-    (["--cell", "peephole"], "lstm.npz: cell 'peephole' is not supported: choose lstm, gru, rnn_tanh, rnn_relu"),
+    (["--cell", "peephole"], "lstm.npz: cell 'peephole' is not supported: choose " + ", ".join(cells.BOX)),
     (["--cell", "gru"], "lstm.npz: layer 0: weight_hh has shape 24 x 6, must have 3 rows per column (gru)"),
     (["--input", "absent.npy"], "absent.npy: no such file"),
     (["--input", "wide.npy"], "wide.npy: inputs has shape 2 x 4, must have 5 features per step"),
@@ -227,8 +227,11 @@ SIMULATE = ("simulate", "--model", "lstm.npz", "--input", "x.npy", "-o", "out")
 def test_wrong_input_is_one_line(
     run: Run, tmp_path: Path, arguments: tuple[str, ...], more: list[object], message: str
 ) -> None:
-    with np.load("lstm.npz") as stored:
-        good = dict(stored)
+    # A file in PyTorch's layout, unlike those that save_network writes.
+    rng = np.random.default_rng(1)
+    shapes = {"weight_ih_l0": (24, 5), "weight_hh_l0": (24, 6), "bias_ih_l0": (24,), "bias_hh_l0": (24,)}
+    good = {name: rng.uniform(-0.5, 0.5, shape) for name, shape in shapes.items()}
+    np.savez("lstm.npz", **good)
     nan = good["weight_ih_l0"].copy()
     nan[3, 1] = np.nan
     whole = Path("lstm.npz").read_bytes()

@@ -227,8 +227,9 @@ def test_failing_espeak_is_reported(monkeypatch: pytest.MonkeyPatch, tmp_path: P
 def test_torch_agrees_with_silero_gate_order(silero: SileroVad) -> None:
     layer = silero.network.layers[0]
     module = torch.nn.LSTM(128, 128).double()
-    names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
-    module.load_state_dict({f"{name}_l0": torch.from_numpy(getattr(layer, name).copy()) for name in names})
+    w, u, b = (np.concatenate([layer.tensors[f"{kind}_{gate}"] for gate in "ifgo"]) for kind in "WUb")
+    tensors = {"weight_ih_l0": w, "weight_hh_l0": u, "bias_ih_l0": b, "bias_hh_l0": np.zeros_like(b)}
+    module.load_state_dict({name: torch.from_numpy(value) for name, value in tensors.items()})
     inputs = silero.encode(scene("Hello there."))
     with torch.no_grad():
         h = module(torch.from_numpy(inputs))[0].numpy()
