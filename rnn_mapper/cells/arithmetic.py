@@ -70,6 +70,11 @@ class Operand:
     state: str | None = None
 
     @property
+    def text(self) -> str:
+        """For messages."""
+        return self.name if self.node is None else f"the vector of {self.node.line}"
+
+    @property
     def is_input(self) -> bool:
         """The input of the step."""
         return self.node is None and self.state is None
@@ -349,8 +354,8 @@ class _Lowering:
         offset = 0.0
         terms: list[_Term] = []
         flat = list(_terms(expression, 1.0))
-        has_products = any(len(factors) == 1 and isinstance(factors[0], Product) for _, factors in flat)
-        for factor, factors in flat:
+        has_products = any(len(factors) == 1 and isinstance(factors[0], Product) for _, factors, _ in flat)
+        for factor, factors, place in flat:
             match factors:
                 case ():
                     offset += factor
@@ -361,7 +366,7 @@ class _Lowering:
                 case (single,):
                     terms.append(self._single(single, factor))
                 case (left, right):
-                    terms.append(self._product(line, left, right, factor))
+                    terms.append(self._product(place, left, right, factor))
         if not products and offset:
             raise CellError(
                 f"{line}: the number {offset:g} is added to values that are no matrix products; numbers may be added "
@@ -376,10 +381,15 @@ class _Lowering:
         return self._accumulate(line, _blended(terms))
 
     def _single(self, expression: Expression, factor: float) -> _Term:
+        if factor == -1.0:
+            raise CellError(
+                f"{expression.line}: this value is subtracted: only products with a matrix and products of two values "
+                "can be; change the sign of the weights that it comes from"
+            )
         if factor != 1.0:
             raise CellError(
-                f"{expression.line}: a value times {factor:g} in a sum: only matrix products and products of two "
-                "values can be subtracted, only matrix products scaled"
+                f"{expression.line}: this value is multiplied by {factor:g}: only products with a matrix can be "
+                "scaled; scale the weights that use it"
             )
         return _Term(expression.line, self.value(expression))
 
@@ -399,7 +409,9 @@ class _Lowering:
             assert z is not None
             y, z = z, y
         elif sign < 0:
-            raise CellError(f"{line}: -(1 - v) * w cannot be expressed; write v * w - w with w a matrix product")
+            raise CellError(
+                f"{line}: -(1 - v) * w cannot be expressed; change the sign of the weights that w comes from"
+            )
         term = _Term(line, x, y, z)
         if term.fraction not in (ACTIVATION_FRACTION, PREACTIVATION_FRACTION):
             raise CellError(
@@ -409,7 +421,7 @@ class _Lowering:
         return term
 
     def _factor(self, expression: Expression) -> _Factor:
-        flat = list(_terms(expression, 1.0))
+        flat = [(number, factors) for number, factors, _ in _terms(expression, 1.0)]
         match flat:
             case [(1.0, ()), (-1.0, (value,))] | [(-1.0, (value,)), (1.0, ())]:
                 node = self.value(value)
@@ -421,8 +433,8 @@ class _Lowering:
                 if first.fraction == second.fraction:
                     return _Factor(1, y=first, z=second)
                 raise CellError(
-                    f"{expression.line}: a difference of a Q{_format(first)} and a Q{_format(second)} value as a factor; "
-                    "multiply it out"
+                    f"{expression.line}: a difference of a Q{_format(first)} and a Q{_format(second)} value as a "
+                    "factor; multiply it out"
                 )
             case [(-1.0, (value,))] if not isinstance(value, Product):
                 return _Factor(-1, self.value(value))
@@ -465,22 +477,22 @@ class _Lowering:
         return self._add(Accumulate(line, term.fraction, bounds, term.x, term.y, term.z, addend))
 
 
-def _terms(expression: Expression, factor: float) -> Iterator[tuple[float, tuple[Expression, ...]]]:
-    """The expression as a sum: for each term its number and its factors, none, one or two."""
+def _terms(expression: Expression, factor: float) -> Iterator[tuple[float, tuple[Expression, ...], SourceLine]]:
+    """The expression as a sum: for each term its number, its factors (none, one or two) and where it is written."""
     match expression:
         case Number(value=value):
-            yield factor * value, ()
+            yield factor * value, (), expression.line
         case Sum(terms=terms):
             for sign, term in terms:
                 yield from _terms(term, sign * factor)
         case Multiply(left=Number(value=value), right=other) | Multiply(left=other, right=Number(value=value)):
             yield from _terms(other, factor * value)
         case Multiply(left=left, right=right):
-            yield factor, (left, right)
+            yield factor, (left, right), expression.line
         case Apply(function=Function.IDENTITY, argument=argument):
             yield from _terms(argument, factor)
         case _:
-            yield factor, (expression,)
+            yield factor, (expression,), expression.line
 
 
 def _blended(terms: list[_Term]) -> list[_Term]:

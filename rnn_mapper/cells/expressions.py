@@ -7,9 +7,11 @@ a matrix-vector product. Every expression remembers the line of the cell that ma
 from __future__ import annotations
 
 import enum
+import math
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 from rnn_mapper.cells.errors import CellError
 
@@ -19,6 +21,9 @@ __all__ = [
 ]
 
 
+#: What numpy calls for a number of its own on the left of an operator.
+_REFLECTED = {"add": "__radd__", "subtract": "__rsub__", "multiply": "__rmul__"}
+_FUNCTIONS = "sigmoid, tanh, relu and identity of rnn_mapper.cells"
 #: Modules that build expressions for a cell; what calls them is the cell.
 _BUILDERS = {__file__, str(Path(__file__).with_name("tracing.py")), "<string>"}
 
@@ -55,6 +60,18 @@ class Expression:
     """A vector in a cell. Never changes; two expressions are the same value only if they are the same object."""
 
     line: SourceLine
+    __hash__ = object.__hash__
+
+    def __eq__(self, other: object) -> bool:
+        # As a number it would be silently unequal.
+        if isinstance(other, (int, float)):
+            self._refuse_condition()
+        return self is other
+
+    def __lt__(self, other: object) -> bool:
+        return self._refuse_condition()
+
+    __le__ = __gt__ = __ge__ = __lt__
 
     def __add__(self, other: object) -> Expression:
         return _sum(self, 1, other)
@@ -80,17 +97,44 @@ class Expression:
     def __matmul__(self, other: object) -> Expression:
         raise CellError(f"{SourceLine.here()}: only a parameter may stand on the left of @, as in p.W @ x")
 
+    def __rmatmul__(self, other: object) -> Expression:
+        raise CellError(f"{SourceLine.here()}: only a parameter may stand on the left of @, as in p.W @ x")
+
     def __bool__(self) -> bool:
+        return self._refuse_condition()
+
+    def _refuse_condition(self) -> NoReturn:
         raise CellError(
-            f"{SourceLine.here()}: a vector has no truth value: a cell computes the same in every step and for every "
-            "element; choose between values with a gate, z * a + (1 - z) * b"
+            f"{SourceLine.here()}: a vector cannot be a condition: a cell computes the same in every step and for "
+            "every element; choose between values with a gate, z * a + (1 - z) * b"
         )
+
+    def __iter__(self) -> NoReturn:
+        raise CellError(f"{SourceLine.here()}: a vector cannot be taken apart; use a parameter for each part")
 
     def __getitem__(self, index: object) -> Expression:
         raise CellError(f"{SourceLine.here()}: a vector cannot be indexed; use a parameter for each part")
 
     def __truediv__(self, other: object) -> Expression:
         raise CellError(f"{SourceLine.here()}: division is not supported; multiply with a number or a parameter")
+
+    __rtruediv__ = __truediv__
+
+    def __pow__(self, other: object) -> Expression:
+        raise CellError(f"{SourceLine.here()}: a power is not supported; multiply a vector with itself")
+
+    def __float__(self) -> float:
+        raise CellError(f"{SourceLine.here()}: a vector is not a number; functions of vectors are {_FUNCTIONS}")
+
+    def __array_ufunc__(self, function: object, method: str, *arguments: object, **options: object) -> Expression:
+        name = getattr(function, "__name__", str(function))
+        if name in _REFLECTED and isinstance(arguments[0], float):
+            # A number that numpy made.
+            return getattr(self, _REFLECTED[name])(float(arguments[0]))
+        raise CellError(
+            f"{SourceLine.here()}: numpy's {name} does not work on the vectors of a cell; functions of vectors are "
+            f"{_FUNCTIONS}"
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -170,6 +214,8 @@ def as_expression(value: object, operator: str) -> Expression:
     if isinstance(value, Expression):
         return value
     if isinstance(value, (int, float)) and not isinstance(value, bool):
+        if not math.isfinite(value):
+            raise CellError(f"{SourceLine.here()}: {operator} of a vector and {value}; numbers must be finite")
         return Number(SourceLine.here(), float(value))
     kind = type(value).__name__
     raise CellError(f"{SourceLine.here()}: {operator} of a vector and a {kind}; both must be vectors or numbers")
@@ -197,7 +243,7 @@ def identity(vector: Expression) -> Expression:
 
 def _apply(function: Function, vector: object) -> Expression:
     if not isinstance(vector, Expression):
-        raise CellError(f"{SourceLine.here()}: {function.value} of a {type(vector).__name__}, must be a vector")
+        raise CellError(f"{SourceLine.here()}: {function.value} of {vector!r}, must be of a vector")
     return Apply(SourceLine.here(), function, vector)
 
 

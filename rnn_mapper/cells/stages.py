@@ -87,7 +87,7 @@ class _Stages:
         self.arithmetic = arithmetic
         self.operands = list(arithmetic.operands)
         if not self.operands:
-            raise CellError(f"cell {arithmetic.cell.name} has no matrix product")
+            raise CellError(f"{arithmetic.cell.line}: cell {arithmetic.cell.name} has no product with a matrix")
         self.level: dict[Node, int] = {}
         self._levels()
 
@@ -120,7 +120,7 @@ class _Stages:
                 continue
             if level == len(self.operands) - 1:
                 node = next(reversed(self.arithmetic.nodes))
-                raise CellError(f"{node.line}: nothing that is computed from {self.operands[level].name} is returned")
+                raise CellError(f"{node.line}: nothing that is computed from {self.operands[level].text} is returned")
             for node in self.arithmetic.nodes:
                 if self.level[node] == level and not isinstance(node, (Row, Fixed)):
                     self.level[node] = level + 1
@@ -143,9 +143,9 @@ class _Stages:
     def _stage(self, index: int, level: int, kinds: dict[Node, UnitKind]) -> Stage:
         results = self._results(level)
         if len(results) > 1:
-            lines = " and ".join(str(node.line) for node in results)
             raise CellError(
-                f"{lines}: two vectors are needed at once by products or by the caller, only one is possible"
+                f"{results[0].line}: this vector and that of {results[1].line} are both needed, by products or by the "
+                f"caller, as soon as {self.operands[level].text} is there; only one is possible"
             )
         nodes = self.arithmetic.nodes
         rows = [row for row in self.arithmetic.rows if self.level[row] == level]
@@ -161,7 +161,10 @@ class _Stages:
         kind = kinds[results[0]]
         for value in (*rows, *foreign, *operations):
             if kinds[value] is not kind:
-                raise CellError(f"{value.line}: computed at once with {results[0].line}, but of another size")
+                raise CellError(
+                    f"{value.line}: this value is ready at once with that of {results[0].line}, but no operation "
+                    "connects their units; only values of the same units can be computed together"
+                )
         reads = [
             (node, self._word(kind, node)) for node in needed
             if node not in rows and node not in foreign and node not in operations
@@ -170,6 +173,7 @@ class _Stages:
             part for node in nodes if self.level[node] > level for part in parts_of(node)
             if self.level[part] == level and not isinstance(part, (Read, Fixed))
         }
+        writes: list[tuple[Node, StateWord]]
         writes = [(node, self._word(kind, node)) for node in (*rows, *operations) if node in later]
         for name, node in self.arithmetic.states.items():
             if self.level[node] == level:
@@ -212,7 +216,7 @@ class _Stages:
         for index, nodes in enumerate(members.values()):
             row = next((node for node in nodes if isinstance(node, Row)), None)
             if row is None:
-                raise CellError(f"{nodes[0].line}: no matrix product is part of this value")
+                raise CellError(f"{nodes[0].line}: no product with a matrix is part of this value")
             kind = UnitKind(index, tuple(self._words(set(nodes))), row.products[0].matrix)
             kinds |= dict.fromkeys(nodes, kind)
         return kinds

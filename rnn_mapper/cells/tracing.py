@@ -14,9 +14,11 @@ arguments (one state, or a tuple of several; nothing for a cell without states).
 
 from __future__ import annotations
 
+import dis
 import importlib
 import inspect
 import linecache
+import re
 import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -60,6 +62,15 @@ class TracedCell:
         for root in (self.output, *self.new_states):
             yield from _postorder(root, seen)
 
+    def line_of(self, parameter: str) -> SourceLine:
+        """Where a parameter is used first."""
+        found = [
+            node.line for node in self
+            if (isinstance(node, Product) and node.matrix == parameter)
+            or (isinstance(node, Parameter) and node.name == parameter)
+        ]
+        return min(found, key=lambda line: line.line)
+
 
 @dataclass(frozen=True, eq=False)
 class Cell:
@@ -71,12 +82,7 @@ class Cell:
     @property
     def line(self) -> SourceLine:
         """Where it is defined."""
-        code = self.function.__code__
-        line = code.co_firstlineno
-        # The code begins at the first decorator.
-        while linecache.getline(code.co_filename, line).lstrip().startswith("@"):
-            line += 1
-        return SourceLine(code.co_filename, line)
+        return _definition(self.function)
 
     @property
     def state_names(self) -> tuple[str, ...]:
@@ -99,6 +105,27 @@ def cell(function: Callable[..., Any]) -> Cell:
     return made
 
 
+def _definition(function: Callable[..., Any]) -> SourceLine:
+    """The line of `def`."""
+    code = function.__code__
+    line = code.co_firstlineno
+    # The code begins at the first decorator.
+    while linecache.getline(code.co_filename, line).lstrip().startswith("@"):
+        line += 1
+    return SourceLine(code.co_filename, line)
+
+
+def _return(function: Callable[..., Any]) -> SourceLine:
+    """The line of its only `return`, or else that of `def`."""
+    found = {
+        instruction.positions.lineno for instruction in dis.get_instructions(function)
+        if instruction.opname.startswith("RETURN") and instruction.opname != "RETURN_GENERATOR"
+        and instruction.positions is not None
+    }
+    definition = _definition(function)
+    return SourceLine(definition.file, found.pop() or definition.line) if len(found) == 1 else definition
+
+
 def _find(module: str, name: str) -> Any:
     found: Any = importlib.import_module(module)
     for part in name.split("."):
@@ -119,24 +146,34 @@ class _Parameters:
 
 
 def _trace(name: str, function: Callable[..., Any]) -> TracedCell:
-    arguments = list(inspect.signature(function).parameters)
-    line = SourceLine(function.__code__.co_filename, function.__code__.co_firstlineno)
+    parameters = inspect.signature(function).parameters
+    arguments = list(parameters)
+    line = _definition(function)
+    for argument, parameter in parameters.items():
+        if parameter.kind is not inspect.Parameter.POSITIONAL_OR_KEYWORD:
+            raise CellError(
+                f"{line}: cell {name}: argument {parameter} is not plain, must be a name such as {argument}"
+            )
     if len(arguments) < 2:
-        raise CellError(f"{line}: cell {name} has {len(arguments)} arguments, must have the input and the parameters")
+        count = f"{len(arguments)} argument{'' if len(arguments) == 1 else 's'}"
+        raise CellError(f"{line}: cell {name} has {count}, must have the input, its states if any, and the parameters")
     first = Input(line, arguments[0])
     states = tuple(State(line, argument) for argument in arguments[1:-1])
     try:
         returned = function(first, *states, _Parameters(function))
     except UnboundLocalError as error:
         raise CellError(
-            f"{_line_of(error, function.__code__, line)}: '{error.name}' is used before it is computed: within a step "
-            "values may not depend on each other in a circle; take a state, which is that of the step before"
+            f"{_line_of(error, function.__code__, line)}: {_quoted(error)} is used before it is computed: within a "
+            "step values may not depend on each other in a circle; take a state, which is that of the step before"
         ) from None
     except NameError as error:
-        raise CellError(f"{_line_of(error, function.__code__, line)}: unknown name '{error.name}'") from None
-    except (TypeError, AttributeError) as error:
-        raise CellError(f"{_line_of(error, function.__code__, line)}: {error}") from None
-    output, new_states = _results(line, name, returned, states)
+        raise CellError(f"{_line_of(error, function.__code__, line)}: unknown name {_quoted(error)}") from None
+    except CellError:
+        raise
+    except Exception as error:
+        place = _line_of(error, function.__code__, line)
+        raise CellError(f"{place}: {type(error).__name__}: {error}") from None
+    output, new_states = _results(_return(function), name, returned, states)
     traced = TracedCell(first, states, output, new_states, (), ())
     matrices = dict.fromkeys(node.matrix for node in traced if isinstance(node, Product))
     vectors = dict.fromkeys(node.name for node in traced if isinstance(node, Parameter))
@@ -163,6 +200,12 @@ def _results(
         if not isinstance(value, Expression):
             raise CellError(f"{line}: cell {name} returns a {type(value).__name__}, must return vectors")
     return output, after
+
+
+def _quoted(error: NameError) -> str:
+    """The name that is unknown; only the message has that of a local variable."""
+    found = re.search("'.*?'", str(error))
+    return found[0] if found else repr(error.name)
 
 
 def _line_of(error: BaseException, code: CodeType, default: SourceLine) -> SourceLine:

@@ -18,12 +18,14 @@ from rnn_mapper.cells.errors import CellError
 from rnn_mapper.cells.expressions import Function
 from rnn_mapper.cells.stages import Stage, StateWord
 from rnn_mapper.programs import GateStep, Instruction, Program
-from rnn_mapper.unit_timing import smallest_interval
+from rnn_mapper.unit_timing import same_flow, smallest_interval
 
 __all__ = ["WORDS_LIMIT", "unit_program"]
 
 #: With more words a row, all that a row starts is over before the next arrives: the program is the same.
 WORDS_LIMIT = 24
+#: Rows of a unit in one phase (`gates` of hdl.layouts.phase_layout).
+GATES_LIMIT = 8
 #: Instructions beyond one for each operation that the search allows.
 _SPARE_INSTRUCTIONS = 6
 #: Programs of the least length that are compared.
@@ -33,6 +35,8 @@ _SOLUTIONS = 400
 _EFFORTS = (3_000, 8_000)
 #: Ways to the same situation that are followed: they may differ in the interval between units.
 _VISITS = 3
+#: More than any interval.
+_NEVER = 1 << 13
 
 _ACTIVATIONS = {
     Function.IDENTITY: Activation.IDENTITY, Function.SIGMOID: Activation.SIGMOID, Function.TANH: Activation.TANH,
@@ -41,22 +45,23 @@ _ACTIVATIONS = {
 
 
 def unit_program(
-    stage: Stage, words: int, ring: int, state_distance: int, separate: bool = False
+    stage: Stage, words: int, ring: int, state_distance: int, separate: bool = False, short_start: bool = False
 ) -> tuple[Program, int]:
     """The best program of a stage with `words` vector words a row, and the words it needs, at least `words`.
 
     A stage with many operations may need rows that take longer than their products. With `separate` all rows were
-    stored and the foreign ones are rows like others. Gates of the program are numbered as `stage.all_rows`.
+    stored and the foreign ones are rows like others. With `short_start` a program is preferred that computes the same
+    with rows of one word, as the first step of a cleared sequence has them. Gates of the program are numbered as `stage.all_rows`.
     Raises CellError if there is no program at all.
     """
-    program = _cached(stage, min(words, WORDS_LIMIT), ring, state_distance, separate)
+    program = _cached(stage, min(words, WORDS_LIMIT), ring, state_distance, separate, short_start)
     if program is not None:
         return program, words
     longer = None
     for candidate in (WORDS_LIMIT, 16, 12, 8, 6, 5, 4, 3, 2):
         if candidate <= words:
             break
-        program = _cached(stage, candidate, ring, state_distance, separate)
+        program = _cached(stage, candidate, ring, state_distance, separate, short_start)
         if program is None:
             break
         longer = program, candidate
@@ -65,21 +70,40 @@ def unit_program(
 
 
 @lru_cache(maxsize=4096)
-def _cached(stage: Stage, words: int, ring: int, state_distance: int, separate: bool) -> Program | None:
+def _cached(
+    stage: Stage, words: int, ring: int, state_distance: int, separate: bool, short_start: bool
+) -> Program | None:
+    programs, search = _candidates(stage, words, ring, state_distance, separate)
+    if not programs:
+        return None
+    return min(programs, key=search.cost if not short_start else search.cost_of_short_start)
+
+
+@lru_cache(maxsize=4096)
+def _candidates(
+    stage: Stage, words: int, ring: int, state_distance: int, separate: bool
+) -> tuple[list[Program], _Search]:
+    """Programs that were found, none if rows are too short, and the search that finds what they cost."""
     attached = () if separate else stage.foreign
     paddings = [stage.all_rows] if separate or not attached else [stage.rows, stage.all_rows]
-    for rows in paddings:
+    if len(paddings[0]) > GATES_LIMIT:
+        raise CellError(
+            f"{stage.result.line}: {len(paddings[0])} rows of a unit are needed at once for what begins with "
+            f"{stage.operand.text}, {len(paddings[0]) - GATES_LIMIT} more than the {GATES_LIMIT} that a phase has; "
+            "compute fewer values from one vector"
+        )
+    for rows in (rows for rows in paddings if len(rows) <= GATES_LIMIT):
         search = _Search(stage, rows, words, ring, state_distance, separate)
         least = search.least_instructions
         for effort in _EFFORTS:
             for budget in range(least, least + _SPARE_INSTRUCTIONS + 1):
                 programs = search.run(budget, effort)
                 if programs:
-                    return min(programs, key=search.cost)
+                    return programs, search
     if words < WORDS_LIMIT:
-        return None
+        return [], search
     raise CellError(
-        f"{stage.result.line}: no program of the unit path computes what begins with {stage.operand.name}: its "
+        f"{stage.result.line}: no program of the unit path computes what begins with {stage.operand.text}: its "
         "registers (two held values and one addend) are too few for these operations; compute fewer values at once"
     )
 
@@ -183,15 +207,26 @@ class _Search:
         needed += sum(1 for node in self.moved if self._pending(machine, node))
         return budget - machine.instructions - needed
 
-    def cost(self, program: Program) -> tuple[int, int, int]:
-        """Interval between units, time of the result, last use of the unit path."""
+    def cost(self, program: Program) -> tuple[int, int, int, int]:
+        """Interval between units, time of the result, the interval with rows of one word (those of the first step of
+        a cleared sequence), last use of the unit path."""
         gate, trips = program.emitting
         ends = max(
             position * self.words + (len(step.instructions) - 1) * self.ring
             for position, step in enumerate(program.gates) if step.instructions
         )
         interval = smallest_interval(program, self.words, self.ring)
-        return interval, gate * self.words + trips * self.ring, ends
+        return interval, gate * self.words + trips * self.ring, self._shortest(program), ends
+
+    def cost_of_short_start(self, program: Program) -> tuple[bool, tuple[int, int, int, int]]:
+        """As `cost`, but that rows of one word are possible comes first."""
+        return self._shortest(program) == _NEVER, self.cost(program)
+
+    def _shortest(self, program: Program) -> int:
+        """Interval between units with rows of one word."""
+        if not same_flow(program, self.words, 1, self.ring, self.state_distance):
+            return _NEVER
+        return smallest_interval(program, 1, self.ring)
 
     def run(self, budget: int, effort: int) -> list[Program]:
         """Programs of at most `budget` instructions, among the first `effort` situations."""
