@@ -76,7 +76,9 @@ class Layer:
         for name, ndim in (*((name, 2) for name in trace.matrices), *((name, 1) for name in trace.vectors)):
             if self.tensors.get(name) is None:
                 given = ", ".join(self.tensors) or "none"
-                raise ModelError(f"cell {self.cell.name}: tensor {name} is missing; given are {given}")
+                raise ModelError(
+                    f"{trace.line_of(name)}: cell {self.cell.name}: tensor {name} is missing; given are {given}"
+                )
             checked[name] = check_tensor(name, self.tensors[name], ndim)
         for name in self.tensors:
             if name not in checked:
