@@ -13,7 +13,7 @@ import cocotb
 from rnn_mapper import cells
 from sim_tests.grids import GRIDS
 from sim_tests.model_bench import ModelBench
-from sim_tests.models import ModelCase
+from sim_tests.models import ModelCase, cells_for
 
 PARAMETERS = GRIDS[os.environ["SRNN_GRID"]]
 
@@ -39,7 +39,7 @@ async def every_ru(dut: Any) -> None:
     bench = ModelBench(dut, p)
     await bench.begin()
     for ru in range(1, p.cols + 1):
-        for cell in cells.BOX.values():
+        for cell in cells_for(PARAMETERS):
             for inputs in (1, ru * p.lanes, ru * p.lanes + 1):
                 case = ModelCase(cell, inputs, (min(p.rows * p.cols + 1, 3 * p.lanes),), ru=ru)
                 await bench.load_model(case.mapping(p))

@@ -13,7 +13,7 @@ import cocotb
 from rnn_mapper import cells
 from sim_tests.grids import GRIDS
 from sim_tests.model_bench import ModelBench
-from sim_tests.models import ModelCase
+from sim_tests.models import ModelCase, cells_for
 
 PARAMETERS = GRIDS[os.environ["SRNN_GRID"]]
 
@@ -24,7 +24,7 @@ async def rails(dut: Any) -> None:
     reached: set[str] = set()
     bench = ModelBench(dut, PARAMETERS)
     await bench.begin()
-    for cell in cells.BOX.values():
+    for cell in cells_for(PARAMETERS):
         for scale in (1.0, 20.0, 200.0):
             case = ModelCase(cell, PARAMETERS.lanes, (PARAMETERS.rows + 15,), 2, scale=scale, seed=4)
             await bench.load_model(case.mapping(PARAMETERS))

@@ -11,6 +11,8 @@ import numpy.typing as npt
 from hdl.parameters import GridParameters
 from rnn_mapper.cells.arithmetic import arithmetic_of
 from rnn_mapper.cells.binding import tensor_shapes
+from rnn_mapper.cells.library import BOX
+from rnn_mapper.cells.stages import stages_of
 from rnn_mapper.cells.tracing import Cell
 from rnn_mapper.loop_nest import ceil_div
 from rnn_mapper.mapper import Part, map_network
@@ -19,7 +21,15 @@ from rnn_mapper.network import Dense, Layer, Network
 from rnn_mapper.phases import Schedule, unit_groups
 from rnn_mapper.quantise import quantise
 
-__all__ = ["ModelCase", "random_layer"]
+__all__ = ["ModelCase", "cells_for", "random_layer"]
+
+
+def cells_for(parameters: GridParameters) -> list[Cell]:
+    """The cells in the box whose units need no more state words than the grid has."""
+    return [
+        cell for cell in BOX.values()
+        if max(len(stage.kind.words) for stage in stages_of(arithmetic_of(cell))) <= parameters.state_words
+    ]
 
 
 def random_layer(rng: np.random.Generator, cell: Cell, inputs: int, outputs: int, scale: float) -> Layer:
