@@ -10,7 +10,7 @@ PRESET ?= small
 JOBS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-test demo test lint regress deepbench scaling estimate mappings explore-area synth clean
+.PHONY: help setup setup-test demo test lint regress deepbench scaling estimate mappings tails explore-area synth clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -51,6 +51,9 @@ estimate: $(SETUP) ## area and energy of the paper-size grid at 28 nm, estimated
 
 mappings: $(SETUP) ## what one mapping for all sizes loses on the DeepBench points: results/mappings.*
 	@$(BIN)/python scripts/mappings.py
+
+tails: $(SETUP) ## cycles of several streams and of models that share a schedule: results/tails.*
+	@$(BIN)/python scripts/tails.py
 
 explore-area: $(SETUP) ## measure the areas that "spatial-rnn explore" interpolates, with Yosys (long)
 	@$(BIN)/python scripts/explore_area.py

@@ -1,9 +1,9 @@
 """Many client sessions on one model of a grid: which sequences and load packets the host sends for them.
 
-The model is mapped for some streams that share its schedule (`map_services`), so as many sessions advance at once. Beside
-it lies a reader that sends the states of all streams (`rnn_mapper.state_reader`). Sessions beyond the streams wait in the
-host's memory. A load packet of a state resets the parity of the whole model, so to put one stream's state in place those
-of all are loaded (`replace_state`).
+The model is mapped for some streams that share its schedule (`map_services`), so as many sessions advance at once.
+Beside it lies a reader that sends the states of all streams (`rnn_mapper.state_reader`). Sessions beyond the streams
+wait in the host's memory. A load packet of a state resets the parity of the whole model, so to put one stream's state
+in place those of all are loaded (`replace_state`).
 """
 
 from __future__ import annotations
@@ -35,8 +35,11 @@ Session = Hashable
 
 @dataclass(frozen=True, eq=False)
 class BusSequence:
-    """What the host does for one sequence: write MODEL, send the load packets, write STEPS, MODE and CONTROL.START, send
-    the inputs as one packet (none if they are of size 0), and receive one packet of outputs."""
+    """What the host does for one sequence.
+
+    It writes MODEL, sends the load packets, writes STEPS, MODE and CONTROL.START, sends the inputs as one packet (none
+    if they are of size 0), and receives one packet of outputs.
+    """
 
     #: int8 [steps, size].
     inputs: npt.NDArray[np.int8]

@@ -128,7 +128,8 @@ def test_merged_outputs_by_hand() -> None:
     (lambda: srnn.BidirectionalNetwork(
         (srnn.Bidirectional(layer(cells.lstm, 3, 4, 1), layer(cells.lstm, 3, 4, 2)),), Dense(np.ones((2, 4)))),
      "head.weight has 4 columns, must have 8, the last hidden size"),
-    (lambda: network_from_state_dict({"weight_ih_l0": np.ones((4, 2)), "weight_hh_l0": np.ones((4, 1)), "merge": "sum"}),
+    (lambda: network_from_state_dict(
+        {"weight_ih_l0": np.ones((4, 2)), "weight_hh_l0": np.ones((4, 1)), "merge": "sum"}),
      "merge is given, but no bidirectional layer (tensors such as weight_ih_l0_reverse) for it"),
     (lambda: plain_network(mixed("sum")),
      "bidirectional layers are not supported here: `map` and `simulate` take them"),

@@ -1,0 +1,207 @@
+"""What independent work in the tails brings: streams of one model, and different models that share a schedule.
+
+    .venv/bin/python scripts/tails.py        # make tails, half a minute
+
+Writes tails.json, .md and .svg. Cycles are predictions, which are exact: every test that simulates streams
+(tests/test_networks_rtl.py, tests/test_streams.py) compares them with the Verilog.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import click
+import matplotlib
+from provenance import ROOT, commit
+from rich.console import Console
+
+from hdl.parameters import GridParameters, load_parameters
+from rnn_mapper import cells
+from rnn_mapper.mapper import map_network
+from rnn_mapper.phases import Schedule
+from rnn_mapper.quantised import QuantisedNetwork
+from rnn_mapper.weightless import weightless_network
+
+PRESETS = ("medium", "paper")
+#: Cell and hidden size (the input is as wide).
+MODELS = ((cells.lstm, 64), (cells.lstm, 128), (cells.lstm, 256), (cells.gru, 256))
+STREAMS = (1, 2, 3, 4)
+#: Models that share a schedule.
+PAIRS = (((cells.lstm, 64), (cells.gru, 64)), ((cells.lstm, 128), (cells.gru, 128)),
+         ((cells.lstm, 128), (cells.gru, 256)), ((cells.lstm, 256), (cells.gru, 256)))
+#: Steps of a sequence; it continues from a kept state.
+STEPS = 100
+
+
+@dataclass(frozen=True)
+class StreamCost:
+    """Streams of one model on a preset: cycles per step and stream."""
+
+    preset: str
+    model: str
+    streams: int
+    fused: float
+    sequential: float
+    #: Every multiplier busy with the model's own multiplications.
+    ideal: float
+
+
+@dataclass(frozen=True)
+class PairCost:
+    """Two models on a preset: cycles for a step of both."""
+
+    preset: str
+    models: str
+    shared: float
+    one_after_the_other: float
+    #: The same with the sequential schedule.
+    shared_sequential: float
+    one_after_the_other_sequential: float
+    ideal: float
+
+
+def grid(preset: str) -> GridParameters:
+    """The preset with memories that hold four streams; cycles do not depend on their depths."""
+    base = load_parameters(preset)
+    return replace(base, vector_depth=1024, units=512, gate_entries=4096, weight_depth=1 << 14)
+
+
+def name_of(model: tuple[cells.Cell, int]) -> str:
+    """Such as ``LSTM 128``."""
+    return f"{model[0].name.upper()} {model[1]}"
+
+
+def network_of(model: tuple[cells.Cell, int], parameters: GridParameters) -> QuantisedNetwork:
+    """A model of that shape, without weights."""
+    return weightless_network(model[0], (model[1], model[1]), None, parameters)
+
+
+def cycles(members: list[QuantisedNetwork], parameters: GridParameters, schedule: Schedule) -> tuple[float, float]:
+    """Cycles of a step of all members, and what all multipliers would take that are always busy."""
+    mapping = map_network(members, parameters, steps=STEPS, schedule=schedule)
+    ideal = sum(phase.multiplications for phase in mapping.phases) / parameters.multipliers
+    return mapping.predict(STEPS, cleared=False).cycles / STEPS, ideal
+
+
+def measure_streams(preset: str, model: tuple[cells.Cell, int], streams: int) -> StreamCost:
+    """One row of the first table."""
+    parameters = grid(preset)
+    members = [network_of(model, parameters)] * streams
+    fused, ideal = cycles(members, parameters, Schedule.FUSED)
+    sequential, _ = cycles(members, parameters, Schedule.SEQUENTIAL)
+    return StreamCost(preset, name_of(model), streams, fused / streams, sequential / streams, ideal / streams)
+
+
+def measure_pair(preset: str, pair: tuple[tuple[cells.Cell, int], tuple[cells.Cell, int]]) -> PairCost:
+    """One row of the second table."""
+    parameters = grid(preset)
+    members = [network_of(model, parameters) for model in pair]
+    found = {}
+    for schedule in (Schedule.FUSED, Schedule.SEQUENTIAL):
+        found[schedule] = (
+            cycles(members, parameters, schedule),
+            sum(cycles([member], parameters, schedule)[0] for member in members),
+        )
+    (shared, ideal), apart = found[Schedule.FUSED]
+    (shared_sequential, _), apart_sequential = found[Schedule.SEQUENTIAL]
+    names = " and ".join(name_of(model) for model in pair)
+    return PairCost(preset, names, shared, apart, shared_sequential, apart_sequential, ideal)
+
+
+def markdown(result: dict[str, Any]) -> str:
+    """Both tables."""
+    lines = [
+        f"# Tails (`{result['command']}`, commit {result['commit']})",
+        "",
+        f"Predicted, which is exact; {STEPS} steps from a kept state. Memories are as deep as four streams need, which "
+        "does not change cycles. *Alone*: one stream after the other.",
+        "",
+        "Cycles per step and stream:",
+        "",
+        "| grid | model | streams | fused | against alone | sequential | against alone | every multiplier busy |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    alone: dict[str, float] = {}
+    for row in result["streams"]:
+        if row["streams"] == 1:
+            alone = row
+        lines.append(
+            f"| {row['preset']} | {row['model']} | {row['streams']} | {row['fused']:.1f} "
+            f"| {alone['fused'] / row['fused']:.2f}x | {row['sequential']:.1f} "
+            f"| {alone['sequential'] / row['sequential']:.2f}x | {row['ideal']:.1f} |"
+        )
+    lines += [
+        "",
+        "Two models, cycles for a step of both:",
+        "",
+        "| grid | models | shared schedule | one after the other | gain | sequential: shared | one after the other "
+        "| every multiplier busy |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for row in result["pairs"]:
+        lines.append(
+            f"| {row['preset']} | {row['models']} | {row['shared']:.1f} | {row['one_after_the_other']:.1f} "
+            f"| {row['one_after_the_other'] / row['shared']:.2f}x | {row['shared_sequential']:.1f} "
+            f"| {row['one_after_the_other_sequential']:.1f} | {row['ideal']:.1f} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def picture(result: dict[str, Any], path: Path) -> None:
+    """Cycles per step and stream against the number of streams, over what busy multipliers would take."""
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    colors = ("#1f6fb4", "#2a8a3e", "#8c6bb1", "#d1770f")
+    with matplotlib.rc_context({"svg.hashsalt": "tails", "font.size": 9}):
+        figure, plots = pyplot.subplots(1, len(PRESETS), figsize=(9, 3.8))
+        for axes, preset in zip(plots, PRESETS, strict=True):
+            for model, color in zip(MODELS, colors, strict=True):
+                rows = [r for r in result["streams"] if (r["preset"], r["model"]) == (preset, name_of(model))]
+                for schedule, style in (("fused", "o-"), ("sequential", "s--")):
+                    axes.plot(
+                        [r["streams"] for r in rows], [r[schedule] / r["ideal"] for r in rows], style, color=color,
+                        markersize=4, linewidth=1.2, label=f"{name_of(model)}, {schedule}",
+                    )
+            parameters = load_parameters(preset)
+            axes.set_title(f"{preset}: {parameters.multipliers:,} multipliers")
+            axes.set_xticks(STREAMS)
+            axes.set_xlabel("streams at once")
+            axes.grid(True, alpha=0.25)
+            axes.spines[["top", "right"]].set_visible(False)
+        plots[0].set_ylabel("cycles per step and stream,\nagainst every multiplier busy")
+        plots[1].set_yscale("log")
+        plots[1].legend(frameon=False, fontsize=7, ncols=2)
+        figure.tight_layout()
+        figure.savefig(path, metadata={"Date": None})
+        pyplot.close(figure)
+
+
+@click.command()
+@click.option("-o", "--output", type=click.Path(path_type=Path), default=ROOT / "results", show_default=True)
+def main(output: Path) -> None:
+    """Predict and write the tables."""
+    started = time.perf_counter()
+    console = Console(highlight=False)
+    streams = [
+        measure_streams(preset, model, count) for preset in PRESETS for model in MODELS for count in STREAMS
+    ]
+    pairs = [measure_pair(preset, pair) for preset in PRESETS for pair in PAIRS]
+    output.mkdir(parents=True, exist_ok=True)
+    result = {
+        "command": "make tails", "commit": commit(), "steps": STEPS, "seconds": round(time.perf_counter() - started, 1),
+        "streams": [asdict(row) for row in streams], "pairs": [asdict(row) for row in pairs],
+    }
+    (output / "tails.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    text = markdown(result)
+    (output / "tails.md").write_text(text, encoding="utf-8")
+    picture(result, output / "tails.svg")
+    console.print(text, markup=False, soft_wrap=True)
+
+
+if __name__ == "__main__":
+    main()
