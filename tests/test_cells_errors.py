@@ -260,7 +260,8 @@ def test_command_line(tmp_path: Path) -> None:
     file.write_text(f"{HEAD}def c(x, h, p):\n    h = tanh(p.W @ x + p.U @ h)\n    return h, h\n")
     shapes = {"W": (3, 2), "U": (3, 4)}
     tensors: dict[str, Any] = {f"layers.0.{name}": np.ones(shape) for name, shape in shapes.items()}
-    np.savez(tmp_path / "model.npz", **tensors, **{"layers.0.cell": np.array("c")})
+    tensors["layers.0.cell"] = "c"
+    np.savez(tmp_path / "model.npz", **tensors)
     np.save(tmp_path / "inputs.npy", np.ones((2, 2)))
     model: list[object] = ["--model", "model.npz", "--input", "inputs.npy"]
     choices = ", ".join(BOX)
