@@ -167,7 +167,7 @@ class QuantisedLayer:
 
     def units(self, stage: Stage) -> int:
         """Units of a stage."""
-        return int(self.products[stage.rows[0].products[0].operand.name].weights.shape[1])
+        return int(self.products[stage.all_rows[0].products[0].operand.name].weights.shape[1])
 
 
 @dataclass(frozen=True, eq=False)
