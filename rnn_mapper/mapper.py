@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hdl.latencies import GridLatencies
 from hdl.parameters import GridParameters
 from rnn_mapper.allocation import Demand, Reserved, allocate, describe_shortage, shortages
+from rnn_mapper.cells.unit_program import Preference
 from rnn_mapper.errors import MappingError
 from rnn_mapper.loop_nest import LoopNest, ceil_div, least_words
 from rnn_mapper.mapping import Mapping
@@ -50,6 +51,7 @@ def map_network(
     schedule: Schedule = Schedule.FUSED,
     splits: Sequence[Sequence[Part]] | None = None,
     reserved: Reserved | None = None,
+    programs: Preference | None = None,
 ) -> Mapping:
     """Place a network on a grid, or several that run step by step at once: streams of one model, or different models.
 
@@ -58,6 +60,7 @@ def map_network(
     either, units that do not fill the grid's chains may get a split of their own. `splits` names the parts of every
     unit group (`rnn_mapper.phases.unit_groups`; the head is last), and nothing is searched. Other schedules than the
     fused one are there to be compared with. `reserved` is what models that are in the grid already take.
+    `programs` fixes which unit programs are preferred; else the one with fewest cycles is taken.
     Raises `MappingError` when the network cannot run on this grid; it says what is short and what would do.
     """
     members = (network,) if isinstance(network, QuantisedNetwork) else tuple(network)
@@ -69,12 +72,26 @@ def map_network(
     else:
         sizes = [group.units for group in unit_groups(members)]
         choices = [[_checked(layer, size, parameters)] for layer, size in zip(splits, sizes, strict=True)]
+    found = [
+        mapping for preference in (Preference if programs is None else (programs,))
+        if (mapping := _search(replace(place, preference=preference), choices, steps)) is not None
+    ]
+    if not found:
+        raise _refusal(place, choices)
+    best = min(found, key=lambda mapping: mapping.predict(steps).cycles)
+    for timing in best.timings:
+        assert_no_collision(timing)
+        assert_no_collision(timing.fresh)
+    return best
+
+
+def _search(place: _Place, choices: list[list[Split]], steps: int) -> Mapping | None:
+    """The best mapping that is found by changing one unit group after the other, until no single change is better."""
     # Streams of one model are split alike.
-    same = _alike(members)
+    same = _alike(place.members)
     chosen = [options[0] for options in choices]
     best = place.attempt(chosen)
     best_cycles = best.predict(steps).cycles if best else None
-    # One group after the other, until no change of a single one is better.
     improved = True
     while improved:
         improved = False
@@ -93,11 +110,6 @@ def map_network(
                     best, best_cycles, chosen, improved = mapping, cycles, candidate, True
         if len(set(same)) == 1:
             break
-    if best is None:
-        raise _refusal(place, choices)
-    for timing in best.timings:
-        assert_no_collision(timing)
-        assert_no_collision(timing.fresh)
     return best
 
 
@@ -204,8 +216,11 @@ class _Place:
     latencies: GridLatencies
     schedule: Schedule
     reserved: Reserved
+    preference: Preference = Preference.EARLY_RESULT
 
-    def phases(self, parameters: GridParameters, splits: Sequence[Split]) -> tuple[list[Phase], list[LoopNest]]:
+    def phases(
+        self, parameters: GridParameters, splits: Sequence[Split]
+    ) -> tuple[list[Phase], list[LoopNest]]:
         """Phases and loop nests of a choice of parts for every unit group."""
         sizes: list[list[int]] = []
         for group, parts in zip(unit_groups(self.members), splits, strict=True):
@@ -214,7 +229,7 @@ class _Place:
         phases = phases_of(self.members, sizes, self.schedule)
         chosen = [splits[phase.group][phase.part] for phase in phases]
         words = [least_words(phase, parameters, part.ru) for phase, part in zip(phases, chosen, strict=True)]
-        phases, words = choose_programs(phases, words, self.latencies)
+        phases, words = choose_programs(phases, words, self.latencies, self.preference)
         nests = [
             LoopNest.of(phase, parameters, part.ru, part.chains, length)
             for phase, part, length in zip(phases, chosen, words, strict=True)

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from hdl.latencies import GridLatencies
 from hdl.layouts import Activation
-from rnn_mapper.cells.unit_program import unit_program
+from rnn_mapper.cells.unit_program import Preference, unit_program
 from rnn_mapper.phases import Phase
 from rnn_mapper.programs import GateStep, Program
 
@@ -15,7 +15,8 @@ __all__ = ["choose_programs"]
 
 
 def choose_programs(
-    phases: Sequence[Phase], words: Sequence[int], latencies: GridLatencies
+    phases: Sequence[Phase], words: Sequence[int], latencies: GridLatencies,
+    preference: Preference = Preference.EARLY_RESULT,
 ) -> tuple[list[Phase], list[int]]:
     """The phases with programs, and the words of their rows: as given, or more where a unit program needs time.
 
@@ -26,7 +27,7 @@ def choose_programs(
     for index, phase in enumerate(phases):
         if not phase.stores:
             programs[phase.stored_key], lengths[index] = unit_program(
-                phase.stage, words[index], latencies.ring, latencies.state_distance, phase.separate
+                phase.stage, words[index], latencies.ring, latencies.state_distance, phase.separate, preference
             )
     chosen = [
         replace(

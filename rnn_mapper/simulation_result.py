@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -47,7 +47,8 @@ class IntSequence:
         """The state that each network starts from."""
         if self.state is None:
             return (None,) * len(self.member_codes)
-        return tuple(self.state) if isinstance(self.codes, tuple) else (self.state,)  # type: ignore[arg-type]  # by codes
+        states = tuple(self.state) if isinstance(self.codes, tuple) else (self.state,)
+        return cast(tuple[Sequence[LayerState], ...], states)
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,7 +8,7 @@ in place those of all are loaded (`replace_state`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Sequence
 from collections.abc import Mapping as Table
 from dataclasses import dataclass
 
@@ -30,7 +30,8 @@ __all__ = ["BusSequence", "State", "StreamingService", "Transport", "load_states
 
 #: The state of a network, by layer; None is the cleared state.
 State = Sequence[LayerState] | None
-Session = Hashable
+#: Anything that can be a key.
+Session = Any
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,7 +136,10 @@ class StreamingService:
         self.restore(session, None)
 
     def restore(self, session: Session, state: State) -> None:
-        """The next step of the session starts from `state`, which is sent then. Raises ModelError if it does not fit."""
+        """The next step of the session starts from `state`, which is sent then.
+
+        Raises ModelError if it does not fit.
+        """
         self._check(session)
         if state is not None:
             check_state(state, self._cleared)

@@ -114,6 +114,11 @@ class PhaseTiming:
         """Cycle in which the last result has been collected."""
         return self.arrivals[-1][0] + self.spacing - 1
 
+    @property
+    def earliest(self) -> int:
+        """The last result of the first chain without a delay: nothing can be complete before."""
+        return self._arrival_base(0) + (self.nest.max_units - 1) * self.interval
+
     @cached_property
     def output_start(self) -> int:
         """Results that must have arrived before the output may be sent in order, one group a cycle, without a gap.
@@ -163,15 +168,35 @@ def time_phase(
         return timing
     # The last result is marked in its unit entry, so that both timings must end with the same.
     last = timing.arrivals[-1][1]
+    best: PhaseTiming | None = None
     for words in range(1, nest.words):
         if not same_flow(phase.steps, nest.words, words, latencies.ring, latencies.state_distance):
             continue
         for fresh in _timings(phase, replace(nest, words=words), parameters, latencies, output_offset):
-            if fresh.interval >= timing.interval:
+            if fresh.interval >= timing.interval or (best is not None and fresh.earliest >= best.completion):
                 break
-            if fresh.arrivals[-1][1] == last:
-                return replace(timing, shortened=fresh)
-    return timing
+            ending = _ending_with(fresh, last)
+            if ending is not None and (best is None or ending.completion < best.completion):
+                best = ending
+    return replace(timing, shortened=best)
+
+
+def _ending_with(timing: PhaseTiming, group: int) -> PhaseTiming | None:
+    """The timing with its chain that makes `group` delayed until that is the last result; None if it cannot be."""
+    if timing.arrivals[-1][1] == group:
+        return timing
+    nest, late = timing.nest, group % timing.nest.chains
+    others = [
+        timing.arrival(chain, unit) for chain in range(nest.chains) if chain != late for unit in range(nest.units(chain))
+    ]
+    taken = {cycle + beat for cycle in others for beat in range(timing.spacing)}
+    own = [timing.arrival(late, unit) for unit in range(nest.units(late))]
+    for more in range(max(others) - own[-1] + 1, FIELD_LIMIT + 1 - timing.delays[late]):
+        if not taken & {cycle + more + beat for cycle in own for beat in range(timing.spacing)}:
+            delays = list(timing.delays)
+            delays[late] += more
+            return replace(timing, delays=tuple(delays))
+    return None
 
 
 def _timings(

@@ -8,6 +8,7 @@ from random_plans import RandomPlan, random_plan
 
 from hdl.latencies import GridLatencies
 from hdl.parameters import GridParameters
+from rnn_mapper.cells.unit_program import Preference
 from rnn_mapper.errors import MappingError
 from rnn_mapper.explore.adapter import Choice, Shape, blank_network, demands, exact_plan, mapping_of
 from rnn_mapper.explore.fast_schedule import fast_costs
@@ -59,7 +60,8 @@ def random_choice(rng: np.random.Generator, shape: Shape, p: GridParameters) -> 
             chains = min(int(rng.integers(1, p.cols // ru + 1)), count)
             parts += [(count, ru, chains)] if count else []
         layers.append(tuple(parts))
-    return Choice(str(rng.choice(["fused", "fused", "sequential", "blas"])), tuple(layers))
+    programs = str(rng.choice([preference.value for preference in Preference]))
+    return Choice(str(rng.choice(["fused", "fused", "sequential", "blas"])), tuple(layers), programs)
 
 
 def test_cycles_are_those_of_the_prediction() -> None:

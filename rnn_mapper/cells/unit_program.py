@@ -8,6 +8,7 @@ registers; it prefers few instructions, then a short interval between units, the
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
@@ -20,7 +21,7 @@ from rnn_mapper.cells.stages import Stage, StateWord
 from rnn_mapper.programs import GateStep, Instruction, Program
 from rnn_mapper.unit_timing import same_flow, smallest_interval
 
-__all__ = ["WORDS_LIMIT", "unit_program"]
+__all__ = ["WORDS_LIMIT", "Preference", "unit_program"]
 
 #: With more words a row, all that a row starts is over before the next arrives: the program is the same.
 WORDS_LIMIT = 24
@@ -44,24 +45,35 @@ _ACTIVATIONS = {
 }
 
 
+class Preference(enum.Enum):
+    """Which of the shortest programs of a stage is best; the mapper predicts which preference pays."""
+
+    #: Units follow one another closely, and a result comes early.
+    EARLY_RESULT = "early result"
+    #: Rows of one word are possible, as they are in the first step of a cleared sequence.
+    SHORT_START = "short start"
+    #: So they are, and the last row makes the result: results of a chain lie farther from the rows of the next phase.
+    LAST_ROW = "last row"
+
+
 def unit_program(
-    stage: Stage, words: int, ring: int, state_distance: int, separate: bool = False, short_start: bool = False
+    stage: Stage, words: int, ring: int, state_distance: int, separate: bool = False,
+    preference: Preference = Preference.EARLY_RESULT,
 ) -> tuple[Program, int]:
     """The best program of a stage with `words` vector words a row, and the words it needs, at least `words`.
 
     A stage with many operations may need rows that take longer than their products. With `separate` all rows were
-    stored and the foreign ones are rows like others. With `short_start` a program is preferred that computes the same
-    with rows of one word, as the first step of a cleared sequence has them. Gates of the program are numbered as `stage.all_rows`.
+    stored and the foreign ones are rows like others. Gates of the program are numbered as `stage.all_rows`.
     Raises CellError if there is no program at all.
     """
-    program = _cached(stage, min(words, WORDS_LIMIT), ring, state_distance, separate, short_start)
+    program = _cached(stage, min(words, WORDS_LIMIT), ring, state_distance, separate, preference)
     if program is not None:
         return program, words
     longer = None
     for candidate in (WORDS_LIMIT, 16, 12, 8, 6, 5, 4, 3, 2):
         if candidate <= words:
             break
-        program = _cached(stage, candidate, ring, state_distance, separate, short_start)
+        program = _cached(stage, candidate, ring, state_distance, separate, preference)
         if program is None:
             break
         longer = program, candidate
@@ -71,12 +83,12 @@ def unit_program(
 
 @lru_cache(maxsize=4096)
 def _cached(
-    stage: Stage, words: int, ring: int, state_distance: int, separate: bool, short_start: bool
+    stage: Stage, words: int, ring: int, state_distance: int, separate: bool, preference: Preference
 ) -> Program | None:
     programs, search = _candidates(stage, words, ring, state_distance, separate)
     if not programs:
         return None
-    return min(programs, key=search.cost if not short_start else search.cost_of_short_start)
+    return min(programs, key=lambda program: search.cost(program, preference))
 
 
 @lru_cache(maxsize=4096)
@@ -207,20 +219,20 @@ class _Search:
         needed += sum(1 for node in self.moved if self._pending(machine, node))
         return budget - machine.instructions - needed
 
-    def cost(self, program: Program) -> tuple[int, int, int, int]:
-        """Interval between units, time of the result, the interval with rows of one word (those of the first step of
-        a cleared sequence), last use of the unit path."""
+    def cost(self, program: Program, preference: Preference) -> tuple[int, ...]:
+        """What is compared: the least is best."""
         gate, trips = program.emitting
         ends = max(
             position * self.words + (len(step.instructions) - 1) * self.ring
             for position, step in enumerate(program.gates) if step.instructions
         )
         interval = smallest_interval(program, self.words, self.ring)
-        return interval, gate * self.words + trips * self.ring, self._shortest(program), ends
-
-    def cost_of_short_start(self, program: Program) -> tuple[bool, tuple[int, int, int, int]]:
-        """As `cost`, but that rows of one word are possible comes first."""
-        return self._shortest(program) == _NEVER, self.cost(program)
+        result, shortest = gate * self.words + trips * self.ring, self._shortest(program)
+        if preference is Preference.EARLY_RESULT:
+            return interval, result, shortest, ends
+        if preference is Preference.SHORT_START:
+            return int(shortest == _NEVER), interval, result, shortest, ends
+        return int(shortest == _NEVER), int(gate < len(program.gates) - 1), interval, result, shortest, ends
 
     def _shortest(self, program: Program) -> int:
         """Interval between units with rows of one word."""

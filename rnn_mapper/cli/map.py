@@ -91,8 +91,9 @@ def command(
         cells = with_cells(cells_file)
         networks = [as_network(model, cell, cells) for model in model_files]
         calibrations = [
-            as_inputs(file, network) for file, network in zip(input_files, networks, strict=False)
-        ] or [None] * len(networks)
+            None if file is None else as_inputs(file, network)
+            for file, network in zip(input_files or [None] * len(networks), networks, strict=True)
+        ]
         given = [len(calibration) for calibration in calibrations if calibration is not None]
         count = steps or max(given, default=_STEPS)
         status("quantising and mapping")

@@ -18,6 +18,7 @@ from rnn_mapper.cells.arithmetic import arithmetic_of
 from rnn_mapper.cells.library import dense
 from rnn_mapper.cells.stages import stages_of
 from rnn_mapper.cells.tracing import Cell
+from rnn_mapper.cells.unit_program import Preference
 from rnn_mapper.errors import ModelError
 from rnn_mapper.loop_nest import LoopNest, ceil_div, least_words
 from rnn_mapper.mapper import Part, map_network
@@ -74,6 +75,8 @@ class Choice:
 
     order: str
     layers: Layers
+    #: Which unit programs are preferred, a `Preference`.
+    programs: str = Preference.EARLY_RESULT.value
 
     def text(self, rows: int) -> str:
         """`hu` and `ru` of every part."""
@@ -176,10 +179,11 @@ def base_phases(shape: Shape, order: str, parts: tuple[int, ...]) -> list[Phase]
 
 @lru_cache(maxsize=1 << 14)
 def phases(
-    shape: Shape, order: str, parts: tuple[int, ...], words: tuple[int, ...], latencies: GridLatencies
+    shape: Shape, order: str, parts: tuple[int, ...], words: tuple[int, ...], latencies: GridLatencies,
+    programs: str,
 ) -> tuple[list[Phase], list[int]]:
     """The phases with the programs for rows of these words, and the words that rows then have."""
-    return choose_programs(base_phases(shape, order, parts), words, latencies)
+    return choose_programs(base_phases(shape, order, parts), words, latencies, Preference(programs))
 
 
 def _placed(
@@ -192,7 +196,7 @@ def _placed(
     found = phases_of([network], sizes, Schedule(choice.order))
     splits = [choice.layers[phase.group][phase.part] for phase in found]
     words = [least_words(phase, parameters, ru) for phase, (_, ru, _) in zip(found, splits, strict=True)]
-    found, words = choose_programs(found, words, latencies)
+    found, words = choose_programs(found, words, latencies, Preference(choice.programs))
     nests = [
         LoopNest.of(phase, parameters, ru, chains, length)
         for phase, (_, ru, chains), length in zip(found, splits, words, strict=True)
@@ -239,4 +243,5 @@ def parameters_for(rows: int, cols: int, lanes: int, depths: dict[str, int]) -> 
 def mapping_of(network: QuantisedNetwork, parameters: GridParameters, choice: Choice, steps: int) -> Mapping:
     """A quantised network mapped as chosen. Raises `MappingError`."""
     splits = [[Part(*part) for part in parts] for parts in choice.layers]
-    return map_network(network, parameters, steps=steps, schedule=Schedule(choice.order), splits=splits)
+    return map_network(network, parameters, steps=steps, schedule=Schedule(choice.order), splits=splits,
+                       programs=Preference(choice.programs))

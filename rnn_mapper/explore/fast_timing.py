@@ -117,16 +117,51 @@ def fast_timing(phase: Phase, split: Split, latencies: GridLatencies, group_beat
     timing, last = found
     if not phase.previous:
         return timing
+    best: FastTiming | None = None
     for fewer in range(1, words):
         if not _computes_the_same(_program(phase), words, fewer, latencies.ring, latencies.state_distance):
             continue
+        base, slope = _bases(_program(phase), gates, fewer, latencies)
+        first = base + slope * (split.ru - 1)
         for fresh, fresh_last in _timings(phase, split, units, latencies, group_beats, fewer):
             if fresh.interval >= timing.interval:
                 break
-            if fresh_last == last:
-                start = max(timing.output_start, fresh.output_start)
-                return timing._replace(fresh=fresh._replace(output_start=start), output_start=start)
-    return timing
+            if best is not None and first + (units[0] - 1) * fresh.interval >= best.completion:
+                break
+            ending = fresh
+            if fresh_last != last:
+                ending = _ending_with(phase, split, units, latencies, group_beats, fresh, last[0])
+            if ending is not None and (best is None or ending.completion < best.completion):
+                best = ending
+    if best is None:
+        return timing
+    start = max(timing.output_start, best.output_start)
+    return timing._replace(fresh=best._replace(output_start=start), output_start=start)
+
+
+def _ending_with(phase, split, units, latencies, group_beats, timing, late):  # type: ignore[no-untyped-def]
+    """The timing with chain `late` delayed until its result is the last; None if it cannot be."""
+    spacing = group_beats if phase.feeds_back else 1
+    base, slope = _bases(_program(phase), phase.gates, timing.words, latencies)
+    own = others = latest = 0
+    for chain, (count, delay) in enumerate(zip(units, timing.delays, strict=True)):
+        first = delay + slope * ((chain + 1) * split.ru - 1)
+        cells = (_pattern(count, timing.interval, spacing) or 0) << first
+        if chain == late:
+            own, end = cells, first + (count - 1) * timing.interval
+        else:
+            others |= cells
+            latest = max(latest, first + (count - 1) * timing.interval) if count else latest
+    more = latest - end + 1
+    while own << more & others:
+        more += 1
+    if timing.delays[late] + more > FIELD_LIMIT:
+        return None
+    delays = [delay + more * (chain == late) for chain, delay in enumerate(timing.delays)]
+    pad = timing.interval - phase.gates * timing.words
+    return _timing(
+        phase, split, units, timing.interval, timing.words, pad, base, slope, spacing, delays, others | own << more
+    )[0]
 
 
 def _stored(interval: int, words: int, units: tuple[int, ...], split: Split, latencies: GridLatencies) -> FastTiming:

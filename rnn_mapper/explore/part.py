@@ -7,11 +7,12 @@ evaluated once and stands for every grid that is wide enough.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from hdl.latencies import GridLatencies
 from hdl.parameters import RANGES, GridParameters
+from rnn_mapper.cells.unit_program import Preference
 from rnn_mapper.errors import MappingError
 from rnn_mapper.explore.adapter import Choice, Layers, Shape, base_phases, phases
 from rnn_mapper.explore.fast_schedule import fast_costs
@@ -65,7 +66,7 @@ class PartResult:
         """As JSON values."""
         return {
             "mappings": self.mappings, "plans": self.plans, "ruled_out": self.ruled_out,
-            "found": {str(cols): [[f.cycles, f.choice.order, f.choice.layers] for f in kept]
+            "found": {str(cols): [[f.cycles, f.choice.order, f.choice.layers, f.choice.programs] for f in kept]
                       for cols, kept in self.found.items()},
         }
 
@@ -74,8 +75,8 @@ class PartResult:
         """What `to_json` wrote. Raises `KeyError`, `TypeError` or `ValueError` for anything else."""
         found = {
             int(cols): [
-                Found(int(cycles), Choice(order, tuple(tuple(map(tuple, parts)) for parts in layers)))
-                for cycles, order, layers in kept
+                Found(int(cycles), Choice(order, tuple(tuple(map(tuple, parts)) for parts in layers), programs))
+                for cycles, order, layers, programs in kept
             ]
             for cols, kept in values["found"].items()
         }
@@ -97,7 +98,7 @@ def cycles_of(
         max(1, ceil_div(ceil_div(phase.operand_size, lanes), split[1]))
         for phase, split in zip(base, splits, strict=True)
     )
-    network, words = phases(shape, choice.order, parts, least, latencies)
+    network, words = phases(shape, choice.order, parts, least, latencies, choice.programs)
     placed = [
         Split(ru, chains, groups, length, sum(part[0] for part in choice.layers[phase.group][: phase.part]))
         for phase, (groups, ru, chains), length in zip(network, splits, words, strict=True)
@@ -244,9 +245,26 @@ class _Search:
             if cycles > SLOWEST * ranked[0][0] or len(kept) == KEPT:
                 break
             if all(words < other or units < few for other, few in least):
-                kept.append(Found(cycles, choice))
+                kept.append(self._with_best_programs(Found(cycles, choice)))
                 least.append((words, units))
-        return kept
+        return sorted(kept, key=lambda found: found.cycles)
+
+    def _with_best_programs(self, found: Found) -> Found:
+        """The same mapping with the unit programs that take fewest cycles."""
+        for preference in Preference:
+            choice = replace(found.choice, programs=preference.value)
+            if choice not in self.cycles:
+                try:
+                    self.cycles[choice] = cycles_of(
+                        self.part.shape, self.part.steps, choice, self.parameters, self.part.latencies
+                    )
+                except MappingError:
+                    self.cycles[choice] = None
+                self.compared += 1
+            cycles = self.cycles[choice]
+            if cycles is not None and cycles < found.cycles:
+                found = Found(cycles, choice)
+        return found
 
     def _memory(self, choice: Choice) -> tuple[int, int]:
         units = sum(ceil_div(groups, chains) for way in choice.layers for groups, _, chains in way)
