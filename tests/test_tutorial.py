@@ -35,9 +35,9 @@ def test_every_block_of_the_tutorial(tmp_path: Path) -> None:
     ran = compared = 0
     for language, content in _blocks(tutorial):
         if language == "python":
-            name = re.match(r"# (\w+\.py)\n", content)
-            assert name is not None, f"a block without the name of its file:\n{content}"
-            (tmp_path / name[1]).write_text(content)
+            title = re.match(r"# (\w+\.py)\n", content)
+            assert title is not None, f"a block without the name of its file:\n{content}"
+            (tmp_path / title[1]).write_text(content)
         elif language == "sh":
             done = subprocess.run(
                 ["sh", "-ec", content], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
