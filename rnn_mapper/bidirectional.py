@@ -107,10 +107,7 @@ def run_bidirectional_float(network: BidirectionalNetwork, inputs: FloatArray) -
             run_float(one, values[:: -1 if backward else 1]).outputs[:: -1 if backward else 1]
             for backward, one in enumerate(segment.networks)
         ]
-        if segment.merge == "sum":
-            values = outputs[0] + outputs[1]
-        else:
-            values = np.concatenate(outputs, axis=1)
+        values = outputs[0] + outputs[1] if segment.merge == "sum" else np.concatenate(outputs, axis=1)
         found.append(values)
     return found
 

@@ -131,7 +131,8 @@ def _conditions(mapping: Mapping, entry: dict[str, int]) -> str:
     texts = []
     if entry["wait"]:
         which = "this step" if not entry["wait_back"] else f"{entry['wait_back']} step before"
-        texts.append(f"waits for the results of '{mapping.phases[entry['wait_phase'] - mapping.reserved.phases].name}' of {which}")
+        name = mapping.phases[entry["wait_phase"] - mapping.reserved.phases].name
+        texts.append(f"waits for the results of '{name}' of {which}")
     texts += [
         text for name, text in (
             ("needs_input", "waits for the input vector"), ("frees_input", "frees the input buffer"),

@@ -1,9 +1,9 @@
 """Networks and inputs from and to files, and networks from PyTorch modules.
 
 The native model file is an ``.npz`` with PyTorch's ``state_dict`` names: ``weight_ih_l0``, ``weight_hh_l0``,
-``bias_ih_l0``, ``bias_hh_l0``, ``..._l1`` for stacked layers, ``..._l0_reverse`` for the backward half of a bidirectional
-layer, ``head.weight`` and ``head.bias`` for a dense head, and optionally ``cell``, the name of the cell kind, and
-``merge``, that of the merge mode of bidirectional layers (concat, as in PyTorch, or sum).
+``bias_ih_l0``, ``bias_hh_l0``, ``..._l1`` for stacked layers, ``..._l0_reverse`` for the backward half of a
+bidirectional layer, ``head.weight`` and ``head.bias`` for a dense head, and optionally ``cell``, the name of the cell
+kind, and ``merge``, that of the merge mode of bidirectional layers (concat, as in PyTorch, or sum).
 """
 
 import io
@@ -174,7 +174,7 @@ def load_inputs(path: str | Path, input_size: int) -> FloatArray:
 
 
 def load_array(path: str | Path) -> npt.NDArray[Any]:
-    """The array of an ``.npy``, or of an ``.npz`` of one array or of one named ``inputs``, as `load_inputs` finds it."""
+    """The array of an ``.npy``, or of an ``.npz`` of one array or of one named ``inputs``, of any shape."""
     arrays = _read(Path(path))
     if not isinstance(arrays, np.ndarray):
         if "inputs" not in arrays and len(arrays) != 1:

@@ -37,7 +37,7 @@ def map_state_reader(model: Mapping, reserved: Reserved) -> Mapping:
     vectors: list[Vector] = []
     phases: list[Phase] = []
     nests = []
-    bases = {phase.state_key: base for phase, base in zip(model.phases, model.allocation.states, strict=True)
+    bases: dict[object, int] = {phase.state_key: base for phase, base in zip(model.phases, model.allocation.states, strict=True)
              if not phase.stores}
     for first, word, size in _words(model):
         owner = model.phases[first]
