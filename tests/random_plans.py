@@ -9,6 +9,7 @@ from hdl.latencies import GridLatencies
 from hdl.parameters import GridParameters
 from rnn_mapper import cells
 from rnn_mapper.allocation import allocate
+from rnn_mapper.cells.unit_program import Preference
 from rnn_mapper.errors import MappingError
 from rnn_mapper.loop_nest import LoopNest, ceil_div, least_words
 from rnn_mapper.phase_programs import choose_programs
@@ -88,20 +89,21 @@ def random_plan(rng: np.random.Generator) -> RandomPlan | None:
             ru = int(rng.integers(1, parameters.cols + 1))
             chains = int(rng.integers(1, parameters.cols // ru + 1))
             splits[phase.state_key] = ru, min(chains, ceil_div(phase.units, parameters.rows))
+    preference = list(Preference)[int(rng.integers(len(Preference)))]
     try:
-        return plan_with(network, phases, splits, schedule, parameters, latencies)
+        return plan_with(network, phases, splits, schedule, parameters, latencies, preference)
     except MappingError:
         return None
 
 
 def plan_with(
     network: QuantisedNetwork, phases: list[Phase], splits: dict[tuple[int, int], tuple[int, int]], schedule: Schedule,
-    parameters: GridParameters, latencies: GridLatencies,
+    parameters: GridParameters, latencies: GridLatencies, preference: Preference = Preference.EARLY_RESULT,
 ) -> RandomPlan:
     """The plan with these splits: ru and chains of each (unit group, part)."""
     chosen = [splits[phase.state_key] for phase in phases]
     words = [least_words(phase, parameters, ru) for phase, (ru, _) in zip(phases, chosen, strict=True)]
-    phases, words = choose_programs(phases, words, latencies)
+    phases, words = choose_programs(phases, words, latencies, preference)
     nests = [
         LoopNest.of(phase, parameters, *split, length)
         for phase, split, length in zip(phases, chosen, words, strict=True)
