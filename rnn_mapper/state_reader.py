@@ -37,8 +37,10 @@ def map_state_reader(model: Mapping, reserved: Reserved) -> Mapping:
     vectors: list[Vector] = []
     phases: list[Phase] = []
     nests = []
-    bases: dict[object, int] = {phase.state_key: base for phase, base in zip(model.phases, model.allocation.states, strict=True)
-             if not phase.stores}
+    bases: dict[object, int] = {
+        phase.state_key: base for phase, base in zip(model.phases, model.allocation.states, strict=True)
+        if not phase.stores
+    }
     for first, word, size in _words(model):
         owner = model.phases[first]
         vectors.append(Vector(f"{word.name} of {owner.name}", size, len(vectors), False, True))
