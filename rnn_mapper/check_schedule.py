@@ -149,7 +149,8 @@ def _stored_parts(plan: CheckedPlan, tokens: list[_Token]) -> Iterator[str]:
 
 
 def _stored_in_chain(
-    plan: CheckedPlan, token: _Token, chain: ChainPattern, writer: Phase, there: int, source: ChainPattern, is_next: bool
+    plan: CheckedPlan, token: _Token, chain: ChainPattern, writer: Phase, there: int, source: ChainPattern,
+    is_next: bool,
 ) -> Iterator[str]:
     """What one chain of a token reads of the parts that `writer` stores; `there` is when its first cycle counts."""
     phase = plan.timings[token.phase].phase

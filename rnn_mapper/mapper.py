@@ -12,8 +12,9 @@ from rnn_mapper.cells.unit_program import Preference
 from rnn_mapper.errors import MappingError
 from rnn_mapper.loop_nest import LoopNest, ceil_div, least_words
 from rnn_mapper.mapping import Mapping
+from rnn_mapper.phase_order import phases_of
 from rnn_mapper.phase_programs import choose_programs
-from rnn_mapper.phases import Phase, Schedule, Vector, phases_of, unit_groups, vectors_of
+from rnn_mapper.phases import Phase, Schedule, Vector, unit_groups, vectors_of
 from rnn_mapper.quantised import QuantisedNetwork
 from rnn_mapper.schedule import build_schedule
 from rnn_mapper.timing import assert_no_collision, time_phase
@@ -277,4 +278,5 @@ def _refusal(place: _Place, choices: list[list[Split]]) -> MappingError:
         )
         return same and any(not missing(grid, pick) for pick in (0, -1))
 
-    return describe_shortage(min((missing(place.parameters, pick) for pick in (0, -1)), key=len), place.parameters, fits)
+    short = min((missing(place.parameters, pick) for pick in (0, -1)), key=len)
+    return describe_shortage(short, place.parameters, fits)

@@ -23,7 +23,8 @@ def place_programs(
 ) -> list[ProgramPlace]:
     """The place of each program (empty for None), whose results go `destinations` behind their units.
 
-    The first `reserved` addresses belong to other models. Instructions that read a state word take the lowest address that names it; all others fill what is left.
+    The first `reserved` addresses belong to other models. Instructions that read a state word take the lowest address
+    that names it; all others fill what is left.
     """
     keys = [_key(program, place) for program, place in zip(programs, destinations, strict=True)]
     placed: dict[object, dict[tuple[int, int], int]] = {key: {} for key in keys}

@@ -158,7 +158,7 @@ def _fixed(name: str, parameter: str, values: FloatArray) -> IntArray:
 def _quantise_product(
     name: str, weight: FloatArray, bias: FloatArray, operand_scale: float, fractions: Sequence[int], bits: int
 ) -> QuantisedProduct:
-    """`weight` [G, H, I] and `bias` [G, H] to integers; requantised sums of gate g have `fractions[g]` fraction bits."""
+    """`weight` [G, H, I] and `bias` [G, H] to integers; sums of gate g have `fractions[g]` fraction bits."""
     largest = np.abs(weight).max(axis=2) / _WEIGHT_LIMIT
     peak = float(largest.max())
     floor = peak / _ROW_SCALE_RANGE if peak > _ZERO else 1.0 / _WEIGHT_LIMIT

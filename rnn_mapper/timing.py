@@ -187,7 +187,8 @@ def _ending_with(timing: PhaseTiming, group: int) -> PhaseTiming | None:
         return timing
     nest, late = timing.nest, group % timing.nest.chains
     others = [
-        timing.arrival(chain, unit) for chain in range(nest.chains) if chain != late for unit in range(nest.units(chain))
+        timing.arrival(chain, unit)
+        for chain in range(nest.chains) if chain != late for unit in range(nest.units(chain))
     ]
     taken = {cycle + beat for cycle in others for beat in range(timing.spacing)}
     own = [timing.arrival(late, unit) for unit in range(nest.units(late))]

@@ -16,9 +16,9 @@ from rnn_mapper.explore.adapter import Shape
 from rnn_mapper.explore.part import Part, search_part
 
 _CASES = (
-    ("LSTM 256 x 150, cols 1 to 64", Shape("lstm", 256, (256,)), 64),
-    ("LSTM 256 x 150, cols 1 to 16", Shape("lstm", 256, (256,)), 16),
-    ("GRU 40 -> 128 -> 128 -> dense 10 x 150, cols 1 to 16", Shape("gru", 40, (128, 128), 10), 16),
+    ("LSTM 256 x 150, cols 1 to 64", Shape(("lstm",), 256, (256,)), 64),
+    ("LSTM 256 x 150, cols 1 to 16", Shape(("lstm",), 256, (256,)), 16),
+    ("GRU 40 -> 128 -> 128 -> dense 10 x 150, cols 1 to 16", Shape(("gru", "gru"), 40, (128, 128), 10), 16),
 )
 
 

@@ -42,7 +42,7 @@ def fixed(shape: Shape, parameters: GridParameters, ru: int) -> Choice:
 def measure(row: dict[str, str], parameters: GridParameters, latencies: GridLatencies) -> dict[str, Any]:
     """Cycles of the searched mapping and of every fixed one for one point."""
     hidden, steps = int(row["hidden"]), int(row["steps"])
-    shape = Shape(row["cell"], hidden, (hidden,))
+    shape = Shape((row["cell"],), hidden, (hidden,))
     part = Part(shape, steps, ("fused",), parameters.rows, parameters.lanes, (parameters.cols,), latencies)
     result = search_part(part)
     best = result.found[parameters.cols][0]

@@ -133,7 +133,10 @@ def run_sequences(
     runs, seconds = run_host(grid_build, jobs, images, results_dir, progress)
     models = mapping.models if isinstance(mapping, Resident) else [mapping]
     return [
-        GridRun(output_steps(run.outputs, job.steps, models[job.model].output_size), *run.counters, grid_build.seconds, seconds, waves=None)
+        GridRun(
+            output_steps(run.outputs, job.steps, models[job.model].output_size), *run.counters, grid_build.seconds,
+            seconds, waves=None,
+        )
         for job, run in zip(jobs, runs, strict=True)
     ]
 

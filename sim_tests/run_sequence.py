@@ -1,7 +1,8 @@
 """cocotb test of `spatial-rnn simulate`: one model, one or more sequences, the outputs written to a file.
 
 SRNN_JOB names an .npz with `rows`, `beat_bytes`, `sequences`, and for sequence k `model_k`, the `width_k` of its
-outputs, `inputs_k` int8 [steps, size], `keep_state_k`, and `packets_k`, the bytes of load packets of `packet_sizes_k` that are sent first.
+outputs, `inputs_k` int8 [steps, size], `keep_state_k`, and `packets_k`, the bytes of load packets of
+`packet_sizes_k` that are sent first.
 SRNN_RESULT is the .npz to write: `outputs_k` and `counters_k`.
 """
 

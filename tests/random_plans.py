@@ -12,8 +12,9 @@ from rnn_mapper.allocation import allocate
 from rnn_mapper.cells.unit_program import Preference
 from rnn_mapper.errors import MappingError
 from rnn_mapper.loop_nest import LoopNest, ceil_div, least_words
+from rnn_mapper.phase_order import phases_of
 from rnn_mapper.phase_programs import choose_programs
-from rnn_mapper.phases import Phase, Schedule, phases_of, unit_groups, vectors_of
+from rnn_mapper.phases import Phase, Schedule, unit_groups, vectors_of
 from rnn_mapper.quantised import QuantisedNetwork
 from rnn_mapper.schedule import ScheduleEntry, build_schedule
 from rnn_mapper.timing import PhaseTiming, time_phase

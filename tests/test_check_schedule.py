@@ -12,7 +12,8 @@ from hdl.latencies import GridLatencies
 from hdl.parameters import GridParameters
 from rnn_mapper import cells
 from rnn_mapper.check_schedule import find_violations, plan_to_check
-from rnn_mapper.phases import Schedule, phases_of, unit_groups
+from rnn_mapper.phase_order import phases_of
+from rnn_mapper.phases import Schedule, unit_groups
 from rnn_mapper.predict import SequencePlan, TokenIssue, predict
 from rnn_mapper.timing import PhaseTiming
 from rnn_mapper.weightless import weightless_network

@@ -10,8 +10,9 @@ from hdl.top import Grid
 from rnn_mapper import cells
 from rnn_mapper.loop_nest import LoopNest
 from rnn_mapper.network import gate_count
+from rnn_mapper.phase_order import phases_of
 from rnn_mapper.phase_programs import choose_programs
-from rnn_mapper.phases import Phase, phases_of, unit_groups
+from rnn_mapper.phases import Phase, unit_groups
 from rnn_mapper.quantise import quantise
 from rnn_mapper.quantised import QuantisedNetwork
 from rnn_mapper.timing import time_phase

@@ -1,4 +1,4 @@
-"""LSTM and GRU against the first version, whose unit programs were written by hand: no more cycles, no more table space.
+"""LSTM and GRU against the first version, whose unit programs were written by hand: no more cycles and table space.
 
 The figures of the first version are predictions of its commit c3ffcc5 (map_network with its defaults, layers without
 weights), which its simulations equalled.

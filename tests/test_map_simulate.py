@@ -230,7 +230,7 @@ def test_wrong_input_is_one_line(
     # A file in PyTorch's layout, unlike those that save_network writes.
     rng = np.random.default_rng(1)
     shapes = {"weight_ih_l0": (24, 5), "weight_hh_l0": (24, 6), "bias_ih_l0": (24,), "bias_hh_l0": (24,)}
-    good = {name: rng.uniform(-0.5, 0.5, shape) for name, shape in shapes.items()}
+    good: dict[str, Any] = {name: rng.uniform(-0.5, 0.5, shape) for name, shape in shapes.items()}
     np.savez("lstm.npz", **good)
     nan = good["weight_ih_l0"].copy()
     nan[3, 1] = np.nan

@@ -25,16 +25,17 @@ from rnn_mapper.mapper import Part, map_network
 from rnn_mapper.mapping import Mapping
 from rnn_mapper.model_files import load_network, plain_network
 from rnn_mapper.network import Dense, Layer, Network, parse_cell
+from rnn_mapper.phase_order import phases_of
 from rnn_mapper.phase_programs import choose_programs
-from rnn_mapper.phases import Phase, Schedule, phases_of, unit_groups, vectors_of
+from rnn_mapper.phases import Phase, Schedule, unit_groups, vectors_of
 from rnn_mapper.predict import SequencePlan
 from rnn_mapper.quantised import QuantisedLayer, QuantisedNetwork, QuantisedProduct, VectorFormat
 from rnn_mapper.schedule import build_schedule
 from rnn_mapper.timing import time_phase
 
 __all__ = [
-    "Choice", "Layers", "Shape", "base_phases", "blank_network", "demands", "exact_plan", "mapping_of", "parameters_for", "phases",
-    "random_network", "shape_of_file",
+    "Choice", "Layers", "Shape", "base_phases", "blank_network", "demands", "exact_plan", "mapping_of",
+    "parameters_for", "phases", "random_network", "shape_of_file",
 ]
 
 #: The parts of every layer (and of the head, last) as (groups, ru, chains).
@@ -138,7 +139,7 @@ def _blank_layer(cell: Cell, inputs: int, units: int, feeds: bool) -> QuantisedL
     }
     vectors = [arithmetic.output, *arithmetic.states.values(), *(operand.node for operand in arithmetic.operands)]
     multiplied = {
-        operand.node if operand.node is not None else arithmetic.states[operand.state]
+        operand.node if operand.node is not None else arithmetic.states[str(operand.state)]
         for operand in arithmetic.operands if operand.state is not None or operand.node is not None
     } | ({arithmetic.output} if feeds else set())
     formats = {node: VectorFormat(15, 8 if node in multiplied else 0) for node in vectors if node is not None}

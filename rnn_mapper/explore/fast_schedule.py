@@ -88,12 +88,13 @@ def fast_costs(
                 apart = _unit_path_constant(a, used[index], b, used[place], latencies, group_beats)
                 distance = max(distance, apart + max(map(sub, last_units[index], delays[place])))
                 if a.state_key == b.state_key:
-                    constant = _state_constant(a, used[index], b, used[place], latencies, group_beats)
-                    if constant is not None:
+                    shared = _state_constant(a, used[index], b, used[place], latencies, group_beats)
+                    if shared is not None:
                         slower = first.interval - second.interval
+                        chains = zip(first.units, first.delays, second.delays, strict=True)
                         distance = max(distance, max(
-                            constant + wait + max(0, (units - 1) * slower) - delay
-                            for units, wait, delay in zip(first.units, first.delays, second.delays, strict=True) if units
+                            shared + wait + max(0, (units - 1) * slower) - delay
+                            for units, wait, delay in chains if units
                         ))
             row.append(distance)
         least.append(row)

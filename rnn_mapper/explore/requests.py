@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hdl.parameters import RANGES
+from rnn_mapper.cells.library import BOX
 from rnn_mapper.errors import ConfigurationError
 from rnn_mapper.explore.adapter import Shape, shape_of_file
 from rnn_mapper.explore.devices import Device, device
-from rnn_mapper.cells.library import BOX
 from rnn_mapper.network import parse_cell
 
 __all__ = ["Budget", "Model", "parse_budget", "parse_model", "parse_sizes"]
