@@ -55,7 +55,7 @@ def _simulate(
         assert result.outputs.any()
 
 
-@pytest.mark.parametrize("name", [name for name in BOX if name != "lstm_peephole"])
+@pytest.mark.parametrize("name", BOX)
 def test_box(name: str, tmp_path: Path) -> None:
     _simulate(BOX[name], SMALL, "verilator", tmp_path)
 

@@ -31,11 +31,10 @@ GATES_LIMIT = 8
 _SPARE_INSTRUCTIONS = 6
 #: Programs of the least length that are compared.
 _SOLUTIONS = 400
-#: Situations that the search looks at before it gives up on a length: few at first, because longer programs are often
-#: found sooner and no later in time.
-_EFFORTS = (3_000, 8_000)
 #: Ways to the same situation that are followed: they may differ in the interval between units.
 _VISITS = 3
+#: Row lengths for which programs are searched with much effort, if there is none for the rows as they are.
+_LENGTHS = (8, 12, 16)
 #: More than any interval.
 _NEVER = 1 << 13
 
@@ -43,6 +42,17 @@ _ACTIVATIONS = {
     Function.IDENTITY: Activation.IDENTITY, Function.SIGMOID: Activation.SIGMOID, Function.TANH: Activation.TANH,
     Function.RELU: Activation.RELU,
 }
+
+
+class Effort(enum.Enum):
+    """Situations that the search looks at before it gives up on a length of programs, round by round.
+
+    Few at first, because longer programs are often found sooner and no later in time.
+    """
+
+    NONE = ()
+    LITTLE = (3_000,)
+    MUCH = (3_000, 8_000)
 
 
 class Preference(enum.Enum):
@@ -66,36 +76,36 @@ def unit_program(
     stored and the foreign ones are rows like others. Gates of the program are numbered as `stage.all_rows`.
     Raises CellError if there is no program at all.
     """
-    program = _cached(stage, min(words, WORDS_LIMIT), ring, state_distance, separate, preference)
-    if program is not None:
-        return program, words
-    longer = None
-    for candidate in (WORDS_LIMIT, 16, 12, 8, 6, 5, 4, 3, 2):
-        if candidate <= words:
-            break
-        program = _cached(stage, candidate, ring, state_distance, separate, preference)
-        if program is None:
-            break
-        longer = program, candidate
-    assert longer is not None, "the longest rows have a program, or an error was raised"
-    return longer
+    given = min(words, WORDS_LIMIT)
+    # What works with the longest rows often works with others, but a search for these rows may find better ones.
+    attempts = [(given, Effort.LITTLE), *((length, Effort.MUCH) for length in _LENGTHS if length >= given)]
+    attempts += [(length, Effort.NONE) for length in range(given, WORDS_LIMIT + 1)]
+    for length, effort in attempts:
+        program = _best(stage, length, effort, ring, state_distance, separate, preference)
+        if program is not None:
+            return program, max(words, length)
+    raise AssertionError("the longest rows have a program, or an error was raised")
 
 
 @lru_cache(maxsize=4096)
-def _cached(
-    stage: Stage, words: int, ring: int, state_distance: int, separate: bool, preference: Preference
+def _best(
+    stage: Stage, words: int, effort: Effort, ring: int, state_distance: int, separate: bool, preference: Preference
 ) -> Program | None:
-    programs, search = _candidates(stage, words, ring, state_distance, separate)
-    if not programs:
-        return None
-    return min(programs, key=lambda program: search.cost(program, preference))
+    """The best program for these rows of those that a search finds and of those of the longest rows, or None."""
+    programs, costs = _candidates(
+        stage, words, Effort.MUCH if words == WORDS_LIMIT else effort, ring, state_distance, separate
+    )
+    if not programs and effort is not Effort.MUCH:
+        longest, _ = _candidates(stage, WORDS_LIMIT, Effort.MUCH, ring, state_distance, separate)
+        programs = [program for program in longest if same_flow(program, WORDS_LIMIT, words, ring, state_distance)]
+    return min(programs, key=lambda program: costs.cost(program, preference), default=None)
 
 
 @lru_cache(maxsize=4096)
 def _candidates(
-    stage: Stage, words: int, ring: int, state_distance: int, separate: bool
+    stage: Stage, words: int, effort: Effort, ring: int, state_distance: int, separate: bool
 ) -> tuple[list[Program], _Search]:
-    """Programs that were found, none if rows are too short, and the search that finds what they cost."""
+    """Programs that a search finds, and what knows their costs. Raises CellError if the longest rows have none."""
     attached = () if separate else stage.foreign
     paddings = [stage.all_rows] if separate or not attached else [stage.rows, stage.all_rows]
     if len(paddings[0]) > GATES_LIMIT:
@@ -107,9 +117,9 @@ def _candidates(
     for rows in (rows for rows in paddings if len(rows) <= GATES_LIMIT):
         search = _Search(stage, rows, words, ring, state_distance, separate)
         least = search.least_instructions
-        for effort in _EFFORTS:
+        for situations in effort.value:
             for budget in range(least, least + _SPARE_INSTRUCTIONS + 1):
-                programs = search.run(budget, effort)
+                programs = search.run(budget, situations)
                 if programs:
                     return programs, search
     if words < WORDS_LIMIT:
