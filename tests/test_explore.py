@@ -17,7 +17,7 @@ from cli_runner import refusal, spatial_rnn
 from hdl.latencies import GridLatencies
 from hdl.parameters import GridParameters
 from rnn_mapper.errors import ConfigurationError, MappingError, ModelError, ToolError
-from rnn_mapper.explore.adapter import Shape, demands
+from rnn_mapper.explore.adapter import Shape, cells_file, demands
 from rnn_mapper.explore.outcome import outcome_of
 from rnn_mapper.explore.part import Part
 from rnn_mapper.explore.requests import Model, parse_budget, parse_model, parse_sizes
@@ -124,6 +124,32 @@ def test_command_writes_and_verifies(tmp_path: Path) -> None:
     again = spatial_rnn(*arguments, "--json", "-")
     assert "all of them in the cache" in again.stderr
     assert json.loads(again.stdout)["front"] == values["front"]
+
+
+JANET = """\
+from rnn_mapper.cells import cell, sigmoid, tanh
+
+@cell
+def janet(x, c, p):
+    f = sigmoid(p.W_f @ x + p.U_f @ c + p.b_f)
+    c = f * c + (1 - f) * tanh(p.W_c @ x + p.U_c @ c + p.b_c)
+    return c, c
+"""
+
+
+def test_cells_of_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "mine.py"
+    file.write_text(JANET)
+    with pytest.raises(ModelError, match="cell 'janet' is not supported"):
+        parse_model("janet:12")
+    shape = parse_model("janet:12", cells=cells_file(file)).shape
+    file.write_text(JANET.replace("W_c", "V_c"))
+    assert parse_model("janet:12", cells=cells_file(file)).shape != shape
+    done = spatial_rnn("explore", "--model", "janet:inputs=5,hidden=12,steps=9", "--cells", file, "--budget",
+                       "gates=110k", *SMALL, "--json", "-")
+    assert done.returncode == 0, done.stderr
+    (found, *_) = json.loads(done.stdout)["front"]
+    assert found["cycles"]["janet:inputs=5,hidden=12,steps=9"] > 9 * 12 * 17 * 2 / 48
 
 
 def test_refusals() -> None:

@@ -14,7 +14,7 @@ import rich_click as click
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from rnn_mapper.cli.common import Output, force_option, json_option
-from rnn_mapper.cli.mapped import PATH, print_line
+from rnn_mapper.cli.mapped import PATH, cells_option, print_line
 from rnn_mapper.cli.output_files import output_directory
 from rnn_mapper.errors import SpatialRnnError
 
@@ -35,6 +35,7 @@ _ORDERS = ("fused", "sequential", "blas")
 @click.option("--model", "models", multiple=True, required=True, metavar="FILE.npz|SHAPE",
               help="Model file, or a shape: lstm:256, gru:inputs=40,hidden=128x128,head=10,steps=100,weight=2 (inputs: "
                    "as many as hidden units). Several models are in the grid at once; their memories add up.")
+@cells_option
 @click.option("--budget", "budgets", multiple=True, required=True, metavar="LIMITS|DEVICE",
               help="gates=500k, memory=2M (bits), multipliers=256, or an FPGA such as LFE5U-85F; separated by commas.")
 @click.option("--rows", default="1-16", show_default=True, metavar="SIZES", help="Rows to look at, such as 1-4,16.")
@@ -81,12 +82,14 @@ def command(
 
 
 def _request(models: tuple[str, ...], budgets: tuple[str, ...], options: dict[str, Any]) -> Request:
+    from rnn_mapper.explore.adapter import cells_file
     from rnn_mapper.explore.requests import parse_budget, parse_model, parse_sizes
     from rnn_mapper.explore.search import Request
 
     budget = parse_budget(budgets)
     sizes = {name: parse_sizes(name, options[name]) for name in ("rows", "cols", "lanes")}
-    chosen = tuple(parse_model(text, options["steps"]) for text in models)
+    cells = cells_file(options["cells_file"])
+    chosen = tuple(parse_model(text, options["steps"], cells) for text in models)
     return Request(chosen, budget, **sizes, orders=tuple(dict.fromkeys(options["orders"])),
                    objective=options["objective"])
 

@@ -5,6 +5,7 @@ Exploring needs shapes, not weights: networks here have weights of no bytes, all
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -19,6 +20,7 @@ from rnn_mapper.cells.library import dense
 from rnn_mapper.cells.stages import stages_of
 from rnn_mapper.cells.tracing import Cell
 from rnn_mapper.cells.unit_program import Preference
+from rnn_mapper.cells.user_files import load_cells, with_cells
 from rnn_mapper.errors import ModelError
 from rnn_mapper.loop_nest import LoopNest, ceil_div, least_words
 from rnn_mapper.mapper import Part, map_network
@@ -34,10 +36,12 @@ from rnn_mapper.schedule import build_schedule
 from rnn_mapper.timing import time_phase
 
 __all__ = [
-    "Choice", "Layers", "Shape", "base_phases", "blank_network", "demands", "exact_plan", "mapping_of",
-    "parameters_for", "phases", "random_network", "shape_of_file",
+    "CellsFile", "Choice", "Layers", "Shape", "base_phases", "blank_network", "cells_file", "demands", "exact_plan",
+    "known_cells", "mapping_of", "parameters_for", "phases", "random_network", "shape_of_file",
 ]
 
+#: Path and digest of the user's file of cells; both empty without one.
+CellsFile = tuple[str, str]
 #: The parts of every layer (and of the head, last) as (groups, ru, chains).
 Layers = tuple[tuple[tuple[int, int, int], ...], ...]
 
@@ -53,6 +57,9 @@ class Shape:
     hidden: tuple[int, ...]
     #: Outputs of a dense head, None without one.
     head: int | None = None
+    #: Python file of the user's cells, and a digest of it, so that a changed file is another shape.
+    cells_file: str = ""
+    cells_digest: str = ""
 
     @property
     def sizes(self) -> tuple[int, ...]:
@@ -88,16 +95,30 @@ class Choice:
         return f"{self.order}; " + ", ".join(texts)
 
 
-def shape_of_file(path: Path) -> Shape:
+def shape_of_file(path: Path, cells: CellsFile = ("", "")) -> Shape:
     """The shape of a model file. Raises `ModelError`."""
-    network = plain_network(load_network(path))
+    network = plain_network(load_network(path, cells=known_cells(cells)))
     for layer in network.layers:
         _check_cell(layer.cell, f"{path}: ")
     head = None if network.head is None else network.output_size
     return Shape(
         tuple(layer.cell.name for layer in network.layers), network.input_size,
-        tuple(layer.output_size for layer in network.layers), head,
+        tuple(layer.output_size for layer in network.layers), head, *cells,
     )
+
+
+def cells_file(path: Path | None) -> CellsFile:
+    """The user's file of cells, absolute, and a digest of it. Raises `CellError` if it cannot be used."""
+    if path is None:
+        return "", ""
+    load_cells(path)
+    return str(path.resolve()), hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+
+
+@lru_cache(maxsize=16)
+def known_cells(cells: CellsFile) -> dict[str, Cell]:
+    """The cells in the box and those of the user's file."""
+    return with_cells(cells[0] or None)
 
 
 def _check_cell(cell: Cell, where: str = "") -> None:
@@ -120,7 +141,8 @@ def blank_network(shape: Shape, table_segments: int = 256, accumulator_bits: int
 
 
 def _cells(shape: Shape) -> list[Cell]:
-    cells = [parse_cell(name) for name in shape.cells]
+    known = known_cells((shape.cells_file, shape.cells_digest))
+    cells = [parse_cell(name, known) for name in shape.cells]
     return cells if shape.head is None else [*cells, dense]
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from rnn_mapper.explore.adapter import mapping_of, random_network
+from rnn_mapper.explore.adapter import known_cells, mapping_of, random_network
 from rnn_mapper.explore.requests import Model
 from rnn_mapper.explore.search import Candidate
 
@@ -51,7 +51,9 @@ def verify_candidate(
     p = candidate.parameters
     done = []
     for model, found in zip(models, candidate.found, strict=True):
-        network = random_network(model.shape) if model.file is None else plain_network(load_network(model.file))
+        network = random_network(model.shape) if model.file is None else plain_network(
+            load_network(model.file, cells=known_cells((model.shape.cells_file, model.shape.cells_digest)))
+        )
         quantised = quantise(network, default_calibration(network), p.table_segments, p.accumulator_bits)
         mapping = mapping_of(quantised, p, found.choice, model.steps)
         count = min(steps, model.steps)

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hdl.parameters import RANGES
-from rnn_mapper.cells.library import BOX
 from rnn_mapper.errors import ConfigurationError
-from rnn_mapper.explore.adapter import Shape, shape_of_file
+from rnn_mapper.explore.adapter import CellsFile, Shape, known_cells, shape_of_file
 from rnn_mapper.explore.devices import Device, device
 from rnn_mapper.network import parse_cell
 
@@ -33,21 +32,21 @@ class Model:
     file: Path | None = None
 
 
-def parse_model(text: str, steps: int | None = None) -> Model:
+def parse_model(text: str, steps: int | None = None, cells: CellsFile = ("", "")) -> Model:
     """A model from `lstm:256`, `gru:inputs=40,hidden=128x128,head=10,steps=100,weight=2` or the path of a model file,
     after which `,steps=N,weight=X` may follow. Inputs are as many as hidden units unless given.
 
     Raises `ConfigurationError` or `ModelError`.
     """
     first, colon, rest = text.partition(":")
-    cells = list(BOX)
+    known = known_cells(cells)
     is_file = ".npz" in text or Path(text.split(",")[0]).exists()
     if is_file:
         path, *options = text.split(",")
     elif colon:
         path, options = "", rest.split(",")
     else:
-        raise ConfigurationError(f"model {text!r}: neither a file nor a shape {SHAPE_HELP} of {', '.join(cells)}")
+        raise ConfigurationError(f"model {text!r}: neither a file nor a shape {SHAPE_HELP} of {', '.join(known)}")
     values: dict[str, str] = {}
     for place, option in enumerate(options):
         key, equals, value = option.partition("=")
@@ -71,13 +70,14 @@ def parse_model(text: str, steps: int | None = None) -> Model:
         raise ConfigurationError(f"model {text!r}: weight = {values['weight']}: must be a number above 0")
     count = number("steps", values["steps"]) if "steps" in values else steps or STEPS
     if is_file:
-        return Model(Path(path).stem, shape_of_file(Path(path)), count, weight, Path(path))
+        return Model(Path(path).stem, shape_of_file(Path(path), cells), count, weight, Path(path))
     if "hidden" not in values:
         raise ConfigurationError(f"model {text!r}: hidden is missing; write {SHAPE_HELP}")
     hidden = tuple(number("hidden", value) for value in values["hidden"].split("x"))
     inputs = number("inputs", values["inputs"]) if "inputs" in values else hidden[0]
     head = number("head", values["head"]) if "head" in values else None
-    return Model(text, Shape((parse_cell(first).name,) * len(hidden), inputs, hidden, head), count, weight)
+    kinds = (parse_cell(first, known).name,) * len(hidden)
+    return Model(text, Shape(kinds, inputs, hidden, head, *cells), count, weight)
 
 
 @dataclass(frozen=True)
