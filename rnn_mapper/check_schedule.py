@@ -16,7 +16,7 @@ from rnn_mapper.mapping import Mapping
 from rnn_mapper.phases import Phase
 from rnn_mapper.schedule import ScheduleEntry
 from rnn_mapper.timing import PhaseTiming
-from rnn_mapper.token_patterns import ChainPattern, Times, TokenPattern, pattern_of
+from rnn_mapper.token_patterns import CARRIED, ChainPattern, Times, TokenPattern, pattern_of
 
 __all__ = ["CheckedPlan", "find_violations", "plan_to_check"]
 
@@ -29,7 +29,7 @@ class CheckedPlan:
     entries: Sequence[ScheduleEntry]
     #: What a token does: of any step, and of the first step of a cleared sequence.
     patterns: Sequence[tuple[TokenPattern, TokenPattern]]
-    #: First unit number of each phase; its lowest bit chooses the hold registers.
+    #: First unit of each phase, by which its units have their state words; its lowest bit chooses the hold registers.
     unit_bases: Sequence[int]
 
 
@@ -51,7 +51,7 @@ def plan_to_check(
 
 def plan_of(mapping: Mapping) -> CheckedPlan:
     """The plan of a mapping."""
-    return plan_to_check(mapping.timings, mapping.entries, mapping.allocation.units)
+    return plan_to_check(mapping.timings, mapping.entries, mapping.allocation.states)
 
 
 def find_violations(
@@ -63,7 +63,8 @@ def find_violations(
     """
     tokens = _replay(plan, steps, delays, chance, cleared)
     return [
-        *_sites(plan, tokens), *_stored_parts(plan, tokens), *_unit_paths(plan, tokens), *_links(plan, tokens),
+        *_sites(plan, tokens), *_stored_parts(plan, tokens), *_unit_paths(plan, tokens), *_states(plan, tokens),
+        *_links(plan, tokens),
         *_vectors(plan, tokens), *_buffers(plan, tokens),
     ]
 
@@ -191,13 +192,11 @@ def _unit_paths(plan: CheckedPlan, tokens: list[_Token]) -> Iterator[str]:
                 ring.append(token.time + chain.ring)
                 units = np.arange(len(chain.rows))
                 marks = number * 10_000 + units
-                states = plan.unit_bases[token.phase] + units
-                banks = states & 1
+                banks = (plan.unit_bases[token.phase] + units) & 1
                 for target, source in ((writes, chain.writes), (uses, chain.uses)):
                     for name, events in source.items():
                         for times in events:
                             if name.startswith("STATE"):
-                                target.setdefault(name, []).append((token.time + times, states))
                                 continue
                             for bank in (0, 1) if name == "HOLD0" else (None,):
                                 chosen = slice(None) if bank is None else banks == bank
@@ -206,11 +205,7 @@ def _unit_paths(plan: CheckedPlan, tokens: list[_Token]) -> Iterator[str]:
         if ring and len(np.unique(np.concatenate(ring))) < sum(map(len, ring)):
             yield f"two values meet in the unit path of column {tail}"
         for name in sorted(uses):
-            if not name.startswith("STATE"):
-                yield from _held(name, tail, writes[name], uses[name])
-            elif name in writes:
-                distance = plan.timings[0].latencies.state_distance
-                yield from _states(name, tail, writes[name], uses[name], distance)
+            yield from _held(name, tail, writes[name], uses[name])
 
 
 def _held(name: str, tail: int, writes: list[tuple[Times, Times]], uses: list[tuple[Times, Times]]) -> Iterator[str]:
@@ -225,16 +220,35 @@ def _held(name: str, tail: int, writes: list[tuple[Times, Times]], uses: list[tu
         yield f"{name} in column {tail} does not hold what its user needs"
 
 
-def _states(
-    name: str, tail: int, writes: list[tuple[Times, Times]], uses: list[tuple[Times, Times]], distance: int
-) -> Iterator[str]:
-    """No state word is read so soon after it is written that the old one is read."""
-    # One number for unit and time, so that all units are searched at once.
-    written, used = (np.sort(np.concatenate([(units << 40) + times for times, units in pairs])) for pairs in
-                     (writes, uses))
-    place = np.searchsorted(written, used, side="left") - 1
-    if ((place >= 0) & (used - written[place] < distance)).any():
-        yield f"{name} in column {tail} is read before what was written is there"
+def _states(plan: CheckedPlan, tokens: list[_Token]) -> Iterator[str]:
+    """Every use of a state word finds what the step that it needs wrote there: its own, or the one before."""
+    written: dict[tuple[int, int, str], list[tuple[int, int]]] = {}
+    for token in tokens:
+        for place, name, time in _state_events(plan, token, "writes"):
+            written.setdefault((*place, name), []).append((time, token.step))
+    distance = plan.timings[0].latencies.state_distance
+    for token in tokens:
+        for place, name, time in _state_events(plan, token, "uses"):
+            word = name.removesuffix(CARRIED)
+            if (*place, word) not in written:
+                continue
+            seen = [(when, step) for when, step in written[*place, word] if when <= time - distance]
+            needed = token.step - 1 if name.endswith(CARRIED) else token.step
+            found = max(seen)[1] if seen else -1
+            # The first step's word counts as zero, or is that of the sequence before.
+            if found != needed:
+                yield f"{_name(plan, token)} finds {word} of step {found} of a unit in column {place[0]}"
+
+
+def _state_events(plan: CheckedPlan, token: _Token, kind: str) -> Iterator[tuple[tuple[int, int], str, int]]:
+    """((column, unit), state word, cycle) of every write or use of a state word by the first and the last units."""
+    for chain in _pattern(plan, token).chains:
+        count = len(chain.rows)
+        for name, events in getattr(chain, kind).items():
+            if name.startswith("STATE"):
+                for times in events:
+                    for unit in {0, count - 1}:
+                        yield (chain.tail, plan.unit_bases[token.phase] + unit), name, int(times[unit]) + token.time
 
 
 def _links(plan: CheckedPlan, tokens: list[_Token]) -> Iterator[str]:

@@ -15,7 +15,10 @@ import numpy.typing as npt
 from hdl.layouts import Addend, FactorX, Hold, Keep
 from rnn_mapper.timing import PhaseTiming
 
-__all__ = ["ChainPattern", "Times", "TokenPattern", "pattern_of"]
+__all__ = ["CARRIED", "ChainPattern", "Times", "TokenPattern", "pattern_of"]
+
+#: Ending of the name of a state word that is used as the step before left it.
+CARRIED = " of the step before"
 
 Times = npt.NDArray[np.int64]
 
@@ -34,7 +37,7 @@ class ChainPattern:
     #: Uses of the unit path.
     ring: Times
     #: Cycles of the writes and uses of each hold register, of the kept result (KEPT) and of each state word of the unit
-    #: (STATE and its number).
+    #: (STATE and its number; with CARRIED for a use that needs what the step before left there).
     writes: dict[str, list[Times]]
     uses: dict[str, list[Times]]
     #: Results at the tail's link register, and at the collector.
@@ -107,7 +110,8 @@ def _chain(timing: PhaseTiming, chain: int, units: int) -> ChainPattern:
                 # Its activated result is there when an instruction that follows it would run.
                 pattern.writes.setdefault(op.hold.name, []).append(time + latencies.ring)
             if op.reads_state:
-                pattern.uses.setdefault(f"STATE{op.read_slot}", []).append(time)
+                name = f"STATE{op.read_slot}{CARRIED if op.carried else ''}"
+                pattern.uses.setdefault(name, []).append(time)
             if op.write_state:
                 pattern.writes.setdefault(f"STATE{op.write_slot}", []).append(time)
             if op.emit:

@@ -111,4 +111,4 @@ def plan_with(
     ]
     allocation, _ = allocate(phases, nests, vectors_of([network]), parameters)
     timings = [time_phase(phase, nest, parameters, latencies) for phase, nest in zip(phases, nests, strict=True)]
-    return RandomPlan(schedule, timings, build_schedule(timings), allocation.units)
+    return RandomPlan(schedule, timings, build_schedule(timings), allocation.states)
