@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import pairwise
+from itertools import islice, pairwise
 
 from hdl.latencies import GridLatencies
 from hdl.parameters import GridParameters
@@ -21,6 +21,8 @@ from rnn_mapper.unit_timing import follows, same_flow
 
 __all__ = ["PhaseTiming", "time_phase"]
 
+#: Intervals that are compared for the first step of a cleared sequence, for rows of each length.
+FIRST_STEP_TRIALS = 16
 #: Largest `pad` and `delay` of `hdl.layouts.phase_layout`.
 FIELD_LIMIT = 255
 
@@ -172,7 +174,8 @@ def time_phase(
     for words in range(1, nest.words):
         if not same_flow(phase.steps, nest.words, words, latencies.ring, latencies.state_distance):
             continue
-        for fresh in _timings(phase, replace(nest, words=words), parameters, latencies, output_offset):
+        shorter = _timings(phase, replace(nest, words=words), parameters, latencies, output_offset)
+        for fresh in islice(shorter, FIRST_STEP_TRIALS if nest.max_units > 1 else 1):
             if fresh.interval >= timing.interval or (best is not None and fresh.earliest >= best.completion):
                 break
             ending = _ending_with(fresh, last)

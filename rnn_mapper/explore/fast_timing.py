@@ -8,6 +8,7 @@ at once. The rules themselves (which programs fit an interval, what holds a regi
 from __future__ import annotations
 
 from functools import lru_cache
+from itertools import islice
 from operator import add
 from typing import NamedTuple
 
@@ -16,7 +17,7 @@ from rnn_mapper.errors import MappingError
 from rnn_mapper.loop_nest import LoopNest, ceil_div
 from rnn_mapper.phases import Phase
 from rnn_mapper.programs import Program
-from rnn_mapper.timing import FIELD_LIMIT, PhaseTiming, arrival_base
+from rnn_mapper.timing import FIELD_LIMIT, FIRST_STEP_TRIALS, PhaseTiming, arrival_base
 from rnn_mapper.unit_timing import follows, same_flow
 
 __all__ = ["FastTiming", "Split", "fast_timing", "smallest_timing"]
@@ -123,7 +124,8 @@ def fast_timing(phase: Phase, split: Split, latencies: GridLatencies, group_beat
             continue
         base, slope = _bases(_program(phase), gates, fewer, latencies)
         first = base + slope * (split.ru - 1)
-        for fresh, fresh_last in _timings(phase, split, units, latencies, group_beats, fewer):
+        shorter = _timings(phase, split, units, latencies, group_beats, fewer)
+        for fresh, fresh_last in islice(shorter, FIRST_STEP_TRIALS if units[0] > 1 else 1):
             if fresh.interval >= timing.interval:
                 break
             if best is not None and first + (units[0] - 1) * fresh.interval >= best.completion:
