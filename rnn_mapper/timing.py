@@ -172,6 +172,11 @@ def time_phase(
     last = timing.arrivals[-1][1]
     best: PhaseTiming | None = None
     for words in range(1, nest.words):
+        if best is not None:
+            # Longer rows only take longer.
+            first = arrival_base(phase.steps, replace(nest, words=words), latencies, 0)
+            if first + (nest.max_units - 1) * nest.gates * words >= best.completion:
+                break
         if not same_flow(phase.steps, nest.words, words, latencies.ring, latencies.state_distance):
             continue
         shorter = _timings(phase, replace(nest, words=words), parameters, latencies, output_offset)

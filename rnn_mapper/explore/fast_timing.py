@@ -120,10 +120,12 @@ def fast_timing(phase: Phase, split: Split, latencies: GridLatencies, group_beat
         return timing
     best: FastTiming | None = None
     for fewer in range(1, words):
-        if not _computes_the_same(_program(phase), words, fewer, latencies.ring, latencies.state_distance):
-            continue
         base, slope = _bases(_program(phase), gates, fewer, latencies)
         first = base + slope * (split.ru - 1)
+        if best is not None and first + (units[0] - 1) * gates * fewer >= best.completion:
+            break
+        if not _computes_the_same(_program(phase), words, fewer, latencies.ring, latencies.state_distance):
+            continue
         shorter = _timings(phase, split, units, latencies, group_beats, fewer)
         for fresh, fresh_last in islice(shorter, FIRST_STEP_TRIALS if units[0] > 1 else 1):
             if fresh.interval >= timing.interval:
