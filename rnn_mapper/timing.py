@@ -21,8 +21,8 @@ from rnn_mapper.unit_timing import follows, same_flow
 
 __all__ = ["PhaseTiming", "time_phase"]
 
-#: Intervals that are compared for the first step of a cleared sequence, for rows of each length.
-FIRST_STEP_TRIALS = 16
+#: Intervals that are compared for the first step of a cleared sequence, with the shortest rows that are possible.
+FIRST_STEP_TRIALS = 10
 #: Largest `pad` and `delay` of `hdl.layouts.phase_layout`.
 FIELD_LIMIT = 255
 
@@ -170,22 +170,20 @@ def time_phase(
         return timing
     # The last result is marked in its unit entry, so that both timings must end with the same.
     last = timing.arrivals[-1][1]
+    words = next((
+        words for words in range(1, nest.words)
+        if same_flow(phase.steps, nest.words, words, latencies.ring, latencies.state_distance)
+    ), None)
+    if words is None:
+        return timing
     best: PhaseTiming | None = None
-    for words in range(1, nest.words):
-        if best is not None:
-            # Longer rows only take longer.
-            first = arrival_base(phase.steps, replace(nest, words=words), latencies, 0)
-            if first + (nest.max_units - 1) * nest.gates * words >= best.completion:
-                break
-        if not same_flow(phase.steps, nest.words, words, latencies.ring, latencies.state_distance):
-            continue
-        shorter = _timings(phase, replace(nest, words=words), parameters, latencies, output_offset)
-        for fresh in islice(shorter, FIRST_STEP_TRIALS if nest.max_units > 1 else 1):
-            if fresh.interval >= timing.interval or (best is not None and fresh.earliest >= best.completion):
-                break
-            ending = _ending_with(fresh, last)
-            if ending is not None and (best is None or ending.completion < best.completion):
-                best = ending
+    shorter = _timings(phase, replace(nest, words=words), parameters, latencies, output_offset)
+    for fresh in islice(shorter, FIRST_STEP_TRIALS if nest.max_units > 1 else 1):
+        if fresh.interval >= timing.interval or (best is not None and fresh.earliest >= best.completion):
+            break
+        ending = _ending_with(fresh, last)
+        if ending is not None and (best is None or ending.completion < best.completion):
+            best = ending
     return replace(timing, shortened=best)
 
 

@@ -67,8 +67,10 @@ def _fits(program: int, words: int, interval: int, ring: int) -> bool:
 
 
 @lru_cache(maxsize=1 << 14)
-def _computes_the_same(program: int, words: int, other: int, ring: int, state_distance: int) -> bool:
-    return same_flow(_PROGRAMS[program], words, other, ring, state_distance)
+def _shortest_rows(program: int, words: int, ring: int, state_distance: int) -> int | None:
+    """Words of the shortest rows, shorter than they are, with which the program computes the same."""
+    found = _PROGRAMS[program]
+    return next((fewer for fewer in range(1, words) if same_flow(found, words, fewer, ring, state_distance)), None)
 
 
 #: Programs by identity: comparing them takes longer than all the rest.
@@ -118,25 +120,24 @@ def fast_timing(phase: Phase, split: Split, latencies: GridLatencies, group_beat
     timing, last = found
     if not phase.previous:
         return timing
+    program = _program(phase)
+    fewer = _shortest_rows(program, words, latencies.ring, latencies.state_distance)
+    if fewer is None:
+        return timing
+    base, slope = _bases(program, gates, fewer, latencies)
+    first = base + slope * (split.ru - 1)
     best: FastTiming | None = None
-    for fewer in range(1, words):
-        base, slope = _bases(_program(phase), gates, fewer, latencies)
-        first = base + slope * (split.ru - 1)
-        if best is not None and first + (units[0] - 1) * gates * fewer >= best.completion:
+    shorter = _timings(phase, split, units, latencies, group_beats, fewer)
+    for fresh, fresh_last in islice(shorter, FIRST_STEP_TRIALS if units[0] > 1 else 1):
+        if fresh.interval >= timing.interval:
             break
-        if not _computes_the_same(_program(phase), words, fewer, latencies.ring, latencies.state_distance):
-            continue
-        shorter = _timings(phase, split, units, latencies, group_beats, fewer)
-        for fresh, fresh_last in islice(shorter, FIRST_STEP_TRIALS if units[0] > 1 else 1):
-            if fresh.interval >= timing.interval:
-                break
-            if best is not None and first + (units[0] - 1) * fresh.interval >= best.completion:
-                break
-            ending = fresh
-            if fresh_last != last:
-                ending = _ending_with(phase, split, units, latencies, group_beats, fresh, last[0])
-            if ending is not None and (best is None or ending.completion < best.completion):
-                best = ending
+        if best is not None and first + (units[0] - 1) * fresh.interval >= best.completion:
+            break
+        ending = fresh
+        if fresh_last != last:
+            ending = _ending_with(phase, split, units, latencies, group_beats, fresh, last[0])
+        if ending is not None and (best is None or ending.completion < best.completion):
+            best = ending
     if best is None:
         return timing
     start = max(timing.output_start, best.output_start)

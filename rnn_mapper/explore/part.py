@@ -245,7 +245,9 @@ class _Search:
             if cycles > SLOWEST * ranked[0][0] or len(kept) == KEPT:
                 break
             if all(words < other or units < few for other, few in least):
-                kept.append(self._with_best_programs(Found(cycles, choice)))
+                found = Found(cycles, choice)
+                # Other programs are a matter of a few cycles: they are tried for the fastest alone.
+                kept.append(found if kept else self._with_best_programs(found))
                 least.append((words, units))
         return sorted(kept, key=lambda found: found.cycles)
 
