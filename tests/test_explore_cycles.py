@@ -88,7 +88,8 @@ def test_cycles_are_those_of_the_prediction() -> None:
 
 def test_nothing_the_mapper_chooses_is_faster() -> None:
     for shape, size in (
-        (Shape(("lstm",), 40, (70,)), (4, 5, 8)), (Shape(("gru", "mgu"), 24, (48, 20), 6), (2, 6, 8))
+        (Shape(("lstm",), 40, (70,)), (4, 5, 8)), (Shape(("gru", "mgu"), 24, (48, 20), 6), (2, 6, 8)),
+        (Shape(("lstm",), 1024, (1024,)), (16, 12, 64)),
     ):
         p = GridParameters(*size)
         mapping = map_network(blank_network(shape), p, steps=30)

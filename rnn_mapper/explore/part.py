@@ -7,7 +7,7 @@ evaluated once and stands for every grid that is wide enough.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from hdl.latencies import GridLatencies
@@ -133,17 +133,19 @@ class _Search:
         for cols in self.part.cols:
             candidates: dict[Choice, int | None] = {}
             for order in self.part.orders:
-                self._search(order, cols, candidates)
+                # As the mapper does: a split that is best with some unit programs may not be with others.
+                for preference in Preference:
+                    self._search(order, preference.value, cols, candidates)
             self.compared += len(candidates)
             self.ruled_out += sum(cycles is None for cycles in candidates.values())
             found[cols] = self._keep({choice: cycles for choice, cycles in candidates.items() if cycles is not None})
         return PartResult(found, self.compared, len(self.cycles), self.ruled_out)
 
-    def _search(self, order: str, cols: int, candidates: dict[Choice, int | None]) -> None:
+    def _search(self, order: str, programs: str, cols: int, candidates: dict[Choice, int | None]) -> None:
         """Every way to map a single layer; of several layers one after the other until no change of one is better."""
         options = [self._options(layer, cols, order == "fused") for layer in range(len(self.layers))]
         chosen = [ways[0] for ways in options]
-        best = self._try(order, tuple(chosen), candidates, None)
+        best = self._try(order, programs, tuple(chosen), candidates, None)
         improved = True
         while improved:
             improved = False
@@ -152,17 +154,17 @@ class _Search:
                     if way == chosen[layer]:
                         continue
                     layers = (*chosen[:layer], way, *chosen[layer + 1 :])
-                    cycles = self._try(order, layers, candidates, best)
+                    cycles = self._try(order, programs, layers, candidates, best)
                     if cycles is not None and (best is None or cycles < best):
                         best, chosen, improved = cycles, list(layers), True
             if len(options) == 1:
                 break
 
     def _try(
-        self, order: str, layers: Layers, candidates: dict[Choice, int | None], best: int | None
+        self, order: str, programs: str, layers: Layers, candidates: dict[Choice, int | None], best: int | None
     ) -> int | None:
         """Cycles of a mapping; None where there is no timing, or where it takes too long to be kept."""
-        choice = Choice(order, layers)
+        choice = Choice(order, layers, programs)
         if choice not in self.cycles:
             if self._reading(layers) > RANGES["weight_depth"][1]:
                 candidates.setdefault(choice, None)
@@ -245,28 +247,9 @@ class _Search:
             if cycles > SLOWEST * ranked[0][0] or len(kept) == KEPT:
                 break
             if all(words < other or units < few for other, few in least):
-                found = Found(cycles, choice)
-                # Other programs are a matter of a few cycles: they are tried for the fastest alone.
-                kept.append(found if kept else self._with_best_programs(found))
+                kept.append(Found(cycles, choice))
                 least.append((words, units))
-        return sorted(kept, key=lambda found: found.cycles)
-
-    def _with_best_programs(self, found: Found) -> Found:
-        """The same mapping with the unit programs that take fewest cycles."""
-        for preference in Preference:
-            choice = replace(found.choice, programs=preference.value)
-            if choice not in self.cycles:
-                try:
-                    self.cycles[choice] = cycles_of(
-                        self.part.shape, self.part.steps, choice, self.parameters, self.part.latencies
-                    )
-                except MappingError:
-                    self.cycles[choice] = None
-                self.compared += 1
-            cycles = self.cycles[choice]
-            if cycles is not None and cycles < found.cycles:
-                found = Found(cycles, choice)
-        return found
+        return kept
 
     def _memory(self, choice: Choice) -> tuple[int, int]:
         units = sum(ceil_div(groups, chains) for way in choice.layers for groups, _, chains in way)
