@@ -1,0 +1,60 @@
+"""What an importer makes of a trained model, whatever format it came in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from rnn_mapper.bidirectional_network import BidirectionalNetwork
+from rnn_mapper.float_reference import FloatState
+from rnn_mapper.network import FloatArray, Network
+
+__all__ = ["HostStep", "Imported", "Selection"]
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which part of a model the user wants, where the file leaves a choice."""
+
+    #: Kind of cell, where the file does not say (``--cell``).
+    cell: str | None = None
+    #: ONNX: the tensor that the network begins with, and the one that it ends with (``--from``, ``--to``); None is the
+    #: graph's own.
+    start: str | None = None
+    stop: str | None = None
+    #: PyTorch: names of modules in the order of the data, such as ``lstm`` and ``fc`` or, with the function that follows
+    #: a linear layer, ``fc:sigmoid`` (``--part``); empty takes the only one there is.
+    parts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class HostStep:
+    """What the host does with the outputs of the grid, such as a softmax or the choice of the last step."""
+
+    #: Where it comes from, such as ``Softmax '/Softmax'``.
+    name: str
+    #: From [steps, values] to what comes next.
+    function: Callable[[FloatArray], FloatArray]
+
+
+@dataclass(frozen=True, eq=False)
+class Imported:
+    """A network that computes what the source computes, and an account of how it was read.
+
+    Every attribute of the source is honoured, in the network, in `state` or in `host`; an importer refuses with
+    ModelError, by name, what it cannot honour.
+    """
+
+    network: Network | BidirectionalNetwork
+    #: One line for each node or module of the source: its name, what it is and what became of it.
+    account: tuple[str, ...] = ()
+    #: State of every layer that a sequence starts from; None is the cleared state.
+    state: tuple[FloatState, ...] | None = None
+    #: What is left to the host, in order.
+    host: tuple[HostStep, ...] = ()
+
+    def finish(self, outputs: FloatArray) -> FloatArray:
+        """What the source would give: the outputs [steps, output_size] of the network after the host's steps."""
+        for step in self.host:
+            outputs = step.function(outputs)
+        return outputs
