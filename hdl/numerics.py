@@ -1,5 +1,14 @@
 """Constants of the arithmetic's definition (docs/numerics.md), shared by the hardware and the numpy reference."""
 
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = [
+    "DEFAULT_ARITHMETIC", "KEPT_LEFT", "MULTIPLIER_BITS", "PRESCALED_BITS", "PRESCALE_LEFT", "REQUANTISE_RIGHT",
+    "SHIFT_LIMIT", "Arithmetic",
+]
+
 #: Bits by which an accumulator is moved up before its row's shift moves it down, so that ratios above one fit too.
 PRESCALE_LEFT = 11
 #: Bits of the prescaled accumulator; what does not fit saturates the result as well.
@@ -12,3 +21,17 @@ REQUANTISE_RIGHT = 12
 SHIFT_LIMIT = 31
 #: Bits from the kept product of two Q0.15 values to the Q5.25 product of a gate and a Q5.10 state.
 KEPT_LEFT = 10
+
+
+@dataclass(frozen=True)
+class Arithmetic:
+    """The choices of a grid on which the integers of a network depend, and nothing else of it."""
+
+    #: Segments of the activation table over [-16, 16).
+    table_segments: int = 256
+    #: Bits of the accumulator and of the partial sums between PCUs.
+    accumulator_bits: int = 28
+
+
+#: That of a grid for which nothing else is chosen.
+DEFAULT_ARITHMETIC = Arithmetic()

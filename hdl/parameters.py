@@ -14,6 +14,7 @@ from functools import cached_property
 from pathlib import Path
 
 from hdl.errors import ConfigurationError
+from hdl.numerics import Arithmetic
 
 __all__ = ["GridParameters", "load_parameters", "preset_description", "preset_names", "preset_path"]
 
@@ -53,9 +54,9 @@ class GridParameters:
     #: Words of a PCU's epilogue program memory.
     program_length: int = 32
     #: Segments of the activation table over [-16, 16). A power of two.
-    table_segments: int = 256
+    table_segments: int = Arithmetic.table_segments
     #: Bits of the accumulator and of the partial sums between PCUs.
-    accumulator_bits: int = 28
+    accumulator_bits: int = Arithmetic.accumulator_bits
     #: Levels of the adder tree between two pipeline registers.
     tree_levels_per_register: int = 2
 
@@ -87,6 +88,11 @@ class GridParameters:
                 f"program_length = {self.program_length}: must be at least state_words ({self.state_words}), "
                 "because an instruction's address says which state word it reads"
             )
+
+    @property
+    def arithmetic(self) -> Arithmetic:
+        """All that a network's integers depend on."""
+        return Arithmetic(self.table_segments, self.accumulator_bits)
 
     # Sites and links
 

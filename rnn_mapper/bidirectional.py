@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from hdl.numerics import DEFAULT_ARITHMETIC, Arithmetic
 from hdl.parameters import GridParameters
 from rnn_mapper.accuracy import LayerError, measure_error
 from rnn_mapper.bidirectional_network import BidirectionalNetwork
@@ -113,7 +114,7 @@ def run_bidirectional_float(network: BidirectionalNetwork, inputs: FloatArray) -
 
 
 def quantise_bidirectional(
-    network: BidirectionalNetwork, calibration: FloatArray, table_segments: int = 256, accumulator_bits: int = 28
+    network: BidirectionalNetwork, calibration: FloatArray, arithmetic: Arithmetic = DEFAULT_ARITHMETIC
 ) -> QuantisedBidirectional:
     """As `rnn_mapper.quantise`, segment by segment; the calibration of a segment is what the floats below give.
 
@@ -125,7 +126,7 @@ def quantise_bidirectional(
         members = []
         for backward, one in enumerate(segment.networks):
             try:
-                members.append(quantise(one, values[:: -1 if backward else 1], table_segments, accumulator_bits))
+                members.append(quantise(one, values[:: -1 if backward else 1], arithmetic))
             except SpatialRnnError as error:
                 half = "" if segment.merge is None else " backward" if backward else " forward"
                 raise type(error)(f"{segment.name}{half}: {error}") from None

@@ -148,7 +148,7 @@ def prepare_bidirectional(
     typical = default_calibration(network) if calibration is None else calibration
 
     def place(parameters: GridParameters) -> tuple[QuantisedBidirectional, Resident]:
-        quantised = quantise_bidirectional(network, typical, parameters.table_segments, parameters.accumulator_bits)
+        quantised = quantise_bidirectional(network, typical, parameters.arithmetic)
         return quantised, map_bidirectional(quantised, parameters, ru, hu, steps, schedule)
 
     name, (quantised, resident) = on_grid(grid, place)

@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from hdl.numerics import DEFAULT_ARITHMETIC, Arithmetic
+
 from . import cells
 from .errors import ModelError
 from .float_reference import run_float
@@ -83,16 +85,14 @@ class G2pEn:
             phonemes.append(best)
         return phonemes
 
-    def quantise(
-        self, table_segments: int = 256, accumulator_bits: int = 28
-    ) -> tuple[QuantisedNetwork, QuantisedNetwork]:
+    def quantise(self, arithmetic: Arithmetic = DEFAULT_ARITHMETIC) -> tuple[QuantisedNetwork, QuantisedNetwork]:
         """Encoder and decoder in integers, calibrated on all embeddings and on a sentence; errors as quantise()."""
         run = float_runner(self.encoder), float_runner(self.decoder)
         words = _CALIBRATION_SENTENCE.split()
         letters = [self.letter_embedding, *map(self.encoder_inputs, words)]
         phonemes = [self.phoneme_embedding, *(self.decoder_inputs(self.pronounce(word, *run)) for word in words)]
-        encoder = quantise(self.encoder, np.concatenate(letters), table_segments, accumulator_bits)
-        return encoder, quantise(self.decoder, np.concatenate(phonemes), table_segments, accumulator_bits)
+        encoder = quantise(self.encoder, np.concatenate(letters), arithmetic)
+        return encoder, quantise(self.decoder, np.concatenate(phonemes), arithmetic)
 
 
 def float_runner(network: Network) -> Runner:

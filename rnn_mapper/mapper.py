@@ -115,14 +115,15 @@ def _search(place: _Place, choices: list[list[Split]], steps: int) -> Mapping | 
 
 
 def _check_arithmetic(network: QuantisedNetwork, parameters: GridParameters) -> None:
-    if network.table_segments != parameters.table_segments:
+    made_for = network.arithmetic
+    if made_for.table_segments != parameters.table_segments:
         raise MappingError(
-            f"the network was quantised for a table of {network.table_segments} segments, "
+            f"the network was quantised for a table of {made_for.table_segments} segments, "
             f"the grid has table_segments = {parameters.table_segments}"
         )
-    if network.accumulator_bits > parameters.accumulator_bits:
+    if made_for.accumulator_bits > parameters.accumulator_bits:
         raise MappingError(
-            f"the network was quantised for accumulators of {network.accumulator_bits} bits, "
+            f"the network was quantised for accumulators of {made_for.accumulator_bits} bits, "
             f"the grid has accumulator_bits = {parameters.accumulator_bits}"
         )
 
@@ -273,7 +274,8 @@ def _refusal(place: _Place, choices: list[list[Split]]) -> MappingError:
 
     def fits(grid: GridParameters) -> bool:
         same = all(
-            grid.table_segments == network.table_segments and grid.accumulator_bits >= network.accumulator_bits
+            grid.arithmetic.table_segments == network.arithmetic.table_segments
+            and grid.arithmetic.accumulator_bits >= network.arithmetic.accumulator_bits
             for network in place.members
         )
         return same and any(not missing(grid, pick) for pick in (0, -1))

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from hdl.numerics import Arithmetic
 from hdl.parameters import GridParameters, load_parameters, preset_names
 from rnn_mapper.bidirectional_network import BidirectionalNetwork
 from rnn_mapper.cells.library import BOX
@@ -80,12 +81,12 @@ def prepare(
     start = None if state is None else tuple(state)
     if streams < 1:
         raise ConfigurationError(f"streams = {streams}: must be 1 or more")
-    variants: dict[tuple[int, int], QuantisedNetwork] = {}
+    variants: dict[Arithmetic, QuantisedNetwork] = {}
 
     def place(parameters: GridParameters) -> Mapping:
-        arithmetic = parameters.table_segments, parameters.accumulator_bits
+        arithmetic = parameters.arithmetic
         if arithmetic not in variants:
-            variants[arithmetic] = quantise(network, typical, *arithmetic, start)
+            variants[arithmetic] = quantise(network, typical, arithmetic, start)
         return map_network([variants[arithmetic]] * streams, parameters, ru, hu, steps, schedule)
 
     name, mapping = on_grid(grid, place)

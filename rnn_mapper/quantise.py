@@ -6,7 +6,14 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from hdl.numerics import MULTIPLIER_BITS, PRESCALE_LEFT, REQUANTISE_RIGHT, SHIFT_LIMIT
+from hdl.numerics import (
+    DEFAULT_ARITHMETIC,
+    MULTIPLIER_BITS,
+    PRESCALE_LEFT,
+    REQUANTISE_RIGHT,
+    SHIFT_LIMIT,
+    Arithmetic,
+)
 from rnn_mapper.cells.arithmetic import CellArithmetic, Node, arithmetic_of
 from rnn_mapper.cells.expressions import Expression
 from rnn_mapper.errors import ConfigurationError, ModelError
@@ -37,8 +44,7 @@ LARGEST_RATIO = 1 << (MULTIPLIER_BITS + PRESCALE_LEFT - REQUANTISE_RIGHT)
 def quantise(
     network: Network,
     calibration: FloatArray,
-    table_segments: int = 256,
-    accumulator_bits: int = 28,
+    arithmetic: Arithmetic = DEFAULT_ARITHMETIC,
     state: Sequence[FloatState] | None = None,
 ) -> QuantisedNetwork:
     """Quantise `network`; `calibration` [steps, input_size] is typical input, run from `state` (cleared if None).
@@ -48,10 +54,10 @@ def quantise(
     Raises ModelError if the calibration does not fit or a scale is out of range, ConfigurationError for a bad table
     or accumulator size, MappingError if the accumulator cannot be proven wide enough.
     """
-    segment_shift(table_segments)
-    if accumulator_bits not in ACCUMULATOR_BITS:
+    segment_shift(arithmetic.table_segments)
+    if arithmetic.accumulator_bits not in ACCUMULATOR_BITS:
         rule = f"must be {ACCUMULATOR_BITS.start} to {ACCUMULATOR_BITS.stop - 1}"
-        raise ConfigurationError(f"accumulator_bits is {accumulator_bits}, {rule}")
+        raise ConfigurationError(f"accumulator_bits is {arithmetic.accumulator_bits}, {rule}")
     calibration = check_inputs(calibration, network.input_size, "calibration")
     with np.errstate(over="ignore", invalid="ignore"):
         trace = run_float(network, calibration, state)
@@ -65,11 +71,11 @@ def quantise(
     for index, (layer, peaks) in enumerate(zip(network.all_layers, trace.peaks, strict=True)):
         feeds = index < len(network.all_layers) - 1
         layers.append(_quantise_layer(names[index if layer is not network.head else -1], layer, peaks, scale, feeds,
-                                      accumulator_bits))
+                                      arithmetic.accumulator_bits))
         scale = layers[-1].feedback_scale
     count = len(network.layers)
     head = layers[count] if network.head is not None else None
-    quantised = QuantisedNetwork(tuple(layers[:count]), head, table_segments, accumulator_bits)
+    quantised = QuantisedNetwork(tuple(layers[:count]), head, arithmetic)
     prove_accumulators(quantised)
     return quantised
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from hdl.numerics import Arithmetic
 from rnn_mapper.cells.arithmetic import CellArithmetic, Node, Operand, Row
 from rnn_mapper.cells.stages import Stage, stages_of
 from rnn_mapper.cells.tracing import Cell
@@ -176,10 +177,8 @@ class QuantisedNetwork:
 
     layers: tuple[QuantisedLayer, ...]
     head: QuantisedLayer | None
-    #: Segments of the activation table, see fixed_point.TABLE_SEGMENTS.
-    table_segments: int
-    #: Width of the accumulator that the biases were scaled for and that is proven sufficient.
-    accumulator_bits: int
+    #: What the integers are for. The biases were scaled for its accumulator, which is proven sufficient.
+    arithmetic: Arithmetic
 
     @property
     def all_layers(self) -> tuple[QuantisedLayer, ...]:
@@ -241,15 +240,16 @@ def prove_accumulators(network: QuantisedNetwork) -> tuple[AccumulatorBound, ...
     Partial sums, in whatever order or split, are bounded by it too. Raises MappingError naming the product and row.
     """
     bounds = []
+    available = network.arithmetic.accumulator_bits
     for name, product in network.products().items():
         bound = product.accumulator_bound
         gate, unit = (int(i) for i in np.unravel_index(int(bound.argmax()), bound.shape))
         worst = int(bound[gate, unit])
         bits = worst.bit_length() + 1
-        if bits > network.accumulator_bits:
+        if bits > available:
             raise MappingError(
                 f"{name}, gate {gate}, unit {unit}: the accumulator can reach {worst}, "
-                f"which takes {bits} bits, the grid has {network.accumulator_bits}"
+                f"which takes {bits} bits, the grid has {available}"
             )
-        bounds.append(AccumulatorBound(name, worst, gate, unit, bits, network.accumulator_bits - bits))
+        bounds.append(AccumulatorBound(name, worst, gate, unit, bits, available - bits))
     return tuple(bounds)

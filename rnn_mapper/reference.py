@@ -62,7 +62,7 @@ class Reference:
 
     def __init__(self, network: QuantisedNetwork) -> None:
         self.network = network
-        self._layers = [_Layer(layer, network.table_segments) for layer in network.all_layers]
+        self._layers = [_Layer(layer, network.arithmetic.table_segments) for layer in network.all_layers]
 
     def cleared_state(self) -> tuple[LayerState, ...]:
         """The state a sequence starts from unless it is given another."""

@@ -74,14 +74,13 @@ def prepare_resident(
         models: list[Sequence[QuantisedNetwork]] = []
         for index, ((name, network), given) in enumerate(zip(networks.items(), calibrations, strict=True)):
             typical = default_calibration(network) if given is None else given
-            arithmetic = parameters.table_segments, parameters.accumulator_bits
             if isinstance(network, BidirectionalNetwork):
-                both: QuantisedBidirectional = quantise_bidirectional(network, typical, *arithmetic)
+                both: QuantisedBidirectional = quantise_bidirectional(network, typical, parameters.arithmetic)
                 names += [(f"{name} {segment.name}", index) for segment in both.segments]
                 models += [segment.members for segment in both.segments]
             else:
                 names.append((name, index))
-                models.append([quantise(network, typical, *arithmetic)] * streams)
+                models.append([quantise(network, typical, parameters.arithmetic)] * streams)
         return names, map_resident(models, parameters, steps, ru, hu, schedule)
 
     grid_name, (names, resident) = on_grid(grid, place)

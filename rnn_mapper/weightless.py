@@ -31,7 +31,7 @@ def weightless_network(
         for index, (inputs, hidden) in enumerate(pairwise(sizes))
     )
     head = None if outputs is None else _layer(dense, sizes[-1], outputs, None, feeds=False)
-    return QuantisedNetwork(layers, head, parameters.table_segments, parameters.accumulator_bits)
+    return QuantisedNetwork(layers, head, parameters.arithmetic)
 
 
 def _layer(cell: Cell, inputs: int, outputs: int, inner_size: int | None, feeds: bool) -> QuantisedLayer:

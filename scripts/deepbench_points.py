@@ -116,7 +116,7 @@ def run_point(
     started = time.perf_counter()
     cell, hidden, steps = parse_cell(row["cell"]), int(row["hidden"]), int(row["steps"])
     network, inputs = random_model(cell, hidden, max(steps, LONGER_STEPS))
-    quantised = quantise(network, inputs[:8], accumulator_bits=parameters.accumulator_bits)
+    quantised = quantise(network, inputs[:8], parameters.arithmetic)
     mapping = map_network(quantised, parameters, steps=steps)
     prediction = mapping.predict(steps)
     simulated = mismatches = None

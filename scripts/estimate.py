@@ -73,7 +73,7 @@ def run_point(row: dict[str, str], parameters: GridParameters) -> Point:
     """Map one DeepBench point and count what it does."""
     cell, hidden, steps = parse_cell(row["cell"]), int(row["hidden"]), int(row["steps"])
     network, inputs = random_model(cell, hidden, steps)
-    quantised = quantise(network, inputs[:8], accumulator_bits=parameters.accumulator_bits)
+    quantised = quantise(network, inputs[:8], parameters.arithmetic)
     mapping = map_network(quantised, parameters, steps=steps)
     latencies = {name.removesuffix("_ms"): float(text) for name, text in row.items() if name.endswith("_ms")}
     return Point(f"{cell.name.upper()} {hidden}", steps, count_activity(mapping, steps), latencies)

@@ -105,7 +105,7 @@ def children_seconds() -> float:
 def workload(parameters: GridParameters, hidden: int, steps: int) -> Workload:
     """A GRU of the DeepBench shape."""
     network, inputs = random_model(cells.gru, hidden, steps)
-    quantised = quantise(network, inputs[:8], accumulator_bits=parameters.accumulator_bits)
+    quantised = quantise(network, inputs[:8], parameters.arithmetic)
     codes = quantise_inputs(quantised, inputs)
     mapping = map_network(quantised, parameters, steps=steps)
     return Workload(mapping, codes, run_reference(quantised, codes).outputs)

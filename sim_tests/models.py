@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -92,9 +92,8 @@ class ModelCase:
         rng = np.random.default_rng(self.seed + 1)
         # rnn_relu may grow without bound, so its calibration is short.
         calibration = rng.normal(size=(6, self.inputs))
-        quantised = quantise(
-            self.network(), calibration, parameters.table_segments, min(32, parameters.accumulator_bits)
-        )
+        arithmetic = replace(parameters.arithmetic, accumulator_bits=min(32, parameters.accumulator_bits))
+        quantised = quantise(self.network(), calibration, arithmetic)
         if not self.cut:
             return map_network(quantised, parameters, ru=self.ru, schedule=self.schedule)
         splits = [

@@ -69,7 +69,8 @@ def run(network: QuantisedNetwork, inputs: list[list[int]]) -> tuple[list[list[l
         operand = x
         for index, layer in enumerate(network.layers):
             h[index], c[index] = step(
-                layer, operand, h[index], c[index], network.table_segments, network.accumulator_bits
+                layer, operand, h[index], c[index], network.arithmetic.table_segments,
+                network.arithmetic.accumulator_bits,
             )
             traces[index].append(h[index])
             operand = [sat(rnd(v, layer.feedback_shift), 8) for v in h[index]]
@@ -77,7 +78,6 @@ def run(network: QuantisedNetwork, inputs: list[list[int]]) -> tuple[list[list[l
             outputs.append(h[-1])
         else:
             product = network.head.products["x"]
-            outputs.append(
-                [part(product, 0, u, operand, network.accumulator_bits) for u in range(network.head.output_size)]
-            )
+            bits = network.arithmetic.accumulator_bits
+            outputs.append([part(product, 0, u, operand, bits) for u in range(network.head.output_size)])
     return traces, outputs

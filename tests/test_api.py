@@ -54,7 +54,7 @@ def test_single_steps_agree_with_prepare() -> None:
     network = random_network(3, cells.gru, 5, (6,))
     x = np.random.default_rng(0).normal(size=(8, 5))
     parameters = load_parameters("small")
-    quantised = srnn.quantise(network, x, parameters.table_segments, parameters.accumulator_bits)
+    quantised = srnn.quantise(network, x, parameters.arithmetic)
     mapping = srnn.map_network(quantised, parameters)
     prepared = srnn.prepare(network, x, "small")
     assert mapping.predict(8) == prepared.mapping.predict(8)

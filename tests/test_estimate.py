@@ -38,7 +38,7 @@ def mapping() -> Mapping:
     layer = RecurrentLayer(
         cells.lstm, rng.normal(size=(24, 5)), rng.normal(size=(24, 6)), rng.normal(size=24), rng.normal(size=24)
     )
-    network = quantise(Network((layer,)), rng.normal(size=(8, 5)), accumulator_bits=GRID.accumulator_bits)
+    network = quantise(Network((layer,)), rng.normal(size=(8, 5)), GRID.arithmetic)
     return map_network(network, GRID, splits=[[Part(groups=3, ru=1, chains=2)]])
 
 

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from random_networks import TORCH_CELLS, random_network
 
+from hdl.numerics import Arithmetic
 from rnn_mapper import cells
 from rnn_mapper.cells.torch_layout import TORCH_GATES
 from rnn_mapper.errors import ConfigurationError, MappingError, ModelError
@@ -113,7 +114,7 @@ def test_nearly_dead_rows_keep_a_scale_and_their_bias() -> None:
 def test_large_biases_raise_the_scale_of_their_row() -> None:
     layer = RecurrentLayer(cells.rnn_tanh, np.full((2, 5), 1e-6), np.zeros((2, 2)), np.array([20.0, 0.0]))
     for bits in (20, 32):
-        x = quantise(Network((layer,)), INPUTS, accumulator_bits=bits).layers[0].products["x"]
+        x = quantise(Network((layer,)), INPUTS, Arithmetic(accumulator_bits=bits)).layers[0].products["x"]
         bias = x.bias[0, 0] - half_unit(x)[0, 0]
         assert bias <= 2 ** (bits - 2)
         assert x.row_scale[0, 0] * np.abs(INPUTS).max() / 127 * bias == pytest.approx(20, rel=1e-4)
@@ -153,7 +154,7 @@ def test_accumulator_proof_is_the_exact_worst_case() -> None:
 def test_a_narrow_accumulator_is_refused() -> None:
     network = Network((RecurrentLayer(cells.rnn_tanh, np.ones((1, 50)), np.ones((1, 1))),))
     with pytest.raises(MappingError) as error:
-        quantise(network, np.ones((1, 50)), accumulator_bits=20)
+        quantise(network, np.ones((1, 50)), Arithmetic(accumulator_bits=20))
     wanted = "layer 0 x, gate 0, unit 0: the accumulator can reach 812801, which takes 21 bits, the grid has 20"
     assert str(error.value) == wanted
 
@@ -192,7 +193,7 @@ def test_a_diverging_calibration_is_refused() -> None:
 @pytest.mark.parametrize("bits", [15, 49])
 def test_accumulator_width_is_checked(bits: int) -> None:
     with pytest.raises(ConfigurationError, match=rf"^accumulator_bits is {bits}, must be 16 to 48$"):
-        quantise(random_network(0, cells.gru), INPUTS, accumulator_bits=bits)
+        quantise(random_network(0, cells.gru), INPUTS, Arithmetic(accumulator_bits=bits))
 
 
 def test_calibration_is_checked() -> None:

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from random_networks import ALL_CELLS, TORCH_CELLS, random_network
 
+from hdl.numerics import Arithmetic
 from rnn_mapper import cells
 from rnn_mapper.accuracy import compare_with_float, measure_error
 from rnn_mapper.cells.arithmetic import arithmetic_of
@@ -54,7 +55,7 @@ def test_equals_the_scalar_arithmetic(
 ) -> None:
     network = random_network(seed, cell, inputs, tuple(hidden), outputs, scale)
     rng = np.random.default_rng(seed)
-    quantised = quantise(network, rng.normal(size=(steps, inputs)), segments, bits)
+    quantised = quantise(network, rng.normal(size=(steps, inputs)), Arithmetic(segments, bits))
     # Not only what quantise_inputs makes: every code an int8 operand can have.
     assert_equals_scalar(quantised, rng.integers(-128, 128, (steps, inputs), dtype=np.int8))
 
@@ -176,7 +177,7 @@ def test_wide_products_are_exact(inputs: int) -> None:
     x8 = np.full((4, inputs), -128, np.int8)
     for step in range(4):
         x8[step, inputs // 2 : inputs // 2 + step] = -127
-    network = QuantisedNetwork((layer,), None, 256, 32)
+    network = QuantisedNetwork((layer,), None, Arithmetic(accumulator_bits=32))
     trace = run_reference(network, x8)
     assert trace.outputs[:, 0].tolist() == [0, 127, 254, 381]
     assert not trace.saturations[0]

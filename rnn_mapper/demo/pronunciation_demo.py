@@ -87,7 +87,7 @@ def run_pronunciation(
     """
     started = time.perf_counter()
     model, parameters = G2pEn(), load_parameters(preset)
-    encoder, decoder = model.quantise(parameters.table_segments, parameters.accumulator_bits)
+    encoder, decoder = model.quantise(parameters.arithmetic)
     exact = float_runner(model.encoder), float_runner(model.decoder)
     integer = integer_runner(encoder), integer_runner(decoder)
     mappings = map_network(encoder, parameters), map_network(decoder, parameters)

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from hdl.latencies import GridLatencies
+from hdl.numerics import DEFAULT_ARITHMETIC, Arithmetic
 from hdl.parameters import GridParameters
 from rnn_mapper.allocation import Demand, allocate
 from rnn_mapper.cells.arithmetic import arithmetic_of
@@ -128,7 +129,7 @@ def _check_cell(cell: Cell, where: str = "") -> None:
 
 
 @lru_cache(maxsize=256)
-def blank_network(shape: Shape, table_segments: int = 256, accumulator_bits: int = 28) -> QuantisedNetwork:
+def blank_network(shape: Shape, arithmetic: Arithmetic = DEFAULT_ARITHMETIC) -> QuantisedNetwork:
     """A network of this shape without weights."""
     layers, inputs = [], shape.inputs
     last = len(shape.sizes) - 1
@@ -137,7 +138,7 @@ def blank_network(shape: Shape, table_segments: int = 256, accumulator_bits: int
         inputs = units
     count = len(shape.hidden)
     head = layers[count] if shape.head is not None else None
-    return QuantisedNetwork(tuple(layers[:count]), head, table_segments, accumulator_bits)
+    return QuantisedNetwork(tuple(layers[:count]), head, arithmetic)
 
 
 def _cells(shape: Shape) -> list[Cell]:
@@ -231,7 +232,7 @@ def exact_plan(
     shape: Shape, parameters: GridParameters, choice: Choice, latencies: GridLatencies | None = None
 ) -> SequencePlan:
     """The plan that the mapper would predict; slow, to compare with. Depths are not checked."""
-    network = blank_network(shape, parameters.table_segments, parameters.accumulator_bits)
+    network = blank_network(shape, parameters.arithmetic)
     known = latencies or GridLatencies.of(parameters)
     found, nests = _placed(network, parameters, choice, known)
     timings = [time_phase(phase, nest, parameters, known) for phase, nest in zip(found, nests, strict=True)]

@@ -54,7 +54,7 @@ def verify_candidate(
         network = random_network(model.shape) if model.file is None else plain_network(
             load_network(model.file, cells=known_cells((model.shape.cells_file, model.shape.cells_digest)))
         )
-        quantised = quantise(network, default_calibration(network), p.table_segments, p.accumulator_bits)
+        quantised = quantise(network, default_calibration(network), p.arithmetic)
         mapping = mapping_of(quantised, p, found.choice, model.steps)
         count = min(steps, model.steps)
         inputs = np.random.default_rng(1).standard_normal((count, network.input_size))

@@ -22,8 +22,8 @@ class Selection:
     #: graph's own.
     start: str | None = None
     stop: str | None = None
-    #: PyTorch: names of modules in the order of the data, such as ``lstm`` and ``fc`` or, with the function that follows
-    #: a linear layer, ``fc:sigmoid`` (``--part``); empty takes the only one there is.
+    #: PyTorch: names of modules in the order of the data, such as ``lstm`` and ``fc`` or, with the function that
+    #: follows a linear layer, ``fc:sigmoid`` (``--part``); empty takes the only one there is.
     parts: tuple[str, ...] = ()
 
 
