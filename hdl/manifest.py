@@ -41,7 +41,7 @@ _LOAD_FORMAT = (
 def derived_sizes(parameters: GridParameters) -> dict[str, int]:
     """Every size that follows from the parameters, by the name of its property."""
     properties = (n for n, member in vars(GridParameters).items() if isinstance(member, (property, cached_property)))
-    return {name: getattr(parameters, name) for name in properties}
+    return {name: size for name in properties if isinstance(size := getattr(parameters, name), int)}
 
 
 def memory_tables(parameters: GridParameters) -> dict[str, dict[str, Any]]:
