@@ -12,7 +12,10 @@ from rnn_mapper.loop_nest import LoopNest, ceil_div
 from rnn_mapper.phases import Phase, Vector
 from rnn_mapper.program_placement import ProgramPlace, place_programs
 
-__all__ = ["Allocation", "Demand", "Reserved", "allocate", "describe_shortage", "shortages", "vector_words"]
+__all__ = [
+    "Allocation", "CapacityError", "Demand", "Reserved", "allocate", "describe_shortage", "enlarge", "shortages",
+    "vector_words",
+]
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,15 @@ class Demand:
     what: str
     needed: int
     available: int
+
+
+class CapacityError(MappingError):
+    """Memories or tables of the grid are too small for the model."""
+
+    def __init__(self, message: str, demands: list[Demand]) -> None:
+        super().__init__(message)
+        #: Everything that the model takes, what is met included.
+        self.demands = demands
 
 
 _NOTHING = Reserved()
@@ -178,24 +190,30 @@ def _shortage_text(found: list[Demand]) -> str:
     return "; ".join(f"{item.what}: {item.needed} needed, {item.available} available ({item.field})" for item in found)
 
 
-def describe_shortage(
-    found: list[Demand], parameters: GridParameters, fits: Callable[[GridParameters], bool]
-) -> MappingError:
-    """The error for a model that does not fit: what is short, and the nearest grids that would do.
-
-    `fits` maps parameters to whether the model fits them.
-    """
-    hints: list[str] = []
-    enlarged = parameters
-    for item in found:
-        depth = getattr(enlarged, item.field)
+def enlarge(parameters: GridParameters, short: list[Demand]) -> GridParameters:
+    """The grid with memories doubled until they meet the demands, as far as they can be."""
+    for item in short:
+        depth = getattr(parameters, item.field)
         while depth < item.needed:
             depth *= 2
         if depth <= RANGES[item.field][1]:
             try:
-                enlarged = replace(enlarged, **{item.field: depth})
+                parameters = replace(parameters, **{item.field: depth})
             except ConfigurationError:
                 break
+    return parameters
+
+
+def describe_shortage(
+    demands: list[Demand], parameters: GridParameters, fits: Callable[[GridParameters], bool]
+) -> CapacityError:
+    """The error for a model that does not fit: what is short, and the nearest grids that would do.
+
+    `demands` are all that it takes; `fits` maps parameters to whether the model fits them.
+    """
+    hints: list[str] = []
+    found = shortages(demands)
+    enlarged = enlarge(parameters, found)
     if fits(enlarged):
         changes = ", ".join(f"{field} = {getattr(enlarged, field)}" for field in dict.fromkeys(i.field for i in found))
         hints.append(f"this grid with {changes}")
@@ -204,4 +222,4 @@ def describe_shortage(
             hints.append(f"preset {name}")
             break
     nearest = f"; the nearest that fits: {' or '.join(hints)}" if hints else "; no preset is large enough"
-    return MappingError(f"the model does not fit the grid: {_shortage_text(found)}{nearest}")
+    return CapacityError(f"the model does not fit the grid: {_shortage_text(found)}{nearest}", demands)

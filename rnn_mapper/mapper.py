@@ -266,11 +266,11 @@ class _Place:
 def _refusal(place: _Place, choices: list[list[Split]]) -> MappingError:
     """The shortest list of shortages over the widest and the narrowest whole groups, and what would do."""
 
-    def missing(grid: GridParameters, pick: int) -> list[Demand]:
+    def demands(grid: GridParameters, pick: int) -> list[Demand]:
         options = choices if grid is place.parameters else _choices(place.members, grid, place.schedule, None, None)
         whole = [[split for split in splits if len(split) == 1] or splits for splits in options]
         phases, nests = place.phases(grid, [splits[pick] for splits in whole])
-        return shortages(allocate(phases, nests, vectors_of(place.members), grid, place.reserved)[1])
+        return allocate(phases, nests, vectors_of(place.members), grid, place.reserved)[1]
 
     def fits(grid: GridParameters) -> bool:
         same = all(
@@ -278,7 +278,7 @@ def _refusal(place: _Place, choices: list[list[Split]]) -> MappingError:
             and grid.arithmetic.accumulator_bits >= network.arithmetic.accumulator_bits
             for network in place.members
         )
-        return same and any(not missing(grid, pick) for pick in (0, -1))
+        return same and any(not shortages(demands(grid, pick)) for pick in (0, -1))
 
-    short = min((missing(place.parameters, pick) for pick in (0, -1)), key=len)
-    return describe_shortage(short, place.parameters, fits)
+    least = min((demands(place.parameters, pick) for pick in (0, -1)), key=lambda found: len(shortages(found)))
+    return describe_shortage(least, place.parameters, fits)

@@ -10,6 +10,7 @@ from itertools import zip_longest
 from hdl.layouts import Memory
 from hdl.parameters import GridParameters
 from rnn_mapper.allocation import Reserved, vector_words
+from rnn_mapper.cells.unit_program import Preference
 from rnn_mapper.images import Image
 from rnn_mapper.mapper import TYPICAL_STEPS, map_network
 from rnn_mapper.mapping import Mapping
@@ -63,6 +64,7 @@ class Resident:
 def map_resident(
     models: Sequence[QuantisedNetwork | Sequence[QuantisedNetwork]], parameters: GridParameters,
     steps: int = TYPICAL_STEPS, ru: int | None = None, hu: int | None = None, schedule: Schedule = Schedule.FUSED,
+    programs: Preference | None = None,
 ) -> Resident:
     """Place models behind one another, each as `map_network` does with these arguments.
 
@@ -71,7 +73,9 @@ def map_resident(
     placed: list[Mapping] = []
     for model in models:
         reserved = reserved_after(placed[-1]) if placed else Reserved()
-        placed.append(map_network(model, parameters, ru, hu, steps, schedule, reserved=reserved))
+        placed.append(
+            map_network(model, parameters, ru, hu, steps, schedule, reserved=reserved, programs=programs)
+        )
     return Resident(tuple(placed))
 
 

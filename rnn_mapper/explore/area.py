@@ -124,6 +124,10 @@ class AreaModel:
         low["vector_depth"] = max(low["vector_depth"], 2 << max(0, -(-rows // lanes) - 1).bit_length())
         return GridParameters(rows=rows, cols=cols, lanes=lanes, **low)
 
+    def largest(self, rows: int, cols: int, lanes: int) -> GridParameters:
+        """The grid of this size with the largest memories of which areas are known."""
+        return GridParameters(rows=rows, cols=cols, lanes=lanes, **{name: self._range[name][1] for name in RANGED[3:]})
+
     def _error(self, kind: str, held: Sequence[tuple[GridParameters, dict[str, Any]]]) -> AreaError:
         errors = []
         for p, point in held:

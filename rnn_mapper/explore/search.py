@@ -7,7 +7,7 @@ memories follow from all models together, the area from the depths, and the Pare
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +19,7 @@ from rnn_mapper.explore.part import Found, Part, PartResult
 from rnn_mapper.explore.requests import Budget, Model
 from rnn_mapper.explore.runner import latencies_of
 
-__all__ = ["Candidate", "Request", "combine", "pareto_front", "parts_of"]
+__all__ = ["Candidate", "Request", "combine", "grid_with", "pareto_front", "parts_of"]
 
 #: Memories are made of whole multiples of as many words; others of powers of two.
 DEPTH_STEP = {"weight_depth": 64, "gate_entries": 16, "units": 8}
@@ -163,15 +163,23 @@ def depths_for(
             # Headers of all models are in the demand of each.
             mine = needed - (count if total.get(name) and name == "schedule_depth" else 0)
             total[name] = total.get(name, 0) + mine if name in ADDED else max(total.get(name, 0), mine)
-    depths: dict[str, int] = {"models": count}
-    for name, needed in total.items():
+    return grid_with(total, rows, cols, lanes, count)
+
+
+def grid_with(needed: Mapping[str, int], rows: int, cols: int, lanes: int, models: int) -> GridParameters | None:
+    """The grid with the least memories that hold what is needed, by field, and of which areas can be known.
+
+    None where a memory would be larger than can be.
+    """
+    depths: dict[str, int] = {"models": models}
+    for name, words in needed.items():
         low, high, power_of_two = RANGES[name]
-        needed = max(needed, low, SMALLEST.get(name, 0), 2 * -(-rows // lanes) if name == "vector_depth" else 0)
+        least = max(words, low, SMALLEST.get(name, 0), 2 * -(-rows // lanes) if name == "vector_depth" else 0)
         step = DEPTH_STEP.get(name)
-        depth = 1 << (needed - 1).bit_length() if step is None or power_of_two else -(-needed // step) * step
+        depth = 1 << (least - 1).bit_length() if step is None or power_of_two else -(-least // step) * step
         if name == "schedule_depth":
-            depth = max(depth, 2 * count)
-        if not needed <= high:
+            depth = max(depth, 2 * models)
+        if not least <= high:
             return None
         depths[name] = min(depth, high)
     try:
