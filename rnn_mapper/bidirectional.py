@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -44,6 +45,8 @@ class QuantisedSegment:
     name: str
     members: tuple[QuantisedNetwork, ...]
     merge: str | None
+    #: Of each member: it runs from the last step to the first.
+    backward: tuple[bool, ...] = (False,)
 
     @property
     def output_scale(self) -> float:
@@ -53,15 +56,15 @@ class QuantisedSegment:
     def inputs(self, values: FloatArray) -> tuple[npt.NDArray[np.int8], ...]:
         """What each member is sent [steps, input_size]; the backward half gets the last step first."""
         return tuple(
-            np.ascontiguousarray(quantise_inputs(member, values)[::-1 if backward else 1])
-            for backward, member in enumerate(self.members)
+            np.ascontiguousarray(_turned(quantise_inputs(member, values), backward))
+            for backward, member in zip(self.backward, self.members, strict=True)
         )
 
     def merged(self, outputs: Sequence[Int16Array]) -> IntArray:
         """[steps, output_size] in units of `output_scale`, from the outputs of each member as the grid gave them."""
         aligned = [
-            values[::-1 if backward else 1].astype(np.int64) * round(member.output_scale / self.output_scale)
-            for backward, (member, values) in enumerate(zip(self.members, outputs, strict=True))
+            _turned(values, backward).astype(np.int64) * round(member.output_scale / self.output_scale)
+            for backward, member, values in zip(self.backward, self.members, outputs, strict=True)
         ]
         if self.merge is None:
             return aligned[0]
@@ -96,6 +99,11 @@ class BidirectionalTrace:
         return self.segment_outputs[-1]
 
 
+def _turned(values: Any, backward: bool) -> Any:
+    """[steps, values] in the order of the network's steps, or, of a network's results, of the sequence's."""
+    return values[::-1] if backward else values
+
+
 def run_bidirectional_float(network: BidirectionalNetwork, inputs: FloatArray) -> list[FloatArray]:
     """Merged outputs [steps, values] of every segment in float64; the last are the network's.
 
@@ -105,8 +113,8 @@ def run_bidirectional_float(network: BidirectionalNetwork, inputs: FloatArray) -
     found = []
     for segment in network.segments:
         outputs = [
-            run_float(one, values[:: -1 if backward else 1]).outputs[:: -1 if backward else 1]
-            for backward, one in enumerate(segment.networks)
+            _turned(run_float(one, _turned(values, backward)).outputs, backward)
+            for backward, one in zip(segment.backward, segment.networks, strict=True)
         ]
         values = outputs[0] + outputs[1] if segment.merge == "sum" else np.concatenate(outputs, axis=1)
         found.append(values)
@@ -124,13 +132,13 @@ def quantise_bidirectional(
     segments = []
     for segment, outputs in zip(network.segments, run_bidirectional_float(network, values), strict=True):
         members = []
-        for backward, one in enumerate(segment.networks):
+        for backward, one in zip(segment.backward, segment.networks, strict=True):
             try:
-                members.append(quantise(one, values[:: -1 if backward else 1], arithmetic))
+                members.append(quantise(one, _turned(values, backward), arithmetic))
             except SpatialRnnError as error:
                 half = "" if segment.merge is None else " backward" if backward else " forward"
                 raise type(error)(f"{segment.name}{half}: {error}") from None
-        segments.append(QuantisedSegment(segment.name, tuple(members), segment.merge))
+        segments.append(QuantisedSegment(segment.name, tuple(members), segment.merge, segment.backward))
         values = outputs
     return QuantisedBidirectional(tuple(segments))
 

@@ -2,7 +2,8 @@
 
 A step of the backward half needs the whole sequence, so the layer above begins when both halves are done. Every
 bidirectional layer is a segment of its own (two networks that run step by step side by side), and the layers between
-two of them, and the head, are one, too.
+two of them, and the head, are one, too. A layer that runs from the last step to the first alone is a segment of one
+network.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from dataclasses import dataclass
 from rnn_mapper.errors import ModelError
 from rnn_mapper.network import Dense, Layer, Network
 
-__all__ = ["MERGES", "Bidirectional", "BidirectionalNetwork", "Segment"]
+__all__ = ["MERGES", "Bidirectional", "BidirectionalNetwork", "Reversed", "Segment"]
 
 #: How the outputs of both directions become one vector: side by side, forward first, or added.
 MERGES = ("concat", "sum")
@@ -67,27 +68,59 @@ class Bidirectional:
 
 
 @dataclass(frozen=True, eq=False)
+class Reversed:
+    """A layer that runs from the last step of its input to the first (ONNX ``direction = reverse``).
+
+    Its output of a step is at that step's place, as that of the backward half of a bidirectional layer.
+    """
+
+    layer: Layer
+
+    @property
+    def input_size(self) -> int:
+        """Values of the input."""
+        return self.layer.input_size
+
+    @property
+    def output_size(self) -> int:
+        """Values of the output."""
+        return self.layer.output_size
+
+    @property
+    def hidden_size(self) -> int:
+        """Values of the output."""
+        return self.output_size
+
+    @property
+    def kind(self) -> str:
+        """Such as ``reversed lstm``."""
+        return f"reversed {self.layer.cell.name}"
+
+
+@dataclass(frozen=True, eq=False)
 class Segment:
     """What runs as one model of the grid: one network, or the two directions of a layer with their merge mode."""
 
     name: str
     networks: tuple[Network, ...]
     merge: str | None = None
+    #: Of each network: it runs from the last step to the first.
+    backward: tuple[bool, ...] = (False,)
 
 
 @dataclass(frozen=True, eq=False)
 class BidirectionalNetwork:
-    """Stacked layers of which at least one is bidirectional, and an optional dense head.
+    """Stacked layers of which at least one is bidirectional or reversed, and an optional dense head.
 
-    Raises ModelError if the sizes do not follow one another, or no layer is bidirectional.
+    Raises ModelError if the sizes do not follow one another, or all layers run forward.
     """
 
-    layers: tuple[Layer | Bidirectional, ...]
+    layers: tuple[Layer | Bidirectional | Reversed, ...]
     head: Dense | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "layers", tuple(self.layers))
-        if not any(isinstance(layer, Bidirectional) for layer in self.layers):
+        if all(isinstance(layer, Layer) for layer in self.layers):
             raise ModelError("no layer is bidirectional: make a Network of them")
         for index, (below, layer) in enumerate(itertools.pairwise(self.layers), start=1):
             if layer.input_size != below.output_size:
@@ -117,16 +150,19 @@ class BidirectionalNetwork:
 
     @property
     def segments(self) -> tuple[Segment, ...]:
-        """The segments in their order; a head after a bidirectional layer is one of its own."""
+        """The segments in their order; a head after a bidirectional or reversed layer is one of its own."""
         segments: list[Segment] = []
         index = 0
-        for split, group in itertools.groupby(self.layers, key=lambda layer: isinstance(layer, Bidirectional)):
+        for plainly, group in itertools.groupby(self.layers, key=lambda layer: isinstance(layer, Layer)):
             layers = list(group)
-            if split:
+            if not plainly:
                 for number, layer in enumerate(layers, start=index):
+                    if isinstance(layer, Reversed):
+                        segments.append(Segment(f"layer {number}", (Network((layer.layer,)),), None, (True,)))
+                        continue
                     assert isinstance(layer, Bidirectional)
                     pair = Network((layer.forward,)), Network((layer.backward,))
-                    segments.append(Segment(f"layer {number}", pair, layer.merge))
+                    segments.append(Segment(f"layer {number}", pair, layer.merge, (False, True)))
             else:
                 plain = tuple(layer for layer in layers if isinstance(layer, Layer))
                 last = index + len(layers) - 1
@@ -136,6 +172,6 @@ class BidirectionalNetwork:
                     name + (" and head" if at_top else ""), (Network(plain, self.head if at_top else None),)
                 ))
             index += len(layers)
-        if self.head is not None and isinstance(self.layers[-1], Bidirectional):
+        if self.head is not None and not isinstance(self.layers[-1], Layer):
             segments.append(Segment("head", (Network((self.head,)),)))
         return tuple(segments)
