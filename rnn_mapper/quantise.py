@@ -14,13 +14,15 @@ from hdl.numerics import (
     SHIFT_LIMIT,
     Arithmetic,
 )
+from rnn_mapper.calibration import DEFAULT_RULE, Choice, Method, ScaleRule, clip_of, least_error, shift_of
 from rnn_mapper.cells.arithmetic import CellArithmetic, Node, arithmetic_of
 from rnn_mapper.cells.expressions import Expression
 from rnn_mapper.errors import ConfigurationError, ModelError
-from rnn_mapper.fixed_point import ACTIVATION_FRACTION, PREACTIVATION_FRACTION, IntArray, segment_shift
-from rnn_mapper.float_reference import FloatState, run_float
+from rnn_mapper.fixed_point import ACTIVATION_FRACTION, IntArray, segment_shift
+from rnn_mapper.float_reference import FloatState, FloatTrace, run_float
 from rnn_mapper.model_files import check_inputs
 from rnn_mapper.network import FloatArray, Layer, Network
+from rnn_mapper.observed import Observed
 from rnn_mapper.quantised import (
     QuantisedLayer,
     QuantisedNetwork,
@@ -28,9 +30,12 @@ from rnn_mapper.quantised import (
     VectorFormat,
     prove_accumulators,
 )
+from rnn_mapper.reference import run_reference
 
 #: Accumulator widths the rules below make sense for.
 ACCUMULATOR_BITS = range(16, 49)
+#: Positions at which the operand of a 16-bit vector can lie (`VectorFormat.shift`).
+OPERAND_SHIFTS = range(1, 9)
 
 _WEIGHT_LIMIT = 127
 _ROW_SCALE_RANGE = (
@@ -46,36 +51,71 @@ def quantise(
     calibration: FloatArray,
     arithmetic: Arithmetic = DEFAULT_ARITHMETIC,
     state: Sequence[FloatState] | None = None,
+    rule: ScaleRule = DEFAULT_RULE,
 ) -> QuantisedNetwork:
     """Quantise `network`; `calibration` [steps, input_size] is typical input, run from `state` (cleared if None).
 
-    Calibration sets the scale of the inputs, the operand position of vectors that can exceed 1 and the format of
-    vectors that come straight from a product (dense layers, projections).
-    Raises ModelError if the calibration does not fit or a scale is out of range, ConfigurationError for a bad table
-    or accumulator size, MappingError if the accumulator cannot be proven wide enough.
+    Calibration sets the scale of the inputs, the position of operands that are made of 16-bit vectors (by `rule`) and
+    the format of vectors that come straight from a product (dense layers, projections).
+    Raises ModelError if the calibration does not fit, holds only zeros or drives a layer to infinity, or if a scale is
+    out of range, ConfigurationError for a bad table or accumulator size, MappingError if the accumulator cannot be
+    proven wide enough.
     """
     segment_shift(arithmetic.table_segments)
     if arithmetic.accumulator_bits not in ACCUMULATOR_BITS:
-        rule = f"must be {ACCUMULATOR_BITS.start} to {ACCUMULATOR_BITS.stop - 1}"
-        raise ConfigurationError(f"accumulator_bits is {arithmetic.accumulator_bits}, {rule}")
+        allowed = f"must be {ACCUMULATOR_BITS.start} to {ACCUMULATOR_BITS.stop - 1}"
+        raise ConfigurationError(f"accumulator_bits is {arithmetic.accumulator_bits}, {allowed}")
     calibration = check_inputs(calibration, network.input_size, "calibration")
+    inputs = Observed()
+    inputs.add(calibration)
+    if inputs.peak <= _ZERO:
+        raise ModelError("calibration holds only zeros: no scale of the inputs follows from it; give typical input")
     with np.errstate(over="ignore", invalid="ignore"):
         trace = run_float(network, calibration, state)
-    names = [*(f"layer {index}" for index in range(len(network.layers))), "head"]
-    for name, values in zip(names, trace.layer_outputs, strict=False):
-        if not np.isfinite(values).all():
+    for name, observed in zip(_names(network), trace.observed, strict=True):
+        if not all(values.is_finite for values in observed.values()):
             raise ModelError(f"{name}: the calibration input drives it to infinity, must stay finite")
-    peak = float(np.abs(calibration).max())
-    scale = (peak if peak > _ZERO else 1.0) / _WEIGHT_LIMIT
-    layers = []
-    for index, (layer, peaks) in enumerate(zip(network.all_layers, trace.peaks, strict=True)):
-        feeds = index < len(network.all_layers) - 1
-        layers.append(_quantise_layer(names[index if layer is not network.head else -1], layer, peaks, scale, feeds,
-                                      arithmetic.accumulator_bits))
+
+    def by(one: ScaleRule) -> QuantisedNetwork:
+        return _quantise_network(network, inputs, trace, arithmetic, one)
+
+    if rule.method is not Method.AUTO:
+        return by(rule)
+    return least_error(
+        by, rule, lambda made: _output_error(made, quantise_inputs(made, calibration), trace.outputs, state)
+    )
+
+
+def _names(network: Network) -> list[str]:
+    names = [f"layer {index}" for index in range(len(network.layers))]
+    return names if network.head is None else [*names, "head"]
+
+
+def _output_error(
+    network: QuantisedNetwork, codes: npt.NDArray[np.int8], wanted: FloatArray, state: Sequence[FloatState] | None
+) -> float:
+    """RMS error of the outputs in real units."""
+    from rnn_mapper.start_state import quantise_state
+
+    start = None if state is None else quantise_state(network, state)
+    error = run_reference(network, codes, start).outputs * network.output_scale - wanted
+    return float(np.sqrt(np.mean(np.square(error))))
+
+
+def _quantise_network(
+    network: Network, inputs: Observed, trace: FloatTrace, arithmetic: Arithmetic, rule: ScaleRule
+) -> QuantisedNetwork:
+    """By one rule, which is not `auto`."""
+    clip = clip_of(inputs, rule, _WEIGHT_LIMIT)
+    scale = clip / _WEIGHT_LIMIT
+    layers: list[QuantisedLayer] = []
+    for name, layer, observed in zip(_names(network), network.all_layers, trace.observed, strict=True):
+        formats = vector_formats(arithmetic_of(layer.cell), observed, layer is not network.all_layers[-1], rule)
+        layers.append(_quantise_layer(name, layer, formats, scale, arithmetic.accumulator_bits))
         scale = layers[-1].feedback_scale
     count = len(network.layers)
     head = layers[count] if network.head is not None else None
-    quantised = QuantisedNetwork(tuple(layers[:count]), head, arithmetic)
+    quantised = QuantisedNetwork(tuple(layers[:count]), head, arithmetic, Choice(rule))
     prove_accumulators(quantised)
     return quantised
 
@@ -88,10 +128,9 @@ def quantise_inputs(network: QuantisedNetwork, inputs: FloatArray) -> npt.NDArra
 
 
 def _quantise_layer(
-    name: str, layer: Layer, peaks: Mapping[Expression, float], scale: float, feeds: bool, bits: int
+    name: str, layer: Layer, formats: dict[Node, VectorFormat], scale: float, bits: int
 ) -> QuantisedLayer:
     arithmetic = arithmetic_of(layer.cell)
-    formats = vector_formats(arithmetic, peaks, feeds)
     products = {}
     for operand in arithmetic.operands:
         if operand.is_input:
@@ -123,11 +162,10 @@ def _quantise_layer(
 
 
 def vector_formats(
-    arithmetic: CellArithmetic, peaks: Mapping[Expression, float], feeds: bool
+    arithmetic: CellArithmetic, observed: Mapping[Expression, Observed], feeds: bool, rule: ScaleRule = DEFAULT_RULE
 ) -> dict[Node, VectorFormat]:
     """Formats of all vectors that the layer makes; `feeds`: a layer above multiplies its output."""
     trace = arithmetic.cell.trace
-    largest: dict[Node, float] = {}
     multiplied: set[Node] = {arithmetic.output} if feeds else set()
     found = [(arithmetic.output, trace.output)]
     found += list(zip(arithmetic.states.values(), trace.new_states, strict=True))
@@ -136,16 +174,17 @@ def vector_formats(
             found.append((operand.node, operand.expression))
         if not operand.is_input:
             multiplied.add(operand.node if operand.node is not None else arithmetic.states[str(operand.state)])
-    for node, expression in found:
-        largest[node] = max(largest.get(node, 0.0), peaks[expression])
     formats: dict[Node, VectorFormat] = {}
-    for node, peak in largest.items():
-        if node in arithmetic.calibrated:
-            formats[node] = VectorFormat(_output_fraction(peak), 8 if node in multiplied else 0)
-        elif node.fraction == ACTIVATION_FRACTION:
-            formats[node] = VectorFormat(ACTIVATION_FRACTION, 8 if node in multiplied else 0)
+    for node, expression in found:
+        values = observed[expression]
+        fraction = _output_fraction(values.peak) if node in arithmetic.calibrated else node.fraction
+        if node not in multiplied:
+            shift = 0
+        elif rule.method is Method.MINMAX and (node in arithmetic.calibrated or fraction == ACTIVATION_FRACTION):
+            shift = OPERAND_SHIFTS[-1]  # all that the vector's format holds
         else:
-            formats[node] = VectorFormat(node.fraction, _feedback_shift(peak) if node in multiplied else 0)
+            shift = shift_of(values, fraction, rule, _WEIGHT_LIMIT, OPERAND_SHIFTS)
+        formats[node] = VectorFormat(fraction, shift)
     return formats
 
 
@@ -206,12 +245,6 @@ def _multiplier(name: str, ratio: FloatArray, bits: int) -> tuple[IntArray, IntA
             f"must be below {LARGEST_RATIO}: the weights or inputs are too large"
         )
     return multiplier.astype(np.int64), shift
-
-
-def _feedback_shift(peak: float) -> int:
-    """The smallest k in 1..8 for which a Q5.10 h of `peak` fits into int8 after the shift."""
-    code = round(min(peak * 2**PREACTIVATION_FRACTION, 32767.0))
-    return next((k for k in range(1, 8) if (code + (1 << (k - 1))) >> k <= _WEIGHT_LIMIT), 8)
 
 
 def _output_fraction(peak: float) -> int:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
 from hdl.numerics import Arithmetic
+from rnn_mapper.calibration import Choice
 from rnn_mapper.cells.arithmetic import CellArithmetic, Node, Operand, Row
 from rnn_mapper.cells.stages import Stage, stages_of
 from rnn_mapper.cells.tracing import Cell
@@ -179,6 +180,8 @@ class QuantisedNetwork:
     head: QuantisedLayer | None
     #: What the integers are for. The biases were scaled for its accumulator, which is proven sufficient.
     arithmetic: Arithmetic
+    #: How its scales were chosen.
+    choice: Choice = field(default_factory=Choice)
 
     @property
     def all_layers(self) -> tuple[QuantisedLayer, ...]:

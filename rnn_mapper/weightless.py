@@ -13,6 +13,7 @@ from rnn_mapper.cells.arithmetic import CellArithmetic, Operand, arithmetic_of
 from rnn_mapper.cells.binding import tensor_shapes
 from rnn_mapper.cells.library import dense
 from rnn_mapper.cells.tracing import Cell
+from rnn_mapper.observed import Observed
 from rnn_mapper.quantise import vector_formats
 from rnn_mapper.quantised import QuantisedLayer, QuantisedNetwork, QuantisedProduct
 
@@ -44,7 +45,7 @@ def _layer(cell: Cell, inputs: int, outputs: int, inner_size: int | None, feeds:
     }
     states = {name: sizes.get(name, outputs if inner_size is None else inner_size) for name in cell.state_names}
     fixed = {name: np.zeros(shapes[name], dtype=np.int64) for name in arithmetic.fixed}
-    formats = vector_formats(arithmetic, defaultdict(float), feeds)
+    formats = vector_formats(arithmetic, defaultdict(Observed), feeds)
     return QuantisedLayer(arithmetic, inputs, outputs, states, products, fixed, 1.0, formats)
 
 

@@ -125,7 +125,7 @@ def test_large_biases_raise_the_scale_of_their_row() -> None:
 def test_all_zero_networks_and_inputs_work(cell: cells.Cell) -> None:
     zeros = np.zeros((gate_count(cell) * 3, 3))
     network = Network((RecurrentLayer(cell, zeros, zeros),), Dense(np.zeros((2, 3))))
-    quantised = quantise(network, np.zeros((4, 3)))
+    quantised = quantise(network, np.ones((4, 3)))
     trace = run_reference(quantised, quantise_inputs(quantised, np.zeros((4, 3))))
     assert not trace.outputs.any()
     assert not trace.layer_outputs[0].any()
