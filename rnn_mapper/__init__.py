@@ -5,7 +5,7 @@
     result = srnn.simulate(lstm, inputs, grid="medium")      # inputs: [steps, 40]
     print(result.cycles, result.outputs.shape, result.mismatches)
 
-The single steps are here too: load_network, quantise, map_network, Mapping.predict, quantise_inputs, run_reference.
+The single steps are here too: load_model, quantise, map_network, Mapping.predict, quantise_inputs, run_reference.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from rnn_mapper.cells import Cell, cell
     from rnn_mapper.errors import SpatialRnnError
     from rnn_mapper.float_reference import run_float
+    from rnn_mapper.importers import HostStep, Imported, Selection, load_model
     from rnn_mapper.mapper import map_network
     from rnn_mapper.mapping import Mapping
     from rnn_mapper.model_files import load_inputs, load_network, network_from_torch, save_network
@@ -43,6 +44,8 @@ __all__ = [
     "Comparison",
     "Dense",
     "GridParameters",
+    "HostStep",
+    "Imported",
     "IntSequence",
     "Layer",
     "LayerError",
@@ -53,6 +56,7 @@ __all__ = [
     "Prepared",
     "QuantisedNetwork",
     "RecurrentLayer",
+    "Selection",
     "SimulationResult",
     "SpatialRnnError",
     "cell",
@@ -60,6 +64,7 @@ __all__ = [
     "compare_with_float",
     "default_calibration",
     "load_inputs",
+    "load_model",
     "load_network",
     "load_parameters",
     "map_network",
@@ -84,6 +89,7 @@ _MODULES = {
     "rnn_mapper.bidirectional_simulation": ("BidirectionalResult",),
     "rnn_mapper.errors": ("SpatialRnnError",),
     "rnn_mapper.float_reference": ("run_float",),
+    "rnn_mapper.importers": ("HostStep", "Imported", "Selection", "load_model"),
     "rnn_mapper.mapper": ("map_network",),
     "rnn_mapper.mapping": ("Mapping",),
     "rnn_mapper.model_files": ("load_inputs", "load_network", "network_from_torch", "save_network"),

@@ -1,14 +1,16 @@
 """How far the integers are from floating point, per layer."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from .float_reference import run_float
+from .float_reference import FloatState, run_float
 from .network import FloatArray, Network
 from .quantise import quantise_inputs
 from .quantised import QuantisedNetwork
 from .reference import run_reference
+from .start_state import quantise_state
 
 #: Fraction of the steps that the first and the last window of the drift ratio take.
 DRIFT_WINDOW = 0.2
@@ -30,10 +32,14 @@ class LayerError:
     signal_rms: float
 
 
-def compare_with_float(network: Network, quantised: QuantisedNetwork, inputs: FloatArray) -> list[LayerError]:
-    """Run both on [steps, input_size] from a cleared state; one LayerError per recurrent layer, then the head's."""
-    exact = run_float(network, inputs)
-    trace = run_reference(quantised, quantise_inputs(quantised, inputs))
+def compare_with_float(
+    network: Network, quantised: QuantisedNetwork, inputs: FloatArray, state: Sequence[FloatState] | None = None
+) -> list[LayerError]:
+    """Run both on [steps, input_size] from `state` (cleared if None); a LayerError per recurrent layer, then the
+    head's."""
+    exact = run_float(network, inputs, state)
+    start = None if state is None else quantise_state(quantised, state)
+    trace = run_reference(quantised, quantise_inputs(quantised, inputs), start)
     errors = []
     outputs = exact.layer_outputs[: len(quantised.layers)]
     for index, (layer, wanted, codes) in enumerate(zip(quantised.layers, outputs, trace.layer_outputs, strict=True)):

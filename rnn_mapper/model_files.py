@@ -26,6 +26,7 @@ from rnn_mapper.network import (
     Layer,
     Network,
     RecurrentLayer,
+    check_inputs,
     check_tensor,
     parse_cell,
     shape_text,
@@ -181,14 +182,6 @@ def load_array(path: str | Path) -> npt.NDArray[Any]:
             raise ModelError(f"{path}: holds {len(arrays)} arrays, must hold a single one or one named 'inputs'")
         arrays = arrays["inputs"] if "inputs" in arrays else next(iter(arrays.values()))
     return arrays
-
-
-def check_inputs(value: object, input_size: int, name: str = "inputs") -> FloatArray:
-    """`value` as finite float64 [steps, input_size] with at least one step; raises ModelError otherwise."""
-    inputs = check_tensor(name, value, 2)
-    if inputs.shape[1] != input_size:
-        raise ModelError(f"{name} has shape {shape_text(inputs)}, must have {input_size} features per step")
-    return inputs
 
 
 def _layer(tensors: Mapping[str, Any], index: str, cell: Cell | None) -> RecurrentLayer:

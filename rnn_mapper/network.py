@@ -16,7 +16,8 @@ from rnn_mapper.cells.tracing import Cell
 from rnn_mapper.errors import ModelError
 
 __all__ = [
-    "Dense", "FloatArray", "Layer", "Network", "RecurrentLayer", "check_tensor", "parse_cell", "shape_text",
+    "Dense", "FloatArray", "Layer", "Network", "RecurrentLayer", "check_inputs", "check_tensor", "parse_cell",
+    "shape_text",
 ]
 
 FloatArray = npt.NDArray[np.float64]
@@ -48,6 +49,14 @@ def check_tensor(name: str, value: object, ndim: int) -> FloatArray:
         raise ModelError(f"{name}{list(index)} is {array[index]}, must be finite")
     array.setflags(write=False)
     return array
+
+
+def check_inputs(value: object, input_size: int, name: str = "inputs") -> FloatArray:
+    """`value` as finite float64 [steps, input_size] with at least one step; raises ModelError otherwise."""
+    inputs = check_tensor(name, value, 2)
+    if inputs.shape[1] != input_size:
+        raise ModelError(f"{name} has shape {shape_text(inputs)}, must have {input_size} features per step")
+    return inputs
 
 
 def shape_text(array: npt.NDArray[np.generic]) -> str:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping as Table
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,14 +17,13 @@ from rnn_mapper.cells.library import BOX
 from rnn_mapper.cells.tracing import Cell
 from rnn_mapper.errors import ConfigurationError, MappingError, ModelError
 from rnn_mapper.float_reference import FloatState
+from rnn_mapper.importers import Imported, Selection, load_model
 from rnn_mapper.mapper import TYPICAL_STEPS, map_network
 from rnn_mapper.mapping import Mapping
 from rnn_mapper.model_files import (
     check_inputs,
     load_array,
     load_inputs,
-    load_network,
-    network_from_torch,
     plain_network,
 )
 from rnn_mapper.network import FloatArray, Network
@@ -32,8 +32,8 @@ from rnn_mapper.quantise import quantise
 from rnn_mapper.quantised import QuantisedNetwork
 
 __all__ = [
-    "Prepared", "as_grid", "as_inputs", "as_network", "as_streams", "choose_grid", "default_calibration", "on_grid",
-    "prepare",
+    "Prepared", "as_grid", "as_imported", "as_inputs", "as_network", "as_streams", "choose_grid", "default_calibration",
+    "on_grid", "prepare",
 ]
 
 Placed = TypeVar("Placed")
@@ -54,6 +54,8 @@ class Prepared:
     grid_chosen: bool
     #: The calibration input was `default_calibration`.
     calibration_is_default: bool
+    #: State of every layer that a sequence starts from; None is the cleared state.
+    state: tuple[FloatState, ...] | None = None
 
 
 def prepare(
@@ -62,6 +64,7 @@ def prepare(
     grid: GridParameters | str | Path | None = None,
     *,
     cell: str | Cell | None = None,
+    selection: Selection | None = None,
     ru: int | None = None,
     hu: int | None = None,
     steps: int = TYPICAL_STEPS,
@@ -72,13 +75,15 @@ def prepare(
     """Quantise a model and map it; arguments as `rnn_mapper.simulate`, `calibration` [steps, input_size] as its inputs.
 
     Without a calibration input `default_calibration` is used, without a grid the smallest preset that fits. `streams`
-    independent sequences of the model share its weights and run step by step at once.
+    independent sequences of the model share its weights and run step by step at once. `state` is what a sequence starts
+    from (default: what the model says, else cleared).
     Raises `ModelError` (for a bidirectional network too: `prepare_bidirectional`), `ConfigurationError` or
     `MappingError`.
     """
-    network = plain_network(as_network(model, cell))
+    imported = as_imported(model, cell, selection)
+    network = plain_network(imported.network)
     typical = default_calibration(network) if calibration is None else as_inputs(calibration, network)
-    start = None if state is None else tuple(state)
+    start = imported.state if state is None else tuple(state)
     if streams < 1:
         raise ConfigurationError(f"streams = {streams}: must be 1 or more")
     variants: dict[Arithmetic, QuantisedNetwork] = {}
@@ -90,7 +95,7 @@ def prepare(
         return map_network([variants[arithmetic]] * streams, parameters, ru, hu, steps, schedule)
 
     name, mapping = on_grid(grid, place)
-    return Prepared(network, mapping, name, grid is None, calibration is None)
+    return Prepared(network, mapping, name, grid is None, calibration is None, start)
 
 
 def on_grid(
@@ -113,9 +118,9 @@ def on_grid(
     raise refusal
 
 
-def choose_grid(model: Any, cell: str | Cell | None = None) -> str:
+def choose_grid(model: Any, cell: str | Cell | None = None, selection: Selection | None = None) -> str:
     """Name of the smallest preset on which a model fits. Raises `MappingError` when there is none."""
-    return prepare(model, cell=cell).grid_name
+    return prepare(model, cell=cell, selection=selection).grid_name
 
 
 def default_calibration(network: Network | BidirectionalNetwork) -> FloatArray:
@@ -125,18 +130,38 @@ def default_calibration(network: Network | BidirectionalNetwork) -> FloatArray:
     return np.random.default_rng(0).standard_normal((DEFAULT_CALIBRATION_STEPS, network.input_size))
 
 
-def as_network(
-    model: Any, cell: str | Cell | None = None, cells: dict[str, Cell] = BOX
-) -> Network | BidirectionalNetwork:
-    """A network from a Network, the path of a model file, or a `torch.nn.LSTM`, `GRU` or `RNN`.
+def as_imported(
+    model: Any, cell: str | Cell | None = None, selection: Selection | None = None, cells: Table[str, Cell] = BOX
+) -> Imported:
+    """What `rnn_mapper.importers` make of a model: a Network, the path of a file, a PyTorch module, or an Imported.
 
-    `cells` are those that a file may name.
+    `selection` says which part of it is meant, `cell` the kind of cell where it does not; `cells` are those that a file
+    may name. Raises `ModelError`.
     """
-    if isinstance(model, Network | BidirectionalNetwork):
+    if isinstance(model, Imported):
         return model
+    if isinstance(model, Network | BidirectionalNetwork):
+        return Imported(model)
+    chosen = selection or Selection()
+    if cell is not None:
+        chosen = replace(chosen, cell=cell.name if isinstance(cell, Cell) else cell)
+        if isinstance(cell, Cell):
+            cells = {**cells, cell.name: cell}
     if isinstance(model, str | Path):
-        return load_network(model, cell, cells)
-    return network_from_torch(model)
+        return load_model(model, chosen, cells)
+    from rnn_mapper.importers.torch_modules import import_module
+
+    return import_module(model, chosen)
+
+
+def as_network(
+    model: Any, cell: str | Cell | None = None, cells: Table[str, Cell] = BOX
+) -> Network | BidirectionalNetwork:
+    """The network of `as_imported`, for what cannot do with a start state; raises `ModelError` if there is one."""
+    imported = as_imported(model, cell, cells=cells)
+    if imported.state is not None:
+        raise ModelError("the model starts from a state of its own, which is not supported here")
+    return imported.network
 
 
 def as_inputs(inputs: Any, network: Network | BidirectionalNetwork) -> FloatArray:

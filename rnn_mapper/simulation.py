@@ -15,14 +15,16 @@ from rnn_mapper.accuracy import LayerError, compare_with_float
 from rnn_mapper.bidirectional_network import BidirectionalNetwork
 from rnn_mapper.cells.tracing import Cell
 from rnn_mapper.errors import ConfigurationError
+from rnn_mapper.importers import Selection
 from rnn_mapper.mapping import Mapping
 from rnn_mapper.network import FloatArray
 from rnn_mapper.phases import Schedule
-from rnn_mapper.preparation import Prepared, as_network, as_streams, prepare
+from rnn_mapper.preparation import Prepared, as_imported, as_streams, prepare
 from rnn_mapper.quantise import quantise_inputs
 from rnn_mapper.reference import Reference
 from rnn_mapper.resident import Resident
 from rnn_mapper.simulation_result import Comparison, IntSequence, SimulationResult
+from rnn_mapper.start_state import quantise_state
 from rnn_mapper.state_images import state_packets
 
 if TYPE_CHECKING:
@@ -46,6 +48,7 @@ def simulate(
     grid: GridParameters | str | Path | None = None,
     *,
     cell: str | Cell | None = None,
+    selection: Selection | None = None,
     calibration: Any = None,
     simulator: str | None = None,
     ru: int | None = None,
@@ -57,18 +60,19 @@ def simulate(
 ) -> SimulationResult | BidirectionalResult:
     """Quantise a network, map it, generate the grid's Verilog, simulate it and compare every bit and the cycles.
 
-    `model` is a `torch.nn.LSTM`, `GRU` or `RNN`, a Network or BidirectionalNetwork, or the path of a model file (whose
-    cell kind `cell` may name). `inputs` [steps, input_size] are an array, a tensor or the path of a file; with
-    [streams, steps, input_size], or a list of such, independent streams run at once (`preparation.as_streams`).
-    `calibration` [steps, input_size] is likewise (default: the inputs, those of all streams one after the other).
-    `grid` is a preset's name, a TOML file or GridParameters; without one the smallest preset that fits is
-    taken. `simulator` is "icarus" or "verilator" (default: `choose_simulator`). `results_dir` keeps log, images and
-    waves; `progress` is called with what is being done.
+    `model` is a PyTorch module, the path of a model file, what `load_model` gave, or a Network or BidirectionalNetwork;
+    `selection` says which part of it is meant, and `cell` the kind of cell where it does not. `inputs`
+    [steps, input_size] are an array, a tensor or the path of a file; with [streams, steps, input_size], or a list of
+    such, independent streams run at once (`preparation.as_streams`). `calibration` [steps, input_size] is likewise
+    (default: the inputs, those of all streams one after the other). `grid` is a preset's name, a TOML file or
+    GridParameters; without one the smallest preset that fits is taken. `simulator` is "icarus" or "verilator" (default:
+    `choose_simulator`). `results_dir` keeps log, images and waves; `progress` is called with what is being done.
     Raises the errors of `hdl.errors`, each with what was wrong and what to do; differences are no error but counted in
     the result.
     """
     started = time.perf_counter()
-    network = as_network(model, cell)
+    imported = as_imported(model, cell, selection)
+    network = imported.network
     values = as_streams(inputs, network)
     progress("quantising and mapping")
     typical = np.concatenate(values) if calibration is None else calibration
@@ -77,10 +81,12 @@ def simulate(
 
         if len(values) > 1:
             raise ConfigurationError(f"{len(values)} streams of a bidirectional network are not supported: give one")
+        if imported.state is not None:
+            raise ConfigurationError("a start state of a bidirectional network is not supported: clear it")
         both = prepare_bidirectional(network, typical, grid, ru=ru, hu=hu, steps=len(values[0]), schedule=schedule)
         return simulate_bidirectional(both, values[0], simulator, waves, results_dir, progress, started)
     prepared = prepare(
-        network, typical, grid, ru=ru, hu=hu, steps=len(values[0]), schedule=schedule, streams=len(values)
+        imported, typical, grid, ru=ru, hu=hu, steps=len(values[0]), schedule=schedule, streams=len(values)
     )
     return simulate_prepared(prepared, values, simulator, waves, results_dir, progress, started)
 
@@ -103,9 +109,12 @@ def simulate_prepared(
     mapping = prepared.mapping
     streams = [inputs] if isinstance(inputs, np.ndarray) else list(inputs)
     chosen = simulator or choose_simulator(mapping, len(streams[0]))
-    sequence = IntSequence(tuple(quantise_inputs(mapping.network, one) for one in streams))
+    start = None if prepared.state is None else (quantise_state(mapping.network, prepared.state),) * len(streams)
+    sequence = IntSequence(tuple(quantise_inputs(mapping.network, one) for one in streams), start)
     compared = verify_in(mapping, [sequence], chosen, results_dir, waves, progress)[0]
-    errors = worst_errors([compare_with_float(prepared.network, mapping.network, one) for one in streams])
+    errors = worst_errors([
+        compare_with_float(prepared.network, mapping.network, one, prepared.state) for one in streams
+    ])
     return SimulationResult(
         **vars(compared), prepared=prepared, simulator=chosen, layer_errors=errors,
         seconds=time.perf_counter() - begun,

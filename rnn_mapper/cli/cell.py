@@ -11,7 +11,8 @@ from rich.console import Console
 from rich.table import Table
 
 from rnn_mapper.cli.common import Output, json_option
-from rnn_mapper.cli.mapped import cells_option, print_line
+from rnn_mapper.cli.mapped import print_line
+from rnn_mapper.cli.model_options import cells_option
 
 if TYPE_CHECKING:
     from rnn_mapper.cells import Cell

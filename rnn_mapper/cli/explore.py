@@ -14,7 +14,8 @@ import rich_click as click
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from rnn_mapper.cli.common import Output, force_option, json_option
-from rnn_mapper.cli.mapped import PATH, cells_option, print_line
+from rnn_mapper.cli.mapped import PATH, print_line
+from rnn_mapper.cli.model_options import cells_option
 from rnn_mapper.cli.output_files import output_directory
 from rnn_mapper.errors import SpatialRnnError
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,11 +31,14 @@ from rnn_mapper.cli.mapped import (
     streams_line,
     streams_option,
 )
+from rnn_mapper.cli.model_options import MODEL_HELP, describe_model, model_json, models_from_options
 from rnn_mapper.cli.output_files import output_directory
 from rnn_mapper.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from rnn_mapper.importers import Imported
     from rnn_mapper.mapping import Mapping
+    from rnn_mapper.preparation import Prepared
     from rnn_mapper.resident import Resident
     from rnn_mapper.resident_preparation import PreparedResident
 
@@ -43,9 +47,8 @@ _STEPS = 16
 
 
 @click.command("map")
-@click.option("--model", "model_files", type=PATH, metavar="FILE.npz", required=True, multiple=True,
-              help="Network with PyTorch's state_dict names (weight_ih_l0, ..., weight_ih_l0_reverse, ..., "
-                   "head.weight); may be repeated: all are resident in the grid at once.")
+@click.option("--model", "model_files", type=PATH, metavar="FILE", required=True, multiple=True,
+              help=f"{MODEL_HELP} May be repeated: all are resident in the grid at once.")
 @network_options
 @click.option("--input", "input_files", type=PATH, metavar="FILE.npy", multiple=True,
               help="Typical input, float [steps, features], which sets the scale of the inputs; of several models one "
@@ -59,9 +62,9 @@ _STEPS = 16
 @force_option
 @json_option
 def command(
-    model_files: tuple[Path, ...], cell: str | None, cells_file: Path | None, ru: int | None, hu: int | None,
-    schedule: str, picture: Path | None, input_files: tuple[Path, ...], streams: int | None, steps: int | None,
-    directory: Path, force: bool, json_file: str | None, **options: Any,
+    model_files: tuple[Path, ...], ru: int | None, hu: int | None, schedule: str, picture: Path | None,
+    input_files: tuple[Path, ...], streams: int | None, steps: int | None, directory: Path, force: bool,
+    json_file: str | None, **options: Any,
 ) -> None:
     """Quantise a trained network, place it on a grid and write its memory images, cycles and a readable listing.
 
@@ -72,7 +75,7 @@ def command(
     Several models, and the segments of one with bidirectional layers, lie in one grid side by side: each has the number
     that the host writes to MODEL, and a folder of its own in listing/.
 
-    Example: spatial-rnn map --model lstm.npz --input typical.npy --preset medium -o build/lstm
+    Example: spatial-rnn map --model lstm.pt --input typical.npy --preset medium -o build/lstm
     """
     started = time.perf_counter()
     output = Output(json_file)
@@ -82,14 +85,14 @@ def command(
         raise ConfigurationError(text)
     with output_directory(directory, force) as folder, output.status("reading") as status:
         from rnn_mapper.bidirectional_network import BidirectionalNetwork
-        from rnn_mapper.cells.user_files import with_cells
         from rnn_mapper.mapping_report import mapping_json
         from rnn_mapper.phases import Schedule
-        from rnn_mapper.preparation import as_inputs, as_network
+        from rnn_mapper.preparation import as_inputs
         from rnn_mapper.resident_preparation import prepare_resident, resident_json
 
-        cells = with_cells(cells_file)
-        networks = [as_network(model, cell, cells) for model in model_files]
+        models = models_from_options(model_files, options)
+        accounts = [model_json(file, model) for file, model in zip(model_files, models, strict=True)]
+        networks = [model.network for model in models]
         calibrations = [
             None if file is None else as_inputs(file, network)
             for file, network in zip(input_files or [None] * len(networks), networks, strict=True)
@@ -101,30 +104,37 @@ def command(
         if len(networks) > 1 or isinstance(network, BidirectionalNetwork):
             if picture is not None:
                 raise ConfigurationError("--picture draws a single model without bidirectional layers")
+            if any(model.state is not None for model in models):
+                raise ConfigurationError("a start state of one of several models, or of bidirectional layers, is not "
+                                         "supported: clear it")
             grid = grid_from_options(options) if grid_is_named(options) else None
             together = prepare_resident(
                 _by_name(model_files, networks), calibrations, grid, ru=ru, hu=hu, steps=count,
                 schedule=Schedule(schedule), streams=streams or 1,
             )
-            values = resident_json(together, count)
+            values = {"imported": accounts, **resident_json(together, count)}
             status("writing images and listing")
             sizes = _write(folder, together.resident, values)
+            _report_models(model_files, models, output.console)
             _report_resident(together, count, output.console)
             seconds = time.perf_counter() - started
             _report_files(directory, sizes, seconds, output.console)
             output.write_json({"directory": str(directory), "seconds": round(seconds, 3), **values})
             return
-        prepared = prepare_from_options(network, calibrations[0], options, ru, hu, schedule, count, streams or 1)
+        prepared = prepare_from_options(models[0], calibrations[0], options, ru, hu, schedule, count, streams or 1)
         mapping = prepared.mapping
-        prediction = mapping.predict(count)
-        values = {"grid": prepared.grid_name, **mapping_json(mapping, prediction)}
+        prediction = mapping.predict(count, cleared=prepared.state is None)
+        values = {"grid": prepared.grid_name, "imported": accounts, **mapping_json(mapping, prediction)}
         status("writing images and listing")
         sizes = _write(folder, mapping, values)
+        if prepared.state is not None:
+            _write_start(folder, prepared)
         if picture is not None:
             from rnn_mapper.pictures import schedule_picture
 
             schedule_picture(mapping, prediction, picture, f"{model_files[0].stem} on a {prepared.grid_name} grid")
     seconds = time.perf_counter() - started
+    _report_models(model_files, models, output.console)
     describe(prepared, output.console)
     if prepared.calibration_is_default:
         text = "Scale      of the inputs from standard normal noise: give typical input with --input"
@@ -146,6 +156,11 @@ def _by_name(files: tuple[Path, ...], networks: list[Any]) -> dict[str, Any]:
     for number, (file, network) in enumerate(zip(files, networks, strict=True)):
         named[file.stem if file.stem not in named else f"{file.stem} ({number})"] = network
     return named
+
+
+def _report_models(files: tuple[Path, ...], models: list[Imported], console: Console) -> None:
+    for file, model in zip(files, models, strict=True):
+        describe_model(file, model, console)
 
 
 def _report_resident(prepared: PreparedResident, steps: int, console: Console) -> None:
@@ -185,16 +200,34 @@ def _write(folder: Path, mapping: Mapping | Resident, values: dict[str, Any]) ->
         for name, text in files:
             (folder / kind / name).write_text(text, encoding="ascii")
             sizes[kind.partition("/")[0]] += len(text)
-    packets = []
-    with (folder / "load.bin").open("wb") as load:
-        for packet in load_packets(mapping):
-            packets.append({"offset": sizes["load"], "bytes": len(packet)})
-            sizes["load"] += load.write(packet)
-    index = {
-        "beat_bytes": mapping.parameters.beat_bytes,
-        "note": "send each packet of load.bin with tdest 1, beats of beat_bytes, tlast on its last beat",
-        "packets": packets,
-    }
-    (folder / "load.json").write_text(json.dumps(index) + "\n", encoding="ascii")
+    note = "send each packet of load.bin with tdest 1, beats of beat_bytes, tlast on its last beat"
+    sizes["load"] = _write_packets(folder, "load", load_packets(mapping), mapping.parameters.beat_bytes, note)
     (folder / "mapping.json").write_text(json.dumps(values, indent=2) + "\n", encoding="ascii")
     return sizes
+
+
+def _write_start(folder: Path, prepared: Prepared) -> None:
+    """The packets that load the state that a sequence starts from, as those of the images."""
+    from rnn_mapper.start_state import quantise_state
+    from rnn_mapper.state_images import state_packets
+
+    assert prepared.state is not None
+    mapping = prepared.mapping
+    state = quantise_state(mapping.network, prepared.state)
+    packets = (
+        packet for member in range(len(mapping.members)) for packet in state_packets(mapping, state, member)
+    )
+    note = "send each packet of state.bin as those of load.bin before every sequence, and start it with KEEP_STATE"
+    _write_packets(folder, "state", packets, mapping.parameters.beat_bytes, note)
+
+
+def _write_packets(folder: Path, name: str, packets: Iterable[bytes], beat_bytes: int, note: str) -> int:
+    """NAME.bin with packets, and NAME.json with their places; returns the bytes."""
+    places, size = [], 0
+    with (folder / f"{name}.bin").open("wb") as file:
+        for packet in packets:
+            places.append({"offset": size, "bytes": len(packet)})
+            size += file.write(packet)
+    index = {"beat_bytes": beat_bytes, "note": note, "packets": places}
+    (folder / f"{name}.json").write_text(json.dumps(index) + "\n", encoding="ascii")
+    return size

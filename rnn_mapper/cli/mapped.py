@@ -11,35 +11,27 @@ from rich.console import Console
 from rich.table import Table
 
 from rnn_mapper.cli.common import grid_from_options, grid_is_named
+from rnn_mapper.cli.model_options import model_options
 from rnn_mapper.cli.output_files import check_writable
 from rnn_mapper.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from hdl.parameters import GridParameters
+    from rnn_mapper.importers import Imported
     from rnn_mapper.mapping import Mapping as GridMapping
     from rnn_mapper.network import Network
     from rnn_mapper.predict import Prediction
     from rnn_mapper.preparation import Prepared
 
 __all__ = [
-    "PATH", "Progress", "account_table", "cells_option", "check_picture", "describe", "describe_grid", "model_option",
-    "network_options", "prepare_from_options", "print_line", "streams_line", "streams_option",
+    "PATH", "Progress", "account_table", "check_picture", "describe", "describe_grid", "network_options",
+    "prepare_from_options", "print_line", "streams_line", "streams_option",
 ]
 
 Command = TypeVar("Command", bound=Callable[..., object])
 PATH = click.Path(path_type=Path)
 
 
-cells_option = click.option(
-    "--cells", "cells_file", type=PATH, metavar="FILE.py",
-    help="Python file that defines cells with @cell, which models may then name. The file is run.",
-)
-
-
-model_option = click.option(
-    "--model", type=PATH, metavar="FILE.npz", required=True,
-    help="Network with PyTorch's state_dict names (weight_ih_l0, ..., weight_ih_l0_reverse, ..., head.weight).",
-)
 streams_option = click.option(
     "--streams", type=click.IntRange(min=1), metavar="N",
     help="Independent streams of the model that run step by step at once; each fills the others' tails.",
@@ -47,12 +39,9 @@ streams_option = click.option(
 
 
 def network_options(function: Command) -> Command:
-    """`--cell`, `--cells`, `--ru`, `--hu`, `--schedule` and `--picture`."""
+    """`model_options`, `--ru`, `--hu`, `--schedule` and `--picture`."""
     options = (
-        click.option("--cell", metavar="KIND",
-                     help="Kind of cell, such as lstm ('spatial-rnn cell' lists all). Default: as in the file, else "
-                          "from the weights' rows (4 per unit: lstm, 3: gru, 1: rnn_tanh)."),
-        cells_option,
+        model_options,
         click.option("--ru", type=int, metavar="N",
                      help="PCUs that share a matrix row, in every layer. Default: what takes fewest cycles."),
         click.option("--hu", type=int, metavar="N",
@@ -82,7 +71,7 @@ class Progress:
 
 
 def prepare_from_options(
-    network: Network, calibration: Any, options: Mapping[str, Any], ru: int | None, hu: int | None, schedule: str,
+    network: Network | Imported, calibration: Any, options: Mapping[str, Any], ru: int | None, hu: int | None, schedule: str,
     steps: int, streams: int = 1,
 ) -> Prepared:
     """Map a network on the grid that the options name, or on the smallest preset that fits."""

@@ -27,13 +27,13 @@ from rnn_mapper.cli.mapped import (
     check_picture,
     describe,
     describe_grid,
-    model_option,
     network_options,
     prepare_from_options,
     print_line,
     streams_line,
     streams_option,
 )
+from rnn_mapper.cli.model_options import describe_model, model_json, model_option, models_from_options
 from rnn_mapper.cli.output_files import check_writable, output_directory, replace_file
 from rnn_mapper.errors import ConfigurationError
 
@@ -67,10 +67,9 @@ DIFFERENT = 1
 @force_option
 @json_option
 def command(
-    model: Path, cell: str | None, cells_file: Path | None, ru: int | None, hu: int | None, schedule: str,
-    picture: Path | None, input_files: tuple[Path, ...], streams: int | None, calibration: Path | None,
-    simulator: str | None, waves: bool, outputs: Path | None, directory: Path | None, force: bool,
-    json_file: str | None, **options: Any,
+    model: Path, ru: int | None, hu: int | None, schedule: str, picture: Path | None, input_files: tuple[Path, ...],
+    streams: int | None, calibration: Path | None, simulator: str | None, waves: bool, outputs: Path | None,
+    directory: Path | None, force: bool, json_file: str | None, **options: Any,
 ) -> int:
     """Quantise a network, map it, generate the grid's Verilog, simulate it, and compare every bit and cycle.
 
@@ -78,7 +77,7 @@ def command(
     reference or the cycle count from the prediction. A network with bidirectional layers runs as several models of the
     grid, one after the other; cycles are the sum of theirs.
 
-    Example: spatial-rnn simulate --model lstm.npz --input speech.npy --preset medium
+    Example: spatial-rnn simulate --model lstm.pt --input speech.npy --preset medium
     """
     started = time.perf_counter()
     output = Output(json_file)
@@ -94,9 +93,8 @@ def command(
 
         from rnn_mapper.bidirectional_network import BidirectionalNetwork
         from rnn_mapper.bidirectional_simulation import prepare_bidirectional, simulate_bidirectional
-        from rnn_mapper.cells.user_files import with_cells
         from rnn_mapper.phases import Schedule
-        from rnn_mapper.preparation import as_inputs, as_network, as_streams
+        from rnn_mapper.preparation import as_inputs, as_streams
         from rnn_mapper.simulation import simulate_prepared
         from rnn_mapper.simulation_result import SimulationResult
         from sim_tests.simulators import logs_kept
@@ -104,7 +102,8 @@ def command(
         if folder is not None:
             # It vanishes when the command fails.
             stack.enter_context(logs_kept())
-        network = as_network(model, cell, with_cells(cells_file))
+        imported = models_from_options((model,), options)[0]
+        network = imported.network
         inputs = as_streams(list(input_files), network)
         if streams is not None and streams != len(inputs):
             raise ConfigurationError(f"--streams {streams}: the inputs hold {len(inputs)}")
@@ -115,6 +114,8 @@ def command(
         if isinstance(network, BidirectionalNetwork):
             if len(inputs) > 1 or picture is not None:
                 raise ConfigurationError("a bidirectional network takes one stream, and no --picture")
+            if imported.state is not None:
+                raise ConfigurationError("a start state of a bidirectional network is not supported: clear it")
             grid = grid_from_options(options) if grid_is_named(options) else None
             both = prepare_bidirectional(
                 network, typical, grid, ru=ru, hu=hu, steps=len(inputs[0]), schedule=Schedule(schedule)
@@ -122,7 +123,7 @@ def command(
             result = simulate_bidirectional(both, inputs[0], simulator, waves, folder, progress, started)
         else:
             prepared = prepare_from_options(
-                network, typical, options, ru, hu, schedule, len(inputs[0]), len(inputs)
+                imported, typical, options, ru, hu, schedule, len(inputs[0]), len(inputs)
             )
             result = simulate_prepared(prepared, inputs, simulator, waves, folder, progress, started)
         if picture is not None and isinstance(result, SimulationResult):
@@ -132,10 +133,11 @@ def command(
             schedule_picture(prepared.mapping, result.prediction, picture, title)
         if outputs is not None:
             _save(outputs, result)
+    describe_model(model, imported, output.console)
     more = _report(result, output.console)
     if result.waves is not None and directory is not None:
         print_line(output.console, f"Waves      {directory / result.waves.name}")
-    output.write_json(result.to_json() | more)
+    output.write_json({"imported": [model_json(model, imported)], **result.to_json(), **more})
     if not result.is_exact:
         print_line(output.errors, f"different: {difference(result)}")
         return DIFFERENT
