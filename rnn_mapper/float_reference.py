@@ -22,6 +22,7 @@ from rnn_mapper.cells.expressions import (
 from rnn_mapper.cells.tracing import children
 from rnn_mapper.errors import ModelError
 from rnn_mapper.network import FloatArray, Layer, Network, check_inputs
+from rnn_mapper.observed import Observed
 
 __all__ = ["FloatState", "FloatTrace", "run_float"]
 
@@ -35,8 +36,8 @@ class FloatTrace:
 
     #: Per layer (and the head, last) [steps, output_size].
     layer_outputs: tuple[FloatArray, ...]
-    #: Per layer, the largest magnitude of each expression that a matrix multiplies or that the layer returns.
-    peaks: tuple[Mapping[Expression, float], ...]
+    #: Per layer, the values of each expression that a matrix multiplies or that the layer returns.
+    observed: tuple[Mapping[Expression, Observed], ...]
     #: Per layer, after the last step; `run_float` continues from it.
     state: tuple[FloatState, ...]
 
@@ -49,16 +50,16 @@ class FloatTrace:
 def run_float(network: Network, inputs: FloatArray, state: Sequence[FloatState] | None = None) -> FloatTrace:
     """Run [steps, input_size] inputs from `state`, cleared if None. Raises ModelError if the inputs do not fit."""
     x = check_inputs(inputs, network.input_size)
-    outputs, peaks, end = [], [], []
+    outputs, observed, end = [], [], []
     layers = network.all_layers
     starts: Sequence[FloatState] = [{} for _ in layers] if state is None else [*state, *[{}] * len(layers)]
     for layer, start in zip(layers, starts, strict=False):
         run = _LayerRun(layer)
         x, last = run.run(x, start)
         outputs.append(x)
-        peaks.append(run.peaks)
+        observed.append(run.observed)
         end.append(last)
-    return FloatTrace(tuple(outputs), tuple(peaks), tuple(end[: len(network.layers)]))
+    return FloatTrace(tuple(outputs), tuple(observed), tuple(end[: len(network.layers)]))
 
 
 class _LayerRun:
@@ -73,7 +74,7 @@ class _LayerRun:
             if isinstance(node, State) or any(part in self.moving for part in children(node)):
                 self.moving.add(node)
         watched = [trace.output, *trace.new_states, *(n.operand for n in self.order if isinstance(n, Product))]
-        self.peaks: dict[Expression, float] = dict.fromkeys(watched, 0.0)
+        self.observed = {node: Observed() for node in watched}
 
     def run(self, x: FloatArray, start: FloatState) -> tuple[FloatArray, FloatState]:
         """Outputs [steps, output_size] and the state after them."""
@@ -103,8 +104,8 @@ class _LayerRun:
         return outputs, state
 
     def _watch(self, node: Expression, value: FloatArray) -> None:
-        if node in self.peaks:
-            self.peaks[node] = max(self.peaks[node], float(np.abs(value).max()))
+        if node in self.observed:
+            self.observed[node].add(value)
 
     def _value(
         self, node: Expression, values: Mapping[Expression, FloatArray], x: FloatArray, state: FloatState
