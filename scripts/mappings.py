@@ -25,7 +25,8 @@ from rich.table import Table
 from hdl.latencies import GridLatencies
 from hdl.parameters import GridParameters, load_parameters
 from rnn_mapper.explore.adapter import Choice, Shape
-from rnn_mapper.explore.part import Part, cycles_of, search_part
+from rnn_mapper.explore.part import Part, search_part
+from rnn_mapper.explore.plans import cycles_of
 from rnn_mapper.loop_nest import ceil_div
 
 _HEADINGS = (

@@ -11,9 +11,12 @@ from hdl.parameters import GridParameters
 from rnn_mapper.cells.unit_program import Preference
 from rnn_mapper.errors import MappingError
 from rnn_mapper.explore.adapter import Choice, Shape, blank_network, demands, exact_plan, mapping_of
-from rnn_mapper.explore.fast_schedule import fast_costs
+from rnn_mapper.explore.distances import Distances
+from rnn_mapper.explore.fast_schedule import Outline, fast_costs
 from rnn_mapper.explore.fast_timing import Split, fast_timing
-from rnn_mapper.explore.part import Part, PartResult, cycles_of, search_part
+from rnn_mapper.explore.kinds import kind_of
+from rnn_mapper.explore.part import Part, PartResult, search_part
+from rnn_mapper.explore.plans import cycles_of
 from rnn_mapper.explore.runner import latencies_of
 from rnn_mapper.loop_nest import ceil_div
 from rnn_mapper.mapper import map_network
@@ -29,13 +32,13 @@ CELLS = ("lstm", "gru", "rnn_tanh", "gru_reset_before", "mgu", "cifg", "sru", "q
 def fast(plan: RandomPlan) -> list[EntryCost]:
     """The schedule of a plan, found the fast way."""
     timings = plan.timings
-    phases = [timing.phase for timing in timings]
+    kinds = [kind_of(timing.phase) for timing in timings]
     splits = [
         Split(t.nest.ru, t.nest.chains, t.nest.groups, t.nest.words, t.phase.first_unit // t.nest.rows) for t in timings
     ]
     latencies, beats = timings[0].latencies, timings[0].group_beats
-    found = [fast_timing(phase, split, latencies, beats) for phase, split in zip(phases, splits, strict=True)]
-    return fast_costs(phases, found, [s.ru for s in splits], latencies, beats)
+    found = [fast_timing(kind, split, latencies, beats) for kind, split in zip(kinds, splits, strict=True)]
+    return fast_costs(Outline.of([timing.phase for timing in timings]), found, Distances(latencies, beats))
 
 
 @pytest.mark.parametrize("seed", range(2))

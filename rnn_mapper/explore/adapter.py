@@ -37,14 +37,16 @@ from rnn_mapper.schedule import build_schedule
 from rnn_mapper.timing import time_phase
 
 __all__ = [
-    "CellsFile", "Choice", "Layers", "Shape", "base_phases", "blank_network", "cells_file", "demands", "exact_plan",
-    "known_cells", "mapping_of", "parameters_for", "phases", "random_network", "shape_of_file",
+    "CellsFile", "Choice", "Layers", "Shape", "Way", "base_phases", "blank_network", "cells_file", "demands",
+    "exact_plan", "known_cells", "mapping_of", "parameters_for", "programmed", "random_network", "shape_of_file",
 ]
 
 #: Path and digest of the user's file of cells; both empty without one.
 CellsFile = tuple[str, str]
-#: The parts of every layer (and of the head, last) as (groups, ru, chains).
-Layers = tuple[tuple[tuple[int, int, int], ...], ...]
+#: The parts of a layer as (groups, ru, chains).
+Way = tuple[tuple[int, int, int], ...]
+#: Those of every layer, and of the head, last.
+Layers = tuple[Way, ...]
 
 
 @dataclass(frozen=True)
@@ -202,12 +204,16 @@ def base_phases(shape: Shape, order: str, parts: tuple[int, ...]) -> list[Phase]
 
 
 @lru_cache(maxsize=1 << 14)
-def phases(
-    shape: Shape, order: str, parts: tuple[int, ...], words: tuple[int, ...], latencies: GridLatencies,
-    programs: str,
-) -> tuple[list[Phase], list[int]]:
-    """The phases with the programs for rows of these words, and the words that rows then have."""
-    return choose_programs(base_phases(shape, order, parts), words, latencies, Preference(programs))
+def programmed(
+    shape: Shape, order: str, parts: tuple[int, ...], index: int, words: int, latencies: GridLatencies, programs: str,
+) -> tuple[Phase, int]:
+    """A phase of `base_phases` with its program, where rows of the phase that runs the unit program have this many
+    words; and the words that they then have."""
+    base = base_phases(shape, order, parts)
+    # Phases that store have the program of the one that they store for.
+    main = next(phase for phase in base if phase.stored_key == base[index].stored_key and not phase.stores)
+    found, lengths = choose_programs([main, base[index]], [words, words], latencies, Preference(programs))
+    return found[1], lengths[0]
 
 
 def _placed(

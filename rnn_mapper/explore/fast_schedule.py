@@ -9,123 +9,111 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from operator import sub
 
-from hdl.latencies import GridLatencies
-from rnn_mapper.explore.fast_timing import FastTiming, smallest_timing
+from rnn_mapper.explore.distances import Distances, Least, Shared
+from rnn_mapper.explore.fast_timing import FastTiming
 from rnn_mapper.phases import Phase
-from rnn_mapper.schedule import (
-    ScheduleEntry,
-    issues,
-    skipped_between,
-    state_apart,
-    stored_distance,
-    unit_path_apart,
-)
-from rnn_mapper.timing import PhaseTiming
+from rnn_mapper.schedule import ScheduleEntry, issues, skipped_between
 from rnn_mapper.token_costs import EntryCost, TokenCost
 
-__all__ = ["fast_costs"]
-
-@dataclass
-class _Node:
-    """An issue that follows another; the durations from that one add up along the tree."""
-
-    #: Duration (2 * entry + fresh) that is added by coming here.
-    duration: int
-    #: Issue (2 * entry + fresh) here, or -1 where nothing is issued or the wait makes it safe.
-    other: int
-    #: A skipped entry between the two that could hold its slot, or None.
-    slot: int | None
-    #: Place in the order in which faults are looked for.
-    order: int
-    after: list[_Node] = field(default_factory=list)
+__all__ = ["Outline", "fast_costs"]
 
 
-def fast_costs(
-    phases: Sequence[Phase], timings: Sequence[FastTiming], rus: Sequence[int],
-    latencies: GridLatencies, group_beats: int,
-) -> list[EntryCost]:
-    """What `rnn_mapper.token_costs.token_costs` makes of the schedule of these phases. Lists are by phase."""
-    count = len(phases)
-    variants = [variant for timing in timings for variant in (timing, timing.fresh or timing)]
-    used = [variant.words for variant in variants]
-    # Times by site where the parts of a layer are laid out differently, else by chain.
-    same = len(set(rus)) == 1
-    ends, last_units, delays = (
-        [values if same else [value for value in values for _ in range(rus[index // 2])]
-         for index, values in enumerate(lists)]
-        for lists in ([v.ends for v in variants], [v.last_units for v in variants], [v.delays for v in variants])
-    )
-    least: list[list[int]] = []
-    durations: list[int] = []
-    for index, first in enumerate(variants):
-        one = index // 2
-        if index % 2 and first is timings[one]:
-            least.append(least[-1])
-            durations.append(durations[-1])
-            continue
-        row: list[int] = []
-        sites = 1
-        waiting = max(1, max(first.delays) + 1)
-        for place, second in enumerate(variants):
-            other = place // 2
-            if place % 2 and second is timings[other]:
-                row.append(row[-1])
-                continue
-            a, b = phases[one], phases[other]
-            distance = max(waiting, max(map(sub, ends[index], delays[place])))
-            sites = max(sites, distance)
-            if a.stores and a.stored_key == b.stored_key:
-                constant = _stored_constant(a, used[index], b, used[place], latencies, group_beats)
-                slower = first.interval - second.interval
-                distance = max(distance, max(
-                    constant + (max(0, (units - 1) * slower) if units else 0) - delay
-                    for units, delay in zip(first.units, second.delays, strict=True)
-                ))
-            if not a.stores and not b.stores:
-                distance = max(distance, first.completion + 1 - second.first_arrival)
-                apart = _unit_path_constant(a, used[index], b, used[place], latencies, group_beats)
-                distance = max(distance, apart + max(map(sub, last_units[index], delays[place])))
-                if a.state_key == b.state_key:
-                    shared = _state_constant(a, used[index], b, used[place], latencies, group_beats)
-                    if shared is not None:
-                        slower = first.interval - second.interval
-                        chains = zip(first.units, first.delays, second.delays, strict=True)
-                        distance = max(distance, max(
-                            shared + wait + max(0, (units - 1) * slower) - delay
-                            for units, wait, delay in chains if units
-                        ))
-            row.append(distance)
-        least.append(row)
-        if phases[one].barrier:
-            sites = max(sites, first.stored)
-        if not phases[one].stores and max(row) > first.completion + 1:
-            sites = max(sites, *row)
-        durations.append(max(sites, *first.ends) if phases[one].frees_input else sites)
+@dataclass(frozen=True, eq=False)
+class Outline:
+    """What a schedule depends on of its phases, but for their timings."""
+
+    #: The entries, as yet without durations.
+    entries: tuple[ScheduleEntry, ...]
+    #: By phase: the next one begins only when everything is stored.
+    barriers: tuple[bool, ...]
+    #: By two phases.
+    shared: tuple[tuple[Shared, ...], ...]
+
+    @classmethod
+    def of(cls, phases: Sequence[Phase]) -> Outline:
+        """The outline of these phases, in their order of issue."""
+        return cls(
+            tuple(
+                ScheduleEntry(index, phase.lag, 0, 0, False, phase.waits_for, phase.wait_back, phase.needs_input,
+                              phase.frees_input, phase.to_host and phase.part == 0)
+                for index, phase in enumerate(phases)
+            ),
+            tuple(phase.barrier for phase in phases),
+            tuple(tuple(_shared(a, b) for b in phases) for a in phases),
+        )
+
+
+def _shared(a: Phase, b: Phase) -> Shared:
+    if a.stored_key == b.stored_key:
+        return Shared.STORED
+    return Shared.STATE if a.state_key == b.state_key else Shared.NOTHING
+
+
+def fast_costs(outline: Outline, timings: Sequence[FastTiming], distances: Distances) -> list[EntryCost]:
+    """What `rnn_mapper.token_costs.token_costs` makes of the schedule of phases with these timings."""
+    least = _least(outline, timings, distances)
+    durations = [
+        _duration(outline, place, variant, least[place])
+        for place, variant in enumerate(variant for timing in timings for variant in (timing, timing.fresh or timing))
+    ]
+    rows = [[distance for distance, _ in row] for row in least]
+    holds = _without_faults(outline, durations, rows)
+    return [
+        EntryCost(
+            ScheduleEntry(index, entry.lag, durations[2 * index], durations[2 * index + 1], holds[index],
+                          entry.waits_for, entry.wait_back, entry.needs_input, entry.frees_input, entry.to_host),
+            _cost(timing, durations[2 * index], timing),
+            _cost(timing.fresh or timing, durations[2 * index + 1], timing),
+        )
+        for index, (entry, timing) in enumerate(zip(outline.entries, timings, strict=True))
+    ]
+
+
+def _least(outline: Outline, timings: Sequence[FastTiming], distances: Distances) -> list[list[Least]]:
+    """Distances of any two issues (2 * entry + fresh)."""
+    rows: list[list[Least]] = []
+    for first, shares in zip(timings, outline.shared, strict=True):
+        steady: list[Least] = []
+        fresh: list[Least] = []
+        for second, shared in zip(timings, shares, strict=True):
+            found = distances.of(first, second, shared)
+            steady += found[:2]
+            fresh += found[2:]
+        rows += steady, fresh
+    return rows
+
+
+def _duration(outline: Outline, place: int, timing: FastTiming, row: Sequence[Least]) -> int:
+    """A duration that is safe whatever comes next, as far as sites and buffers are concerned."""
+    index = place // 2
+    duration = max([sites for _, sites in row])
+    if outline.barriers[index]:
+        duration = max(duration, timing.stored)
+    if not timing.kind.stores:
+        reach = max(row)[0]
+        if reach > timing.completion + 1:
+            duration = max(duration, reach)
+    return max(duration, *timing.ends) if outline.entries[index].frees_input else duration
+
+
+def _without_faults(outline: Outline, durations: list[int], least: list[list[int]]) -> tuple[bool, ...]:
+    """Lengthen durations until no two issues come too close in any sequence; returns what holds its slot for that."""
+    structure = tuple((entry.lag, entry.waits_for, entry.wait_back) for entry in outline.entries)
+    holds = (False,) * len(structure)
     reach = [max(row) for row in least]
-    structure = tuple((phase.lag, phase.waits_for, phase.wait_back) for phase in phases)
-    holds = (False,) * count
     while (fault := _first_fault(_tree(structure, holds), durations, least, reach)) is not None:
         duration, slot, missing = fault
         if slot is not None:
             holds = tuple(held or index == slot for index, held in enumerate(holds))
         else:
             durations[duration] += missing
-    return [
-        EntryCost(
-            ScheduleEntry(index, phase.lag, durations[2 * index], durations[2 * index + 1], holds[index],
-                          phase.waits_for, phase.wait_back, phase.needs_input, phase.frees_input,
-                          phase.to_host and phase.part == 0),
-            *(_cost(phase, variants[place], durations[place], timings[index]) for place in (2 * index, 2 * index + 1)),
-        )
-        for index, phase in enumerate(phases)
-    ]
+    return holds
 
 
-def _cost(phase: Phase, timing: FastTiming, duration: int, whole: FastTiming) -> TokenCost:
-    output = _place_of_bit(timing.arrivals, whole.output_start) + 1 if timing.arrivals else None
-    return TokenCost(duration, None if phase.stores else timing.completion, timing.slots, output)
+def _cost(timing: FastTiming, duration: int, steady: FastTiming) -> TokenCost:
+    output = _place_of_bit(timing.arrivals, steady.output_start) + 1 if timing.arrivals else None
+    return TokenCost(duration, None if timing.kind.stores else timing.completion, timing.slots, output)
 
 
 def _place_of_bit(bits: int, count: int) -> int:
@@ -140,27 +128,19 @@ def _place_of_bit(bits: int, count: int) -> int:
     return low
 
 
-@lru_cache(maxsize=1 << 12)
-def _stored_constant(a: Phase, words: int, b: Phase, other: int, latencies: GridLatencies, group_beats: int) -> int:
-    return stored_distance(*_smallest(a, words, b, other, latencies, group_beats))
+@dataclass
+class _Node:
+    """An issue that follows another; the durations from that one add up along the tree."""
 
-
-@lru_cache(maxsize=1 << 12)
-def _unit_path_constant(a: Phase, words: int, b: Phase, other: int, latencies: GridLatencies, group_beats: int) -> int:
-    return unit_path_apart(*_smallest(a, words, b, other, latencies, group_beats))
-
-
-@lru_cache(maxsize=1 << 12)
-def _state_constant(
-    a: Phase, words: int, b: Phase, other: int, latencies: GridLatencies, group_beats: int
-) -> int | None:
-    return state_apart(*_smallest(a, words, b, other, latencies, group_beats))
-
-
-def _smallest(
-    a: Phase, words: int, b: Phase, other: int, latencies: GridLatencies, group_beats: int
-) -> tuple[PhaseTiming, PhaseTiming]:
-    return smallest_timing(a, words, latencies, group_beats), smallest_timing(b, other, latencies, group_beats)
+    #: Duration (2 * entry + fresh) that is added by coming here.
+    duration: int
+    #: Issue (2 * entry + fresh) here, or -1 where nothing is issued or the wait makes it safe.
+    other: int
+    #: A skipped entry between the two that could hold its slot, or None.
+    slot: int | None
+    #: Place in the order in which faults are looked for.
+    order: int
+    after: list[_Node] = field(default_factory=list)
 
 
 def _first_fault(

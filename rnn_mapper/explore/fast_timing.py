@@ -2,25 +2,24 @@
 
 Cycles in which results arrive are the bits of one integer, so that all results of a chain are compared with all others
 at once. The rules themselves (which programs fit an interval, what holds a register how long) are asked from
-`rnn_mapper.timing` and `rnn_mapper.schedule` on the smallest nest, and kept.
+`rnn_mapper.timing` and `rnn_mapper.unit_timing` on the smallest nest, and kept.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
-from itertools import islice
-from operator import add
 from typing import NamedTuple
 
 from hdl.latencies import GridLatencies
 from rnn_mapper.errors import MappingError
+from rnn_mapper.explore.kinds import Kind, name_of, program_of
 from rnn_mapper.loop_nest import LoopNest, ceil_div
-from rnn_mapper.phases import Phase
-from rnn_mapper.programs import Program
-from rnn_mapper.timing import FIELD_LIMIT, FIRST_STEP_TRIALS, PhaseTiming, arrival_base
+from rnn_mapper.timing import FIELD_LIMIT, FIRST_STEP_TRIALS, arrival_base
 from rnn_mapper.unit_timing import follows, same_flow
 
-__all__ = ["FastTiming", "Split", "fast_timing", "smallest_timing"]
+__all__ = ["FastTiming", "Split", "fast_timing", "steady_timing"]
 
 
 class Split(NamedTuple):
@@ -34,18 +33,25 @@ class Split(NamedTuple):
     first: int
 
 
-class FastTiming(NamedTuple):
-    """Cycles from the issue of a token, as those of `rnn_mapper.timing.PhaseTiming`. Tuples are by chain."""
+@dataclass(frozen=True, eq=False, slots=True)
+class FastTiming:
+    """Cycles from the issue of a token, as those of `rnn_mapper.timing.PhaseTiming`. Tuples are by chain.
 
+    Timings are looked up by identity: `fast_timing` gives the same one for the same arguments.
+    """
+
+    kind: Kind
+    split: Split
     interval: int
     #: Vector words of a row in a PCU.
     words: int
     delays: tuple[int, ...]
     #: Units of each chain.
     units: tuple[int, ...]
-    #: Last cycle in which a site of the chain reads, and first of its last unit; from the first operands.
+    #: First cycle after the last in which a site of the chain reads, from the first operands.
     ends: tuple[int, ...]
-    last_units: tuple[int, ...]
+    #: A token that follows sooner would overtake this one where it waits for its delay.
+    waiting: int
     #: Cycle of the first result, and the one in which the last has been collected (0 for a phase that stores).
     first_arrival: int
     completion: int
@@ -61,26 +67,96 @@ class FastTiming(NamedTuple):
     fresh: FastTiming | None
 
 
-@lru_cache(maxsize=1 << 14)
-def _fits(program: int, words: int, interval: int, ring: int) -> bool:
-    return follows(_PROGRAMS[program], words, interval, ring)
+class _Flow(NamedTuple):
+    """What the results of a phase depend on, but for the interval of its units."""
+
+    kind: Kind
+    split: Split
+    #: Units of each chain.
+    units: tuple[int, ...]
+    #: Vector words of a row: those of the split, or fewer in the first step.
+    words: int
+    #: Cycles that a result occupies the collector.
+    spacing: int
+    #: Arrival of the first unit of a chain that ends in column 0, and how much later one column on.
+    base: int
+    slope: int
+
+    def shift(self, chain: int) -> int:
+        """How much later than `base` the first unit of this chain arrives, without a delay."""
+        return self.slope * ((chain + 1) * self.split.ru - 1)
+
+    def earliest(self, interval: int) -> int:
+        """The last result takes no slot before this one, counted as `_Delayed.taken`, whatever the delays are."""
+        fullest = (self.split.groups - 1) % self.split.chains
+        return self.shift(fullest) + (self.units[0] - 1) * interval + self.spacing
+
+
+class _Delayed(NamedTuple):
+    """Chains that are delayed so that no two results meet."""
+
+    interval: int
+    delays: list[int]
+    #: All slots of results, counted from the arrival of a first unit without shift and delay.
+    taken: int
+
+
+@lru_cache(maxsize=1 << 16)
+def fast_timing(kind: Kind, split: Split, latencies: GridLatencies, group_beats: int) -> FastTiming:
+    """As `rnn_mapper.timing.time_phase`. Raises `MappingError` likewise, with fewer words."""
+    timing = steady_timing(kind, split, latencies, group_beats)
+    if kind.stores or not kind.previous:
+        return timing
+    words = _shortest_rows(kind, split.words, latencies.ring, latencies.state_distance)
+    if words is None:
+        return timing
+    fresh = _first_step(_flow(kind, split, words, latencies, group_beats), timing, latencies.ring)
+    if fresh is None:
+        return timing
+    start = max(timing.output_start, fresh.output_start)
+    return replace(timing, fresh=replace(fresh, output_start=start), output_start=start)
+
+
+@lru_cache(maxsize=1 << 16)
+def steady_timing(kind: Kind, split: Split, latencies: GridLatencies, group_beats: int) -> FastTiming:
+    """The timing in every step but the first. Raises `MappingError`."""
+    if kind.stores:
+        return _stored(kind, split, latencies)
+    flow = _flow(kind, split, split.words, latencies, group_beats)
+    for interval in _intervals(flow, latencies.ring):
+        delayed = _delayed(flow, interval)
+        if delayed is not None:
+            return _timing(flow, delayed)
+    raise MappingError(f"{name_of(kind)}: more results than a result link takes")
+
+
+def _units(split: Split) -> tuple[int, ...]:
+    return tuple(max(0, ceil_div(split.groups - chain, split.chains)) for chain in range(split.chains))
+
+
+def _flow(kind: Kind, split: Split, words: int, latencies: GridLatencies, group_beats: int) -> _Flow:
+    spacing = group_beats if kind.feeds_back else 1
+    return _Flow(kind, split, _units(split), words, spacing, *_bases(kind, words, latencies))
+
+
+@lru_cache(maxsize=1 << 12)
+def _bases(kind: Kind, words: int, latencies: GridLatencies) -> tuple[int, int]:
+    """Arrival of the first unit of a chain whose last PCU is in column 0, and how much later one column on."""
+    nest = LoopNest(1, 1, 1, 2, 2, kind.gates, words)
+    first, second = (arrival_base(program_of(kind), nest, latencies, chain) for chain in (0, 1))
+    return first, second - first
 
 
 @lru_cache(maxsize=1 << 14)
-def _shortest_rows(program: int, words: int, ring: int, state_distance: int) -> int | None:
+def _fits(kind: Kind, words: int, interval: int, ring: int) -> bool:
+    return follows(program_of(kind), words, interval, ring)
+
+
+@lru_cache(maxsize=1 << 14)
+def _shortest_rows(kind: Kind, words: int, ring: int, state_distance: int) -> int | None:
     """Words of the shortest rows, shorter than they are, with which the program computes the same."""
-    found = _PROGRAMS[program]
-    return next((fewer for fewer in range(1, words) if same_flow(found, words, fewer, ring, state_distance)), None)
-
-
-#: Programs by identity: comparing them takes longer than all the rest.
-_PROGRAMS: dict[int, Program] = {}
-
-
-def _program(phase: Phase) -> int:
-    key = id(phase.program)
-    _PROGRAMS.setdefault(key, phase.steps)
-    return key
+    program = program_of(kind)
+    return next((fewer for fewer in range(1, words) if same_flow(program, words, fewer, ring, state_distance)), None)
 
 
 @lru_cache(maxsize=1 << 14)
@@ -93,115 +169,22 @@ def _pattern(units: int, interval: int, spacing: int) -> int | None:
     return ((1 << interval * units) - 1) // ((1 << interval) - 1) * ((1 << spacing) - 1)
 
 
-@lru_cache(maxsize=1 << 12)
-def _bases(program: int, gates: int, words: int, latencies: GridLatencies) -> tuple[int, int]:
-    """Arrival of the first unit of a chain whose last PCU is in column 0, and how much later one column on."""
-    nest = LoopNest(1, 1, 1, 2, 2, gates, words)
-    first, second = (arrival_base(_PROGRAMS[program], nest, latencies, chain) for chain in (0, 1))
-    return first, second - first
+def _intervals(flow: _Flow, ring: int) -> Iterator[int]:
+    """Intervals in which units may follow one another, rising."""
+    shortest = flow.kind.gates * flow.words
+    for interval in range(shortest, shortest + FIELD_LIMIT + 1):
+        if flow.units[0] <= 1 or _fits(flow.kind, flow.words, interval, ring):
+            yield interval
 
 
-def smallest_timing(phase: Phase, words: int, latencies: GridLatencies, group_beats: int) -> PhaseTiming:
-    """The timing of one unit in one chain: what the rules of the mapper are asked with."""
-    nest = LoopNest(1, 1, 1, 1, 1, phase.gates, words)
-    return PhaseTiming(phase, nest, latencies, group_beats, 0, (0,))
-
-
-@lru_cache(maxsize=1 << 16)
-def fast_timing(phase: Phase, split: Split, latencies: GridLatencies, group_beats: int) -> FastTiming:
-    """As `rnn_mapper.timing.time_phase`. Raises `MappingError` likewise, with fewer words."""
-    gates, words = phase.gates, split.words
-    units = tuple(max(0, ceil_div(split.groups - chain, split.chains)) for chain in range(split.chains))
-    if phase.stores:
-        return _stored(gates * words, words, units, split, latencies)
-    found = next(_timings(phase, split, units, latencies, group_beats, words), None)
-    if found is None:
-        raise MappingError(f"{phase.name}: more results than a result link takes")
-    timing, last = found
-    if not phase.previous:
-        return timing
-    program = _program(phase)
-    fewer = _shortest_rows(program, words, latencies.ring, latencies.state_distance)
-    if fewer is None:
-        return timing
-    base, slope = _bases(program, gates, fewer, latencies)
-    first = base + slope * (split.ru - 1)
-    best: FastTiming | None = None
-    shorter = _timings(phase, split, units, latencies, group_beats, fewer)
-    for fresh, fresh_last in islice(shorter, FIRST_STEP_TRIALS if units[0] > 1 else 1):
-        if fresh.interval >= timing.interval:
-            break
-        if best is not None and first + (units[0] - 1) * fresh.interval >= best.completion:
-            break
-        ending = fresh
-        if fresh_last != last:
-            ending = _ending_with(phase, split, units, latencies, group_beats, fresh, last[0])
-        if ending is not None and (best is None or ending.completion < best.completion):
-            best = ending
-    if best is None:
-        return timing
-    start = max(timing.output_start, best.output_start)
-    return timing._replace(fresh=best._replace(output_start=start), output_start=start)
-
-
-def _ending_with(phase, split, units, latencies, group_beats, timing, late):  # type: ignore[no-untyped-def]
-    """The timing with chain `late` delayed until its result is the last; None if it cannot be."""
-    spacing = group_beats if phase.feeds_back else 1
-    base, slope = _bases(_program(phase), phase.gates, timing.words, latencies)
-    own = others = latest = 0
-    for chain, (count, delay) in enumerate(zip(units, timing.delays, strict=True)):
-        first = delay + slope * ((chain + 1) * split.ru - 1)
-        cells = (_pattern(count, timing.interval, spacing) or 0) << first
-        if chain == late:
-            own, end = cells, first + (count - 1) * timing.interval
-        else:
-            others |= cells
-            latest = max(latest, first + (count - 1) * timing.interval) if count else latest
-    more = latest - end + 1
-    while own << more & others:
-        more += 1
-    if timing.delays[late] + more > FIELD_LIMIT:
-        return None
-    delays = [delay + more * (chain == late) for chain, delay in enumerate(timing.delays)]
-    pad = timing.interval - phase.gates * timing.words
-    return _timing(
-        phase, split, units, timing.interval, timing.words, pad, base, slope, spacing, delays, others | own << more
-    )[0]
-
-
-def _stored(interval: int, words: int, units: tuple[int, ...], split: Split, latencies: GridLatencies) -> FastTiming:
-    ends = tuple(count * interval for count in units)
-    latest = max(end + (chain + 1) * split.ru - 1 for chain, end in enumerate(ends) if units[chain])
-    return FastTiming(
-        interval, words, (0,) * split.chains, units, ends, tuple(end - interval for end in ends), 0, 0, 1, 0, 0,
-        latencies.token + latest - 1 + latencies.store, None,
-    )
-
-
-def _timings(phase, split, units, latencies, group_beats, words):  # type: ignore[no-untyped-def]
-    """All timings without collisions by rising interval, each with the chain and unit of its last result."""
-    spacing = group_beats if phase.feeds_back else 1
-    program = _program(phase)
-    base, slope = _bases(program, phase.gates, words, latencies)
-    for pad in range(FIELD_LIMIT + 1):
-        interval = phase.gates * words + pad
-        if units[0] > 1 and not _fits(program, words, interval, latencies.ring):
-            continue
-        placed = _delays(split, units, interval, slope, spacing)
-        if placed is not None:
-            yield _timing(phase, split, units, interval, words, pad, base, slope, spacing, *placed)
-
-
-def _delays(
-    split: Split, units: tuple[int, ...], interval: int, slope: int, spacing: int
-) -> tuple[list[int], int] | None:
-    """Smallest delays, from the eastmost chain to the west, and all slots of results after that of column 0."""
-    taken, delays = 0, [0] * split.chains
-    for chain in range(split.chains - 1, -1, -1):
-        pattern = _pattern(units[chain], interval, spacing)
+def _delayed(flow: _Flow, interval: int) -> _Delayed | None:
+    """Smallest delays, from the eastmost chain to the west; None where a field is too narrow for one."""
+    taken, delays = 0, [0] * flow.split.chains
+    for chain in range(flow.split.chains - 1, -1, -1):
+        pattern = _pattern(flow.units[chain], interval, flow.spacing)
         if pattern is None:
             return None
-        cells = pattern << slope * ((chain + 1) * split.ru - 1)
+        cells = pattern << flow.shift(chain)
         delay = 0
         while cells & taken:
             cells <<= 1
@@ -210,31 +193,90 @@ def _delays(
             return None
         taken |= cells
         delays[chain] = delay
-    return delays, taken
+    return _Delayed(interval, delays, taken)
 
 
-def _timing(phase, split, units, interval, words, pad, base, slope, spacing, delays, taken):  # type: ignore[no-untyped-def]
-    shifts = range(slope * (split.ru - 1), slope * split.ru * split.chains, slope * split.ru)
-    starts = list(map(add, delays, shifts))
-    spans = [count * interval for count in units]
-    ends = tuple(map(add, delays, spans))
-    # Chains after the first ones have a unit less; those without units, if any, are the last.
-    _, last = max(zip(map(add, starts, spans), range(sum(map(bool, units))), strict=False))
+def _first_step(flow: _Flow, timing: FastTiming, ring: int) -> FastTiming | None:
+    """The timing with which the first step is complete soonest, its last result that of the steps after; None where
+    none is shorter."""
+    late = _last_chain(flow, timing.interval, timing.delays)
+    best: _Delayed | None = None
+    trials = FIRST_STEP_TRIALS if flow.units[0] > 1 else 1
+    for interval in _intervals(flow, ring):
+        if interval >= timing.interval or (best is not None and flow.earliest(interval) >= best.taken.bit_length()):
+            break
+        trial = _delayed(flow, interval)
+        if trial is None:
+            continue
+        if best is None or trial.taken.bit_length() < best.taken.bit_length():
+            # Delaying a chain completes the phase no sooner.
+            ending = _ending_with(flow, trial, late)
+            if ending is not None and (best is None or ending.taken.bit_length() < best.taken.bit_length()):
+                best = ending
+        trials -= 1
+        if not trials:
+            break
+    return None if best is None else _timing(flow, best)
+
+
+def _last_chain(flow: _Flow, interval: int, delays: Sequence[int]) -> int:
+    """The chain whose result is the last."""
+    return max(
+        (flow.shift(chain) + delay + count * interval, chain)
+        for chain, (count, delay) in enumerate(zip(flow.units, delays, strict=True)) if count
+    )[1]
+
+
+def _ending_with(flow: _Flow, trial: _Delayed, late: int) -> _Delayed | None:
+    """The chains with this one delayed until its result is the last; None if it cannot be."""
+    own = (_pattern(flow.units[late], trial.interval, flow.spacing) or 0) << flow.shift(late) + trial.delays[late]
+    others = trial.taken ^ own
+    more = max(0, others.bit_length() - own.bit_length() + flow.spacing)
+    if not more or not others:
+        return trial
+    while own << more & others:
+        more += 1
+    if trial.delays[late] + more > FIELD_LIMIT:
+        return None
+    delays = list(trial.delays)
+    delays[late] += more
+    return _Delayed(trial.interval, delays, others | own << more)
+
+
+def _timing(flow: _Flow, delayed: _Delayed) -> FastTiming:
+    interval, delays, taken = delayed
+    kind, split, base = flow.kind, flow.split, flow.base
+    pad = interval - kind.gates * flow.words
     arrivals = output_start = 0
-    if phase.ends_output:
-        for start, count in zip(starts, units, strict=True):
-            arrivals |= (_pattern(count, interval, 1) or 0) << start
-        # The cycle less the group grows or falls with the unit, so the first or the last decides.
-        step = interval - split.chains
-        needed = max(
-            start - chain + (max(0, (count - 1) * step) if count else -FIELD_LIMIT)
-            for chain, (start, count) in enumerate(zip(starts, units, strict=True))
-        ) - split.first
-        output_start = (arrivals & ((1 << max(0, needed)) - 1)).bit_count() + 1
-        arrivals <<= base
-    timing = FastTiming(
-        interval, words, tuple(delays), units, tuple(end - pad for end in ends), tuple(end - interval for end in ends),
-        base + (taken & -taken).bit_length() - 1, base + taken.bit_length() - 1,
-        taken << base | 1 if phase.feeds_back else 1, arrivals, output_start, 0, None,
+    if kind.ends_output:
+        arrivals, output_start = _output(flow, delayed)
+    return FastTiming(
+        kind, split, interval, flow.words, tuple(delays), flow.units,
+        tuple([delay + count * interval - pad for delay, count in zip(delays, flow.units, strict=True)]),
+        max(delays) + 1, base + (taken & -taken).bit_length() - 1, base + taken.bit_length() - 1,
+        taken << base | 1 if kind.feeds_back else 1, arrivals << base, output_start, 0, None,
     )
-    return timing, (last, units[last])
+
+
+def _output(flow: _Flow, delayed: _Delayed) -> tuple[int, int]:
+    """Bits of the cycles in which results arrive, counted as `_Delayed.taken`, and how many of them must be there
+    before the output may be sent in order, one group a cycle, without a gap."""
+    interval, chains = delayed.interval, flow.split.chains
+    arrivals, needed = 0, -FIELD_LIMIT
+    for chain, (count, delay) in enumerate(zip(flow.units, delayed.delays, strict=True)):
+        if count:
+            start = delay + flow.shift(chain)
+            arrivals |= (_pattern(count, interval, 1) or 0) << start
+            # The cycle less the group grows or falls with the unit, so the first or the last decides.
+            needed = max(needed, start - chain + max(0, (count - 1) * (interval - chains)))
+    return arrivals, (arrivals & ((1 << max(0, needed - flow.split.first)) - 1)).bit_count() + 1
+
+
+def _stored(kind: Kind, split: Split, latencies: GridLatencies) -> FastTiming:
+    interval, units = kind.gates * split.words, _units(split)
+    ends = tuple([count * interval for count in units])
+    latest = max(end + (chain + 1) * split.ru - 1 for chain, end in enumerate(ends) if units[chain])
+    return FastTiming(
+        kind, split, interval, split.words, (0,) * split.chains, units, ends, 1, 0, 0, 1, 0, 0,
+        latencies.token + latest - 1 + latencies.store, None,
+    )

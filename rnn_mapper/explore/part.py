@@ -14,13 +14,11 @@ from hdl.latencies import GridLatencies
 from hdl.parameters import RANGES, GridParameters
 from rnn_mapper.cells.unit_program import Preference
 from rnn_mapper.errors import MappingError
-from rnn_mapper.explore.adapter import Choice, Layers, Shape, base_phases, phases
-from rnn_mapper.explore.fast_schedule import fast_costs
-from rnn_mapper.explore.fast_timing import Split, fast_timing
+from rnn_mapper.explore.adapter import Choice, Layers, Shape, Way, base_phases
+from rnn_mapper.explore.plans import Plans
 from rnn_mapper.loop_nest import ceil_div
-from rnn_mapper.token_costs import follow
 
-__all__ = ["Found", "Part", "PartResult", "cycles_of", "search_part"]
+__all__ = ["Found", "Part", "PartResult", "search_part"]
 
 #: A layer is cut in two where that is among so many ways (with whole layers) whose phases are shortest.
 CUTS = 8
@@ -59,7 +57,7 @@ class PartResult:
     #: Distinct (grid, mapping) that were compared, and distinct plans whose cycles were counted for that.
     mappings: int
     plans: int
-    #: Those of `mappings` that were ruled out by the cycles in which they read operands.
+    #: Those of `mappings` that were ruled out by a lower bound of their cycles.
     ruled_out: int
 
     def to_json(self) -> dict[str, Any]:
@@ -83,31 +81,31 @@ class PartResult:
         return cls(found, int(values["mappings"]), int(values["plans"]), int(values["ruled_out"]))
 
 
-def cycles_of(
-    shape: Shape, steps: int, choice: Choice, parameters: GridParameters, latencies: GridLatencies
-) -> int:
-    """Exact cycles of a sequence, as `rnn_mapper.predict.predict` counts them.
+class _Candidates:
+    """The mappings that were compared for one grid."""
 
-    Of `parameters` only rows and lanes count. Raises `MappingError` when no timing is free of collisions.
-    """
-    rows, lanes = parameters.rows, parameters.lanes
-    parts = tuple(map(len, choice.layers))
-    base = base_phases(shape, choice.order, parts)
-    splits = [choice.layers[phase.group][phase.part] for phase in base]
-    least = tuple(
-        max(1, ceil_div(ceil_div(phase.operand_size, lanes), split[1]))
-        for phase, split in zip(base, splits, strict=True)
-    )
-    network, words = phases(shape, choice.order, parts, least, latencies, choice.programs)
-    placed = [
-        Split(ru, chains, groups, length, sum(part[0] for part in choice.layers[phase.group][: phase.part]))
-        for phase, (groups, ru, chains), length in zip(network, splits, words, strict=True)
-    ]
-    beats = parameters.group_beats
-    timings = [fast_timing(phase, split, latencies, beats) for phase, split in zip(network, placed, strict=True)]
-    costs = fast_costs(network, timings, [split.ru for split in placed], latencies, beats)
-    inputs, outputs = ceil_div(shape.inputs, parameters.beat_bytes), ceil_div(shape.sizes[-1], rows)
-    return follow(costs, inputs, outputs, steps).cycles
+    def __init__(self) -> None:
+        #: None where there is no timing, or a bound of the cycles says that it is not worth counting them.
+        self.cycles: dict[Choice, int | None] = {}
+        #: Memory and cycles of those that no other beats in all of them.
+        self._front: list[tuple[int, int, int]] = []
+
+    def add(self, choice: Choice, memory: tuple[int, int], cycles: int | None) -> None:
+        """A mapping whose cycles were counted."""
+        self.cycles[choice] = cycles
+        if cycles is not None and not self._has_beaten(memory, cycles):
+            words, units = memory
+            self._front = [other for other in self._front if other[0] < words or other[1] < units or other[2] < cycles]
+            self._front.append((words, units, cycles))
+
+    def is_beaten(self, memory: tuple[int, int], least: int, best: int) -> bool:
+        """Whether a mapping that takes at least so many cycles is none to keep or to go on from, where `best` is."""
+        return least >= best and (least > SLOWEST * best or self._has_beaten(memory, least))
+
+    def _has_beaten(self, memory: tuple[int, int], cycles: int) -> bool:
+        """Whether one that takes no more of anything has been counted before."""
+        words, units = memory
+        return any(a <= words and b <= units and c <= cycles for a, b, c in self._front)
 
 
 def search_part(part: Part) -> PartResult:
@@ -118,11 +116,13 @@ def search_part(part: Part) -> PartResult:
 class _Search:
     def __init__(self, part: Part) -> None:
         self.part = part
-        self.parameters = GridParameters(rows=part.rows, cols=1, lanes=part.lanes, vector_depth=1 << 14)
-        #: Cycles of each plan, None where there is no timing; and weight words of a site.
+        parameters = GridParameters(rows=part.rows, cols=1, lanes=part.lanes, vector_depth=1 << 14)
+        self.plans = Plans(part.shape, part.steps, parameters, part.latencies)
+        #: Cycles of each mapping that was counted, None where there is no timing; and bounds of those that were not.
         self.cycles: dict[Choice, int | None] = {}
+        self.bounds: dict[Choice, int] = {}
         self.compared = self.ruled_out = 0
-        self.busy: dict[tuple[int, tuple[tuple[int, int, int], ...]], int] = {}
+        self.busy: dict[tuple[int, Way], int] = {}
         self.layers: list[list[Any]] = [[] for _ in part.shape.sizes]
         for phase in base_phases(part.shape, "fused", (1,) * len(part.shape.sizes)):
             self.layers[phase.group].append(phase)
@@ -131,21 +131,22 @@ class _Search:
     def run(self) -> PartResult:
         found = {}
         for cols in self.part.cols:
-            candidates: dict[Choice, int | None] = {}
+            candidates = _Candidates()
             for order in self.part.orders:
+                options = [self._options(layer, cols, order == "fused") for layer in range(len(self.layers))]
                 # As the mapper does: a split that is best with some unit programs may not be with others.
                 for preference in Preference:
-                    self._search(order, preference.value, cols, candidates)
-            self.compared += len(candidates)
-            self.ruled_out += sum(cycles is None for cycles in candidates.values())
-            found[cols] = self._keep({choice: cycles for choice, cycles in candidates.items() if cycles is not None})
-        return PartResult(found, self.compared, len(self.cycles), self.ruled_out)
+                    self._search(order, preference.value, options, candidates)
+            self.compared += len(candidates.cycles)
+            self.ruled_out += sum(cycles is None for cycles in candidates.cycles.values())
+            found[cols] = self._keep(
+                {choice: cycles for choice, cycles in candidates.cycles.items() if cycles is not None})
+        return PartResult(found, self.compared, self.plans.counted, self.ruled_out)
 
-    def _search(self, order: str, programs: str, cols: int, candidates: dict[Choice, int | None]) -> None:
+    def _search(self, order: str, programs: str, options: list[list[Way]], candidates: _Candidates) -> None:
         """Every way to map a single layer; of several layers one after the other until no change of one is better."""
-        options = [self._options(layer, cols, order == "fused") for layer in range(len(self.layers))]
         chosen = [ways[0] for ways in options]
-        best = self._try(order, programs, tuple(chosen), candidates, None)
+        best = self._try(Choice(order, tuple(chosen), programs), candidates, None)
         improved = True
         while improved:
             improved = False
@@ -154,42 +155,53 @@ class _Search:
                     if way == chosen[layer]:
                         continue
                     layers = (*chosen[:layer], way, *chosen[layer + 1 :])
-                    cycles = self._try(order, programs, layers, candidates, best)
+                    cycles = self._try(Choice(order, layers, programs), candidates, best)
                     if cycles is not None and (best is None or cycles < best):
                         best, chosen, improved = cycles, list(layers), True
             if len(options) == 1:
                 break
 
-    def _try(
-        self, order: str, programs: str, layers: Layers, candidates: dict[Choice, int | None], best: int | None
-    ) -> int | None:
+    def _try(self, choice: Choice, candidates: _Candidates, best: int | None) -> int | None:
         """Cycles of a mapping; None where there is no timing, or where it takes too long to be kept."""
-        choice = Choice(order, layers, programs)
         if choice not in self.cycles:
-            if self._reading(layers) > RANGES["weight_depth"][1]:
-                candidates.setdefault(choice, None)
-                return None
-            # Every step reads all operands, one phase after the other; only the first may be shorter. A layer in two
-            # parts takes no less memory than one in one part, so it is kept only where it is the fastest.
-            slowest = SLOWEST if all(len(way) == 1 for way in layers) else 1.0
-            if best is not None and (self.part.steps - 1) * self._reading(layers) > slowest * best:
-                candidates.setdefault(choice, None)
+            if self._is_ruled_out(choice, candidates, best):
+                candidates.cycles.setdefault(choice, None)
                 return None
             try:
-                self.cycles[choice] = cycles_of(
-                    self.part.shape, self.part.steps, choice, self.parameters, self.part.latencies
-                )
+                self.cycles[choice] = self.plans.cycles(choice)
             except MappingError:
                 self.cycles[choice] = None
         cycles = self.cycles[choice]
-        candidates[choice] = cycles
+        candidates.add(choice, self._memory(choice), cycles)
         return cycles
 
-    def _options(self, layer: int, cols: int, cut: bool) -> list[tuple[tuple[int, int, int], ...]]:
+    def _is_ruled_out(self, choice: Choice, candidates: _Candidates, best: int | None) -> bool:
+        """Whether a mapping cannot be kept, nor be faster than the best: some bound of its cycles says so."""
+        reading = self._reading(choice.layers)
+        if reading > RANGES["weight_depth"][1]:
+            return True
+        if best is None:
+            return False
+        # Every step reads all operands, one phase after the other; only the first may be shorter.
+        least = (self.part.steps - 1) * reading
+        # A layer in two parts takes no less memory than one in one part, so it is kept only where it is the fastest.
+        if least > best and any(len(way) > 1 for way in choice.layers):
+            return True
+        memory = self._memory(choice)
+        if candidates.is_beaten(memory, least, best):
+            return True
+        try:
+            if choice not in self.bounds:
+                self.bounds[choice] = self.plans.least(choice)
+        except MappingError:
+            return False
+        return candidates.is_beaten(memory, self.bounds[choice], best)
+
+    def _options(self, layer: int, cols: int, cut: bool) -> list[Way]:
         """Ways to map a layer, those that read least first."""
         return sorted(self._ways(layer, cols, cut), key=lambda way: self._busy(layer, way))
 
-    def _ways(self, layer: int, cols: int, cut: bool) -> Iterator[tuple[tuple[int, int, int], ...]]:
+    def _ways(self, layer: int, cols: int, cut: bool) -> Iterator[Way]:
         """Ways to lay a layer on this many columns: for each `ru` every number of chains that changes the units of a
         chain, and with `cut` the best ways to give the units that fill no chains a split of their own."""
         groups, widths = self.groups[layer], self._widths(layer, cols)
@@ -222,7 +234,7 @@ class _Search:
         longest = max(ceil_div(phase.operand_size, self.part.lanes) for phase in self.layers[layer])
         return range(1, max(1, min(cols, longest)) + 1)
 
-    def _busy(self, layer: int, way: tuple[tuple[int, int, int], ...]) -> int:
+    def _busy(self, layer: int, way: Way) -> int:
         """Cycles in which the phases of a layer read; also its weight words in a site."""
         key = layer, way
         if key not in self.busy:

@@ -1,0 +1,106 @@
+"""A lower bound of the cycles of a sequence, much cheaper than counting them.
+
+Every token waits for others: for the one before it (as long as that one's duration) and perhaps for the results of a
+phase (until its completion). Following these waits back from entry to entry, one comes to the same entry again some
+iterations earlier: a circuit. A sequence takes at least as many cycles as any circuit adds up to, times the rounds of
+it that fit in the sequence. What else may delay a token (slots of the write stream, durations that are lengthened so
+that phases do not disturb each other, input and output) only adds to that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from operator import sub
+from typing import NamedTuple
+
+from rnn_mapper.explore.fast_timing import FastTiming
+from rnn_mapper.schedule import ScheduleEntry
+
+__all__ = ["Circuit", "circuits", "least_cycles", "least_durations"]
+
+#: Circuits that are looked at; any of them gives a bound, and networks that one would explore have fewer.
+_LIMIT = 64
+
+
+class Circuit(NamedTuple):
+    """Entries whose durations and completions lie between an entry and the same entry, some iterations later."""
+
+    durations: tuple[int, ...]
+    completions: tuple[int, ...]
+    iterations: int
+    #: Steps at the ends of a sequence in which not all of the entries take part, or take their usual time.
+    ends: int
+
+
+class _Wait(NamedTuple):
+    """The tokens of `after` wait for those of `before`, this many iterations earlier."""
+
+    before: int
+    after: int
+    iterations: int
+    #: Until the last result of `before` is there, not just as long as it lasts.
+    completes: bool
+
+
+def circuits(entries: Sequence[ScheduleEntry]) -> list[Circuit]:
+    """Circuits of a schedule."""
+    last = len(entries) - 1
+    waits = [_Wait(index - 1 if index else last, index, int(index == 0), False) for index in range(len(entries))]
+    waits += [
+        _Wait(entry.waits_for, index, entry.lag + entry.wait_back - entries[entry.waits_for].lag, True)
+        for index, entry in enumerate(entries) if entry.waits_for is not None
+    ]
+    by_after: list[list[_Wait]] = [[] for _ in entries]
+    for wait in waits:
+        # Completions first: most of what limits a network is one of these.
+        by_after[wait.after].insert(0, wait)
+    found = []
+    for walk in islice(_closed(by_after), _LIMIT):
+        lags = [entries[wait.before].lag for wait in walk]
+        found.append(Circuit(
+            tuple(wait.before for wait in walk if not wait.completes),
+            tuple(wait.before for wait in walk if wait.completes),
+            sum(wait.iterations for wait in walk), 2 + max(lags) - min(lags),
+        ))
+    return found
+
+
+def _closed(by_after: Sequence[Sequence[_Wait]]) -> Iterator[list[_Wait]]:
+    """Walks from an entry back to itself that pass no entry twice; each once, from its first entry on."""
+    for start in range(len(by_after)):
+        pending: list[tuple[int, list[_Wait]]] = [(start, [])]
+        while pending:
+            entry, walk = pending.pop()
+            passed = {wait.before for wait in walk}
+            for wait in reversed(by_after[entry]):
+                if wait.before == start:
+                    yield [*walk, wait]
+                elif wait.before > start and wait.before not in passed:
+                    pending.append((wait.before, [*walk, wait]))
+
+
+def least_cycles(
+    found: Sequence[Circuit], durations: Sequence[int], completions: Sequence[int], steps: int
+) -> int:
+    """No sequence of `steps` steps takes fewer cycles. Durations and completions are by entry, or less."""
+    most = 0
+    for circuit in found:
+        rounds = (steps - circuit.ends) // circuit.iterations
+        if rounds > 0:
+            cycles = sum([durations[index] for index in circuit.durations])
+            # A token that waits for a result comes in the cycle after its completion.
+            cycles += sum([completions[index] + 1 for index in circuit.completions])
+            most = max(most, rounds * cycles)
+    return most
+
+
+def least_durations(timings: Sequence[FastTiming], barriers: Sequence[bool]) -> list[int]:
+    """Durations of phases of one layer, no longer than they are in any schedule with these phases."""
+    return [
+        max(
+            timing.waiting, timing.stored if barrier else 0,
+            *(max(map(sub, timing.ends, other.delays)) for other in timings if other.split.ru == timing.split.ru),
+        )
+        for timing, barrier in zip(timings, barriers, strict=True)
+    ]

@@ -1,0 +1,132 @@
+"""Least distances between the tokens of two timed phases, as `rnn_mapper.schedule.least_distance` finds them, kept.
+
+A stack of layers has few timings for each layer but many combinations of them, so what two timings have to do with each
+other is found once for both. The rules are asked from `rnn_mapper.schedule` on the smallest nest.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import replace
+from functools import lru_cache
+from operator import sub
+from typing import NamedTuple
+
+from hdl.latencies import GridLatencies
+from rnn_mapper.explore.fast_timing import FastTiming
+from rnn_mapper.explore.kinds import Kind, smallest_timing
+from rnn_mapper.schedule import state_apart, stored_distance, unit_path_apart
+
+__all__ = ["Distances", "Least", "Shared"]
+
+
+class Shared(enum.IntEnum):
+    """What two phases have in common."""
+
+    NOTHING = 0
+    #: State words of their units.
+    STATE = 1
+    #: Those, and stored parts.
+    STORED = 2
+
+
+class Least(NamedTuple):
+    """Cycles that must lie between the issues of two tokens."""
+
+    #: Until all is free that the second takes.
+    distance: int
+    #: Until the sites are.
+    sites: int
+
+
+class _Constants(NamedTuple):
+    """What lies between two units whose phases are of two kinds, where both are in the first chain of a grid."""
+
+    #: From the first operands of the one unit to those of the other: the unit path and its registers are free.
+    unit_path: int
+    #: The same unit's state words are there; None where the two have none in common.
+    state: int | None
+    #: What the first phase stores is there.
+    stored: int
+
+
+class Distances:
+    """The distances on grids with these latencies."""
+
+    def __init__(self, latencies: GridLatencies, group_beats: int) -> None:
+        self._latencies, self._beats = latencies, group_beats
+        self._known: dict[tuple[FastTiming, FastTiming, Shared], tuple[Least, ...]] = {}
+        self._constants: dict[tuple[Kind, int, Kind, int], _Constants] = {}
+
+    def of(self, first: FastTiming, second: FastTiming, shared: Shared) -> tuple[Least, ...]:
+        """From a token of `first` to one of `second`, neither of them fresh; the second fresh; the first; both."""
+        key = first, second, shared
+        known = self._known.get(key)
+        if known is None:
+            steady = self._least(first, second, shared)
+            later = self._least(first, second.fresh, shared) if second.fresh else steady
+            known = steady, later, steady, later
+            if first.fresh:
+                steady = self._least(first.fresh, second, shared)
+                later = self._least(first.fresh, second.fresh, shared) if second.fresh else steady
+                known = *known[:2], steady, later
+            self._known[key] = known
+        return known
+
+    def _least(self, a: FastTiming, b: FastTiming, shared: Shared) -> Least:
+        reach = _reach(a, b)
+        sites = distance = max(a.waiting, reach)
+        if not a.kind.stores and not b.kind.stores:
+            constants = self._between(a, b)
+            # The first operands of a last unit are gates x words before the end.
+            apart = constants.unit_path + reach - a.kind.gates * a.words
+            distance = max(distance, a.completion + 1 - b.first_arrival, apart)
+            if shared is not Shared.NOTHING and constants.state is not None:
+                distance = max(distance, constants.state + _unit_by_unit(a, b))
+        elif shared is Shared.STORED and a.kind.stores:
+            distance = max(distance, self._between(a, b).stored + _unit_by_unit(a, b))
+        return Least(distance, sites)
+
+    def _between(self, a: FastTiming, b: FastTiming) -> _Constants:
+        key = a.kind, a.words, b.kind, b.words
+        known = self._constants.get(key)
+        if known is None:
+            first = smallest_timing(a.kind, a.words, self._latencies, self._beats)
+            second = smallest_timing(b.kind, b.words, self._latencies, self._beats)
+            # Kinds are known by phases of any layer: here they are to be those of the same units.
+            one, other = first.phase, second.phase
+            other = replace(
+                other, member=one.member, layer=one.layer, stage=one.stage, group=one.group, part=one.part)
+            second = replace(second, phase=other)
+            if a.kind.stores:
+                known = _Constants(0, None, stored_distance(first, second))
+            else:
+                known = _Constants(unit_path_apart(first, second), state_apart(first, second), 0)
+            self._constants[key] = known
+        return known
+
+
+def _reach(a: FastTiming, b: FastTiming) -> int:
+    """Cycles until no site of `a` reads any more where one of `b` would."""
+    one, other = a.split, b.split
+    if one.ru == other.ru:
+        return max(map(sub, a.ends, b.delays))
+    chains, others = _overlaps(one.ru, one.chains, other.ru, other.chains)
+    ends, delays = a.ends, b.delays
+    return max([ends[chain] - delays[later] for chain, later in zip(chains, others, strict=True)])
+
+
+@lru_cache(maxsize=1 << 14)
+def _overlaps(ru: int, chains: int, later_ru: int, later_chains: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Chains of two splits that share a column."""
+    pairs = sorted({(column // ru, column // later_ru) for column in range(min(ru * chains, later_ru * later_chains))})
+    return tuple(chain for chain, _ in pairs), tuple(later for _, later in pairs)
+
+
+def _unit_by_unit(a: FastTiming, b: FastTiming) -> int:
+    """How much later than `b` a phase of the same split begins a unit, where it is most."""
+    slower = a.interval - b.interval
+    return max(
+        wait - delay + max(0, max(0, count - 1) * slower)
+        for count, wait, delay in zip(a.units, a.delays, b.delays, strict=True) if count or a.kind.stores
+    )
