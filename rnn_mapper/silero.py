@@ -14,6 +14,7 @@ from . import cells
 from .errors import ModelError
 from .model_files import check_inputs
 from .network import FloatArray, Network, RecurrentLayer, check_tensor
+from .onnx_sessions import session
 from .packaged_models import package_file
 
 #: Samples per second of the audio.
@@ -48,9 +49,9 @@ class SileroVad:
         #: The LSTM, 128 inputs and 128 hidden units.
         self.network = _lstm_of(model, path)
         extractor = onnx.utils.Extractor(onnx.shape_inference.infer_shapes(model))
-        self._encoder = _session(extractor.extract_model(["input"], [_LSTM_INPUT]))
-        self._decoder = _session(extractor.extract_model([_LSTM_OUTPUT], ["speech_probs"]))
-        self._whole = _session(model)
+        self._encoder = session(extractor.extract_model(["input"], [_LSTM_INPUT]))
+        self._decoder = session(extractor.extract_model([_LSTM_OUTPUT], ["speech_probs"]))
+        self._whole = session(model)
 
     def encode(self, audio: npt.ArrayLike) -> FloatArray:
         """The LSTM's inputs [frames, 128] of 16 kHz audio [samples] in -1..1; the last frame is padded with zeros."""
@@ -91,15 +92,6 @@ def _lstm_of(model: Any, path: Path) -> Network:
 
     b_w, b_r = np.split(b, 2)
     return Network((RecurrentLayer(cells.lstm, reorder(w), reorder(r), reorder(b_w), reorder(b_r)),))
-
-
-def _session(model: Any) -> Any:
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1  # the same sums in the same order on every machine
-    options.log_severity_level = 3
-    return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
 
 
 def _frames(audio: npt.ArrayLike) -> npt.NDArray[np.float32]:

