@@ -19,7 +19,8 @@ import numpy.typing as npt
 from hdl.numerics import DEFAULT_ARITHMETIC, Arithmetic
 from hdl.parameters import GridParameters
 from rnn_mapper.accuracy import LayerError, measure_error
-from rnn_mapper.bidirectional_network import BidirectionalNetwork
+from rnn_mapper.bidirectional_network import BidirectionalNetwork, Segment
+from rnn_mapper.calibration import DEFAULT_RULE, ScaleRule
 from rnn_mapper.errors import SpatialRnnError
 from rnn_mapper.fixed_point import IntArray
 from rnn_mapper.float_reference import run_float
@@ -34,7 +35,8 @@ from rnn_mapper.resident import Resident, map_resident
 
 __all__ = [
     "BidirectionalTrace", "QuantisedBidirectional", "QuantisedSegment", "compare_bidirectional", "map_bidirectional",
-    "predict_bidirectional", "quantise_bidirectional", "run_bidirectional", "run_bidirectional_float",
+    "merged_float", "predict_bidirectional", "quantise_bidirectional", "run_bidirectional", "run_bidirectional_float",
+    "turned",
 ]
 
 
@@ -56,14 +58,14 @@ class QuantisedSegment:
     def inputs(self, values: FloatArray) -> tuple[npt.NDArray[np.int8], ...]:
         """What each member is sent [steps, input_size]; the backward half gets the last step first."""
         return tuple(
-            np.ascontiguousarray(_turned(quantise_inputs(member, values), backward))
+            np.ascontiguousarray(turned(quantise_inputs(member, values), backward))
             for backward, member in zip(self.backward, self.members, strict=True)
         )
 
     def merged(self, outputs: Sequence[Int16Array]) -> IntArray:
         """[steps, output_size] in units of `output_scale`, from the outputs of each member as the grid gave them."""
         aligned = [
-            _turned(values, backward).astype(np.int64) * round(member.output_scale / self.output_scale)
+            turned(values, backward).astype(np.int64) * round(member.output_scale / self.output_scale)
             for backward, member, values in zip(self.backward, self.members, outputs, strict=True)
         ]
         if self.merge is None:
@@ -99,9 +101,14 @@ class BidirectionalTrace:
         return self.segment_outputs[-1]
 
 
-def _turned(values: Any, backward: bool) -> Any:
+def turned(values: Any, backward: bool) -> Any:
     """[steps, values] in the order of the network's steps, or, of a network's results, of the sequence's."""
     return values[::-1] if backward else values
+
+
+def merged_float(segment: Segment, outputs: Sequence[FloatArray]) -> FloatArray:
+    """[steps, output_size] of the outputs of each network of a segment, in the order of the sequence."""
+    return outputs[0] + outputs[1] if segment.merge == "sum" else np.concatenate(outputs, axis=1)
 
 
 def run_bidirectional_float(network: BidirectionalNetwork, inputs: FloatArray) -> list[FloatArray]:
@@ -113,16 +120,17 @@ def run_bidirectional_float(network: BidirectionalNetwork, inputs: FloatArray) -
     found = []
     for segment in network.segments:
         outputs = [
-            _turned(run_float(one, _turned(values, backward)).outputs, backward)
+            turned(run_float(one, turned(values, backward)).outputs, backward)
             for backward, one in zip(segment.backward, segment.networks, strict=True)
         ]
-        values = outputs[0] + outputs[1] if segment.merge == "sum" else np.concatenate(outputs, axis=1)
+        values = merged_float(segment, outputs)
         found.append(values)
     return found
 
 
 def quantise_bidirectional(
-    network: BidirectionalNetwork, calibration: FloatArray, arithmetic: Arithmetic = DEFAULT_ARITHMETIC
+    network: BidirectionalNetwork, calibration: FloatArray, arithmetic: Arithmetic = DEFAULT_ARITHMETIC,
+    rule: ScaleRule = DEFAULT_RULE,
 ) -> QuantisedBidirectional:
     """As `rnn_mapper.quantise`, segment by segment; the calibration of a segment is what the floats below give.
 
@@ -134,7 +142,7 @@ def quantise_bidirectional(
         members = []
         for backward, one in zip(segment.backward, segment.networks, strict=True):
             try:
-                members.append(quantise(one, _turned(values, backward), arithmetic))
+                members.append(quantise(one, turned(values, backward), arithmetic, rule=rule))
             except SpatialRnnError as error:
                 half = "" if segment.merge is None else " backward" if backward else " forward"
                 raise type(error)(f"{segment.name}{half}: {error}") from None

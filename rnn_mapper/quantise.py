@@ -31,6 +31,7 @@ from rnn_mapper.quantised import (
     prove_accumulators,
 )
 from rnn_mapper.reference import run_reference
+from rnn_mapper.start_state import quantise_state
 
 #: Accumulator widths the rules below make sense for.
 ACCUMULATOR_BITS = range(16, 49)
@@ -95,8 +96,6 @@ def _output_error(
     network: QuantisedNetwork, codes: npt.NDArray[np.int8], wanted: FloatArray, state: Sequence[FloatState] | None
 ) -> float:
     """RMS error of the outputs in real units."""
-    from rnn_mapper.start_state import quantise_state
-
     start = None if state is None else quantise_state(network, state)
     error = run_reference(network, codes, start).outputs * network.output_scale - wanted
     return float(np.sqrt(np.mean(np.square(error))))

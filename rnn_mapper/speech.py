@@ -1,21 +1,20 @@
 """Speech, at 16 kHz unless another rate is named: spoken by espeak-ng, or from a WAV file."""
 
-import io
 import subprocess
-import wave
 from pathlib import Path
 
 import numpy as np
 
-from .errors import ModelError, ToolError
+from .errors import ToolError
 from .network import FloatArray
+from .wav_files import read_samples, samples_of
 
 #: Samples per second where none are named.
 SAMPLE_RATE = 16000
 
 
 def speak(text: str, voice: str = "en", rate: int = SAMPLE_RATE) -> FloatArray:
-    """`text` spoken by espeak-ng, [samples] in -1..1, `rate` per second. Raises ToolError if espeak-ng is missing or fails."""
+    """`text` spoken by espeak-ng, [samples] in -1..1, `rate` per second. Raises ToolError if it is missing or fails."""
     command = ["espeak-ng", "-v", voice, "--stdin", "--stdout"]
     try:
         result = subprocess.run(command, input=text.encode(), capture_output=True, check=True)
@@ -24,16 +23,12 @@ def speak(text: str, voice: str = "en", rate: int = SAMPLE_RATE) -> FloatArray:
     except subprocess.CalledProcessError as error:
         raise ToolError(f"espeak-ng failed: {error.stderr.decode(errors='replace').strip()}") from None
     # Written to a pipe, the header claims the largest possible length; the data end where the pipe ended.
-    return _read_wave(io.BytesIO(result.stdout), "espeak-ng", rate)
+    return resample(*samples_of(result.stdout, "espeak-ng"), rate)
 
 
 def read_wav(path: str | Path) -> FloatArray:
-    """A mono 16-bit PCM WAV file of any rate, [samples] in -1..1 at 16 kHz. Raises ModelError if it is not one."""
-    try:
-        data = Path(path).read_bytes()
-    except OSError as error:
-        raise ModelError(f"{path}: cannot be read: {error.strerror}") from None
-    return _read_wave(io.BytesIO(data), str(path), SAMPLE_RATE)
+    """A mono PCM WAV file of any rate, [samples] in -1..1 at 16 kHz. Raises ModelError if it is not one."""
+    return resample(*read_samples(path))
 
 
 def resample(samples: FloatArray, rate: int, wanted: int = SAMPLE_RATE) -> FloatArray:
@@ -44,17 +39,3 @@ def resample(samples: FloatArray, rate: int, wanted: int = SAMPLE_RATE) -> Float
     spectrum = np.fft.rfft(samples)
     # numpy's irfft divides by the new length, the amplitude belongs to the old one.
     return np.fft.irfft(spectrum[: count // 2 + 1], count) * (count / len(samples))
-
-
-def _read_wave(stream: io.BytesIO, source: str, wanted: int) -> FloatArray:
-    try:
-        with wave.open(stream) as file:
-            form = (file.getnchannels(), file.getsampwidth())
-            rate, data = file.getframerate(), file.readframes(file.getnframes())
-    except (wave.Error, EOFError) as error:
-        raise ModelError(f"{source}: is not a PCM WAV file ({error})") from None
-    if form != (1, 2):
-        raise ModelError(f"{source}: has {form[0]} channels of {8 * form[1]} bits, must be mono of 16 bits")
-    if not data:
-        raise ModelError(f"{source}: holds no samples, must hold at least one")
-    return resample(np.frombuffer(data[: len(data) // 2 * 2], dtype="<i2") / 32768.0, rate, wanted)

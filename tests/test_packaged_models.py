@@ -198,7 +198,7 @@ def test_wav_files_of_any_rate(tmp_path: Path, rate: int) -> None:
     ("content", "message"),
     [
         (b"no audio", "is not a PCM WAV file (file does not start with RIFF id)"),
-        (wav(16000, np.zeros(4), 2), "has 2 channels of 16 bits, must be mono of 16 bits"),
+        (wav(16000, np.zeros(4), 2), "has 2 channels of 16 bits, must be mono of 8, 16, 24 or 32 bits"),
         (wav(16000, np.zeros(0)), "holds no samples, must hold at least one"),
     ],
 )

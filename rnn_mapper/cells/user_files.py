@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
-import runpy
-import sys
-import traceback
 from pathlib import Path
 
 from rnn_mapper.cells.errors import CellError
 from rnn_mapper.cells.library import BOX
 from rnn_mapper.cells.tracing import Cell
+from rnn_mapper.user_code import run_file
 
 __all__ = ["load_cells", "with_cells"]
 
@@ -22,21 +19,7 @@ def load_cells(path: str | Path) -> dict[str, Cell]:
     run, defines no cell, or names one as a cell in the box is named.
     """
     file = Path(path)
-    if not file.is_file():
-        raise CellError(f"{path}: {'is a directory' if file.is_dir() else 'no such file'}, must be a Python file")
-    folder = str(file.resolve().parent)
-    sys.path.insert(0, folder)
-    try:
-        with contextlib.redirect_stdout(sys.stderr):
-            found = runpy.run_path(str(file), run_name=f"spatial_rnn_cells.{file.stem}")
-    except CellError:
-        raise
-    except SyntaxError as error:
-        raise CellError(f"{Path(error.filename or file).name}:{error.lineno}: {error.msg}") from None
-    except (Exception, SystemExit) as error:
-        raise CellError(f"{_place(error, file)}: {type(error).__name__}: {error}") from None
-    finally:
-        sys.path.remove(folder)
+    found = run_file(file, "spatial_rnn_cells", CellError)
     cells = {
         value.name: value for value in found.values()
         if isinstance(value, Cell) and value.function.__code__.co_filename == str(file)
@@ -52,9 +35,3 @@ def load_cells(path: str | Path) -> dict[str, Cell]:
 def with_cells(path: str | Path | None) -> dict[str, Cell]:
     """The cells in the box and those of a file, if one is given."""
     return dict(BOX) if path is None else BOX | load_cells(path)
-
-
-def _place(error: BaseException, file: Path) -> str:
-    """The deepest line of the file that the error passed."""
-    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(file)]
-    return f"{file.name}:{lines[-1]}" if lines else file.name
