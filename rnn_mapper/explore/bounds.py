@@ -1,10 +1,11 @@
 """A lower bound of the cycles of a sequence, much cheaper than counting them.
 
 Every token waits for others: for the one before it (as long as that one's duration) and perhaps for the results of a
-phase (until its completion). Following these waits back from entry to entry, one comes to the same entry again some
-iterations earlier: a circuit. A sequence takes at least as many cycles as any circuit adds up to, times the rounds of
-it that fit in the sequence. What else may delay a token (slots of the write stream, durations that are lengthened so
-that phases do not disturb each other, input and output) only adds to that.
+phase (until its completion). So a sequence takes at least the sum of all durations. Following the waits back from entry
+to entry, one comes to the same entry again some iterations earlier: a circuit. Where a circuit adds up to more than the
+durations of as many iterations, each round of it that fits in the sequence adds the difference. What else may delay a
+token (slots of the write stream, durations that are lengthened so that phases do not disturb each other, input and
+output) only comes on top of that.
 """
 
 from __future__ import annotations
@@ -16,8 +17,9 @@ from typing import NamedTuple
 
 from rnn_mapper.explore.fast_timing import FastTiming
 from rnn_mapper.schedule import ScheduleEntry
+from rnn_mapper.token_costs import FIRST_CYCLE
 
-__all__ = ["Circuit", "circuits", "least_cycles", "least_durations"]
+__all__ = ["Circuit", "Known", "circuits", "least_cycles", "least_durations"]
 
 #: Circuits that are looked at; any of them gives a bound, and networks that one would explore have fewer.
 _LIMIT = 64
@@ -80,19 +82,30 @@ def _closed(by_after: Sequence[Sequence[_Wait]]) -> Iterator[list[_Wait]]:
                     pending.append((wait.before, [*walk, wait]))
 
 
-def least_cycles(
-    found: Sequence[Circuit], durations: Sequence[int], completions: Sequence[int], steps: int
-) -> int:
-    """No sequence of `steps` steps takes fewer cycles. Durations and completions are by entry, or less."""
-    most = 0
+class Known(NamedTuple):
+    """What is known of a plan: by entry, cycles that may be less than they are."""
+
+    durations: Sequence[int]
+    #: Durations in the first step.
+    fresh: Sequence[int]
+    completions: Sequence[int]
+
+
+def least_cycles(found: Sequence[Circuit], known: Known, last: int, steps: int) -> int:
+    """No sequence of `steps` steps takes fewer cycles; `last` is the entry of its last token."""
+    durations, completions = known.durations, known.completions
+    iteration = sum(durations)
+    more = 0
     for circuit in found:
         rounds = (steps - circuit.ends) // circuit.iterations
         if rounds > 0:
-            cycles = sum([durations[index] for index in circuit.durations])
             # A token that waits for a result comes in the cycle after its completion.
-            cycles += sum([completions[index] + 1 for index in circuit.completions])
-            most = max(most, rounds * cycles)
-    return most
+            around = sum([durations[index] for index in circuit.durations])
+            around += sum([completions[index] + 1 for index in circuit.completions])
+            more = max(more, rounds * (around - circuit.iterations * iteration))
+    # The last token need not be over for its duration, but its results are sent.
+    end = completions[last] - (durations[last] if steps > 1 else known.fresh[last])
+    return FIRST_CYCLE + (steps - 1) * iteration + sum(known.fresh) + end + more
 
 
 def least_durations(timings: Sequence[FastTiming], barriers: Sequence[bool]) -> list[int]:

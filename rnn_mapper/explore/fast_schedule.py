@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from heapq import heappop, heappush
 
 from rnn_mapper.explore.distances import Distances, Least, Shared
 from rnn_mapper.explore.fast_timing import FastTiming
@@ -102,13 +103,34 @@ def _without_faults(outline: Outline, durations: list[int], least: list[list[int
     structure = tuple((entry.lag, entry.waits_for, entry.wait_back) for entry in outline.entries)
     holds = (False,) * len(structure)
     reach = [max(row) for row in least]
-    while (fault := _first_fault(_tree(structure, holds), durations, least, reach)) is not None:
-        duration, slot, missing = fault
-        if slot is not None:
-            holds = tuple(held or index == slot for index, held in enumerate(holds))
-        else:
-            durations[duration] += missing
+    while (slot := _lengthened(_tree(structure, holds), durations, least, reach)) is not None:
+        holds = tuple(held or index == slot for index, held in enumerate(holds))
     return holds
+
+
+def _lengthened(
+    roots: Sequence[_Node], durations: list[int], least: list[list[int]], reach: list[int]
+) -> int | None:
+    """Lengthen durations until there is no fault, or until one is found where an entry could hold its slot: that one.
+
+    The mapper looks for the first fault again after each. Durations only grow, so what comes before a fault stays
+    right, and one pass in the same order finds the same.
+    """
+    pending = list(roots)
+    while pending:
+        node = heappop(pending)
+        passed = sum([durations[index] for index in node.path])
+        if passed >= reach[node.issue]:
+            continue
+        if node.other >= 0:
+            missing = least[node.issue][node.other] - passed
+            if missing > 0:
+                if node.slot is not None:
+                    return node.slot
+                durations[node.path[-1]] += missing
+        for after in node.after:
+            heappush(pending, after)
+    return None
 
 
 def _cost(timing: FastTiming, duration: int, steady: FastTiming) -> TokenCost:
@@ -128,47 +150,28 @@ def _place_of_bit(bits: int, count: int) -> int:
     return low
 
 
-@dataclass
+@dataclass(slots=True)
 class _Node:
-    """An issue that follows another; the durations from that one add up along the tree."""
+    """An issue that follows another; those that follow further on are its children."""
 
-    #: Duration (2 * entry + fresh) that is added by coming here.
-    duration: int
-    #: Issue (2 * entry + fresh) here, or -1 where nothing is issued or the wait makes it safe.
+    #: The first issue (2 * entry + fresh), and those whose durations lie between the two.
+    issue: int
+    path: tuple[int, ...]
+    #: Issue here, or -1 where nothing is issued or the wait makes it safe.
     other: int
     #: A skipped entry between the two that could hold its slot, or None.
     slot: int | None
-    #: Place in the order in which faults are looked for.
+    #: Place in the order in which faults are looked for; of children it is larger.
     order: int
     after: list[_Node] = field(default_factory=list)
 
-
-def _first_fault(
-    roots: dict[int, _Node], durations: list[int], least: list[list[int]], reach: list[int]
-) -> tuple[int, int | None, int] | None:
-    """The first fault in the mapper's order: the duration that could grow, the slot that could be held, the cycles."""
-    found: tuple[int, int | None, int] | None = None
-    order = 1 << 60
-    for issue, root in roots.items():
-        row, far = least[issue], reach[issue]
-        pending = [(node, 0) for node in root.after]
-        while pending:
-            node, passed = pending.pop()
-            passed += durations[node.duration]
-            if passed >= far:
-                continue
-            if node.other >= 0 and row[node.other] > passed and node.order < order:
-                order, found = node.order, (node.duration, node.slot, row[node.other] - passed)
-            for after in node.after:
-                pending.append((after, passed))
-    return found
+    def __lt__(self, other: _Node) -> bool:
+        return self.order < other.order
 
 
 @lru_cache(maxsize=1 << 10)
-def _tree(
-    structure: tuple[tuple[int, int | None, int], ...], holds: tuple[bool, ...]
-) -> dict[int, _Node]:
-    """For each issue (2 * entry + fresh) everything that may follow it, over all short sequences."""
+def _tree(structure: tuple[tuple[int, int | None, int], ...], holds: tuple[bool, ...]) -> list[_Node]:
+    """Everything that may follow each issue, over all short sequences; the first after each."""
     blank = ScheduleEntry(0, 0, 1, 1, False, None, 0, False, False, False)
     entries = [
         replace(blank, phase=index, lag=lag, holds_slot=held, waits_for=waits, wait_back=back)
@@ -186,7 +189,8 @@ def _tree(
             for place, (index, step, exists, fresh) in enumerate(sequence):
                 if not exists:
                     continue
-                node = roots.setdefault(2 * index + fresh, _Node(0, -1, None, -1))
+                issue = 2 * index + fresh
+                node = roots.setdefault(issue, _Node(issue, (), -1, None, -1))
                 for later in range(place + 1, len(sequence)):
                     before, _, _, before_fresh = sequence[later - 1]
                     other, other_step, other_exists, other_fresh = sequence[later]
@@ -194,16 +198,15 @@ def _tree(
                     if other_exists and entry.waits_for == index and other_step - entry.wait_back >= step:
                         break
                     slots = skipped.get((index, step, other, other_step), []) if other_exists else []
-                    key = (2 * before + before_fresh, 2 * other + other_fresh if other_exists else -1,
-                           slots[0] if slots else None)
                     order += 1
-                    node = _child(node, key, order)
-    return roots
+                    node = _child(node, 2 * before + before_fresh, 2 * other + other_fresh if other_exists else -1,
+                                  slots[0] if slots else None, order)
+    return sorted(node for root in roots.values() for node in root.after)
 
 
-def _child(node: _Node, key: tuple[int, int, int | None], order: int) -> _Node:
+def _child(node: _Node, duration: int, other: int, slot: int | None, order: int) -> _Node:
     for after in node.after:
-        if (after.duration, after.other, after.slot) == key:
+        if (after.path[-1], after.other, after.slot) == (duration, other, slot):
             return after
-    node.after.append(_Node(*key, order))
+    node.after.append(_Node(node.issue, (*node.path, duration), other, slot, order))
     return node.after[-1]

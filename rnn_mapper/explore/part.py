@@ -15,7 +15,7 @@ from hdl.parameters import RANGES, GridParameters
 from rnn_mapper.cells.unit_program import Preference
 from rnn_mapper.errors import MappingError
 from rnn_mapper.explore.adapter import Choice, Layers, Shape, Way, base_phases
-from rnn_mapper.explore.plans import Plans
+from rnn_mapper.explore.plans import Plan, Plans
 from rnn_mapper.loop_nest import ceil_div
 
 __all__ = ["Found", "Part", "PartResult", "search_part"]
@@ -90,10 +90,14 @@ class _Candidates:
         #: Memory and cycles of those that no other beats in all of them.
         self._front: list[tuple[int, int, int]] = []
 
-    def add(self, choice: Choice, memory: tuple[int, int], cycles: int | None) -> None:
+    def skip(self, choice: Choice) -> None:
+        """A mapping whose cycles need not be counted."""
+        self.cycles.setdefault(choice, None)
+
+    def add(self, choice: Choice, memory: tuple[int, int], cycles: int) -> None:
         """A mapping whose cycles were counted."""
         self.cycles[choice] = cycles
-        if cycles is not None and not self._has_beaten(memory, cycles):
+        if not self._has_beaten(memory, cycles):
             words, units = memory
             self._front = [other for other in self._front if other[0] < words or other[1] < units or other[2] < cycles]
             self._front.append((words, units, cycles))
@@ -117,10 +121,9 @@ class _Search:
     def __init__(self, part: Part) -> None:
         self.part = part
         parameters = GridParameters(rows=part.rows, cols=1, lanes=part.lanes, vector_depth=1 << 14)
-        self.plans = Plans(part.shape, part.steps, parameters, part.latencies)
-        #: Cycles of each mapping that was counted, None where there is no timing; and bounds of those that were not.
-        self.cycles: dict[Choice, int | None] = {}
-        self.bounds: dict[Choice, int] = {}
+        self.all_plans = Plans(part.shape, part.steps, parameters, part.latencies)
+        #: The plan of each mapping, None where there is no timing.
+        self.plans: dict[Choice, Plan | None] = {}
         self.compared = self.ruled_out = 0
         self.busy: dict[tuple[int, Way], int] = {}
         self.layers: list[list[Any]] = [[] for _ in part.shape.sizes]
@@ -141,7 +144,7 @@ class _Search:
             self.ruled_out += sum(cycles is None for cycles in candidates.cycles.values())
             found[cols] = self._keep(
                 {choice: cycles for choice, cycles in candidates.cycles.items() if cycles is not None})
-        return PartResult(found, self.compared, self.plans.counted, self.ruled_out)
+        return PartResult(found, self.compared, self.all_plans.counted, self.ruled_out)
 
     def _search(self, order: str, programs: str, options: list[list[Way]], candidates: _Candidates) -> None:
         """Every way to map a single layer; of several layers one after the other until no change of one is better."""
@@ -163,20 +166,28 @@ class _Search:
 
     def _try(self, choice: Choice, candidates: _Candidates, best: int | None) -> int | None:
         """Cycles of a mapping; None where there is no timing, or where it takes too long to be kept."""
-        if choice not in self.cycles:
-            if self._is_ruled_out(choice, candidates, best):
-                candidates.cycles.setdefault(choice, None)
+        if choice not in self.plans:
+            if self._is_read_too_long(choice, candidates, best):
+                candidates.skip(choice)
                 return None
             try:
-                self.cycles[choice] = self.plans.cycles(choice)
+                self.plans[choice] = self.all_plans.plan(choice)
             except MappingError:
-                self.cycles[choice] = None
-        cycles = self.cycles[choice]
-        candidates.add(choice, self._memory(choice), cycles)
-        return cycles
+                self.plans[choice] = None
+        plan, memory = self.plans[choice], self._memory(choice)
+        if plan is None:
+            candidates.skip(choice)
+            return None
+        while not plan.exact:
+            if best is not None and candidates.is_beaten(memory, plan.least, best):
+                candidates.skip(choice)
+                return None
+            plan.improve()
+        candidates.add(choice, memory, plan.least)
+        return plan.least
 
-    def _is_ruled_out(self, choice: Choice, candidates: _Candidates, best: int | None) -> bool:
-        """Whether a mapping cannot be kept, nor be faster than the best: some bound of its cycles says so."""
+    def _is_read_too_long(self, choice: Choice, candidates: _Candidates, best: int | None) -> bool:
+        """Whether reading the operands alone takes too many words or cycles."""
         reading = self._reading(choice.layers)
         if reading > RANGES["weight_depth"][1]:
             return True
@@ -187,15 +198,7 @@ class _Search:
         # A layer in two parts takes no less memory than one in one part, so it is kept only where it is the fastest.
         if least > best and any(len(way) > 1 for way in choice.layers):
             return True
-        memory = self._memory(choice)
-        if candidates.is_beaten(memory, least, best):
-            return True
-        try:
-            if choice not in self.bounds:
-                self.bounds[choice] = self.plans.least(choice)
-        except MappingError:
-            return False
-        return candidates.is_beaten(memory, self.bounds[choice], best)
+        return candidates.is_beaten(self._memory(choice), least, best)
 
     def _options(self, layer: int, cols: int, cut: bool) -> list[Way]:
         """Ways to map a layer, those that read least first."""

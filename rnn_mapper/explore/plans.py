@@ -6,6 +6,7 @@ mapping is done for each.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -13,15 +14,15 @@ from hdl.latencies import GridLatencies
 from hdl.parameters import GridParameters
 from rnn_mapper.errors import MappingError
 from rnn_mapper.explore.adapter import Choice, Shape, Way, base_phases, programmed
-from rnn_mapper.explore.bounds import Circuit, circuits, least_cycles, least_durations
+from rnn_mapper.explore.bounds import Circuit, Known, circuits, least_cycles, least_durations
 from rnn_mapper.explore.distances import Distances
 from rnn_mapper.explore.fast_schedule import Outline, fast_costs
 from rnn_mapper.explore.fast_timing import FastTiming, Split, fast_timing, steady_timing
 from rnn_mapper.explore.kinds import Kind, kind_of
 from rnn_mapper.loop_nest import ceil_div
-from rnn_mapper.token_costs import follow
+from rnn_mapper.token_costs import EntryCost, follow
 
-__all__ = ["Plans", "cycles_of"]
+__all__ = ["Plan", "Plans", "cycles_of"]
 
 
 def cycles_of(
@@ -31,7 +32,10 @@ def cycles_of(
 
     Of `parameters` only rows and lanes count. Raises `MappingError` when no timing is free of collisions.
     """
-    return _plans(shape, steps, parameters, latencies).cycles(choice)
+    plan = _plans(shape, steps, parameters, latencies).plan(choice)
+    while not plan.exact:
+        plan.improve()
+    return plan.least
 
 
 class _Layer(NamedTuple):
@@ -40,8 +44,9 @@ class _Layer(NamedTuple):
     placed: tuple[tuple[Kind, Split], ...]
     #: Timings of all steps but the first.
     steady: tuple[FastTiming, ...]
-    #: As in `bounds`.
+    #: Durations at least, in these steps and in the first.
     durations: tuple[int, ...]
+    fresh: tuple[int, ...]
 
 
 class _Order(NamedTuple):
@@ -51,62 +56,92 @@ class _Order(NamedTuple):
     circuits: tuple[Circuit, ...]
     #: Layer of each phase, and its place among those of the layer.
     places: tuple[tuple[int, int], ...]
+    #: Entry of the last token of a sequence.
+    last: int
+
+
+class Plan:
+    """A plan of which more and more is known, as far as one asks."""
+
+    def __init__(self, plans: Plans, order: _Order, layers: Sequence[_Layer]) -> None:
+        self._plans, self._order, self._layers = plans, order, layers
+        self._costs: list[EntryCost] | None = None
+        known = Known(
+            [layers[layer].durations[place] for layer, place in order.places],
+            [layers[layer].fresh[place] for layer, place in order.places],
+            [layers[layer].steady[place].completion for layer, place in order.places],
+        )
+        #: It takes no fewer cycles.
+        self.least = least_cycles(order.circuits, known, order.last, plans.steps)
+        #: It takes just these.
+        self.exact = False
+
+    def improve(self) -> None:
+        """Make `least` a closer bound, or exact."""
+        order, plans = self._order, self._plans
+        if self._costs is None:
+            self._costs = plans.costs(order, self._layers)
+            known = Known(
+                [cost.later.duration for cost in self._costs], [cost.fresh.duration for cost in self._costs],
+                [cost.later.completion or 0 for cost in self._costs],
+            )
+            self.least = max(self.least, least_cycles(order.circuits, known, order.last, plans.steps))
+        else:
+            self.least = plans.follow(self._costs)
+            self.exact = True
 
 
 class Plans:
     """Plans of one model. Only rows and lanes of the parameters count."""
 
     def __init__(self, shape: Shape, steps: int, parameters: GridParameters, latencies: GridLatencies) -> None:
-        self._shape, self._steps, self._lanes, self._latencies = shape, steps, parameters.lanes, latencies
+        self.steps = steps
+        #: Plans whose cycles were counted.
+        self.counted = 0
+        self._shape, self._lanes, self._latencies = shape, parameters.lanes, latencies
         self._beats = parameters.group_beats
         self._inputs = ceil_div(shape.inputs, parameters.beat_bytes)
         self._outputs = ceil_div(shape.sizes[-1], parameters.rows)
         self._distances = Distances(latencies, self._beats)
         self._layers: dict[tuple[str, str, int, Way], _Layer | None] = {}
         self._orders: dict[tuple[str, tuple[int, ...]], _Order] = {}
-        self._cycles: dict[tuple[Outline, tuple[FastTiming, ...]], int] = {}
+        self._known: dict[tuple[Outline, tuple[FastTiming, ...]], Plan] = {}
 
-    @property
-    def counted(self) -> int:
-        """Plans whose cycles were counted."""
-        return len(self._cycles)
-
-    def least(self, choice: Choice) -> int:
-        """The mapping takes no fewer cycles. Raises `MappingError` when no timing is free of collisions."""
-        order, layers = self._order(choice), self._mapped(choice)
-        durations = [layers[layer].durations[place] for layer, place in order.places]
-        completions = [layers[layer].steady[place].completion for layer, place in order.places]
-        return least_cycles(order.circuits, durations, completions, self._steps)
-
-    def cycles(self, choice: Choice) -> int:
-        """Exact cycles of the sequence. Raises `MappingError` when no timing is free of collisions."""
-        order, layers = self._order(choice), self._mapped(choice)
+    def plan(self, choice: Choice) -> Plan:
+        """The plan of a mapping. Raises `MappingError` when no timing is free of collisions."""
+        order = self._ordered(choice.order, tuple(map(len, choice.layers)))
+        layers = [self._layer(choice.order, choice.programs, layer, way) for layer, way in enumerate(choice.layers)]
         # Programs that are preferred for different reasons are often the same.
         key = order.outline, tuple([layers[layer].steady[place] for layer, place in order.places])
-        if key not in self._cycles:
-            timings = [
-                fast_timing(*layers[layer].placed[place], self._latencies, self._beats) for layer, place in order.places
-            ]
-            costs = fast_costs(order.outline, timings, self._distances)
-            self._cycles[key] = follow(costs, self._inputs, self._outputs, self._steps).cycles
-        return self._cycles[key]
+        if key not in self._known:
+            self._known[key] = Plan(self, order, layers)
+        return self._known[key]
 
-    def _order(self, choice: Choice) -> _Order:
-        parts = tuple(map(len, choice.layers))
-        key = choice.order, parts
+    def costs(self, order: _Order, layers: Sequence[_Layer]) -> list[EntryCost]:
+        """The schedule of a plan."""
+        timings = [
+            fast_timing(*layers[layer].placed[place], self._latencies, self._beats) for layer, place in order.places
+        ]
+        return fast_costs(order.outline, timings, self._distances)
+
+    def follow(self, costs: Sequence[EntryCost]) -> int:
+        """The cycles of a schedule."""
+        self.counted += 1
+        return follow(costs, self._inputs, self._outputs, self.steps).cycles
+
+    def _ordered(self, order: str, parts: tuple[int, ...]) -> _Order:
+        key = order, parts
         if key not in self._orders:
-            phases = base_phases(self._shape, choice.order, parts)
+            phases = base_phases(self._shape, order, parts)
             before = [0] * len(parts)
             places = []
             for phase in phases:
                 places.append((phase.group, before[phase.group]))
                 before[phase.group] += 1
             outline = Outline.of(phases)
-            self._orders[key] = _Order(outline, tuple(circuits(outline.entries)), tuple(places))
+            last = max(range(len(phases)), key=lambda index: (phases[index].lag, index))
+            self._orders[key] = _Order(outline, tuple(circuits(outline.entries)), tuple(places), last)
         return self._orders[key]
-
-    def _mapped(self, choice: Choice) -> list[_Layer]:
-        return [self._layer(choice.order, choice.programs, layer, way) for layer, way in enumerate(choice.layers)]
 
     def _layer(self, order: str, programs: str, layer: int, way: Way) -> _Layer:
         key = order, programs, layer, way
@@ -137,7 +172,10 @@ class Plans:
                 placed.append((kind_of(found), Split(ru, chains, groups, words, sum(p[0] for p in way[: phase.part]))))
                 barriers.append(phase.barrier)
         steady = [steady_timing(kind, split, self._latencies, self._beats) for kind, split in placed]
-        return _Layer(tuple(placed), tuple(steady), tuple(least_durations(steady, barriers)))
+        durations = least_durations(steady, barriers)
+        # The first step of these may be shorter; it is not known yet.
+        fresh = [1 if kind.previous and not kind.stores else d for (kind, _), d in zip(placed, durations, strict=True)]
+        return _Layer(tuple(placed), tuple(steady), tuple(durations), tuple(fresh))
 
     def _words(self, operand_size: int, ru: int) -> int:
         return max(1, ceil_div(ceil_div(operand_size, self._lanes), ru))
