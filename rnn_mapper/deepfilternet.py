@@ -118,7 +118,7 @@ class DeepFilterNet:
     def original(self, sound: Sound) -> tuple[FloatArray, FloatArray]:
         """What `decode` gives, by the three original graphs as a whole in onnxruntime."""
         given = dict(sound.maps)
-        for name, model in self._models.items():
+        for model in self._models.values():
             whole = session(model)
             wanted = {one.name: given[one.name] for one in whole.get_inputs()}
             given |= dict(zip((one.name for one in whole.get_outputs()), whole.run(None, wanted), strict=True))
@@ -177,8 +177,8 @@ def _network(model: Any, source: str) -> Network:
 
     stored = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
     for node in model.graph.node:
-        if node.op_type == "Constant":
-            stored |= {node.output[0]: numpy_helper.to_array(one.t) for one in node.attribute if one.name == "value"}
+        if node.op_type == "Constant" and node.attribute[0].name == "value":
+            stored[node.output[0]] = numpy_helper.to_array(node.attribute[0].t)
     layers = []
     for node in model.graph.node:
         if node.op_type == "GRU":

@@ -38,7 +38,7 @@ _SHAPE = np.sin(0.5 * np.pi * _PHASE**2)  # squares of two halves add to one
 
 
 def analyse(audio: FloatArray) -> Spectrum:
-    """[steps, 481] of audio [samples] at 48 kHz in -1..1; step t ends with sample 480 t + 479, the last one is padded."""
+    """[steps, 481] of audio [samples] at 48 kHz in -1..1; step t ends with sample 480 t + 479."""
     steps = -(-len(audio) // HOP)
     padded = np.zeros((steps + 1) * HOP)
     padded[HOP : HOP + len(audio)] = audio

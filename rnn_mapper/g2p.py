@@ -85,14 +85,19 @@ class G2pEn:
             phonemes.append(best)
         return phonemes
 
-    def quantise(self, arithmetic: Arithmetic = DEFAULT_ARITHMETIC) -> tuple[QuantisedNetwork, QuantisedNetwork]:
-        """Encoder and decoder in integers, calibrated on all embeddings and on a sentence; errors as quantise()."""
+    def calibration(self) -> dict[str, FloatArray]:
+        """Typical inputs of ``encoder`` and ``decoder``: all embeddings, and those of a sentence."""
         run = float_runner(self.encoder), float_runner(self.decoder)
         words = _CALIBRATION_SENTENCE.split()
         letters = [self.letter_embedding, *map(self.encoder_inputs, words)]
         phonemes = [self.phoneme_embedding, *(self.decoder_inputs(self.pronounce(word, *run)) for word in words)]
-        encoder = quantise(self.encoder, np.concatenate(letters), arithmetic)
-        return encoder, quantise(self.decoder, np.concatenate(phonemes), arithmetic)
+        return {"encoder": np.concatenate(letters), "decoder": np.concatenate(phonemes)}
+
+    def quantise(self, arithmetic: Arithmetic = DEFAULT_ARITHMETIC) -> tuple[QuantisedNetwork, QuantisedNetwork]:
+        """Encoder and decoder in integers, with `calibration`; errors as quantise()."""
+        typical = self.calibration()
+        encoder = quantise(self.encoder, typical["encoder"], arithmetic)
+        return encoder, quantise(self.decoder, typical["decoder"], arithmetic)
 
 
 def float_runner(network: Network) -> Runner:

@@ -1,7 +1,8 @@
 """Which reading a Chinese character has in its sentence: the bidirectional LSTM of g2pM, its head in floating point.
 
 The weights and the dictionary are the pickles of the g2pM package (Apache-2.0), read without running them; the
-procedure is that of its ``G2pM``. Every character that the dictionary gives several readings gets the best-scored class.
+procedure is that of its ``G2pM``. Every character to which the dictionary gives several readings gets the best-scored
+class.
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ import numpy.typing as npt
 
 from rnn_mapper.bidirectional import (
     QuantisedBidirectional,
-    quantise_bidirectional,
     run_bidirectional,
     run_bidirectional_float,
 )
@@ -82,12 +82,10 @@ class G2pM:
         weight, bias, weight_out, bias_out = self._head
         return np.maximum(h @ weight.T + bias, 0.0) @ weight_out.T + bias_out
 
-    def read(self, sentence: str, hidden: Hidden) -> dict[int, str]:
-        """Position to reading of every ambiguous character, with any implementation of the network."""
+    def read(self, sentence: str, h: FloatArray) -> dict[int, str]:
+        """Position to reading of every ambiguous character; `h` are the network's outputs on `inputs(sentence)`."""
         positions = self.ambiguous(sentence)
-        if not positions:
-            return {}
-        scores = self.scores(hidden(self.inputs(sentence))[1:-1][positions])
+        scores = self.scores(h[1:-1][positions])
         best: npt.NDArray[np.int64] = scores.argmax(axis=1)
         return {position: self.readings[int(one)] for position, one in zip(positions, best, strict=True)}
 
