@@ -9,6 +9,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 from hdl.layouts import Activation, Addend, FactorX, FactorY, Hold, Keep, Subtrahend
 from rnn_mapper.cells.arithmetic import Accumulate, Activated, Node, Read, Row, Unit
@@ -43,8 +44,7 @@ class Preference(enum.Enum):
     LAST_ROW = "last row"
 
 
-@dataclass(frozen=True)
-class _Arrival:
+class _Arrival(NamedTuple):
     """A value on its way round the ring."""
 
     time: int
@@ -57,8 +57,7 @@ class _Arrival:
     moved: bool = False
 
 
-@dataclass(frozen=True)
-class _Step:
+class _Step(NamedTuple):
     """A row that has arrived."""
 
     row: int
@@ -69,8 +68,7 @@ class _Step:
     instructions: tuple[tuple[Node, Instruction], ...] = ()
 
 
-@dataclass(frozen=True)
-class _Machine:
+class _Machine(NamedTuple):
     """A moment of the unit path and how it came about."""
 
     time: int = -1
@@ -198,8 +196,8 @@ class UnitSearch:
         time = min(cycle for cycle in (next_row, next_return) if cycle is not None)
         returning = None
         if next_return == time:
-            returning, machine = machine.ring[0], replace(machine, ring=machine.ring[1:])
-        machine = replace(machine, time=time)
+            returning, machine = machine.ring[0], machine._replace(ring=machine.ring[1:])
+        machine = machine._replace(time=time)
         if next_row == time:
             for number in rows_left:
                 self._row(machine, number, returning, budget)
@@ -232,7 +230,7 @@ class UnitSearch:
                 continue
             for stored in foreign:
                 step = _Step(number, hold, stored)
-                placed = replace(machine, arrived=(*machine.arrived, number), steps=(*machine.steps, step))
+                placed = machine._replace(arrived=(*machine.arrived, number), steps=(*machine.steps, step))
                 if busy:
                     assert returning is not None
                     if stored is None:
@@ -253,7 +251,7 @@ class UnitSearch:
         holds = before.holds if hold == Hold.NONE else _set(before.holds, hold, value)
         if returning is not None and returning.hold != Hold.NONE:
             holds = _set(holds, returning.hold, returning.value)
-        settled = replace(after, holds=holds)
+        settled = after._replace(holds=holds)
         if not self._lost(settled):
             self._advance(settled, budget)
 
@@ -314,8 +312,8 @@ class UnitSearch:
             )
             written = written | {word.slot}
             instruction = replace(instruction, write_state=True, write_slot=word.slot)
-        after = replace(
-            machine, done=done, words=words, written=written, emitted=machine.emitted or emit,
+        after = machine._replace(
+            done=done, words=words, written=written, emitted=machine.emitted or emit,
             instructions=machine.instructions + 1,
         )
         keeps = [Keep.NONE, *self._keeps(after, result)]
@@ -334,7 +332,7 @@ class UnitSearch:
                 )
                 step = after.steps[gate]
                 steps = (
-                    *after.steps[:gate], replace(step, instructions=(*step.instructions, (result, made))),
+                    *after.steps[:gate], step._replace(instructions=(*step.instructions, (result, made))),
                     *after.steps[gate + 1:],
                 )
                 ring, finished = after.ring, after.done
@@ -344,7 +342,7 @@ class UnitSearch:
                     ring = (*ring, _Arrival(machine.time + self.ring, delivered, hold, proceed, gate, only_moved))
                     if delivered is not result:
                         finished = finished | {delivered}
-                yield replace(after, kept=kept, steps=steps, ring=ring, done=finished)
+                yield after._replace(kept=kept, steps=steps, ring=ring, done=finished)
 
     @staticmethod
     def _progress(
