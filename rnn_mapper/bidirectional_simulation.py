@@ -20,6 +20,7 @@ from rnn_mapper.bidirectional import (
     run_bidirectional,
 )
 from rnn_mapper.bidirectional_network import BidirectionalNetwork
+from rnn_mapper.calibration import DEFAULT_RULE, ScaleRule
 from rnn_mapper.fixed_point import IntArray
 from rnn_mapper.mapper import TYPICAL_STEPS
 from rnn_mapper.network import FloatArray
@@ -128,6 +129,9 @@ class BidirectionalResult:
                 )
             ],
             "layers": [vars(error) for error in self.layer_errors],
+            "calibration": [
+                member.choice.to_json() for segment in self.prepared.quantised.segments for member in segment.members
+            ],
             "seconds": self.seconds,
             "build_seconds": self.segments[0].build_seconds,
             "run_seconds": self.segments[0].run_seconds,
@@ -143,12 +147,13 @@ def prepare_bidirectional(
     hu: int | None = None,
     steps: int = TYPICAL_STEPS,
     schedule: Schedule = Schedule.FUSED,
+    rule: ScaleRule = DEFAULT_RULE,
 ) -> PreparedBidirectional:
     """As `rnn_mapper.prepare`, of a network with bidirectional layers."""
     typical = default_calibration(network) if calibration is None else calibration
 
     def place(parameters: GridParameters) -> tuple[QuantisedBidirectional, Resident]:
-        quantised = quantise_bidirectional(network, typical, parameters.arithmetic)
+        quantised = quantise_bidirectional(network, typical, parameters.arithmetic, rule)
         return quantised, map_bidirectional(quantised, parameters, ru, hu, steps, schedule)
 
     name, (quantised, resident) = on_grid(grid, place)

@@ -53,6 +53,7 @@ def mapping_json(mapping: Mapping, prediction: Prediction) -> dict[str, Any]:
     return {
         "parameters": mapping.parameters.to_dict(),
         "schedule": mapping.schedule.value,
+        "calibration": [network.choice.to_json() for network in dict.fromkeys(mapping.members)],
         "steps": steps,
         "cycles": {
             "total": prediction.cycles,

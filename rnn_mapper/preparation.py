@@ -13,6 +13,7 @@ import numpy as np
 from hdl.numerics import Arithmetic
 from hdl.parameters import GridParameters, load_parameters, preset_names
 from rnn_mapper.bidirectional_network import BidirectionalNetwork
+from rnn_mapper.calibration import DEFAULT_RULE, ScaleRule
 from rnn_mapper.cells.library import BOX
 from rnn_mapper.cells.tracing import Cell
 from rnn_mapper.errors import ConfigurationError, MappingError, ModelError
@@ -30,6 +31,7 @@ from rnn_mapper.network import FloatArray, Network
 from rnn_mapper.phases import Schedule
 from rnn_mapper.quantise import quantise
 from rnn_mapper.quantised import QuantisedNetwork
+from rnn_mapper.wav_files import is_wav, wav_frames
 
 __all__ = [
     "Prepared", "as_grid", "as_imported", "as_inputs", "as_network", "as_streams", "choose_grid", "default_calibration",
@@ -71,12 +73,13 @@ def prepare(
     schedule: Schedule = Schedule.FUSED,
     state: Sequence[FloatState] | None = None,
     streams: int = 1,
+    rule: ScaleRule = DEFAULT_RULE,
 ) -> Prepared:
     """Quantise a model and map it; arguments as `rnn_mapper.simulate`, `calibration` [steps, input_size] as its inputs.
 
     Without a calibration input `default_calibration` is used, without a grid the smallest preset that fits. `streams`
     independent sequences of the model share its weights and run step by step at once. `state` is what a sequence starts
-    from (default: what the model says, else cleared).
+    from (default: what the model says, else cleared). `rule` is how scales follow from the calibration input.
     Raises `ModelError` (for a bidirectional network too: `prepare_bidirectional`), `ConfigurationError` or
     `MappingError`.
     """
@@ -91,7 +94,7 @@ def prepare(
     def place(parameters: GridParameters) -> Mapping:
         arithmetic = parameters.arithmetic
         if arithmetic not in variants:
-            variants[arithmetic] = quantise(network, typical, arithmetic, start)
+            variants[arithmetic] = quantise(network, typical, arithmetic, start, rule)
         return map_network([variants[arithmetic]] * streams, parameters, ru, hu, steps, schedule)
 
     name, mapping = on_grid(grid, place)
@@ -164,31 +167,39 @@ def as_network(
     return imported.network
 
 
-def as_inputs(inputs: Any, network: Network | BidirectionalNetwork) -> FloatArray:
-    """Float inputs [steps, input_size] from an array, a PyTorch tensor, or the path of an `.npy` or `.npz`."""
+def as_inputs(inputs: Any, network: Network | BidirectionalNetwork, rate: int | None = None) -> FloatArray:
+    """Float inputs [steps, input_size] from an array, a PyTorch tensor, or the path of an `.npy`, `.npz` or `.wav`.
+
+    A WAV file gives frames of consecutive samples (`wav_files.wav_frames`); it must have `rate` samples per second, if
+    that is given. Raises `ModelError`.
+    """
     if isinstance(inputs, str | Path):
+        if is_wav(inputs):
+            return wav_frames(inputs, network.input_size, rate)
         return load_inputs(inputs, network.input_size)
     if hasattr(inputs, "detach"):
         inputs = inputs.detach().cpu().double().numpy()
     return check_inputs(inputs, network.input_size)
 
 
-def as_streams(inputs: Any, network: Network | BidirectionalNetwork) -> list[FloatArray]:
+def as_streams(
+    inputs: Any, network: Network | BidirectionalNetwork, rate: int | None = None
+) -> list[FloatArray]:
     """Inputs [steps, input_size] of one or several streams, all with as many steps.
 
     From an array, a tensor or a file of [steps, input_size] (one stream) or [streams, steps, input_size], or from a
-    list of files or tensors, one for each stream. Raises `ModelError`.
+    list of files or tensors, one for each stream; `rate` as in `as_inputs`. Raises `ModelError`.
     """
     several = isinstance(inputs, list | tuple)
     if several and inputs and all(isinstance(one, str | Path) or getattr(one, "ndim", 0) == 2 for one in inputs):
-        streams = inputs if len(inputs) > 1 else as_streams(inputs[0], network)
-        streams = [as_inputs(one, network) for one in streams]
+        streams = inputs if len(inputs) > 1 else as_streams(inputs[0], network, rate)
+        streams = [as_inputs(one, network, rate) for one in streams]
     else:
-        array = load_array(inputs) if isinstance(inputs, str | Path) else inputs
+        array = load_array(inputs) if isinstance(inputs, str | Path) and not is_wav(inputs) else inputs
         if hasattr(array, "detach"):
             array = array.detach().cpu().double().numpy()
         if np.ndim(array) != 3:
-            return [as_inputs(inputs, network)]
+            return [as_inputs(inputs, network, rate)]
         streams = [check_inputs(one, network.input_size, f"inputs[{index}]") for index, one in enumerate(array)]
     lengths = sorted({len(one) for one in streams})
     if len(lengths) > 1:

@@ -11,6 +11,7 @@ from typing import Any
 from hdl.parameters import GridParameters
 from rnn_mapper.bidirectional import QuantisedBidirectional, quantise_bidirectional
 from rnn_mapper.bidirectional_network import BidirectionalNetwork
+from rnn_mapper.calibration import DEFAULT_RULE, ScaleRule
 from rnn_mapper.errors import ConfigurationError
 from rnn_mapper.mapper import TYPICAL_STEPS
 from rnn_mapper.mapping import Mapping
@@ -57,6 +58,7 @@ def prepare_resident(
     steps: int = TYPICAL_STEPS,
     schedule: Schedule = Schedule.FUSED,
     streams: int = 1,
+    rule: ScaleRule = DEFAULT_RULE,
 ) -> PreparedResident:
     """Quantise networks (by name) with their calibration inputs and place them in one grid.
 
@@ -75,12 +77,12 @@ def prepare_resident(
         for index, ((name, network), given) in enumerate(zip(networks.items(), calibrations, strict=True)):
             typical = default_calibration(network) if given is None else given
             if isinstance(network, BidirectionalNetwork):
-                both: QuantisedBidirectional = quantise_bidirectional(network, typical, parameters.arithmetic)
+                both: QuantisedBidirectional = quantise_bidirectional(network, typical, parameters.arithmetic, rule)
                 names += [(f"{name} {segment.name}", index) for segment in both.segments]
                 models += [segment.members for segment in both.segments]
             else:
                 names.append((name, index))
-                models.append([quantise(network, typical, parameters.arithmetic)] * streams)
+                models.append([quantise(network, typical, parameters.arithmetic, rule=rule)] * streams)
         return names, map_resident(models, parameters, steps, ru, hu, schedule)
 
     grid_name, (names, resident) = on_grid(grid, place)

@@ -13,6 +13,7 @@ import numpy as np
 from hdl.parameters import GridParameters
 from rnn_mapper.accuracy import LayerError, compare_with_float
 from rnn_mapper.bidirectional_network import BidirectionalNetwork
+from rnn_mapper.calibration import DEFAULT_RULE, ScaleRule
 from rnn_mapper.cells.tracing import Cell
 from rnn_mapper.errors import ConfigurationError
 from rnn_mapper.importers import Selection
@@ -54,6 +55,7 @@ def simulate(
     ru: int | None = None,
     hu: int | None = None,
     schedule: Schedule = Schedule.FUSED,
+    rule: ScaleRule = DEFAULT_RULE,
     waves: bool = False,
     results_dir: str | Path | None = None,
     progress: Progress = lambda text: None,
@@ -64,9 +66,10 @@ def simulate(
     `selection` says which part of it is meant, and `cell` the kind of cell where it does not. `inputs`
     [steps, input_size] are an array, a tensor or the path of a file; with [streams, steps, input_size], or a list of
     such, independent streams run at once (`preparation.as_streams`). `calibration` [steps, input_size] is likewise
-    (default: the inputs, those of all streams one after the other). `grid` is a preset's name, a TOML file or
-    GridParameters; without one the smallest preset that fits is taken. `simulator` is "icarus" or "verilator" (default:
-    `choose_simulator`). `results_dir` keeps log, images and waves; `progress` is called with what is being done.
+    (default: the inputs, those of all streams one after the other), and `rule` how scales follow from it. `grid` is a
+    preset's name, a TOML file or GridParameters; without one the smallest preset that fits is taken. `simulator` is
+    "icarus" or "verilator" (default: `choose_simulator`). `results_dir` keeps log, images and waves; `progress` is
+    called with what is being done.
     Raises the errors of `hdl.errors`, each with what was wrong and what to do; differences are no error but counted in
     the result.
     """
@@ -83,10 +86,12 @@ def simulate(
             raise ConfigurationError(f"{len(values)} streams of a bidirectional network are not supported: give one")
         if imported.state is not None:
             raise ConfigurationError("a start state of a bidirectional network is not supported: clear it")
-        both = prepare_bidirectional(network, typical, grid, ru=ru, hu=hu, steps=len(values[0]), schedule=schedule)
+        both = prepare_bidirectional(
+            network, typical, grid, ru=ru, hu=hu, steps=len(values[0]), schedule=schedule, rule=rule
+        )
         return simulate_bidirectional(both, values[0], simulator, waves, results_dir, progress, started)
     prepared = prepare(
-        imported, typical, grid, ru=ru, hu=hu, steps=len(values[0]), schedule=schedule, streams=len(values)
+        imported, typical, grid, ru=ru, hu=hu, steps=len(values[0]), schedule=schedule, streams=len(values), rule=rule
     )
     return simulate_prepared(prepared, values, simulator, waves, results_dir, progress, started)
 

@@ -147,6 +147,7 @@ class SimulationResult(Comparison):
             "account": dict(vars(self.prediction.account)),
             "h_rms_error": self.h_rms_error,
             "layers": [vars(error) for error in self.layer_errors],
+            "calibration": [self.mapping.network.choice.to_json()],
             "seconds": self.seconds,
             "build_seconds": self.build_seconds,
             "run_seconds": self.run_seconds,

@@ -33,6 +33,7 @@ from rnn_mapper.cli.mapped import (
 )
 from rnn_mapper.cli.model_options import MODEL_HELP, describe_model, model_json, models_from_options
 from rnn_mapper.cli.output_files import output_directory
+from rnn_mapper.cli.scale_options import describe_scales, rule_from_options
 from rnn_mapper.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -50,9 +51,9 @@ _STEPS = 16
 @click.option("--model", "model_files", type=PATH, metavar="FILE", required=True, multiple=True,
               help=f"{MODEL_HELP} May be repeated: all are resident in the grid at once.")
 @network_options
-@click.option("--input", "input_files", type=PATH, metavar="FILE.npy", multiple=True,
-              help="Typical input, float [steps, features], which sets the scale of the inputs; of several models one "
-                   "for each. Default: 256 steps of standard normal noise.")
+@click.option("--input", "input_files", type=PATH, metavar="FILE", multiple=True,
+              help="Typical input, float [steps, features] (.npy, .npz) or frames of samples (.wav), which sets the "
+                   "scales; of several models one for each. Default: 256 steps of standard normal noise.")
 @streams_option
 @click.option("--steps", type=click.IntRange(min=1), metavar="N",
               help=f"Steps of the sequence whose cycles are predicted. Default: those of --input, else {_STEPS}.")
@@ -94,7 +95,7 @@ def command(
         accounts = [model_json(file, model) for file, model in zip(model_files, models, strict=True)]
         networks = [model.network for model in models]
         calibrations = [
-            None if file is None else as_inputs(file, network)
+            None if file is None else as_inputs(file, network, options["rate"])
             for file, network in zip(input_files or [None] * len(networks), networks, strict=True)
         ]
         given = [len(calibration) for calibration in calibrations if calibration is not None]
@@ -110,7 +111,7 @@ def command(
             grid = grid_from_options(options) if grid_is_named(options) else None
             together = prepare_resident(
                 _by_name(model_files, networks), calibrations, grid, ru=ru, hu=hu, steps=count,
-                schedule=Schedule(schedule), streams=streams or 1,
+                schedule=Schedule(schedule), streams=streams or 1, rule=rule_from_options(options),
             )
             values = {"imported": accounts, **resident_json(together, count)}
             status("writing images and listing")
@@ -168,6 +169,7 @@ def _report_resident(prepared: PreparedResident, steps: int, console: Console) -
     from rnn_mapper.resident_preparation import memories_left
 
     describe_grid(prepared.grid_name, prepared.resident.parameters, prepared.grid_chosen, console)
+    describe_scales((one for model in prepared.models for one in model.mapping.members), console)
     for number, model in enumerate(prepared.models):
         mapping = model.mapping
         cycles = mapping.predict(steps).cycles

@@ -13,6 +13,7 @@ from rich.table import Table
 from rnn_mapper.cli.common import grid_from_options, grid_is_named
 from rnn_mapper.cli.model_options import model_options
 from rnn_mapper.cli.output_files import check_writable
+from rnn_mapper.cli.scale_options import describe_scales, rate_option, rule_from_options, scale_options
 from rnn_mapper.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -39,9 +40,11 @@ streams_option = click.option(
 
 
 def network_options(function: Command) -> Command:
-    """`model_options`, `--ru`, `--hu`, `--schedule` and `--picture`."""
+    """`model_options`, `scale_options`, `--rate`, `--ru`, `--hu`, `--schedule` and `--picture`."""
     options = (
         model_options,
+        scale_options,
+        rate_option,
         click.option("--ru", type=int, metavar="N",
                      help="PCUs that share a matrix row, in every layer. Default: what takes fewest cycles."),
         click.option("--hu", type=int, metavar="N",
@@ -71,15 +74,18 @@ class Progress:
 
 
 def prepare_from_options(
-    network: Network | Imported, calibration: Any, options: Mapping[str, Any], ru: int | None, hu: int | None, schedule: str,
-    steps: int, streams: int = 1,
+    network: Network | Imported, calibration: Any, options: Mapping[str, Any], ru: int | None, hu: int | None,
+    schedule: str, steps: int, streams: int = 1,
 ) -> Prepared:
     """Map a network on the grid that the options name, or on the smallest preset that fits."""
     from rnn_mapper.phases import Schedule
     from rnn_mapper.preparation import prepare
 
     grid = grid_from_options(options) if grid_is_named(options) else None
-    return prepare(network, calibration, grid, ru=ru, hu=hu, steps=steps, schedule=Schedule(schedule), streams=streams)
+    return prepare(
+        network, calibration, grid, ru=ru, hu=hu, steps=steps, schedule=Schedule(schedule), streams=streams,
+        rule=rule_from_options(options),
+    )
 
 
 def describe(prepared: Prepared, console: Console) -> None:
@@ -91,6 +97,7 @@ def describe(prepared: Prepared, console: Console) -> None:
     head = "" if prepared.network.head is None else f", dense head to {prepared.network.output_size}"
     print_line(console, f"Network    {layers[0].cell.name} {sizes}{head}")
     describe_grid(prepared.grid_name, prepared.mapping.parameters, prepared.grid_chosen, console)
+    describe_scales([prepared.mapping.network], console)
     for split in splits(prepared.mapping):
         print_line(console, f"Mapping    {split['name']}: {split['hu']} hidden units at once (hu), a matrix row over "
                             f"{split['ru']} PCUs (ru) of {split['rv']} lanes (rv)")

@@ -33,8 +33,15 @@ from rnn_mapper.cli.mapped import (
     streams_line,
     streams_option,
 )
+from rnn_mapper.cli.metric_options import (
+    describe_metric,
+    metric_from_option,
+    metric_of_result,
+    metric_option,
+)
 from rnn_mapper.cli.model_options import describe_model, model_json, model_option, models_from_options
 from rnn_mapper.cli.output_files import check_writable, output_directory, replace_file
+from rnn_mapper.cli.scale_options import describe_scales, rule_from_options
 from rnn_mapper.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -50,11 +57,13 @@ DIFFERENT = 1
 @click.command("simulate")
 @model_option
 @network_options
-@click.option("--input", "input_files", type=PATH, metavar="FILE.npy", required=True, multiple=True,
-              help="Input, float [steps, features]; it is the calibration input, too, unless --calibration is given. "
-                   "For independent streams that run at once [streams, steps, features], or one file for each.")
+@click.option("--input", "input_files", type=PATH, metavar="FILE", required=True, multiple=True,
+              help="Input, float [steps, features] (.npy, .npz) or frames of samples (.wav); it is the calibration "
+                   "input, too, unless --calibration is given. For independent streams that run at once [streams, "
+                   "steps, features], or one file for each.")
 @streams_option
-@click.option("--calibration", type=PATH, metavar="FILE.npy", help="Typical input, which sets the scale of the inputs.")
+@click.option("--calibration", type=PATH, metavar="FILE", help="Typical input, which sets the scales.")
+@metric_option
 @click.option("--sim", "simulator", type=click.Choice(["icarus", "verilator"]),
               help="Simulator. Default: icarus for what it finishes within seconds, else verilator.")
 @click.option("--waves", is_flag=True,
@@ -68,8 +77,8 @@ DIFFERENT = 1
 @json_option
 def command(
     model: Path, ru: int | None, hu: int | None, schedule: str, picture: Path | None, input_files: tuple[Path, ...],
-    streams: int | None, calibration: Path | None, simulator: str | None, waves: bool, outputs: Path | None,
-    directory: Path | None, force: bool, json_file: str | None, **options: Any,
+    streams: int | None, calibration: Path | None, metric: str | None, simulator: str | None, waves: bool,
+    outputs: Path | None, directory: Path | None, force: bool, json_file: str | None, **options: Any,
 ) -> int:
     """Quantise a network, map it, generate the grid's Verilog, simulate it, and compare every bit and cycle.
 
@@ -82,6 +91,7 @@ def command(
     started = time.perf_counter()
     output = Output(json_file)
     check_picture(picture)
+    judge = metric_from_option(metric)
     if outputs is not None:
         check_writable(outputs)
     if waves and directory is None:
@@ -104,10 +114,10 @@ def command(
             stack.enter_context(logs_kept())
         imported = models_from_options((model,), options)[0]
         network = imported.network
-        inputs = as_streams(list(input_files), network)
+        inputs = as_streams(list(input_files), network, options["rate"])
         if streams is not None and streams != len(inputs):
             raise ConfigurationError(f"--streams {streams}: the inputs hold {len(inputs)}")
-        typical = np.concatenate(inputs) if calibration is None else as_inputs(calibration, network)
+        typical = np.concatenate(inputs) if calibration is None else as_inputs(calibration, network, options["rate"])
         status("quantising and mapping")
         progress = Progress(output.errors, status)
         result: SimulationResult | BidirectionalResult
@@ -118,7 +128,8 @@ def command(
                 raise ConfigurationError("a start state of a bidirectional network is not supported: clear it")
             grid = grid_from_options(options) if grid_is_named(options) else None
             both = prepare_bidirectional(
-                network, typical, grid, ru=ru, hu=hu, steps=len(inputs[0]), schedule=Schedule(schedule)
+                network, typical, grid, ru=ru, hu=hu, steps=len(inputs[0]), schedule=Schedule(schedule),
+                rule=rule_from_options(options),
             )
             result = simulate_bidirectional(both, inputs[0], simulator, waves, folder, progress, started)
         else:
@@ -135,6 +146,12 @@ def command(
             _save(outputs, result)
     describe_model(model, imported, output.console)
     more = _report(result, output.console)
+    if judge is not None:
+        from rnn_mapper.metrics import metric_json
+
+        figures = metric_of_result(judge, result, inputs)
+        more |= {"metric": metric_json(figures)}
+        describe_metric(figures, output.console)
     if result.waves is not None and directory is not None:
         print_line(output.console, f"Waves      {directory / result.waves.name}")
     output.write_json({"imported": [model_json(model, imported)], **result.to_json(), **more})
@@ -175,7 +192,7 @@ def _save(path: Path, result: SimulationResult | BidirectionalResult) -> None:
     replace_file(path, buffer.getvalue())
 
 
-def _report(result: SimulationResult | BidirectionalResult, console: Console) -> dict[str, float]:
+def _report(result: SimulationResult | BidirectionalResult, console: Console) -> dict[str, Any]:
     """Print the result; returns what belongs into the JSON, too."""
     from rnn_mapper.simulation_result import SimulationResult
 
@@ -202,6 +219,7 @@ def _report(result: SimulationResult | BidirectionalResult, console: Console) ->
 def _report_bidirectional(result: BidirectionalResult, console: Console) -> None:
     prepared, steps = result.prepared, len(result.outputs)
     describe_grid(prepared.grid_name, prepared.resident.parameters, prepared.grid_chosen, console)
+    describe_scales((one for segment in prepared.quantised.segments for one in segment.members), console)
     print_line(console, f"Simulator  {result.simulator}, {result.seconds:.1f} s in all")
     for number, (segment, one) in enumerate(zip(prepared.quantised.segments, result.segments, strict=True)):
         kind = "" if segment.merge is None else f", both directions at once, {segment.merge}"
