@@ -8,7 +8,8 @@ kind, and ``merge``, that of the merge mode of bidirectional layers (concat, as 
 
 import io
 import re
-from collections.abc import Mapping
+import zipfile
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,26 +17,23 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from rnn_mapper.bidirectional_network import Bidirectional, BidirectionalNetwork
-from rnn_mapper.cells.library import BOX, gru, lstm, lstm_projection, rnn_relu, rnn_tanh
+from rnn_mapper.bidirectional_network import Bidirectional, BidirectionalNetwork, Reversed
+from rnn_mapper.cells.library import BOX
 from rnn_mapper.cells.tracing import Cell
 from rnn_mapper.errors import ModelError, OutputError
-from rnn_mapper.network import (
-    Dense,
-    FloatArray,
-    Layer,
-    Network,
-    RecurrentLayer,
-    check_inputs,
-    check_tensor,
-    parse_cell,
-    shape_text,
-)
+from rnn_mapper.importers.imported import Imported
+from rnn_mapper.importers.pipeline import network_of
+from rnn_mapper.importers.recurrent import LAYER_TENSOR, dense_layer, recurrent_layers, with_source
+from rnn_mapper.importers.state_dict import read_state_dict
+from rnn_mapper.importers.stored import Stored
+from rnn_mapper.network import Dense, FloatArray, Layer, Network, check_inputs, parse_cell
 
-_LAYER_TENSOR = re.compile(r"(weight_ih|weight_hh|weight_hr|bias_ih|bias_hh)_l(0|[1-9][0-9]{0,3})(_reverse)?")
 _CELL_TENSOR = re.compile(r"layers\.(0|[1-9][0-9]{0,3})(_reverse)?\.(\w+)")
-_CELL_OF_ROWS = {4: lstm, 3: gru, 1: rnn_tanh}
-_CELL_OF_TORCH_MODE = {"LSTM": lstm, "GRU": gru, "RNN_TANH": rnn_tanh, "RNN_RELU": rnn_relu}
+#: More than a name of a layer can say.
+_MOST_LAYERS = 10_000
+#: Bytes that a compressed file may unpack to: so many times its own, or so many.
+_MOST_PACKED, _ALWAYS_UNPACKED = 100, 64 << 20
+_HEAD_TENSORS = ("head.weight", "head.bias", "head.cell")
 
 
 def load_network(
@@ -43,14 +41,12 @@ def load_network(
 ) -> Network | BidirectionalNetwork:
     """Read a native model file.
 
-    The cell kind comes from `cell`, else from the file, else from the rows of weight_hh per column (4: lstm, 3: gru,
-    1: rnn_tanh). Raises ModelError with the path if the file is missing, damaged or not a supported model.
+    The cell kind comes from `cell`, else from the file, else from the rows of weight_hh per column (4: lstm, 3: gru).
+    Raises ModelError with the path if the file is missing, damaged or not a supported model.
+    `rnn_mapper.load_model` reads this and other formats.
     """
     arrays = load_arrays(path)
-    network: Network | BidirectionalNetwork = _with_source(
-        path, lambda: network_from_state_dict(arrays, cell, cells)
-    )
-    return network
+    return with_source(path, lambda: network_from_state_dict(arrays, cell, cells))
 
 
 def plain_network(network: Network | BidirectionalNetwork) -> Network:
@@ -64,9 +60,12 @@ def save_network(path: str | Path, network: Network | BidirectionalNetwork) -> N
     """Write a native model file that load_network reads back exactly. Raises OutputError if it cannot be written."""
     tensors: dict[str, Any] = {}
     for index, layer in enumerate(network.layers):
-        halves = {"_reverse": layer.backward, "": layer.forward} if isinstance(layer, Bidirectional) else {"": layer}
+        halves: dict[str, Layer]
         if isinstance(layer, Bidirectional):
+            halves = {"_reverse": layer.backward, "": layer.forward}
             tensors[f"layers.{index}.merge"] = np.array(layer.merge)
+        else:
+            halves = {"_reverse": layer.layer} if isinstance(layer, Reversed) else {"": layer}
         for half, one in halves.items():
             tensors[f"layers.{index}{half}.cell"] = np.array(one.cell.name)
             tensors |= {f"layers.{index}{half}.{name}": value for name, value in one.tensors.items()}
@@ -85,75 +84,63 @@ def network_from_state_dict(
     tensors: Mapping[str, Any], cell: str | Cell | None = None, cells: Mapping[str, Cell] = BOX
 ) -> Network | BidirectionalNetwork:
     """The network of a mapping from state_dict names to arrays or torch tensors. Raises ModelError as load_network."""
-    tensors = dict(tensors)
-    stored = tensors.pop("cell", None)
-    if cell is not None:
-        cell = parse_cell(cell, cells)
-    elif stored is not None:
-        cell = parse_cell(str(stored), cells)
-    merge = tensors.pop("merge", None)
+    return import_arrays(tensors, cell, cells).network
+
+
+def import_arrays(
+    tensors: Mapping[str, Any], cell: str | Cell | None = None, cells: Mapping[str, Cell] = BOX,
+    parts: Sequence[str] = (),
+) -> Imported:
+    """As network_from_state_dict, with an account.
+
+    Names that are all of the native file's kind say the whole network; of others, or with `parts`, the rules of
+    `rnn_mapper.importers.state_dict` hold.
+    """
+    given = dict(tensors)
+    stored, merge = given.pop("cell", None), given.pop("merge", None)
+    name = cell if cell is not None else None if stored is None else str(stored)
+    chosen = None if name is None else parse_cell(name, cells)
     # By layer and by half: "", or "_reverse" for the backward half of a bidirectional layer.
-    names: dict[tuple[int, str], set[str]] = {}
+    packed: dict[str, Stored] = {}
     general: dict[tuple[int, str], dict[str, Any]] = {}
     merges: dict[int, str] = {}
-    for name in tensors:
-        if match := _LAYER_TENSOR.fullmatch(name):
-            names.setdefault((int(match[2]), match[3] or ""), set()).add(match[1])
+    foreign = False
+    for name, value in given.items():
+        if LAYER_TENSOR.fullmatch(name):
+            packed[name] = Stored.of(value)
         elif match := _CELL_TENSOR.fullmatch(name):
             if match[3] == "merge":
-                merges[int(match[1])] = str(tensors[name])
+                merges[int(match[1])] = str(value)
             else:
-                general.setdefault((int(match[1]), match[2] or ""), {})[match[3]] = tensors[name]
-        elif name not in ("head.weight", "head.bias", "head.cell"):
-            raise ModelError(
-                f"tensor {name} is unknown, names must be those of a PyTorch state_dict such as weight_ih_l0, or of a "
-                "cell's parameters such as layers.0.W"
-            )
-    if not names and not general:
-        raise ModelError("tensor weight_ih_l0 is missing, a model must have it")
-
-    def half(index: int, suffix: str) -> Layer:
-        if (index, suffix) in general:
-            return _general_layer(general[index, suffix], f"{index}{suffix}", cell, cells)
-        for kind in ("weight_ih", "weight_hh"):
-            if kind not in names.get((index, suffix), ()):
-                raise ModelError(f"tensor {kind}_l{index}{suffix} is missing, every layer must have it")
-        return _layer(tensors, f"{index}{suffix}", cell)
-
-    layers: list[Layer | Bidirectional] = []
-    for index in range(max(index for index, _ in (*names, *general)) + 1):
-        layer = half(index, "")
-        if (index, "_reverse") in names or (index, "_reverse") in general:
-            mode = merges.pop(index, "concat" if merge is None else str(merge))
-            pair = partial(Bidirectional, layer, half(index, "_reverse"), mode)
-            layers.append(_with_source(f"layer {index}", pair))
+                general.setdefault((int(match[1]), match[2] or ""), {})[match[3]] = value
         else:
-            layers.append(layer)
-    plain = tuple(layer for layer in layers if isinstance(layer, Layer))
-    if merges or (merge is not None and len(plain) == len(layers)):
+            foreign = foreign or name not in _HEAD_TENSORS
+    if parts or foreign:
+        return read_state_dict({name: Stored.of(value) for name, value in given.items()}, parts, chosen)
+    if not packed and not general:
+        raise ModelError("tensor weight_ih_l0 is missing, a model must have it")
+    others = {
+        place: partial(_general_layer, values, f"{place[0]}{place[1]}", chosen, cells)
+        for place, values in general.items()
+    }
+    default = {} if merge is None else dict.fromkeys(range(_MOST_LAYERS), str(merge))
+    layers = recurrent_layers(packed, chosen, merges={**default, **merges}, others=others)
+    both = [index for index, layer in enumerate(layers) if isinstance(layer, Bidirectional)]
+    if set(merges) - set(both) or (merge is not None and not both):
         raise ModelError("merge is given, but no bidirectional layer (tensors such as weight_ih_l0_reverse) for it")
-    if len(plain) == len(layers):
-        return Network(plain, _head(tensors))
-    return BidirectionalNetwork(tuple(layers), _head(tensors))
+    head = _head(given)
+    return Imported(network_of(layers, head), (_describe(layers, head),))
 
 
 def network_from_torch(module: Any, head: Any = None) -> Network | BidirectionalNetwork:
-    """The network of a ``torch.nn.LSTM``, ``GRU`` or ``RNN`` and an optional ``torch.nn.Linear`` head.
+    """The network of a ``torch.nn.LSTM``, ``GRU``, ``RNN`` or another module that `rnn_mapper.importers` knows, and an
+    optional ``torch.nn.Linear`` head.
 
-    ``batch_first`` and ``dropout`` do not matter at batch 1 in inference. With ``bidirectional`` it is a
-    `BidirectionalNetwork`. Raises ModelError for anything else.
+    ``batch_first`` and ``dropout`` do not matter at batch 1 in inference. Raises ModelError for anything else.
     """
-    cell = _CELL_OF_TORCH_MODE.get(getattr(module, "mode", ""))
-    if cell is None:
-        raise ModelError(
-            f"{type(module).__name__} is not supported: must be torch.nn.LSTM, torch.nn.GRU or torch.nn.RNN"
-        )
-    if getattr(module, "proj_size", 0):
-        cell = lstm_projection
-    tensors = dict(module.state_dict())
-    if head is not None:
-        tensors |= {f"head.{name}": value for name, value in head.state_dict().items()}
-    return network_from_state_dict(tensors, cell)
+    from rnn_mapper.importers.torch_modules import import_modules
+
+    return import_modules([module] if head is None else [module, head]).network
 
 
 def load_arrays(path: str | Path) -> dict[str, npt.NDArray[Any]]:
@@ -170,8 +157,7 @@ def load_inputs(path: str | Path, input_size: int) -> FloatArray:
     Raises ModelError with the path if there is no such array, it is not finite, empty or of another width.
     """
     array = load_array(path)
-    inputs: FloatArray = _with_source(path, lambda: check_inputs(array, input_size))
-    return inputs
+    return with_source(path, lambda: check_inputs(array, input_size))
 
 
 def load_array(path: str | Path) -> npt.NDArray[Any]:
@@ -184,26 +170,6 @@ def load_array(path: str | Path) -> npt.NDArray[Any]:
     return arrays
 
 
-def _layer(tensors: Mapping[str, Any], index: str, cell: Cell | None) -> RecurrentLayer:
-    weight_hh = check_tensor(f"weight_hh_l{index}", _to_numpy(tensors[f"weight_hh_l{index}"]), 2)
-    if cell is None and f"weight_hr_l{index}" in tensors:
-        cell = lstm_projection
-    if cell is None:
-        rows, columns = weight_hh.shape
-        if rows % columns or rows // columns not in _CELL_OF_ROWS:
-            raise ModelError(
-                f"weight_hh_l{index} has shape {shape_text(weight_hh)}, "
-                "must have 4 (lstm), 3 (gru) or 1 (rnn) rows per column"
-            )
-        cell = _CELL_OF_ROWS[rows // columns]
-    names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_hr")
-    parts = [_to_numpy(tensors.get(f"{name}_l{index}")) for name in names]
-    if parts[-1] is not None and cell is lstm:
-        cell = lstm_projection
-    layer: RecurrentLayer = _with_source(f"layer {index}", lambda: RecurrentLayer(cell, *parts))
-    return layer
-
-
 def _general_layer(
     tensors: Mapping[str, Any], index: str, cell: Cell | None, cells: Mapping[str, Cell]
 ) -> Layer:
@@ -213,9 +179,11 @@ def _general_layer(
     if cell is None and stored is None:
         raise ModelError(f"layers.{index}.cell is missing, it must name the kind of cell")
     kind = parse_cell(str(stored), cells) if cell is None else cell
-    arrays = {name: _to_numpy(value) for name, value in tensors.items()}
-    layer: Layer = _with_source(f"layer {index}", lambda: Layer(kind, arrays))
-    return layer
+
+    def build() -> Layer:
+        return Layer(kind, {name: Stored.of(value).numbers(name) for name, value in tensors.items()})
+
+    return with_source(f"layer {index}", build)
 
 
 def _head(tensors: Mapping[str, Any]) -> Dense | None:
@@ -224,14 +192,16 @@ def _head(tensors: Mapping[str, Any]) -> Dense | None:
             raise ModelError("tensor head.weight is missing, head.bias must come with it")
         return None
     kind = str(tensors.get("head.cell", "dense")).removeprefix("dense").removeprefix("_") or "identity"
-    weight, bias = _to_numpy(tensors["head.weight"]), _to_numpy(tensors.get("head.bias"))
-    head: Dense = _with_source("head", lambda: Dense(weight, bias, kind))
-    return head
+    bias = tensors.get("head.bias")
+    return dense_layer(Stored.of(tensors["head.weight"]), None if bias is None else Stored.of(bias), kind, "head")
 
 
-def _to_numpy(value: Any) -> Any:
-    # A tensor may be on another device, need a gradient, or be bfloat16, which numpy lacks.
-    return value.detach().cpu().double().numpy() if hasattr(value, "detach") else value
+def _describe(layers: Sequence[Layer | Bidirectional | Reversed], head: Dense | None) -> str:
+    """The line of the account."""
+    kinds = [layer.cell.name if isinstance(layer, Layer) else layer.kind for layer in layers]
+    sizes = [layers[0].input_size, *(layer.output_size for layer in layers)]
+    outputs = "" if head is None else f", {head.cell.name} head to {head.output_size}"
+    return f"{' and '.join(dict.fromkeys(kinds))} {' -> '.join(map(str, sizes))}{outputs}"
 
 
 def _read(path: Path) -> npt.NDArray[Any] | dict[str, npt.NDArray[Any]]:
@@ -240,11 +210,14 @@ def _read(path: Path) -> npt.NDArray[Any] | dict[str, npt.NDArray[Any]]:
     if path.is_dir():
         raise ModelError(f"{path}: is a directory, must be an .npz or .npy file")
     try:
+        _check_unpacked(path)
         loaded = np.load(path, allow_pickle=False)
         if isinstance(loaded, np.ndarray):
             return loaded
         with loaded:
             arrays = {name: loaded[name] for name in loaded.files}
+    except ModelError:
+        raise
     except OSError as error:
         raise ModelError(f"{path}: cannot be read: {error.strerror or 'damaged file'}") from None
     except Exception as error:  # numpy, zipfile and zlib raise many kinds on damaged files, none of them documented
@@ -255,8 +228,12 @@ def _read(path: Path) -> npt.NDArray[Any] | dict[str, npt.NDArray[Any]]:
     return arrays
 
 
-def _with_source(source: object, build: Any) -> Any:
-    try:
-        return build()
-    except ModelError as error:
-        raise ModelError(f"{source}: {error}") from None
+def _check_unpacked(path: Path) -> None:
+    """Refuse a file whose members unpack to far more than weights and inputs ever do."""
+    if not zipfile.is_zipfile(path):
+        return
+    with zipfile.ZipFile(path) as archive:
+        unpacked = sum(info.file_size for info in archive.infolist())
+    limit = max(_MOST_PACKED * path.stat().st_size, _ALWAYS_UNPACKED)
+    if unpacked > limit:
+        raise ModelError(f"{path}: unpacks to {unpacked} bytes, must be {limit} at most, {_MOST_PACKED} times the file")

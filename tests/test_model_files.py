@@ -53,14 +53,17 @@ def test_saved_bytes_are_reproducible(tmp_path: Path) -> None:
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
 
 
-@pytest.mark.parametrize(("gates", "cell"), [(4, cells.lstm), (3, cells.gru), (1, cells.rnn_tanh)])
+@pytest.mark.parametrize(("gates", "cell"), [(4, cells.lstm), (3, cells.gru)])
 def test_cell_follows_from_the_rows(tmp_path: Path, gates: int, cell: cells.Cell) -> None:
     np.savez(tmp_path / "model.npz", **tensors(gates))
     assert plain_network(load_network(tmp_path / "model.npz")).layers[0].cell is cell
 
 
-def test_cell_can_be_named() -> None:
-    assert plain_network(network_from_state_dict(tensors(1), "rnn_relu")).layers[0].cell is cells.rnn_relu
+def test_the_function_of_an_rnn_must_be_named() -> None:
+    with pytest.raises(ModelError, match=r"^weight_hh_l0 has shape 2 x 2, .* --cell rnn_tanh or --cell rnn_relu$"):
+        network_from_state_dict(tensors(1))
+    for cell in (cells.rnn_relu, cells.rnn_tanh):
+        assert plain_network(network_from_state_dict(tensors(1), cell.name)).layers[0].cell is cell
 
 
 def test_missing_biases_are_zeros_and_sizes_are_reported() -> None:
@@ -94,8 +97,8 @@ MALFORMED: list[tuple[dict[str, Any], str | None, str]] = [
     (
         {"conv.weight": np.ones(3)},
         None,
-        "tensor conv.weight is unknown, names must be those of a PyTorch state_dict such as weight_ih_l0, or of a "
-        "cell's parameters such as layers.0.W",
+        "holds . (LSTM 3 -> 2), conv (weight 3); which of them, and in what order, the names do not say: name them in "
+        "the order of the data, with the function after a linear one, such as --part .",
     ),
     (
         {"weight_hh_l0": np.ones((10, 2))},
@@ -113,7 +116,7 @@ MALFORMED: list[tuple[dict[str, Any], str | None, str]] = [
     (
         {"weight_hh_l0": np.full((8, 2), 1j)},
         None,
-        "weight_hh_l0 holds complex128 values, must be real numbers",
+        "layer 0: weight_hh holds complex128 values, must be float64, float32, float16, bfloat16",
     ),
     ({"head.bias": np.ones(2)}, None, "tensor head.weight is missing, head.bias must come with it"),
     ({"head.weight": np.ones((4, 3))}, None, "head.weight has 3 columns, must have 2, the last hidden size"),
@@ -153,7 +156,9 @@ def test_tensors_are_read_only_copies() -> None:
 @pytest.mark.parametrize(
     ("module", "message"),
     [
-        (torch.nn.Linear(2, 3), "Linear is not supported: must be torch.nn.LSTM, torch.nn.GRU or torch.nn.RNN"),
+        (torch.nn.Conv1d(2, 3, 1),
+         "torch.nn.modules.conv.Conv1d is not supported: must be of torch.nn: LSTM, GRU, RNN, LSTMCell, GRUCell, "
+         "RNNCell, Linear, Sequential, Sigmoid, Tanh, ReLU, Softmax, LogSoftmax, Dropout, Identity"),
     ],
 )
 def test_unsupported_torch_modules_are_named(module: Any, message: str) -> None:

@@ -1,22 +1,124 @@
-"""Which importer a file is for, by its content."""
+"""Which importer a file is for, by its content, and what to do with formats that none is for."""
 
 from __future__ import annotations
 
+import struct
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
 from rnn_mapper.cells.tracing import Cell
+from rnn_mapper.errors import ModelError
 from rnn_mapper.importers.imported import Imported, Selection
+from rnn_mapper.importers.recurrent import with_source
 
 __all__ = ["import_file"]
+
+_ONNX, _SAFETENSORS, _ARCHIVE, _NUMPY = "onnx", "safetensors", "torch archive", "numpy"
+#: The number that torch.save wrote first before it made zip archives, as a pickle of protocol 2 has it.
+_LEGACY_TORCH = b"\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19"
+_LOOKED_AT = 512
+_FORMATS = "ONNX (.onnx), a PyTorch state_dict (.pt, .pth), safetensors or a NumPy .npz"
+_KERAS = "export the model to ONNX: model.export('model.onnx', format='onnx') in Keras 3, or tf2onnx"
+_SAVE_AGAIN = "load it where you trust it and save its state_dict() with torch.save of PyTorch 1.6 or newer"
+#: What else is recognised, by the first bytes at a place.
+_REFUSED = (
+    (0, b"\x89HDF\r\n\x1a\n", f"is HDF5 (Keras .h5, or weights alone), which is not supported: {_KERAS}"),
+    (0, b"GGUF", "is GGUF, which holds no recurrent layers of a known kind: give the model that it was made from"),
+    (4, b"TFL3", "is TensorFlow Lite, which is not supported: export the model that it was made from to ONNX"),
+    (4, b"ORTM", "is in the format of ONNX Runtime, which is not supported: give the .onnx that it was made from"),
+    (257, b"ustar", f"is a tar archive (PyTorch before 0.4?), which is not supported: {_SAVE_AGAIN}"),
+    (0, b"\x1f\x8b", "is compressed with gzip: unpack it first"),
+)
 
 
 def import_file(path: Path, selection: Selection, cells: Mapping[str, Cell]) -> Imported:
     """As `rnn_mapper.importers.load_model`."""
-    from rnn_mapper.model_files import load_network
+    try:
+        return _import(path, _kind_of(path), selection, cells)
+    except MemoryError:
+        raise ModelError(f"{path}: does not fit into the memory of this machine") from None
 
-    if path.suffix == ".onnx":
+
+def _import(path: Path, kind: str, selection: Selection, cells: Mapping[str, Cell]) -> Imported:
+    if kind == _ONNX:
+        if selection.parts:
+            raise ModelError(f"{path}: --part names modules of PyTorch files; of an ONNX graph name tensors with "
+                             "--from and --to")
         from rnn_mapper.importers.onnx_files import load_onnx
 
         return load_onnx(path, selection)
-    return Imported(load_network(path, selection.cell, cells))
+    if selection.start is not None or selection.stop is not None:
+        raise ModelError(f"{path}: --from and --to name tensors of an ONNX graph; here name modules with --part")
+    if kind == _SAFETENSORS:
+        from rnn_mapper.importers.safetensors_files import import_safetensors
+
+        return with_source(path, lambda: import_safetensors(path, selection, cells))
+    if kind == _ARCHIVE:
+        from rnn_mapper.importers.torch_archive import import_torch_archive
+
+        return with_source(path, lambda: import_torch_archive(path, selection, cells))
+    from rnn_mapper.model_files import import_arrays, load_arrays
+
+    arrays = load_arrays(path)
+    return with_source(path, lambda: import_arrays(arrays, selection.cell, cells, selection.parts))
+
+
+def _kind_of(path: Path) -> str:
+    """Raises ModelError, with the path, for what is of no kind that can be read."""
+    if path.is_dir():
+        if (path / "saved_model.pb").exists():
+            raise ModelError(f"{path}: is a TensorFlow SavedModel, which is not supported: {_KERAS}")
+        raise ModelError(f"{path}: is a directory, must be a model file: {_FORMATS}")
+    try:
+        with path.open("rb") as file:
+            start = file.read(_LOOKED_AT)
+            size = file.seek(0, 2)
+    except FileNotFoundError:
+        raise ModelError(f"{path}: no such file") from None
+    except OSError as error:
+        raise ModelError(f"{path}: cannot be read: {error.strerror or 'damaged file'}") from None
+    if path.suffix in (".npz", ".npy") and not start.startswith((b"PK", b"\x93NUMPY")):
+        return _NUMPY
+    if not start:
+        raise ModelError(f"{path}: is empty, must be {_FORMATS}")
+    if start.startswith(b"PK"):
+        return _kind_of_zip(path)
+    if start.startswith(b"\x93NUMPY"):
+        return _NUMPY
+    for place, mark, text in _REFUSED:
+        if start[place : place + len(mark)] == mark:
+            raise ModelError(f"{path}: {text}")
+    if start[:1] == b"\x80" and path.suffix != ".safetensors":
+        if _LEGACY_TORCH in start[:64]:
+            raise ModelError(f"{path}: was saved by PyTorch before 1.6 or in its old format, a pickle that is not "
+                             f"loaded: {_SAVE_AGAIN}")
+        raise ModelError(f"{path}: is a pickle, which could run code and is not loaded: give {_FORMATS}")
+    if path.suffix == ".safetensors" or (size > 8 and start[8:9] == b"{" and _header_length(start) <= size - 8):
+        return _SAFETENSORS
+    if path.suffix == ".pb":
+        raise ModelError(f"{path}: is a TensorFlow graph, which is not supported: {_KERAS}")
+    if path.suffix == ".onnx" or start[0] == 0x08:
+        return _ONNX
+    raise ModelError(f"{path}: is of no format that is known, must be {_FORMATS}")
+
+
+def _header_length(start: bytes) -> int:
+    return int(struct.unpack("<Q", start[:8])[0])
+
+
+def _kind_of_zip(path: Path) -> str:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+    except (zipfile.BadZipFile, ValueError, NotImplementedError, OverflowError, OSError):
+        if path.suffix in (".npz", ".npy"):
+            return _NUMPY
+        raise ModelError(f"{path}: is a damaged zip archive (cut off?)") from None
+    if any(name.endswith("/data.pkl") for name in names):
+        return _ARCHIVE
+    if "model.weights.h5" in names or "config.json" in names:
+        raise ModelError(f"{path}: is a Keras model, which is not supported: {_KERAS}")
+    if path.suffix == ".npz" or any(name.endswith(".npy") for name in names):
+        return _NUMPY
+    raise ModelError(f"{path}: is a zip archive of no kind that is known, must be {_FORMATS}")
