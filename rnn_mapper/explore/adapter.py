@@ -9,6 +9,7 @@ import hashlib
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -80,8 +81,7 @@ class Shape:
         return f"{kinds} {layers}" + ("" if self.head is None else f" -> dense {self.head}")
 
 
-@dataclass(frozen=True)
-class Choice:
+class Choice(NamedTuple):
     """A mapping: the order of operations and the parts of every layer."""
 
     order: str

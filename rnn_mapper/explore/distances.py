@@ -30,13 +30,8 @@ class Shared(enum.IntEnum):
     STORED = 2
 
 
-class Least(NamedTuple):
-    """Cycles that must lie between the issues of two tokens."""
-
-    #: Until all is free that the second takes.
-    distance: int
-    #: Until the sites are.
-    sites: int
+#: Cycles that must lie between the issues of two tokens: until all is free that the second takes, until the sites are.
+Least = tuple[int, int]
 
 
 class _Constants(NamedTuple):
@@ -85,7 +80,7 @@ class Distances:
                 distance = max(distance, constants.state + _unit_by_unit(a, b))
         elif shared is Shared.STORED and a.kind.stores:
             distance = max(distance, self._between(a, b).stored + _unit_by_unit(a, b))
-        return Least(distance, sites)
+        return distance, sites
 
     def _between(self, a: FastTiming, b: FastTiming) -> _Constants:
         key = a.kind, a.words, b.kind, b.words

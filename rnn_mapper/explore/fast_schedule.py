@@ -7,14 +7,14 @@ is listed once for each kind of network; the list is a tree, so that what is far
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from dataclasses import dataclass
 from heapq import heappop, heappush
 
 from rnn_mapper.explore.distances import Distances, Least, Shared
 from rnn_mapper.explore.fast_timing import FastTiming
+from rnn_mapper.explore.following import Following, following
 from rnn_mapper.phases import Phase
-from rnn_mapper.schedule import ScheduleEntry, issues, skipped_between
+from rnn_mapper.schedule import ScheduleEntry
 from rnn_mapper.token_costs import EntryCost, TokenCost
 
 __all__ = ["Outline", "fast_costs"]
@@ -103,32 +103,32 @@ def _without_faults(outline: Outline, durations: list[int], least: list[list[int
     structure = tuple((entry.lag, entry.waits_for, entry.wait_back) for entry in outline.entries)
     holds = (False,) * len(structure)
     reach = [max(row) for row in least]
-    while (slot := _lengthened(_tree(structure, holds), durations, least, reach)) is not None:
+    while (slot := _lengthened(following(structure, holds), durations, least, reach)) is not None:
         holds = tuple(held or index == slot for index, held in enumerate(holds))
     return holds
 
 
 def _lengthened(
-    roots: Sequence[_Node], durations: list[int], least: list[list[int]], reach: list[int]
+    following: Following, durations: list[int], least: list[list[int]], reach: list[int]
 ) -> int | None:
     """Lengthen durations until there is no fault, or until one is found where an entry could hold its slot: that one.
 
     The mapper looks for the first fault again after each. Durations only grow, so what comes before a fault stays
     right, and one pass in the same order finds the same.
     """
-    pending = list(roots)
+    # Each with its place in the mapper's order, which decides what comes next.
+    pending = list(following.first)
     while pending:
-        node = heappop(pending)
-        passed = sum([durations[index] for index in node.path])
-        if passed >= reach[node.issue]:
+        _, pair = heappop(pending)
+        passed = sum([durations[index] for index in pair.path])
+        row = least[pair.issue]
+        if passed >= reach[pair.issue]:
             continue
-        if node.other >= 0:
-            missing = least[node.issue][node.other] - passed
-            if missing > 0:
-                if node.slot is not None:
-                    return node.slot
-                durations[node.path[-1]] += missing
-        for after in node.after:
+        if pair.other >= 0 and row[pair.other] > passed:
+            if pair.slot is not None:
+                return pair.slot
+            durations[pair.path[-1]] += row[pair.other] - passed
+        for after in following.after(pair):
             heappush(pending, after)
     return None
 
@@ -148,65 +148,3 @@ def _place_of_bit(bits: int, count: int) -> int:
         else:
             low = middle
     return low
-
-
-@dataclass(slots=True)
-class _Node:
-    """An issue that follows another; those that follow further on are its children."""
-
-    #: The first issue (2 * entry + fresh), and those whose durations lie between the two.
-    issue: int
-    path: tuple[int, ...]
-    #: Issue here, or -1 where nothing is issued or the wait makes it safe.
-    other: int
-    #: A skipped entry between the two that could hold its slot, or None.
-    slot: int | None
-    #: Place in the order in which faults are looked for; of children it is larger.
-    order: int
-    after: list[_Node] = field(default_factory=list)
-
-    def __lt__(self, other: _Node) -> bool:
-        return self.order < other.order
-
-
-@lru_cache(maxsize=1 << 10)
-def _tree(structure: tuple[tuple[int, int | None, int], ...], holds: tuple[bool, ...]) -> list[_Node]:
-    """Everything that may follow each issue, over all short sequences; the first after each."""
-    blank = ScheduleEntry(0, 0, 1, 1, False, None, 0, False, False, False)
-    entries = [
-        replace(blank, phase=index, lag=lag, holds_slot=held, waits_for=waits, wait_back=back)
-        for index, ((lag, waits, back), held) in enumerate(zip(structure, holds, strict=True))
-    ]
-    roots: dict[int, _Node] = {}
-    order = 0
-    for steps in range(1, max(entry.lag for entry in entries) + 4):
-        for cleared in (True, False):
-            sequence = [
-                (index, step, exists, cleared and step == 0) for index, step, exists in issues(entries, steps)
-                if exists or entries[index].holds_slot
-            ]
-            skipped = skipped_between(entries, steps)
-            for place, (index, step, exists, fresh) in enumerate(sequence):
-                if not exists:
-                    continue
-                issue = 2 * index + fresh
-                node = roots.setdefault(issue, _Node(issue, (), -1, None, -1))
-                for later in range(place + 1, len(sequence)):
-                    before, _, _, before_fresh = sequence[later - 1]
-                    other, other_step, other_exists, other_fresh = sequence[later]
-                    entry = entries[other]
-                    if other_exists and entry.waits_for == index and other_step - entry.wait_back >= step:
-                        break
-                    slots = skipped.get((index, step, other, other_step), []) if other_exists else []
-                    order += 1
-                    node = _child(node, 2 * before + before_fresh, 2 * other + other_fresh if other_exists else -1,
-                                  slots[0] if slots else None, order)
-    return sorted(node for root in roots.values() for node in root.after)
-
-
-def _child(node: _Node, duration: int, other: int, slot: int | None, order: int) -> _Node:
-    for after in node.after:
-        if (after.path[-1], after.other, after.slot) == (duration, other, slot):
-            return after
-    node.after.append(_Node(node.issue, (*node.path, duration), other, slot, order))
-    return node.after[-1]

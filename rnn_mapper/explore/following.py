@@ -1,0 +1,109 @@
+"""Which two issues of a schedule may come too close, and what lies between them.
+
+Both depend only on the lags and waits of the phases, not on their timings. Issues that follow another form a tree, so
+that what is far enough away is cut off with all that follows it; only what is asked for is made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+
+from rnn_mapper.schedule import ScheduleEntry, issues, skipped_between
+
+__all__ = ["Following", "Pair", "following"]
+
+#: More than the places of a sequence; places in a tree are counted with it as a base.
+_PLACES = 1 << 16
+
+
+@dataclass(eq=False, slots=True)
+class Pair:
+    """An issue (2 * entry + fresh) and one that follows it, in all sequences in which they look alike."""
+
+    issue: int
+    #: Issues whose durations lie between the two, that of the first included.
+    path: tuple[int, ...]
+    #: The issue that follows, or -1 where nothing is issued.
+    other: int
+    #: A skipped entry between the two that could hold its slot, or None.
+    slot: int | None
+    #: Where it occurs: sequence, and the places of both in it.
+    places: list[tuple[int, int, int]] = field(default_factory=list)
+    #: What follows further on, with its order; None until it is asked for.
+    after: list[tuple[int, Pair]] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class _Sequence:
+    """A short sequence as the controller considers it."""
+
+    #: (entry, step, whether it is issued, whether it is fresh) of all that takes time.
+    issued: Sequence[tuple[int, int, bool, bool]]
+    skipped: dict[tuple[int, int, int, int], list[int]]
+
+
+class Following:
+    """All pairs of a schedule. The order of pairs is that in which `rnn_mapper.schedule` looks for faults."""
+
+    def __init__(self, entries: list[ScheduleEntry]) -> None:
+        self._entries = entries
+        self._sequences = []
+        for steps in range(1, max(entry.lag for entry in entries) + 4):
+            listed = list(issues(entries, steps))
+            skipped = skipped_between(entries, steps)
+            for cleared in (True, False):
+                issued = [
+                    (index, step, exists, cleared and step == 0) for index, step, exists in listed
+                    if exists or entries[index].holds_slot
+                ]
+                self._sequences.append(_Sequence(issued, skipped))
+        roots: dict[int, Pair] = {}
+        for number, sequence in enumerate(self._sequences):
+            for place, (index, _, exists, fresh) in enumerate(sequence.issued):
+                if exists:
+                    issue = 2 * index + fresh
+                    root = roots.setdefault(issue, Pair(issue, (), -1, None))
+                    root.places.append((number, place, place))
+        #: The first after each issue.
+        self.first = sorted(after for root in roots.values() for after in self.after(root))
+
+    def after(self, pair: Pair) -> list[tuple[int, Pair]]:
+        """The pairs one issue further on; their order is after that of this one."""
+        if pair.after is None:
+            pair.after = self._after(pair)
+        return pair.after
+
+    def _after(self, pair: Pair) -> list[tuple[int, Pair]]:
+        found: dict[tuple[int, int, int | None], tuple[int, Pair]] = {}
+        for number, place, before in pair.places:
+            sequence = self._sequences[number]
+            later = before + 1
+            if later == len(sequence.issued):
+                continue
+            index, step, _, _ = sequence.issued[place]
+            other, other_step, exists, fresh = sequence.issued[later]
+            entry = self._entries[other]
+            if exists and entry.waits_for == index and other_step - entry.wait_back >= step:
+                # It is issued after the first one's last result, and so is all that follows.
+                continue
+            passed, _, _, passed_fresh = sequence.issued[before]
+            slots = sequence.skipped.get((index, step, other, other_step), []) if exists else []
+            issue = 2 * other + fresh if exists else -1
+            key = 2 * passed + passed_fresh, issue, slots[0] if slots else None
+            if key not in found:
+                order = (number * _PLACES + place) * _PLACES + later
+                found[key] = order, Pair(pair.issue, (*pair.path, key[0]), issue, key[2])
+            found[key][1].places.append((number, place, later))
+        return list(found.values())
+
+
+@lru_cache(maxsize=1 << 10)
+def following(structure: tuple[tuple[int, int | None, int], ...], holds: tuple[bool, ...]) -> Following:
+    """The pairs of entries with these lags, with what they wait for and how many steps back; some hold their slot."""
+    blank = ScheduleEntry(0, 0, 1, 1, False, None, 0, False, False, False)
+    return Following([
+        replace(blank, phase=index, lag=lag, holds_slot=held, waits_for=waits, wait_back=back)
+        for index, ((lag, waits, back), held) in enumerate(zip(structure, holds, strict=True))
+    ])
