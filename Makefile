@@ -10,7 +10,7 @@ PRESET ?= small
 JOBS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-test demo test lint regress deepbench scaling estimate mappings tails explore-area synth clean
+.PHONY: help setup setup-test demo models test lint regress deepbench scaling estimate mappings tails explore-area synth clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,6 +29,9 @@ $(SETUP_TEST): $(SETUP_INPUTS)
 
 demo: $(SETUP) ## trained networks on a generated grid: bits, cycles, area and a picture
 	@$(BIN)/spatial-rnn demo
+
+models: $(SETUP_TEST) ## four trained models of packages: error, end task, a part in RTL: results/models.*
+	@$(BIN)/python scripts/models.py
 
 lint: $(SETUP_TEST) ## ruff and mypy
 	@$(BIN)/ruff check .

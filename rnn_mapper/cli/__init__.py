@@ -15,7 +15,7 @@ from hdl.errors import SpatialRnnError
 __all__ = ["cli", "main"]
 
 #: The commands, in the order in which the help lists them.
-COMMANDS: tuple[str, ...] = ("generate", "map", "simulate", "synth", "info", "cell", "demo", "explore")
+COMMANDS: tuple[str, ...] = ("generate", "map", "quantise", "simulate", "synth", "info", "cell", "demo", "models", "explore")
 #: Exit status of every error a user can cause, and of an interrupted run.
 FAILURE = 2
 

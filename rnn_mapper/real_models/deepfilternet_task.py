@@ -9,6 +9,7 @@ import numpy as np
 
 from rnn_mapper import speech
 from rnn_mapper.accuracy import measure_error
+from rnn_mapper.calibration import Method, ScaleRule
 from rnn_mapper.deepfilternet import NETWORKS, DeepFilterNet, Sound
 from rnn_mapper.deepfilternet_audio import HOP, SAMPLE_RATE
 from rnn_mapper.float_reference import run_float
@@ -35,7 +36,6 @@ Run = Callable[[str, FloatArray], Sequence[FloatArray]]
 
 _LEVEL = 0.3  # of what espeak-ng gives, which nearly fills the range
 _PAUSE = SAMPLE_RATE // 2
-_OUTLIERS = 1e-4  # of the inputs; the largest are several times as large as all others
 _SIMULATED = 6  # steps
 
 
@@ -63,13 +63,16 @@ class DeepFilterNetTask(RealModel):
         "GRU 256, 2 x GRU 256, 2 x GRU 256", "large", "10 ms of sound", 0.017, 0.11,
     )
 
+    #: A few inputs are several times as large as all others.
+    rule: ClassVar[ScaleRule] = ScaleRule(Method.PERCENTILE, 99.99)
+
     def __init__(self) -> None:
         self.model = DeepFilterNet()
         self.networks = self.model.networks
 
     def calibration(self) -> Mapping[str, FloatArray]:
         inputs, _, _ = self._run(self.model.listen(noisy(CALIBRATION, 1)[1]), self._exact)
-        return {name: np.minimum(one, np.quantile(one, 1.0 - _OUTLIERS)) for name, one in inputs.items()}
+        return inputs
 
     def example(self) -> Mapping[str, FloatArray]:
         # From where the speech begins.

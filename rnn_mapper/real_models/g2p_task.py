@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
 from rnn_mapper.accuracy import measure_error
 from rnn_mapper.float_reference import run_float
-from rnn_mapper.g2p import PHONEMES, G2pEn, float_runner, integer_runner
-from rnn_mapper.network import FloatArray
+from rnn_mapper.g2p import MAX_PHONEMES, PHONEMES, G2pEn, Runner, float_runner, integer_runner
+from rnn_mapper.network import FloatArray, Network
 from rnn_mapper.packaged_models import package_file
 from rnn_mapper.quantise import quantise_inputs
 from rnn_mapper.quantised import QuantisedNetwork
@@ -68,24 +68,22 @@ class G2pTask(RealModel):
 
     def accuracy(self, quantised: Quantised) -> Accuracy:
         networks = self._networks(quantised)
-        encoder, decoder = map(Reference, networks)
         integer = integer_runner(networks[0]), integer_runner(networks[1])
         words = word_list()
         wrong, changed, phonemes = [0, 0], 0, 0
         pairs: dict[str, list[tuple[FloatArray, FloatArray]]] = {"encoder": [], "decoder": []}
         for word, right in words.items():
-            wanted, got = self.model.pronounce(word, *self._float), self.model.pronounce(word, *integer)
+            wanted, exact = self._pronounce(word)
+            codes, scores = self._follow(word, wanted, networks)
+            # As long as the best scores name what the float model chose, the integers are fed the same phonemes.
+            same = scores.argmax(axis=1).tolist() == [*wanted, PHONEMES.index("</s>")][:MAX_PHONEMES]
+            got = wanted if same else self.model.pronounce(word, *integer)
             changed += wanted != got
+            for name, one, other in zip(pairs, exact, codes, strict=True):
+                pairs[name].append((one, other))
             for which, spoken in enumerate((wanted, got)):
                 wrong[which] += min(distance([PHONEMES[i] for i in spoken], one) for one in right)
             phonemes += min(map(len, right))
-            # Errors of h on the float model's choices, so that both see the same inputs.
-            letters, chosen = self.model.encoder_inputs(word), self.model.decoder_inputs(wanted)
-            exact, trace = run_float(self.model.encoder, letters), encoder.run(quantise_inputs(networks[0], letters))
-            pairs["encoder"].append((exact.layer_outputs[0], trace.layer_outputs[0] / 2.0**15))
-            exact = run_float(self.model.decoder, chosen, exact.state)
-            trace = decoder.run(quantise_inputs(networks[1], chosen), trace.state)
-            pairs["decoder"].append((exact.layer_outputs[0], trace.layer_outputs[0] / 2.0**15))
         joined = {name: tuple(map(np.concatenate, zip(*one, strict=True))) for name, one in pairs.items()}
         layers = tuple(measure_error(name, *one) for name, one in joined.items())
         error = measure_error("all", *(np.concatenate(one) for one in zip(*joined.values(), strict=True)))
@@ -110,6 +108,31 @@ class G2pTask(RealModel):
             state = Reference(networks[0]).run(letters).state
             found += [IntSequence(letters), IntSequence(quantise_inputs(networks[1], chosen), state, model=1)]
         return found
+
+    def _pronounce(self, word: str) -> tuple[list[int], list[FloatArray]]:
+        """What the float model says, and h of encoder and decoder [steps, 256]."""
+        found: dict[int, list[FloatArray]] = {0: [], 1: []}
+
+        def recorder(which: int, network: Network) -> Runner:
+            def run(inputs: FloatArray, state: Any) -> tuple[FloatArray, Any]:
+                trace = run_float(network, inputs, state)
+                found[which].append(trace.layer_outputs[0])
+                return trace.outputs, trace.state
+
+            return run
+
+        spoken = self.model.pronounce(word, recorder(0, self.model.encoder), recorder(1, self.model.decoder))
+        return spoken, [np.concatenate(one) for one in found.values()]
+
+    def _follow(
+        self, word: str, phonemes: list[int], networks: tuple[QuantisedNetwork, QuantisedNetwork]
+    ) -> tuple[list[FloatArray], FloatArray]:
+        """h of the integer encoder and decoder, fed `phonemes`, and the decoder's scores [steps, 74]."""
+        inputs = self.model.encoder_inputs(word), self.model.decoder_inputs(phonemes)
+        first = Reference(networks[0]).run(quantise_inputs(networks[0], inputs[0]))
+        second = Reference(networks[1]).run(quantise_inputs(networks[1], inputs[1]), first.state)
+        h = [one.layer_outputs[0].astype(np.float64) / 2**15 for one in (first, second)]
+        return h, second.outputs.astype(np.float64) * networks[1].output_scale
 
     def _networks(self, quantised: Quantised) -> tuple[QuantisedNetwork, QuantisedNetwork]:
         encoder, decoder = quantised["encoder"], quantised["decoder"]

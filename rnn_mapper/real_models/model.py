@@ -14,6 +14,7 @@ from hdl.numerics import DEFAULT_ARITHMETIC, Arithmetic
 from hdl.parameters import load_parameters
 from rnn_mapper.bidirectional import QuantisedBidirectional, quantise_bidirectional
 from rnn_mapper.bidirectional_network import BidirectionalNetwork
+from rnn_mapper.calibration import DEFAULT_RULE, ScaleRule
 from rnn_mapper.network import FloatArray, Network
 from rnn_mapper.quantise import quantise
 from rnn_mapper.quantised import QuantisedNetwork
@@ -35,6 +36,8 @@ class RealModel(ABC):
     """A trained model of a package."""
 
     facts: ClassVar[Facts]
+    #: How the scales follow from the calibration input.
+    rule: ClassVar[ScaleRule] = DEFAULT_RULE
     #: Its recurrent layers, by name.
     networks: Mapping[str, Network | BidirectionalNetwork]
 
@@ -62,8 +65,9 @@ class RealModel(ABC):
         """All networks in integers; errors as `rnn_mapper.quantise`."""
         typical = self.calibration()
         return {
-            name: quantise_bidirectional(network, typical[name], arithmetic)
-            if isinstance(network, BidirectionalNetwork) else quantise(network, typical[name], arithmetic)
+            name: quantise_bidirectional(network, typical[name], arithmetic, self.rule)
+            if isinstance(network, BidirectionalNetwork) else
+            quantise(network, typical[name], arithmetic, rule=self.rule)
             for name, network in self.networks.items()
         }
 

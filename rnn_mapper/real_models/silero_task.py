@@ -55,7 +55,7 @@ class SileroTask(RealModel):
         self.networks = {"lstm": self.model.network}
 
     def calibration(self) -> Mapping[str, FloatArray]:
-        return {"lstm": self.model.encode(scene(CALIBRATION, VOICES[0])[1])}
+        return {"lstm": np.concatenate([self.model.encode(scene(CALIBRATION, voice)[1]) for voice in VOICES])}
 
     def example(self) -> Mapping[str, FloatArray]:
         # From within the first sentence, so that the detector decides both ways.
