@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from rnn_mapper.mapping import Mapping
 from rnn_mapper.predict import Prediction
 from rnn_mapper.schedule_events import Multiplying, Window, events, show_window
 
-__all__ = ["FORMATS", "draw_schedule", "schedule_picture"]
+__all__ = ["FORMATS", "draw_schedule", "picture_bytes", "schedule_picture", "write_picture"]
 
 #: File name endings that a picture can have.
 FORMATS = (".svg", ".png")
@@ -31,10 +32,29 @@ def schedule_picture(mapping: Mapping, prediction: Prediction, path: str | Path,
 
     Raises `OutputError` for another ending or when the file cannot be written.
     """
+    write_picture(path, lambda kind: draw_schedule(mapping, prediction, kind, title))
+
+
+def draw_schedule(mapping: Mapping, prediction: Prediction, kind: str, title: str = "") -> bytes:
+    """The picture as the bytes of an "svg" or "png" file."""
+
+    def draw(figure: Any) -> None:
+        axes = figure.add_subplot()
+        _draw(axes, mapping, prediction)
+        _label(figure, axes, mapping, prediction, title)
+
+    return picture_bytes(kind, (13, 2.9 + 0.42 * mapping.parameters.cols), draw)
+
+
+def write_picture(path: str | Path, draw: Callable[[str], bytes]) -> None:
+    """Write what `draw` gives for "svg" or "png" to `path`, whole or not at all.
+
+    Raises `OutputError` for another ending or when the file cannot be written.
+    """
     target = Path(path)
     if target.suffix not in FORMATS:
         raise OutputError(f"{path}: a picture's name must end in {' or '.join(FORMATS)}")
-    content = draw_schedule(mapping, prediction, target.suffix[1:], title)
+    content = draw(target.suffix[1:])
     temporary = target.with_name(f".{target.name}.new")
     try:
         temporary.write_bytes(content)
@@ -44,8 +64,8 @@ def schedule_picture(mapping: Mapping, prediction: Prediction, path: str | Path,
         raise OutputError(f"{path}: cannot be written ({error.strerror}); name another file") from error
 
 
-def draw_schedule(mapping: Mapping, prediction: Prediction, kind: str, title: str = "") -> bytes:
-    """The picture as the bytes of an "svg" or "png" file."""
+def picture_bytes(kind: str, size: tuple[float, float], draw: Callable[[Any], None]) -> bytes:
+    """A figure of `size` inches that `draw` fills, as the bytes of an "svg" or "png" file, always the same."""
     # Half a second that commands without a picture should not spend.
     import matplotlib
 
@@ -57,11 +77,8 @@ def draw_schedule(mapping: Mapping, prediction: Prediction, kind: str, title: st
         from matplotlib.backends.backend_svg import FigureCanvasSVG
         from matplotlib.figure import Figure
 
-        cols = mapping.parameters.cols
-        figure = Figure(figsize=(13, 2.9 + 0.42 * cols), layout="constrained")
-        axes = figure.add_subplot()
-        _draw(axes, mapping, prediction)
-        _label(figure, axes, mapping, prediction, title)
+        figure = Figure(figsize=size, layout="constrained")
+        draw(figure)
         canvas = FigureCanvasSVG(figure) if kind == "svg" else FigureCanvasAgg(figure)
         buffer = io.BytesIO()
         metadata: dict[str, Any] = {"Date": None} if kind == "svg" else {"Software": None}

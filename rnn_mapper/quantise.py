@@ -37,6 +37,8 @@ from rnn_mapper.start_state import quantise_state
 ACCUMULATOR_BITS = range(16, 49)
 #: Positions at which the operand of a 16-bit vector can lie (`VectorFormat.shift`).
 OPERAND_SHIFTS = range(1, 9)
+#: The method `auto` compares the outputs of as many steps of the calibration input, from the first on.
+JUDGED_STEPS = 2000
 
 _WEIGHT_LIMIT = 127
 _ROW_SCALE_RANGE = (
@@ -82,8 +84,10 @@ def quantise(
 
     if rule.method is not Method.AUTO:
         return by(rule)
+    judged = calibration[:JUDGED_STEPS]
     return least_error(
-        by, rule, lambda made: _output_error(made, quantise_inputs(made, calibration), trace.outputs, state)
+        by, rule,
+        lambda made: _output_error(made, quantise_inputs(made, judged), trace.outputs[:JUDGED_STEPS], state),
     )
 
 

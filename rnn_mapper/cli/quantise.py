@@ -1,0 +1,212 @@
+"""`spatial-rnn quantise`: what the integers make of a network, against floating point, without hardware."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import rich_click as click
+from rich.table import Table
+
+from rnn_mapper.cli.common import Output, grid_from_options, grid_is_named, grid_options, json_option
+from rnn_mapper.cli.mapped import PATH, check_picture, print_line
+from rnn_mapper.cli.metric_options import describe_metric, metric_from_option, metric_option
+from rnn_mapper.cli.model_options import (
+    describe_model,
+    model_json,
+    model_option,
+    model_options,
+    models_from_options,
+)
+from rnn_mapper.cli.scale_options import describe_scales, rate_option, rule_from_options, scale_options
+
+if TYPE_CHECKING:
+    from rnn_mapper.quantisation_report import QuantisationReport
+    from rnn_mapper.quantised import QuantisedNetwork
+
+
+@click.command("quantise")
+@model_option
+@model_options
+@click.option("--input", "input_files", type=PATH, metavar="FILE", required=True, multiple=True,
+              help="Input, float [steps, features] (.npy, .npz) or frames of samples (.wav), for which the report is; "
+                   "it is the calibration input, too, unless --calibration is given. For independent streams [streams, "
+                   "steps, features], or one file for each.")
+@click.option("--calibration", type=PATH, metavar="FILE", help="Typical input, which sets the scales.")
+@scale_options
+@rate_option
+@metric_option
+@click.option("--picture", type=PATH, metavar="FILE", help="Draw the error over the steps (.svg or .png).")
+@grid_options
+@json_option
+def command(
+    model: Path, input_files: tuple[Path, ...], calibration: Path | None, metric: str | None, picture: Path | None,
+    json_file: str | None, **options: Any,
+) -> None:
+    """Quantise a network and tell, layer by layer, formats, limited values, errors against floating point and drift.
+
+    Nothing is simulated: the integers are those of the reference, with which every simulation is compared, so that
+    long sequences are no matter. Of a grid option only what the integers depend on is taken (--table-segments,
+    --accumulator-bits). The RMS error of each calibration method is told, whichever is asked for.
+
+    Example: spatial-rnn quantise --model lstm.pt --input speech.npy --calibration typical.npy --picture error.svg
+    """
+    output = Output(json_file)
+    check_picture(picture)
+    rule = rule_from_options(options)
+    judge = metric_from_option(metric)
+    parameters = grid_from_options(options) if grid_is_named(options) else None
+    with output.status("reading") as status:
+        import numpy as np
+
+        from hdl.numerics import DEFAULT_ARITHMETIC
+        from rnn_mapper.metrics import metric_json
+        from rnn_mapper.network_runs import run_both
+        from rnn_mapper.preparation import as_inputs, as_streams
+        from rnn_mapper.quantisation_report import report_on
+
+        imported = models_from_options((model,), options)[0]
+        inputs = as_streams(list(input_files), imported.network, options["rate"])
+        typical = np.concatenate(inputs)
+        if calibration is not None:
+            typical = as_inputs(calibration, imported.network, options["rate"])
+        arithmetic = DEFAULT_ARITHMETIC if parameters is None else parameters.arithmetic
+        status("quantising")
+        quantised, members, compared = _quantise(imported, typical, arithmetic, rule)
+        status(f"running {len(inputs[0])} steps")
+        runs = run_both(imported.network, quantised, inputs, imported.state)
+        report = report_on(runs)
+        figures = [] if judge is None else judge.values(runs.wanted, runs.got, inputs)
+        if picture is not None:
+            from rnn_mapper.error_picture import error_picture
+
+            error_picture(report, picture, f"{model.stem}: error of the integers against floating point")
+    console = output.console
+    describe_model(model, imported, console)
+    describe_scales(members, console)
+    parts = [", ".join(one.names) for one in runs.members]
+    for table in (
+        _methods(parts, members, compared), _formats(report), _limited(report), _errors(report), _products(report),
+    ):
+        console.print()
+        console.print(table)
+    print_line(console, _drift(report))
+    if figures:
+        describe_metric(figures, console)
+    output.write_json({
+        "imported": [model_json(model, imported)],
+        "arithmetic": vars(arithmetic),
+        "calibration": [
+            {**made.choice.to_json(), "compared": other.choice.to_json()}
+            for made, other in zip(members, compared, strict=True)
+        ],
+        **report.to_json(),
+        **({"metric": metric_json(figures)} if figures else {}),
+    })
+
+
+def _quantise(imported: Any, typical: Any, arithmetic: Any, rule: Any) -> tuple[Any, list[Any], list[Any]]:
+    """The network in integers, its parts by the rule that is asked for, and the same by the automatic one."""
+    from dataclasses import replace
+
+    from rnn_mapper.bidirectional import quantise_bidirectional
+    from rnn_mapper.bidirectional_network import BidirectionalNetwork
+    from rnn_mapper.calibration import Method
+    from rnn_mapper.errors import ConfigurationError
+    from rnn_mapper.quantise import quantise
+
+    network, automatic = imported.network, replace(rule, method=Method.AUTO)
+    made: list[Any]
+    if isinstance(network, BidirectionalNetwork):
+        if imported.state is not None:
+            raise ConfigurationError("a start state of a bidirectional network is not supported: clear it")
+        made = [quantise_bidirectional(network, typical, arithmetic, one) for one in dict.fromkeys((rule, automatic))]
+        parts = [[one for segment in both.segments for one in segment.members] for both in made]
+        return made[0], parts[0], parts[-1]
+    made = [quantise(network, typical, arithmetic, imported.state, one) for one in dict.fromkeys((rule, automatic))]
+    return made[0], [made[0]], [made[-1]]
+
+
+def _table(title: str, *headings: str, left: tuple[str, ...] = ("",)) -> Table:
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
+    for heading in headings:
+        justify: Literal["left", "right"] = "left" if heading in left else "right"
+        table.add_column(heading, justify=justify)
+    return table
+
+
+def _methods(parts: list[str], members: list[QuantisedNetwork], compared: list[QuantisedNetwork]) -> Table:
+    """What each method would have given, for each part of the network that has scales of its own."""
+    names = list(compared[0].choice.errors)
+    table = _table("RMS error of the outputs on the calibration input, by calibration method", "", *names)
+    for part, made, other in zip(parts, members, compared, strict=True):
+        errors = other.choice.errors
+        cells = ["refused" if (error := errors[name]) is None else _marked(f"{error:.5g}", name, made, other)
+                 for name in names]
+        table.add_row(part, *cells)
+    return table
+
+
+def _marked(text: str, name: str, made: QuantisedNetwork, best: QuantisedNetwork) -> str:
+    notes = ["taken"] * (name == made.choice.rule.text) + ["least"] * (name == best.choice.rule.text)
+    return f"{text} ({', '.join(notes)})" if notes else text
+
+
+def _formats(report: QuantisationReport) -> Table:
+    table = _table("Values in floating point, and their formats", "", "vector", "smallest", "largest", "16 bits",
+                   "operand", left=("", "vector", "16 bits", "operand"))
+    for layer in report.layers:
+        name = f"{layer.name} ({layer.cell} {layer.input_size} -> {layer.output_size})"
+        for vector in layer.vectors:
+            table.add_row(name, vector.name, f"{vector.low:.4g}", f"{vector.high:.4g}", vector.words or "-",
+                          vector.operand or "-")
+            name = ""
+    return table
+
+
+def _limited(report: QuantisationReport) -> Table:
+    table = _table("Values that did not fit and were limited", "", "where", "values", "of", "share",
+                   left=("", "where"))
+    for layer in report.layers:
+        shown = [one for one in layer.limited if one.count]
+        for one in shown:
+            table.add_row(layer.name, one.what, f"{one.count:,}", f"{one.of:,}", f"{one.share:.3%}")
+        if not shown:
+            table.add_row(layer.name, "none", "0", f"{sum(one.of for one in layer.limited):,}", "0 %")
+    return table
+
+
+def _errors(report: QuantisationReport) -> Table:
+    from rnn_mapper.quantisation_report import decibels
+
+    table = _table(f"Error of the integers against floating point over {report.steps:,} steps", "", "signal to noise",
+                   "RMS", "99.9 %", "largest", "signal RMS", "drift")
+    for layer in report.layers:
+        error = layer.error
+        ratio = decibels(error.signal_rms, error.rms)
+        table.add_row(layer.name, f"{ratio:.1f} dB" if math.isfinite(ratio) else str(ratio),
+                      *(f"{value:.5f}" for value in (error.rms, error.p999, error.max, error.signal_rms)),
+                      f"{error.drift:.2f}")
+    return table
+
+
+def _products(report: QuantisationReport) -> Table:
+    table = _table(f"Proof for the accumulators of {report.accumulator_bits} bits, and the scales of the weights' rows",
+                   "", "worst sum", "bits", "margin", "smallest scale", "largest scale")
+    for one in report.products:
+        bound = one.bound
+        table.add_row(bound.product, f"{bound.worst:,}", f"{bound.bits}", f"{bound.margin} bits",
+                      f"{one.row_scales[0]:.3g}", f"{one.row_scales[2]:.3g}")
+    return table
+
+
+def _drift(report: QuantisationReport) -> str:
+    from rnn_mapper.quantisation_report import DRIFT_BOUND, DRIFT_STEPS
+
+    rule = "RMS error of the last fifth of the steps over that of the first"
+    if not report.is_judged_for_drift:
+        return f"\nDrift      {rule}; judged from {DRIFT_STEPS:,} steps on, these are {report.steps:,}"
+    if report.drifting:
+        return f"\nDrift      {', '.join(report.drifting)}: {rule} is above {DRIFT_BOUND}, the error GROWS"
+    return f"\nDrift      none: {rule} is at most {DRIFT_BOUND} in every layer"
