@@ -15,7 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from rnn_mapper.cli.common import Output, force_option, json_option
 from rnn_mapper.cli.mapped import PATH, print_line
-from rnn_mapper.cli.model_options import cells_option
+from rnn_mapper.cli.model_options import model_options, selection_from_options
 from rnn_mapper.cli.output_files import output_directory
 from rnn_mapper.errors import SpatialRnnError
 
@@ -33,10 +33,11 @@ _ORDERS = ("fused", "sequential", "blas")
 
 
 @click.command("explore")
-@click.option("--model", "models", multiple=True, required=True, metavar="FILE.npz|SHAPE",
-              help="Model file, or a shape: lstm:256, gru:inputs=40,hidden=128x128,head=10,steps=100,weight=2 (inputs: "
-                   "as many as hidden units). Several models are in the grid at once; their memories add up.")
-@cells_option
+@click.option("--model", "models", multiple=True, required=True, metavar="FILE|SHAPE",
+              help="Model file (ONNX, .pt, safetensors, .npz), or a shape: lstm:256, "
+                   "gru:inputs=40,hidden=128x128,head=10,steps=100,weight=2 (inputs: as many as hidden units). Several "
+                   "models are in the grid at once; their memories add up.")
+@model_options
 @click.option("--budget", "budgets", multiple=True, required=True, metavar="LIMITS|DEVICE",
               help="gates=500k, memory=2M (bits), multipliers=256, or an FPGA such as LFE5U-85F; separated by commas.")
 @click.option("--rows", default="1-16", show_default=True, metavar="SIZES", help="Rows to look at, such as 1-4,16.")
@@ -74,7 +75,10 @@ def command(
         folder = None if directory is None else stack.enter_context(output_directory(directory, force))
         outcome = _search(request, jobs, cluster, output)
         checks = _verify(outcome, top, verify_steps, output) if verify else []
-        values = {**outcome.to_json(), "verified": [{**vars(check), "exact": check.exact} for check in checks]}
+        files = [model for model in request.models if model.file is not None]
+        accounts = [{"file": str(model.file), "account": list(model.account)} for model in files]
+        verified = [{**vars(check), "exact": check.exact} for check in checks]
+        values = {**outcome.to_json(), "imported": accounts, "verified": verified}
         if folder is not None:
             _write(folder, outcome, values)
     _report(outcome, checks, top, output)
@@ -90,7 +94,8 @@ def _request(models: tuple[str, ...], budgets: tuple[str, ...], options: dict[st
     budget = parse_budget(budgets)
     sizes = {name: parse_sizes(name, options[name]) for name in ("rows", "cols", "lanes")}
     cells = cells_file(options["cells_file"])
-    chosen = tuple(parse_model(text, options["steps"], cells) for text in models)
+    selection = selection_from_options(options)
+    chosen = tuple(parse_model(text, options["steps"], cells, selection) for text in models)
     return Request(chosen, budget, **sizes, orders=tuple(dict.fromkeys(options["orders"])),
                    objective=options["objective"])
 
@@ -178,6 +183,9 @@ def _report(outcome: Outcome, checks: list[Verified], top: int, output: Output) 
     from rnn_mapper.explore.report import front_table
 
     console = output.console
+    for model in outcome.request.models:
+        for line in model.account:
+            print_line(console, f"Model      {model.name}: {line}")
     console.print(front_table(outcome, top))
     print_line(console, outcome.area_text + ".")
     rate = "all of them in the cache" if outcome.rate is None else (

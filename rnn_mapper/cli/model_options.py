@@ -10,11 +10,11 @@ import rich_click as click
 from rich.console import Console
 
 if TYPE_CHECKING:
-    from rnn_mapper.importers import Imported
+    from rnn_mapper.importers import Imported, Selection
 
 __all__ = [
     "MODEL_HELP", "cells_option", "describe_model", "model_json", "model_option", "model_options",
-    "models_from_options",
+    "models_from_options", "selection_from_options",
 ]
 
 Command = TypeVar("Command", bound=Callable[..., object])
@@ -58,11 +58,18 @@ def model_options(function: Command) -> Command:
 def models_from_options(files: tuple[Path, ...], options: Mapping[str, Any]) -> list[Imported]:
     """The models of these files; `options` holds the values of `model_options`. Raises `ModelError`."""
     from rnn_mapper.cells.user_files import with_cells
-    from rnn_mapper.importers import Selection, load_model
+    from rnn_mapper.importers import load_model
 
     cells = with_cells(options["cells_file"])
-    chosen = Selection(options["cell"], options["start"], options["stop"], tuple(options["parts"]))
+    chosen = selection_from_options(options)
     return [load_model(file, chosen, cells) for file in files]
+
+
+def selection_from_options(options: Mapping[str, Any]) -> Selection:
+    """Which part of a model is meant, from the values of `model_options`."""
+    from rnn_mapper.importers import Selection
+
+    return Selection(options["cell"], options["start"], options["stop"], tuple(options["parts"]))
 
 
 def describe_model(file: Path, model: Imported, console: Console) -> None:

@@ -24,10 +24,12 @@ from rnn_mapper.cells.tracing import Cell
 from rnn_mapper.cells.unit_program import Preference
 from rnn_mapper.cells.user_files import load_cells, with_cells
 from rnn_mapper.errors import ModelError
+from rnn_mapper.importers import Imported
+from rnn_mapper.importers.recurrent import with_source
 from rnn_mapper.loop_nest import LoopNest, ceil_div, least_words
 from rnn_mapper.mapper import Part, map_network
 from rnn_mapper.mapping import Mapping
-from rnn_mapper.model_files import load_network, plain_network
+from rnn_mapper.model_files import plain_network
 from rnn_mapper.network import Dense, Layer, Network, parse_cell
 from rnn_mapper.phase_order import phases_of
 from rnn_mapper.phase_programs import choose_programs
@@ -39,7 +41,7 @@ from rnn_mapper.timing import time_phase
 
 __all__ = [
     "CellsFile", "Choice", "Layers", "Shape", "Way", "base_phases", "blank_network", "cells_file", "demands",
-    "exact_plan", "known_cells", "mapping_of", "parameters_for", "programmed", "random_network", "shape_of_file",
+    "exact_plan", "known_cells", "mapping_of", "parameters_for", "programmed", "random_network", "shape_of_model",
 ]
 
 #: Path and digest of the user's file of cells; both empty without one.
@@ -98,9 +100,9 @@ class Choice(NamedTuple):
         return f"{self.order}; " + ", ".join(texts)
 
 
-def shape_of_file(path: Path, cells: CellsFile = ("", "")) -> Shape:
-    """The shape of a model file. Raises `ModelError`."""
-    network = plain_network(load_network(path, cells=known_cells(cells)))
+def shape_of_model(path: Path, model: Imported, cells: CellsFile = ("", "")) -> Shape:
+    """The shape of the model of a file. Raises `ModelError`."""
+    network = with_source(path, lambda: plain_network(model.network))
     for layer in network.layers:
         _check_cell(layer.cell, f"{path}: ")
     head = None if network.head is None else network.output_size

@@ -41,7 +41,8 @@ def verify_candidate(
     candidate: Candidate, models: tuple[Model, ...], steps: int, progress: Callable[[str], None]
 ) -> list[Verified]:
     """Simulate up to `steps` steps of every model on a grid, with the weights of its file or random ones."""
-    from rnn_mapper.model_files import load_network, plain_network
+    from rnn_mapper.importers import load_model
+    from rnn_mapper.model_files import plain_network
     from rnn_mapper.preparation import default_calibration
     from rnn_mapper.quantise import quantise, quantise_inputs
     from rnn_mapper.simulation import choose_simulator, verify
@@ -51,9 +52,10 @@ def verify_candidate(
     p = candidate.parameters
     done = []
     for model, found in zip(models, candidate.found, strict=True):
-        network = random_network(model.shape) if model.file is None else plain_network(
-            load_network(model.file, cells=known_cells((model.shape.cells_file, model.shape.cells_digest)))
-        )
+        network = random_network(model.shape)
+        if model.file is not None:
+            known = known_cells((model.shape.cells_file, model.shape.cells_digest))
+            network = plain_network(load_model(model.file, model.selection, known).network)
         quantised = quantise(network, default_calibration(network), p.arithmetic)
         mapping = mapping_of(quantised, p, found.choice, model.steps)
         count = min(steps, model.steps)

@@ -8,8 +8,9 @@ from pathlib import Path
 
 from hdl.parameters import RANGES
 from rnn_mapper.errors import ConfigurationError
-from rnn_mapper.explore.adapter import CellsFile, Shape, known_cells, shape_of_file
+from rnn_mapper.explore.adapter import CellsFile, Shape, known_cells, shape_of_model
 from rnn_mapper.explore.devices import Device, device
+from rnn_mapper.importers import Selection, load_model
 from rnn_mapper.network import parse_cell
 
 __all__ = ["Budget", "Model", "parse_budget", "parse_model", "parse_sizes"]
@@ -17,6 +18,8 @@ __all__ = ["Budget", "Model", "parse_budget", "parse_model", "parse_sizes"]
 #: Steps of the sequence whose cycles are compared, when a model does not say.
 STEPS = 16
 _LARGEST = 1 << 16
+#: Names that end so are files, whether they exist or not.
+SUFFIXES = (".npz", ".onnx", ".pt", ".pth", ".ckpt", ".bin", ".safetensors")
 SHAPE_HELP = "CELL:HIDDEN or CELL:hidden=N[xM...],inputs=N,head=N,steps=N,weight=X"
 
 
@@ -30,17 +33,23 @@ class Model:
     #: What its cycles count in the objective.
     weight: float
     file: Path | None = None
+    #: Which part of the file it is, and what became of the file's content, in lines.
+    selection: Selection | None = None
+    account: tuple[str, ...] = ()
 
 
-def parse_model(text: str, steps: int | None = None, cells: CellsFile = ("", "")) -> Model:
+def parse_model(
+    text: str, steps: int | None = None, cells: CellsFile = ("", ""), selection: Selection | None = None
+) -> Model:
     """A model from `lstm:256`, `gru:inputs=40,hidden=128x128,head=10,steps=100,weight=2` or the path of a model file,
-    after which `,steps=N,weight=X` may follow. Inputs are as many as hidden units unless given.
+    (`selection` says which part of it), after which `,steps=N,weight=X` may follow. Inputs are as many as hidden units
+    unless given.
 
     Raises `ConfigurationError` or `ModelError`.
     """
     first, colon, rest = text.partition(":")
     known = known_cells(cells)
-    is_file = ".npz" in text or Path(text.split(",")[0]).exists()
+    is_file = Path(text.split(",")[0]).suffix in SUFFIXES or Path(text.split(",")[0]).exists()
     if is_file:
         path, *options = text.split(",")
     elif colon:
@@ -70,7 +79,11 @@ def parse_model(text: str, steps: int | None = None, cells: CellsFile = ("", "")
         raise ConfigurationError(f"model {text!r}: weight = {values['weight']}: must be a number above 0")
     count = number("steps", values["steps"]) if "steps" in values else steps or STEPS
     if is_file:
-        return Model(Path(path).stem, shape_of_file(Path(path), cells), count, weight, Path(path))
+        chosen = selection or Selection()
+        model = load_model(path, chosen, known)
+        lines = (*model.account, *(f"left to the host: {step.name}" for step in model.host))
+        shape = shape_of_model(Path(path), model, cells)
+        return Model(Path(path).stem, shape, count, weight, Path(path), chosen, lines)
     if "hidden" not in values:
         raise ConfigurationError(f"model {text!r}: hidden is missing; write {SHAPE_HELP}")
     hidden = tuple(number("hidden", value) for value in values["hidden"].split("x"))
