@@ -1,7 +1,7 @@
 """Cells of the box with other functions, made when they are asked for by name, such as ``lstm_sigmoid_relu_tanh``.
 
-The names list the functions in ONNX's order: f, g, h for the LSTM (gates, candidate, output), f and g for the GRU (gates,
-candidate), f for the RNN.
+The names list the functions in ONNX's order: f, g, h for the LSTM (gates, candidate, output), f and g for the GRU
+(gates, candidate), f for the RNN.
 """
 
 from __future__ import annotations
@@ -93,7 +93,8 @@ _FACTORIES: dict[str, Callable[..., Callable[..., Any]]] = {
     "rnn": _rnn,
 }
 _DEFAULTS = {
-    ("lstm", "sigmoid", "tanh", "tanh"): library.lstm, ("lstm_peephole", "sigmoid", "tanh", "tanh"): library.lstm_peephole,
+    ("lstm", "sigmoid", "tanh", "tanh"): library.lstm,
+    ("lstm_peephole", "sigmoid", "tanh", "tanh"): library.lstm_peephole,
     ("cifg", "sigmoid", "tanh", "tanh"): library.cifg, ("gru", "sigmoid", "tanh"): library.gru,
     ("gru_reset_before", "sigmoid", "tanh"): library.gru_reset_before, ("rnn", "tanh"): library.rnn_tanh,
     ("rnn", "relu"): library.rnn_relu,

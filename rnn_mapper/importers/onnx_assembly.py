@@ -91,13 +91,14 @@ def assemble(walks: Sequence[tuple[Walk, Value]]) -> Assembled:
     layers = tuple(blocks if head is None else blocks[:-1])
     state = tuple(states[:len(layers)]) if any(states) else None
     if all(isinstance(layer, Layer) for layer in layers):
-        return Assembled(Network(tuple(layer for layer in layers if isinstance(layer, Layer)), head), state, tuple(host))
+        plain = Network(tuple(layer for layer in layers if isinstance(layer, Layer)), head)
+        return Assembled(plain, state, tuple(host))
     carried = [name for walk, _ in walks[:1] for name, what in walk.carried.items() if "state" in what]
     if state is not None or carried:
         what = carried[0] if carried else "a constant"
         raise ModelError(
-            f"an initial state ({what}) in a network with bidirectional or reversed layers is not supported: they begin "
-            "cleared"
+            f"an initial state ({what}) in a network with bidirectional or reversed layers is not supported: they "
+            "begin cleared"
         )
     return Assembled(BidirectionalNetwork(layers, head), None, tuple(host))
 
@@ -146,7 +147,7 @@ def _stage(walk: Walk, sources: tuple[Source, ...]) -> tuple[Block | _Choice | _
     halves = _halves(sources)
     if is_pair(halves):
         merge = "sum" if isinstance(recipe, SumRecipe) else "concat"
-        return Bidirectional(*(_layer(half) for half in halves), merge), _recipe(halves[0]).taken.sources
+        return Bidirectional(_layer(halves[0]), _layer(halves[1]), merge), _recipe(halves[0]).taken.sources
     if len(sources) > 1:
         names = " and ".join(map(str, sources))
         raise ModelError(f"{names} run side by side, which only both directions of a layer may")
@@ -177,7 +178,7 @@ def _layer(source: Source) -> Layer:
 
 def _final(walk: Walk, sources: tuple[Source, ...], rows: IndexArray, columns: IndexArray) -> _Choice:
     """What the cut ends with, of one stream."""
-    space, width = sources[0].space, rows.shape[-1] if rows.ndim else 1
+    space = sources[0].space
     streams = walk.streams[space][rows]
     first = streams == 0
     count = int(first.sum())
@@ -187,6 +188,7 @@ def _final(walk: Walk, sources: tuple[Source, ...], rows: IndexArray, columns: I
         if mine.sum() != count or (places[mine] != places[first]).any() or (columns[mine] != columns[first]).any():
             raise ModelError(f"streams of the batch are not alike in {quoted(walk.cut.stop)}")
     rows, columns = rows[first], columns[first]
+    width = int(np.argmax(rows != rows[0])) or count  # values of the first step
     if count % width == 0:
         rows, columns = rows.reshape(-1, width), columns.reshape(-1, width)
         if (rows == rows[:, :1]).all():

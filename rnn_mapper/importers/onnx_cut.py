@@ -128,7 +128,7 @@ def _shape(graph: Graph, start: str, nodes: list[Node]) -> Shape:
     if users and shape is None:
         shape = (None, None, None)
     if shape is None:
-        raise ModelError(f"the file does not say which shape {quoted(start)} has: start with a tensor whose shape it says")
+        raise ModelError(f"the file does not say which shape {quoted(start)} has: start with a tensor of known shape")
     if users and len(shape) == 3 and not isinstance(shape[2], int):
         weights = graph.constants.get(users[0].input(1))
         if weights is not None and len(weights.proto.dims) == 3:

@@ -169,11 +169,8 @@ class Elementwise:
         if not -rank <= axis < rank or x.whole:
             raise ModelError(f"axis {axis} is not one of the {rank} axes of the data")
         at = axis % rank
-        array = x.array
-        if opset < 13:  # over all axes from this one on
-            array = array.reshape(*array.shape[:at], -1)
-        else:
-            array = np.moveaxis(array, at, -1)
+        # Before opset 13 it is over all axes from this one on.
+        array = x.array.reshape(*x.shape[:at], -1) if opset < 13 else np.moveaxis(x.array, at, -1)
         taken = self.sources.taken(Value(array, True))
         if taken is None or sorted(taken.columns) != list(range(taken.width)):
             raise ModelError("is not over all values of a step, which is not supported: end before it (--to)")
@@ -255,7 +252,8 @@ def is_pair(halves: tuple[Source, ...]) -> bool:
         return False
     one, other = (half.recipe for half in halves)
     return (
-        isinstance(one, LayerRecipe) and isinstance(other, LayerRecipe) and (one.backward, other.backward) == (False, True)
+        isinstance(one, LayerRecipe) and isinstance(other, LayerRecipe)
+        and (one.backward, other.backward) == (False, True)
         and one.taken.sources == other.taken.sources and np.array_equal(one.taken.columns, other.taken.columns)
     )
 

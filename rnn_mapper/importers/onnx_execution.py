@@ -40,7 +40,7 @@ def compare_with_onnxruntime(walk: Walk, value: Value, finish: Any) -> str:
     outputs = _run(walk, cut, used, given)
     if outputs.shape != value.shape:
         raise ModelError(
-            f"onnxruntime gives shape {list(outputs.shape)}, the import {list(value.shape)}: the model is not understood"
+            f"onnxruntime gives shape {list(outputs.shape)}, the import {list(value.shape)}: please report it"
         )
     rows = np.zeros((source.rows, source.features))
     rows[source.row_of, source.feature_of] = given.reshape(-1)
@@ -51,7 +51,7 @@ def compare_with_onnxruntime(walk: Walk, value: Value, finish: Any) -> str:
         wanted = outputs[streams == stream].astype(np.float64)
         found = np.asarray(finish(rows[walk.order[:, stream]]), dtype=np.float64).reshape(-1)
         if found.shape != wanted.shape:
-            raise ModelError(f"the import gives {found.size} values, onnxruntime {wanted.size}: the model is not understood")
+            raise ModelError(f"the import gives {found.size} values, onnxruntime {wanted.size}: please report it")
         if not (np.isfinite(found).all() and np.isfinite(wanted).all()):
             raise ModelError("outputs for random input are not finite: the weights are too large")
         scale = max(1.0, float(np.abs(wanted).max()))
@@ -77,7 +77,7 @@ def _run(walk: Walk, cut: Cut, used: set[str], given: AnyArray) -> AnyArray:
             kind = np.int64 if known.type == TensorProto.INT64 else np.int32 if whole else np.float32
             feeds[name] = np.full(walk.values[name].shape, walk.steps if whole else 0, dtype=kind)
             inputs.append(helper.make_tensor_value_info(name, known.type if whole else TensorProto.FLOAT, None))
-    nodes = [one for node in cut.nodes for one in _node(node)]
+    nodes = [one for node in cut.nodes for one in _node(node, walk)]
     graph = helper.make_graph(
         nodes, "cut", inputs, [helper.make_empty_tensor_value_info(cut.stop)],
         [_stored(name, cut.graph.constants[name]) for name in sorted(used)],
@@ -106,18 +106,23 @@ def _stored(name: str, tensor: Tensor) -> Any:
     return numpy_helper.from_array(array.astype(kind, order="C"), name)
 
 
-def _node(node: Node) -> list[Any]:
+def _node(node: Node, walk: Walk) -> list[Any]:
     """The node in float32, and with the steps before the batch, which is what onnxruntime has."""
-    from onnx import NodeProto, TensorProto
+    from onnx import NodeProto, TensorProto, helper
 
     proto = NodeProto()
     proto.CopyFrom(node.proto)
-    proto.domain = ""
+    proto.domain = proto.name = ""  # names of nodes need not be unique
+    if node.op in RECURRENT and "hidden_size" not in node.attributes:
+        proto.attribute.append(helper.make_attribute("hidden_size", walk.values[node.input(2)].shape[2]))
     for attribute in proto.attribute:
         if attribute.HasField("t") and attribute.t.data_type in _FLOATS:
             attribute.t.CopyFrom(_stored("", Tensor(attribute.t, None, attribute.name)))
         if node.op == "Cast" and attribute.name == "to" and attribute.i in _FLOATS:
             attribute.i = TensorProto.FLOAT
+        if node.op in RECURRENT and attribute.name == "activations":
+            # onnxruntime's RNN takes no other spelling.
+            attribute.strings[:] = [name.decode().capitalize().encode() for name in attribute.strings]
     layout = next((one for one in proto.attribute if one.name == "layout" and one.i == 1), None)
     if node.op not in RECURRENT or layout is None:
         return [proto]

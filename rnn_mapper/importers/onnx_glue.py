@@ -1,8 +1,8 @@
 """Nodes that only move elements about, evaluated with NumPy: on constants, and on traced elements.
 
 A traced tensor holds, in the place of each element, the number of the element of some source that stands there
-(`onnx_sources`). Whatever a chain of Transpose, Reshape, Slice, Concat ... does, the numbers say afterwards which element
-has come where, so nothing has to be assumed about what such a chain is meant to do.
+(`onnx_sources`). Whatever a chain of Transpose, Reshape, Slice, Concat ... does, the numbers say afterwards which
+element has come where, so nothing has to be assumed about what such a chain is meant to do.
 """
 
 from __future__ import annotations
@@ -212,11 +212,9 @@ def _concat(call: _Call) -> AnyArray:
     parts = [call.data(index) for index in range(len(call.inputs))]
     axis = _axis(call.number("axis", 1), parts[0].ndim)
     for part in parts:
-        shape = list(part.shape)
-        if part.ndim != parts[0].ndim or {*shape[:axis], *shape[axis + 1:]} and (
-            shape[:axis] + shape[axis + 1:] != [*parts[0].shape[:axis], *parts[0].shape[axis + 1:]]
-        ):
-            raise ModelError(f"shapes {list(parts[0].shape)} and {shape} do not go together along axis {axis}")
+        shape, first = list(part.shape), list(parts[0].shape)
+        if len(shape) != len(first) or shape[:axis] != first[:axis] or shape[axis + 1:] != first[axis + 1:]:
+            raise ModelError(f"shapes {first} and {shape} do not go together along axis {axis}")
     _limited([*parts[0].shape[:axis], sum(part.shape[axis] for part in parts), *parts[0].shape[axis + 1:]])
     return np.concatenate(parts, axis=axis)
 

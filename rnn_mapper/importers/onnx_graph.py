@@ -216,9 +216,9 @@ def _node(proto: Any) -> Node:
     values: dict[str, Any] = {}
     for one in proto.attribute:
         if one.ref_attr_name:
-            raise ModelError(f"{proto.op_type} {quoted(proto.name)}: attribute {quoted(one.name)} refers to a function's")
+            raise ModelError(f"{quoted(proto.name)}: attribute {quoted(one.name)} refers to that of a function")
         if one.name in values:
-            raise ModelError(f"{proto.op_type} {quoted(proto.name)}: attribute {quoted(one.name)} is given twice")
+            raise ModelError(f"{quoted(proto.name)}: attribute {quoted(one.name)} is given twice")
         # A graph or a type stays as it is, and nothing asks for it.
         value = helper.get_attribute_value(one) if one.type != AttributeProto.UNDEFINED else None
         if isinstance(value, bytes):

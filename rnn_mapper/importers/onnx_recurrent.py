@@ -1,7 +1,7 @@
 """LSTM, GRU and RNN nodes of ONNX as layers; every attribute is honoured or refused by name.
 
-A node holds one layer, or both directions of one. What it computes is written in the operators' documentation; where that
-leaves a choice (`input_forget`), it is what onnxruntime computes.
+A node holds one layer, or both directions of one. What it computes is written in the operators' documentation; where
+that leaves a choice (`input_forget`), it is what onnxruntime computes.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ _GATES = {"LSTM": ("_i", "_o", "_f", "_g"), "GRU": ("_z", "_r", "_n"), "RNN": ("
 _FUNCTIONS = {"LSTM": ("sigmoid", "tanh", "tanh"), "GRU": ("sigmoid", "tanh"), "RNN": ("tanh",)}
 _INPUTS = {
     "LSTM": ("X", "W", "R", "B", "sequence_lens", "initial_h", "initial_c", "P"),
-    "GRU": ("X", "W", "R", "B", "sequence_lens", "initial_h"), "RNN": ("X", "W", "R", "B", "sequence_lens", "initial_h"),
+    "GRU": ("X", "W", "R", "B", "sequence_lens", "initial_h"),
+    "RNN": ("X", "W", "R", "B", "sequence_lens", "initial_h"),
 }
 _DIRECTIONS = {"forward": (False,), "reverse": (True,), "bidirectional": (False, True)}
 #: Functions that ONNX knows and the grid does not.

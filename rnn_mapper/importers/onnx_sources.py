@@ -52,9 +52,9 @@ class Taken:
         """A matrix [units, columns] as one [units, width] that takes all values."""
         if self.is_whole:
             return matrix
-        wide = np.zeros((len(matrix), self.width))
-        np.add.at(wide, (slice(None), self.columns), matrix)
-        return wide
+        wide = np.zeros((self.width, len(matrix)))
+        np.add.at(wide, self.columns, matrix.T)
+        return wide.T
 
 
 @dataclass(frozen=True, eq=False)
@@ -223,8 +223,9 @@ class Sources:
         source.rows, source.features = local.shape
         source.row_of, source.feature_of = np.empty(size, dtype=np.int64), np.empty(size, dtype=np.int64)
         source.row_of[local] = np.arange(source.rows)[:, None]
-        source.feature_of[local] = np.arange(source.features)
-        self.bases = local[:, 0].copy()
+        # Features are numbered as they lie in the input, whatever the first layer makes of them.
+        source.feature_of[local] = np.argsort(np.argsort(offsets[0]))
+        self.bases = local.min(axis=1)
 
     #: Element of the input that begins each row.
     bases: IndexArray = field(default_factory=lambda: np.empty(0, dtype=np.int64))

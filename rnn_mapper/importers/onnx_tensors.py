@@ -69,7 +69,7 @@ class Tensor:
 
         proto, kind = self.proto, self.type
         if kind not in _SIZES:
-            raise ModelError(f"tensor {quoted(self.name)} holds {kind} values, must hold real numbers of 16 bits or more")
+            raise ModelError(f"tensor {quoted(self.name)} holds {kind} values, which are not supported")
         shape = tuple(proto.dims)
         if len(shape) > _MAX_DIMENSIONS or any(size < 0 for size in shape):
             raise ModelError(f"tensor {quoted(self.name)} has shape {list(shape[:20])}, which no tensor has")
@@ -112,7 +112,7 @@ class Tensor:
         entries = {entry.key: entry.value for entry in self.proto.external_data}
         location = entries.get("location", "")
         if self.folder is None:
-            raise ModelError(f"{where} in {quoted(location)}: the model did not come from a file; load it with its data")
+            raise ModelError(f"{where} in {quoted(location)}: the model did not come from a file")
         path = Path(location)
         if not location or "\0" in location or path.is_absolute() or ".." in path.parts or "\\" in location:
             raise ModelError(f"{where} in {quoted(location)}: must be a file inside the model's folder")
@@ -122,7 +122,7 @@ class Tensor:
         except (OSError, RuntimeError):
             raise ModelError(f"{where} in {quoted(location)}: no such file in {folder}") from None
         if not full.is_relative_to(folder):
-            raise ModelError(f"{where} in {quoted(location)}: must be a file inside the model's folder, is a link out of it")
+            raise ModelError(f"{where} in {quoted(location)}: is a link out of the model's folder, must be in it")
         if not full.is_file():
             raise ModelError(f"{where} in {quoted(location)}: is not a file")
         offset, size = (_number(where, key, entries.get(key)) for key in ("offset", "length"))

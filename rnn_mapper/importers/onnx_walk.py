@@ -188,7 +188,8 @@ class Walk:
             halves.append(self.sources.add(name, recipe, taken.rows.size, read.hidden))
         outputs = self._outputs(node, read, halves, taken.rows)
         cells = "/".join(dict.fromkeys(cell.name for cell in read.cells))
-        order = {(False,): "", (True,): ", from the last step to the first"}.get(read.directions, ", bidirectional")
+        order = ", from the last step to the first" if read.directions[0] else ""
+        order = ", bidirectional" if len(halves) > 1 else order
         text = f"{cells} {read.features} -> {read.hidden}{order}"
         return outputs, "; ".join([text, *notes])
 
@@ -293,7 +294,7 @@ class Walk:
         """Check that a tensor is an input of the graph, untouched."""
         for source in self.sources.origins(value):
             if not isinstance(source.recipe, StateRecipe) or not source.name.startswith("input "):
-                raise ModelError(f"{name} is computed from {source}, must be stored in the file, or an input of the graph")
+                raise ModelError(f"{name} is computed from {source}, must be stored, or an input of the graph")
             self.carried[source.name] = what
         if len(np.unique(value.array)) != value.array.size:
             raise ModelError(f"{name} holds elements of an input twice")
