@@ -15,11 +15,13 @@ from itertools import islice
 from operator import sub
 from typing import NamedTuple
 
+from rnn_mapper.explore.distances import Distances
+from rnn_mapper.explore.fast_schedule import Outline
 from rnn_mapper.explore.fast_timing import FastTiming
 from rnn_mapper.schedule import ScheduleEntry
 from rnn_mapper.token_costs import FIRST_CYCLE
 
-__all__ = ["Circuit", "Known", "circuits", "least_cycles", "least_durations"]
+__all__ = ["Circuit", "Known", "circuits", "follow_on", "least_cycles", "least_durations"]
 
 #: Circuits that are looked at; any of them gives a bound, and networks that one would explore have fewer.
 _LIMIT = 64
@@ -89,10 +91,12 @@ class Known(NamedTuple):
     #: Durations in the first step.
     fresh: Sequence[int]
     completions: Sequence[int]
+    #: The duration is taken even in an iteration in which the entry does nothing.
+    holds: Sequence[bool] = ()
 
 
-def least_cycles(found: Sequence[Circuit], known: Known, last: int, steps: int) -> int:
-    """No sequence of `steps` steps takes fewer cycles; `last` is the entry of its last token."""
+def least_cycles(found: Sequence[Circuit], known: Known, outline: Outline, steps: int) -> int:
+    """No sequence of `steps` steps takes fewer cycles."""
     durations, completions = known.durations, known.completions
     iteration = sum(durations)
     more = 0
@@ -103,9 +107,20 @@ def least_cycles(found: Sequence[Circuit], known: Known, last: int, steps: int) 
             around = sum([durations[index] for index in circuit.durations])
             around += sum([completions[index] + 1 for index in circuit.completions])
             more = max(more, rounds * (around - circuit.iterations * iteration))
-    # The last token need not be over for its duration, but its results are sent.
-    end = completions[last] - (durations[last] if steps > 1 else known.fresh[last])
-    return FIRST_CYCLE + (steps - 1) * iteration + sum(known.fresh) + end + more
+    # Idle iterations at both ends of the sequence, but for the one of the last token.
+    idle = sum([durations[index] for index, held in enumerate(known.holds) if held])
+    idle *= max(0, outline.entries[outline.last].lag - 1)
+    # Rounds of a circuit may begin in the first step of other entries.
+    first = sum(map(min, known.fresh, durations))
+    return FIRST_CYCLE + (steps - 1) * iteration + first + idle + more + _after_last(known, outline, steps)
+
+
+def _after_last(known: Known, outline: Outline, steps: int) -> int:
+    """Cycles after the issue of the last token, less its duration: that need not be over, but its results are sent."""
+    last = outline.last
+    if steps == 1:
+        return -known.fresh[last]
+    return (known.completions[last] if outline.output == last else 0) - known.durations[last]
 
 
 def least_durations(timings: Sequence[FastTiming], barriers: Sequence[bool]) -> list[int]:
@@ -117,3 +132,18 @@ def least_durations(timings: Sequence[FastTiming], barriers: Sequence[bool]) -> 
         )
         for timing, barrier in zip(timings, barriers, strict=True)
     ]
+
+
+def follow_on(
+    durations: Sequence[int], outline: Outline, timings: Sequence[FastTiming], distances: Distances
+) -> list[int]:
+    """Durations, longer where the next entry could not follow else."""
+    longer = []
+    for index, duration in enumerate(durations):
+        after = (index + 1) % len(durations)
+        # What waits for results comes late enough.
+        if outline.entries[after].waits_for != index:
+            shared = outline.shared[index][after]
+            duration = max(duration, distances.of(timings[index], timings[after], shared)[0][0])
+        longer.append(duration)
+    return longer

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from heapq import heappop, heappush
+from typing import NamedTuple
 
 from rnn_mapper.explore.distances import Distances, Least, Shared
 from rnn_mapper.explore.fast_timing import FastTiming
@@ -17,7 +18,7 @@ from rnn_mapper.phases import Phase
 from rnn_mapper.schedule import ScheduleEntry
 from rnn_mapper.token_costs import EntryCost, TokenCost
 
-__all__ = ["Outline", "fast_costs"]
+__all__ = ["Lengths", "Outline", "fast_costs", "fast_lengths"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,6 +31,9 @@ class Outline:
     barriers: tuple[bool, ...]
     #: By two phases.
     shared: tuple[tuple[Shared, ...], ...]
+    #: Phase of the last token of a sequence, and the last one whose results go to the host.
+    last: int
+    output: int
 
     @classmethod
     def of(cls, phases: Sequence[Phase]) -> Outline:
@@ -42,6 +46,8 @@ class Outline:
             ),
             tuple(phase.barrier for phase in phases),
             tuple(tuple(_shared(a, b) for b in phases) for a in phases),
+            max(range(len(phases)), key=lambda index: (phases[index].lag, index)),
+            next(index for index, phase in enumerate(phases) if phase.ends_output),
         )
 
 
@@ -51,15 +57,29 @@ def _shared(a: Phase, b: Phase) -> Shared:
     return Shared.STATE if a.state_key == b.state_key else Shared.NOTHING
 
 
-def fast_costs(outline: Outline, timings: Sequence[FastTiming], distances: Distances) -> list[EntryCost]:
-    """What `rnn_mapper.token_costs.token_costs` makes of the schedule of phases with these timings."""
+class Lengths(NamedTuple):
+    """What the timings decide of a schedule."""
+
+    #: Of issues (2 * entry + fresh).
+    durations: list[int]
+    #: By entry: it takes its duration even in an iteration in which it does nothing.
+    holds: tuple[bool, ...]
+
+
+def fast_lengths(outline: Outline, timings: Sequence[FastTiming], distances: Distances) -> Lengths:
+    """The durations that `rnn_mapper.schedule.build_schedule` finds for phases with these timings."""
     least = _least(outline, timings, distances)
     durations = [
         _duration(outline, place, variant, least[place])
         for place, variant in enumerate(variant for timing in timings for variant in (timing, timing.fresh or timing))
     ]
-    rows = [[distance for distance, _ in row] for row in least]
-    holds = _without_faults(outline, durations, rows)
+    holds = _without_faults(outline, durations, [[distance for distance, _ in row] for row in least])
+    return Lengths(durations, holds)
+
+
+def fast_costs(outline: Outline, timings: Sequence[FastTiming], lengths: Lengths) -> list[EntryCost]:
+    """What `rnn_mapper.token_costs.token_costs` makes of that schedule."""
+    durations, holds = lengths
     return [
         EntryCost(
             ScheduleEntry(index, entry.lag, durations[2 * index], durations[2 * index + 1], holds[index],

@@ -14,9 +14,9 @@ from hdl.latencies import GridLatencies
 from hdl.parameters import GridParameters
 from rnn_mapper.errors import MappingError
 from rnn_mapper.explore.adapter import Choice, Shape, Way, base_phases, programmed
-from rnn_mapper.explore.bounds import Circuit, Known, circuits, least_cycles, least_durations
+from rnn_mapper.explore.bounds import Circuit, Known, circuits, follow_on, least_cycles, least_durations
 from rnn_mapper.explore.distances import Distances
-from rnn_mapper.explore.fast_schedule import Outline, fast_costs
+from rnn_mapper.explore.fast_schedule import Lengths, Outline, fast_costs, fast_lengths
 from rnn_mapper.explore.fast_timing import FastTiming, Split, fast_timing, steady_timing
 from rnn_mapper.explore.kinds import Kind, kind_of
 from rnn_mapper.loop_nest import ceil_div
@@ -56,8 +56,6 @@ class _Order(NamedTuple):
     circuits: tuple[Circuit, ...]
     #: Layer of each phase, and its place among those of the layer.
     places: tuple[tuple[int, int], ...]
-    #: Entry of the last token of a sequence.
-    last: int
 
 
 class Plan:
@@ -65,30 +63,50 @@ class Plan:
 
     def __init__(self, plans: Plans, order: _Order, layers: Sequence[_Layer]) -> None:
         self._plans, self._order, self._layers = plans, order, layers
-        self._costs: list[EntryCost] | None = None
+        self._timings: list[FastTiming] | None = None
+        self._lengths: Lengths | None = None
         known = Known(
             [layers[layer].durations[place] for layer, place in order.places],
             [layers[layer].fresh[place] for layer, place in order.places],
             [layers[layer].steady[place].completion for layer, place in order.places],
         )
+        self._known = known
         #: It takes no fewer cycles.
-        self.least = least_cycles(order.circuits, known, order.last, plans.steps)
+        self.least = 0
         #: It takes just these.
         self.exact = False
+        self._learn(known)
 
     def improve(self) -> None:
         """Make `least` a closer bound, or exact."""
-        order, plans = self._order, self._plans
-        if self._costs is None:
-            self._costs = plans.costs(order, self._layers)
-            known = Known(
-                [cost.later.duration for cost in self._costs], [cost.fresh.duration for cost in self._costs],
-                [cost.later.completion or 0 for cost in self._costs],
-            )
-            self.least = max(self.least, least_cycles(order.circuits, known, order.last, plans.steps))
+        if self._timings is None:
+            self._timings = self._follow_on()
+        elif self._lengths is None:
+            self._lengths = self._lengthen(self._timings)
         else:
-            self.least = plans.follow(self._costs)
+            costs = fast_costs(self._order.outline, self._timings, self._lengths)
+            self.least = self._plans.follow(costs)
             self.exact = True
+
+    def _learn(self, known: Known) -> None:
+        self._known = known
+        order = self._order
+        self.least = max(self.least, least_cycles(order.circuits, known, order.outline, self._plans.steps))
+
+    def _follow_on(self) -> list[FastTiming]:
+        """The timings, with the first step; durations last until the next token could follow."""
+        outline = self._order.outline
+        timings = [self._plans.timing(*self._layers[layer].placed[place]) for layer, place in self._order.places]
+        durations = follow_on(self._known.durations, outline, timings, self._plans.distances)
+        self._learn(self._known._replace(durations=durations))
+        return timings
+
+    def _lengthen(self, timings: Sequence[FastTiming]) -> Lengths:
+        """The durations as they are."""
+        lengths = fast_lengths(self._order.outline, timings, self._plans.distances)
+        self._learn(Known(
+            lengths.durations[::2], lengths.durations[1::2], self._known.completions, lengths.holds))
+        return lengths
 
 
 class Plans:
@@ -102,7 +120,7 @@ class Plans:
         self._beats = parameters.group_beats
         self._inputs = ceil_div(shape.inputs, parameters.beat_bytes)
         self._outputs = ceil_div(shape.sizes[-1], parameters.rows)
-        self._distances = Distances(latencies, self._beats)
+        self.distances = _distances(latencies, self._beats)
         self._layers: dict[tuple[str, str, int, Way], _Layer | None] = {}
         self._orders: dict[tuple[str, tuple[int, ...]], _Order] = {}
         self._known: dict[tuple[Outline, tuple[FastTiming, ...]], Plan] = {}
@@ -117,12 +135,9 @@ class Plans:
             self._known[key] = Plan(self, order, layers)
         return self._known[key]
 
-    def costs(self, order: _Order, layers: Sequence[_Layer]) -> list[EntryCost]:
-        """The schedule of a plan."""
-        timings = [
-            fast_timing(*layers[layer].placed[place], self._latencies, self._beats) for layer, place in order.places
-        ]
-        return fast_costs(order.outline, timings, self._distances)
+    def timing(self, kind: Kind, split: Split) -> FastTiming:
+        """The timing of a phase, with that of the first step."""
+        return fast_timing(kind, split, self._latencies, self._beats)
 
     def follow(self, costs: Sequence[EntryCost]) -> int:
         """The cycles of a schedule."""
@@ -139,8 +154,7 @@ class Plans:
                 places.append((phase.group, before[phase.group]))
                 before[phase.group] += 1
             outline = Outline.of(phases)
-            last = max(range(len(phases)), key=lambda index: (phases[index].lag, index))
-            self._orders[key] = _Order(outline, tuple(circuits(outline.entries)), tuple(places), last)
+            self._orders[key] = _Order(outline, tuple(circuits(outline.entries)), tuple(places))
         return self._orders[key]
 
     def _layer(self, order: str, programs: str, layer: int, way: Way) -> _Layer:
@@ -184,3 +198,8 @@ class Plans:
 @lru_cache(maxsize=64)
 def _plans(shape: Shape, steps: int, parameters: GridParameters, latencies: GridLatencies) -> Plans:
     return Plans(shape, steps, parameters, latencies)
+
+
+@lru_cache(maxsize=64)
+def _distances(latencies: GridLatencies, group_beats: int) -> Distances:
+    return Distances(latencies, group_beats)
