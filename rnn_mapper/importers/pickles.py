@@ -47,6 +47,9 @@ class Name:
 class Instance:
     """What is of no use here, such as a set: it takes a state and items and keeps none."""
 
+    def build(self, state: Any) -> None:
+        """Take a state (the operation BUILD)."""
+
 
 _NOTHING = Instance()
 
@@ -65,7 +68,7 @@ def run_pickle(data: bytes, call: Callable[[Name, tuple[Any, ...]], Any], outsid
             if done > MOST_OPERATIONS:
                 raise ModelError(f"the pickle has more than {MOST_OPERATIONS} operations")
             machine.step(opcode.name, argument)
-    except ModelError:
+    except (ModelError, MemoryError):
         raise
     except Exception as error:  # pickletools has no error of its own, and a damaged pickle can do anything to a stack
         raise ModelError(f"the pickle is damaged ({type(error).__name__})") from None
@@ -190,8 +193,10 @@ class _Machine:
     _newobj = _reduce
 
     def _build(self) -> None:
-        self.stack.pop()
-        if not isinstance(self.stack[-1], dict | Instance):  # an OrderedDict's _metadata, a parameter's attributes
+        state = self.stack.pop()
+        if isinstance(self.stack[-1], Instance):
+            self.stack[-1].build(state)
+        elif not isinstance(self.stack[-1], dict):  # an OrderedDict's _metadata, a parameter's attributes
             raise TypeError("state")
 
     def _binpersid(self) -> None:
