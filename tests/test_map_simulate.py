@@ -14,38 +14,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+from cli_runner import Run
 from random_networks import random_network
 
 from hdl.parameters import load_parameters
-from rnn_mapper import cells, cli
+from rnn_mapper import cells
 from rnn_mapper.image_files import image_files, load_packets
 from rnn_mapper.model_files import save_network
 from rnn_mapper.preparation import prepare
 from rnn_mapper.quantise import quantise_inputs
 from rnn_mapper.reference import run_reference
-
-
-class Run:
-    """The command line in this process."""
-
-    def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
-        self.capsys = capsys
-
-    def __call__(self, *arguments: object, status: int = 0) -> str:
-        """Run with these arguments; returns standard output."""
-        with pytest.raises(SystemExit) as left:
-            cli.main([str(argument) for argument in arguments])
-        captured = self.capsys.readouterr()
-        self.errors = captured.err
-        assert left.value.code == status, captured.err
-        return captured.out
-
-    def refusal(self, *arguments: object) -> str:
-        """Run with wrong arguments; returns the one line."""
-        assert self(*arguments, status=2) == ""
-        assert self.errors.startswith("error: ")
-        assert self.errors.count("\n") == 1, self.errors
-        return self.errors.removeprefix("error: ").strip()
 
 
 @pytest.fixture
