@@ -56,8 +56,8 @@ class G2pM:
             #: [characters, 64].
             self.embedding = check_tensor("embedding.weight", tensors["embedding.weight"], 2)
             self._marks = {mark: int(characters[mark]) for mark in (_UNKNOWN, _BEGIN, _END)}
-        except (KeyError, AttributeError) as error:
-            raise ModelError(f"{paths['np_ckpt'].parent}: {error} is missing, must be the files of g2pM") from None
+        except (KeyError, AttributeError, ModelError) as error:
+            raise ModelError(f"{paths['np_ckpt'].parent}: must hold the files of g2pM ({error})") from None
         if not isinstance(network, BidirectionalNetwork):
             raise ModelError(f"{paths['np_ckpt']}: the LSTM has one direction, must have two")
         #: A bidirectional LSTM, 64 to 2 x 32.
