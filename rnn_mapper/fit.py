@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -16,7 +17,7 @@ from rnn_mapper.errors import ConfigurationError, MappingError
 from rnn_mapper.explore.area import OutOfRange, area_model
 from rnn_mapper.explore.devices import DEVICES, Device
 from rnn_mapper.explore.search import grid_with
-from rnn_mapper.mapper import TYPICAL_STEPS
+from rnn_mapper.mapper import TYPICAL_STEPS, least_reading
 from rnn_mapper.network import Network
 from rnn_mapper.preparation import default_calibration
 from rnn_mapper.quantise import quantise
@@ -29,13 +30,13 @@ __all__ = ["Account", "FittingGrid", "GridAccount", "Need", "account_of"]
 ROWS = (1, 2, 4, 8, 16)
 COLS = (1, 2, 3, 4, 6, 8, 12, 16)
 LANES = (4, 8, 12, 16, 24, 32, 48, 64)
-#: Grids with the same multipliers that are tried, those with the shortest links first.
-_TRIED = 4
+#: Grids with as many multipliers that are tried, those that an FPGA is likely to take first.
+_TRIED = 6
 #: Sizes are compared with one preference for unit programs; the one that is taken is mapped with all.
 _QUICK = Preference.EARLY_RESULT
 
 #: Resources of an FPGA that are told.
-_SHOWN = ("lut", "ff", "dsp", "bram")
+_SHOWN: tuple[str, ...] = ("lut", "ff", "dsp", "bram")
 
 #: What one START runs: a network, or two side by side.
 _Model = Sequence[QuantisedNetwork]
@@ -226,20 +227,36 @@ def _last_demands(resident: Resident) -> list[Demand]:
 
 def _smallest(work: _Work, within: float | None) -> FittingGrid | None:
     """The grid with the fewest multipliers that fits and is fast enough; of those with as many the fastest."""
-    for _, sizes in itertools.groupby(_sizes(), key=lambda size: size[0] * size[1] * size[2]):
-        found = [
-            tight for size in itertools.islice(sizes, _TRIED) if (tight := _tight(work, size, within)) is not None
-        ]
+    for _, sizes in itertools.groupby(_sizes(), key=math.prod):
+        possible = [size for size in sizes if _may_fit(work, size, within)]
+        likely = sorted(possible, key=lambda size: not _likely(work, size))[:_TRIED]
+        found = [tight for size in likely if (tight := _tight(work, size, within)) is not None]
         if found:
-            parameters, _ = min(found, key=lambda item: item[1])
+            # One that some FPGA takes is of more use than a faster one that none takes.
+            parameters, _ = min(found, key=lambda item: (_device_for(item[0]) is None, item[1]))
             return _fitting(parameters, work.cycles(work.place(parameters)))
     return None
 
 
 def _sizes() -> Iterator[tuple[int, int, int]]:
-    """Rows, columns and lanes, fewest multipliers first, then the shortest links."""
+    """Rows, columns and lanes, fewest multipliers first, then those with about as many lanes as sites."""
     sizes = itertools.product(ROWS, COLS, LANES)
-    yield from sorted(sizes, key=lambda size: (size[0] * size[1] * size[2], size[0] + size[1]))
+    yield from sorted(sizes, key=lambda size: (math.prod(size), max(size[2], size[0] * size[1]), size))
+
+
+def _may_fit(work: _Work, size: tuple[int, int, int], within: float | None) -> bool:
+    """False where no mapping is fast enough or leaves a weight memory of known area."""
+    largest = area_model("generic").largest(*size)
+    reading = sum(least_reading(model, largest) for model in work.models(largest))
+    return reading <= min(largest.weight_depth, within or float("inf"))
+
+
+def _likely(work: _Work, size: tuple[int, int, int]) -> bool:
+    """Whether an FPGA takes the weights and the logic, whatever else the models need."""
+    area = area_model("generic")
+    deep = min(-(-work.multiplications // math.prod(size)), area.largest(*size).weight_depth)
+    smallest = area.smallest(*size)
+    return _device_for(replace(smallest, weight_depth=max(deep, smallest.weight_depth))) is not None
 
 
 def _tight(
@@ -248,11 +265,8 @@ def _tight(
     """The grid of this size with the least memories that do and its cycles with the first unit programs that are
     found; None if there is none of known area, or it is slower than asked for."""
     rows, cols, lanes = size
-    multipliers = rows * cols * lanes
     area = area_model("generic")
     largest = area.largest(rows, cols, lanes)
-    if work.multiplications > multipliers * min(largest.weight_depth, within or float("inf")):
-        return None
     count = 1 << (len(work.models(largest)) - 1).bit_length()
     largest = replace(largest, models=count, schedule_depth=RANGES["schedule_depth"][1])
     grown = work.grown(largest, _QUICK)
@@ -273,15 +287,20 @@ def _tight(
 
 
 def _fitting(parameters: GridParameters, cycles: int) -> FittingGrid:
+    device, used = _device_for(parameters) or (None, {})
+    return FittingGrid(parameters, cycles, device, {name: used[name] for name in _SHOWN if name in used})
+
+
+def _device_for(parameters: GridParameters) -> tuple[Device, dict[str, float]] | None:
+    """The FPGA with the fewest LUTs that takes a grid, and what it takes there; None where none does or is known to."""
     for device in sorted(DEVICES, key=lambda item: item.lut):
         try:
             used = area_model(device.target).resources(parameters)
         except OutOfRange:
             continue
         if all(used.get(name, 0) <= limit for name, limit in device.limits.items()):
-            kept = {name: value for name, value in used.items() if name in _SHOWN}
-            return FittingGrid(parameters, cycles, device, kept)
-    return FittingGrid(parameters, cycles, None, {})
+            return device, used
+    return None
 
 
 def _weights(network: Network | BidirectionalNetwork) -> int:

@@ -19,7 +19,7 @@ from rnn_mapper.quantised import QuantisedNetwork
 from rnn_mapper.schedule import build_schedule
 from rnn_mapper.timing import assert_no_collision, time_phase
 
-__all__ = ["Part", "map_network"]
+__all__ = ["Part", "least_reading", "map_network"]
 
 #: Steps of the sequence by which mappings are compared when the user names no number.
 TYPICAL_STEPS = 16
@@ -150,10 +150,7 @@ def _choices(
     if ru is not None and hu is not None and hu * ru > parameters.sites:
         raise MappingError(f"hu = {hu} with ru = {ru} takes {hu * ru} sites, the grid has {parameters.sites}")
     choices: list[list[Split]] = []
-    members_of: dict[int, list[Phase]] = {}
-    for phase in phases_of(members, [[group.units] for group in unit_groups(members)], schedule):
-        members_of.setdefault(phase.group, []).append(phase)
-    for _, phases in sorted(members_of.items()):
+    for phases in _whole_phases(members, schedule):
         groups = ceil_div(phases[0].units, parameters.rows)
         longest = max(ceil_div(phase.operand_size, parameters.lanes) for phase in phases)
         widths = range(1, min(parameters.cols, longest) + 1) if ru is None else (ru,)
@@ -167,6 +164,26 @@ def _choices(
             cuts.sort(key=lambda layer: sum(_busy(part, phases, parameters.lanes) for part in layer))
             choices[-1] = cuts[:CANDIDATES] + [layer for layer in whole if layer not in cuts[:CANDIDATES]]
     return choices
+
+
+def _whole_phases(members: Sequence[QuantisedNetwork], schedule: Schedule) -> list[list[Phase]]:
+    """The phases of each unit group, uncut."""
+    found: dict[int, list[Phase]] = {}
+    for phase in phases_of(members, [[group.units] for group in unit_groups(members)], schedule):
+        found.setdefault(phase.group, []).append(phase)
+    return [phases for _, phases in sorted(found.items())]
+
+
+def least_reading(members: Sequence[QuantisedNetwork], parameters: GridParameters) -> int:
+    """Cycles in which the phases of a step read operands in the best of cases: no mapping takes fewer cycles a step.
+
+    It is also the fewest weight words that a site must hold.
+    """
+    choices = _choices(members, parameters, Schedule.FUSED, None, None)
+    return sum(
+        min(sum(_busy(part, phases, parameters.lanes) for part in split) for split in splits)
+        for splits, phases in zip(choices, _whole_phases(members, Schedule.FUSED), strict=True)
+    )
 
 
 def _checked(layer: Sequence[Part], units: int, parameters: GridParameters) -> Split:

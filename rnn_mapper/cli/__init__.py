@@ -15,7 +15,9 @@ from hdl.errors import SpatialRnnError
 __all__ = ["cli", "main"]
 
 #: The commands, in the order in which the help lists them.
-COMMANDS: tuple[str, ...] = ("generate", "map", "quantise", "simulate", "synth", "info", "cell", "demo", "models", "explore")
+COMMANDS: tuple[str, ...] = (
+    "generate", "fit", "map", "quantise", "simulate", "synth", "info", "cell", "explore", "demo", "models",
+)
 #: Exit status of every error a user can cause, and of an interrupted run.
 FAILURE = 2
 

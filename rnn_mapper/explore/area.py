@@ -163,7 +163,8 @@ def area_model(target: str) -> AreaModel:
     return AreaModel(json.loads(path.read_text(encoding="utf-8")))
 
 
-def memory_shapes(p: GridParameters) -> list[tuple[tuple[int, int, int], int]]:
+@lru_cache(maxsize=256)
+def memory_shapes(p: GridParameters) -> tuple[tuple[tuple[int, int, int], int], ...]:
     """(bits of a word, words, bits that are written at a time) of every memory of a grid, and how many there are."""
     shapes: list[tuple[tuple[int, int, int], int]] = []
     for memory in Memory:
@@ -175,7 +176,7 @@ def memory_shapes(p: GridParameters) -> list[tuple[tuple[int, int, int], int]]:
         shapes.append(((width, depth, part), p.sites * len(SITE_INSTANCES[memory])))
     shapes.append(((16, p.stored_depth, 16), p.sites))
     shapes.append(((16 * p.rows, 2 * p.vector_groups, 16 * p.rows), 1))
-    return shapes
+    return tuple(shapes)
 
 
 def memory_bits(p: GridParameters) -> int:
