@@ -117,9 +117,9 @@ class Account:
 
 def account_of(
     networks: Sequence[Network | BidirectionalNetwork], grid: tuple[str, GridParameters] | None = None,
-    steps: int = TYPICAL_STEPS, within: float | None = None,
+    steps: int = TYPICAL_STEPS, within: float | None = None, streams: int = 1,
 ) -> Account:
-    """The account of networks that are resident in one grid.
+    """The account of networks that are resident in one grid, each with so many streams.
 
     `grid` is a name with its parameters, by default the smallest preset that fits, or else the largest. `within` is the
     largest number of cycles a step (of all networks, one after the other) that the smallest grid may take.
@@ -127,7 +127,7 @@ def account_of(
     """
     if within is not None and not within > 0:
         raise ConfigurationError(f"within = {within}: must be a number of cycles a step above 0")
-    work = _Work(tuple(networks), steps)
+    work = _Work(tuple(networks), steps, streams)
     return Account(
         weights=sum(_weights(network) for network in networks), multiplications=work.multiplications, steps=steps,
         grid=_chosen(work, grid), smallest=_smallest(work, within),
@@ -137,8 +137,8 @@ def account_of(
 class _Work:
     """Networks, quantised once for each arithmetic, and what their mappings take."""
 
-    def __init__(self, networks: tuple[Network | BidirectionalNetwork, ...], steps: int) -> None:
-        self.networks, self.steps = networks, steps
+    def __init__(self, networks: tuple[Network | BidirectionalNetwork, ...], steps: int, streams: int) -> None:
+        self.networks, self.steps, self.streams = networks, steps, streams
         self._models: dict[object, list[_Model]] = {}
         self.multiplications = sum(
             product.weights.size for model in self.models(GridParameters()) for network in model
@@ -156,7 +156,7 @@ class _Work:
                     both = quantise_bidirectional(network, typical, arithmetic)
                     found += [segment.members for segment in both.segments]
                 else:
-                    found.append([quantise(network, typical, arithmetic)])
+                    found.append([quantise(network, typical, arithmetic)] * self.streams)
             self._models[arithmetic] = found
         return self._models[arithmetic]
 
@@ -245,8 +245,14 @@ def _sizes() -> Iterator[tuple[int, int, int]]:
 
 
 def _may_fit(work: _Work, size: tuple[int, int, int], within: float | None) -> bool:
-    """False where no mapping is fast enough or leaves a weight memory of known area."""
+    """False where no mapping is fast enough, or has weight and vector memories of known area."""
     largest = area_model("generic").largest(*size)
+    longest = max(
+        product.weights.shape[2] for model in work.models(largest) for network in model
+        for product in network.products().values()
+    )
+    if longest > largest.vector_words * largest.lanes:
+        return False
     reading = sum(least_reading(model, largest) for model in work.models(largest))
     return reading <= min(largest.weight_depth, within or float("inf"))
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from hdl.numerics import Arithmetic
 from hdl.parameters import GridParameters, load_parameters, preset_names
+from rnn_mapper.allocation import CapacityError
 from rnn_mapper.bidirectional_network import BidirectionalNetwork
 from rnn_mapper.calibration import DEFAULT_RULE, ScaleRule
 from rnn_mapper.cells.library import BOX
@@ -117,7 +118,8 @@ def on_grid(
             refusal = error
     assert refusal is not None
     if grid is None:
-        raise MappingError(f"no preset fits, not even '{chosen[-1][0]}': {refusal}; name a larger grid")
+        text = f"no preset fits, not even '{chosen[-1][0]}': {refusal}; name a larger grid"
+        raise CapacityError(text, refusal.demands) if isinstance(refusal, CapacityError) else MappingError(text)
     raise refusal
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +18,7 @@ from rnn_mapper.cli.model_options import MODEL_HELP, describe_model, model_json,
 if TYPE_CHECKING:
     from rnn_mapper.fit import Account, FittingGrid
 
-__all__ = ["command", "print_account"]
+__all__ = ["Refusal", "command", "print_account"]
 
 #: Exit status when the models do not fit the grid that was named.
 _DOES_NOT_FIT = 1
@@ -53,10 +55,7 @@ def command(
 
         models = models_from_options(model_files, options)
     with output.status("looking for the smallest grid"):
-        grid = None
-        if grid_is_named(options):
-            parameters = grid_from_options(options)
-            grid = grid_name(parameters), parameters
+        grid = _named_grid(options)
         account = account_of([model.network for model in models], grid, steps, within)
     for file, model in zip(model_files, models, strict=True):
         describe_model(file, model, output.console)
@@ -66,6 +65,39 @@ def command(
         **account.to_json(),
     })
     return 0 if account.grid.fits or grid is None else _DOES_NOT_FIT
+
+
+class Refusal(contextlib.AbstractContextManager["Refusal"]):
+    """Tells the account of models that do not fit, before the error goes on its way.
+
+    `models` says which, as soon as they are known.
+    """
+
+    def __init__(self, console: Console, options: Mapping[str, Any]) -> None:
+        self._console, self._options = console, options
+        self._networks: list[Any] = []
+        self._steps, self._streams = _STEPS, 1
+
+    def models(self, networks: Sequence[Any], steps: int, streams: int = 1) -> None:
+        """The networks that are to be in the grid at once."""
+        self._networks, self._steps, self._streams = list(networks), steps, streams
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        from rnn_mapper.allocation import CapacityError
+
+        if isinstance(error, CapacityError) and self._networks:
+            from rnn_mapper.fit import account_of
+
+            account = account_of(self._networks, _named_grid(self._options), self._steps, streams=self._streams)
+            print_account(account, self._console, not grid_is_named(self._options))
+
+
+def _named_grid(options: Mapping[str, Any]) -> tuple[str, Any] | None:
+    """Name and parameters of the grid that the options name."""
+    if not grid_is_named(options):
+        return None
+    parameters = grid_from_options(options)
+    return grid_name(parameters), parameters
 
 
 def grid_name(parameters: Any) -> str:

@@ -19,6 +19,7 @@ from rnn_mapper.cli.common import (
     grid_options,
     json_option,
 )
+from rnn_mapper.cli.fit import Refusal
 from rnn_mapper.cli.mapped import (
     PATH,
     account_table,
@@ -84,7 +85,10 @@ def command(
     if input_files and len(input_files) != len(model_files):
         text = f"{len(input_files)} --input for {len(model_files)} --model: give one for each, or none"
         raise ConfigurationError(text)
-    with output_directory(directory, force) as folder, output.status("reading") as status:
+    with (
+        output_directory(directory, force) as folder, Refusal(output.console, options) as refusal,
+        output.status("reading") as status,
+    ):
         from rnn_mapper.bidirectional_network import BidirectionalNetwork
         from rnn_mapper.mapping_report import mapping_json
         from rnn_mapper.phases import Schedule
@@ -101,6 +105,7 @@ def command(
         given = [len(calibration) for calibration in calibrations if calibration is not None]
         count = steps or max(given, default=_STEPS)
         status("quantising and mapping")
+        refusal.models(networks, count, streams or 1)
         network = networks[0]
         if len(networks) > 1 or isinstance(network, BidirectionalNetwork):
             if picture is not None:

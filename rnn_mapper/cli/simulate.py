@@ -20,6 +20,7 @@ from rnn_mapper.cli.common import (
     grid_options,
     json_option,
 )
+from rnn_mapper.cli.fit import Refusal
 from rnn_mapper.cli.mapped import (
     PATH,
     Progress,
@@ -98,6 +99,7 @@ def command(
         directory, force = WAVES_DIRECTORY, True
     with contextlib.ExitStack() as stack:
         folder = None if directory is None else stack.enter_context(output_directory(directory, force))
+        refusal = stack.enter_context(Refusal(output.console, options))
         status = stack.enter_context(output.status("reading"))
         import numpy as np
 
@@ -119,6 +121,7 @@ def command(
             raise ConfigurationError(f"--streams {streams}: the inputs hold {len(inputs)}")
         typical = np.concatenate(inputs) if calibration is None else as_inputs(calibration, network, options["rate"])
         status("quantising and mapping")
+        refusal.models([network], len(inputs[0]), len(inputs))
         progress = Progress(output.errors, status)
         result: SimulationResult | BidirectionalResult
         if isinstance(network, BidirectionalNetwork):
