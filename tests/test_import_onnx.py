@@ -250,7 +250,8 @@ def test_pytorch_exports(name: str, exporter: str, tmp_path: Path) -> None:
     if name == "lstm":
         direct = srnn.network_from_torch(recurrent)
         np.testing.assert_allclose(
-            imported.network.layers[0].tensors["W_i"], direct.layers[0].tensors["W_i"], rtol=0, atol=1e-7
+            imported.network.layers[0].tensors["W_i"], direct.layers[0].tensors["W_i"],  # type: ignore[union-attr]
+            rtol=0, atol=1e-7,
         )
 
 
@@ -273,7 +274,7 @@ def test_last_defence() -> None:
     kept = onnx_recurrent._GATES["LSTM"]
     onnx_recurrent._GATES["LSTM"] = ("_i", "_f", "_o", "_g")
     try:
-        with pytest.raises(srnn.SpatialRnnError, match=r"^the import differs from onnxruntime by 0\.\d+, must be 0\.0001"):
+        with pytest.raises(srnn.SpatialRnnError, match=r"^the import differs from onnxruntime by 0\.\d+, must be"):
             load_onnx(single())
     finally:
         onnx_recurrent._GATES["LSTM"] = kept
@@ -329,8 +330,8 @@ BIG = (1 << 63) - 1
     # One half of a bidirectional layer, both added, both swapped.
     (glue([n("Gather", ["Y", "half"], "out", axis=1)], {"half": i(0)}, direction="bidirectional"), [], "lstm"),
     (glue([n("Gather", ["Y", "half"], "out", axis=1)], {"half": i(1)}, direction="bidirectional"), [], "reversed lstm"),
-    (glue([helper.make_node("Split", ["Y"], ["f", "b"], axis=1), n("Add", ["b", "f"], "out")], direction="bidirectional",
-          op="GRU"), [], "bidirectional gru_reset_before"),
+    (glue([helper.make_node("Split", ["Y"], ["f", "b"], axis=1), n("Add", ["b", "f"], "out")],
+          direction="bidirectional", op="GRU"), [], "bidirectional gru_reset_before"),
     (glue([helper.make_node("Split", ["Y"], ["f", "b"], axis=1), n("Concat", ["b", "f"], "c", axis=3),
            n("MatMul", ["c", "m"], "out")], {"m": noise(8, 3)}, direction="bidirectional"), [], "bidirectional lstm"),
     (glue([n("Softmax", ["Y"], "s", axis=3), n("MatMul", ["s", "m"], "out")], {"m": noise(4, 3)}),
@@ -416,7 +417,7 @@ def test_states() -> None:
     # What onnxruntime gives for a state is what the network gives from it.
     (wanted,) = run_onnxruntime(proto, {"X": noise(T, 1, 3), **carried}, ["Y"])
     start = [{name: value[0, 0].astype(float) for name, value in carried.items()}]
-    found = srnn.run_float(imported.network, noise(T, 3).astype(float), start).outputs  # type: ignore[arg-type]
+    found = srnn.run_float(imported.network, noise(T, 3).astype(float), start).outputs
     np.testing.assert_allclose(found, wanted[:, 0, 0], atol=1e-5)
 
 

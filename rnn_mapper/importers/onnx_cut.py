@@ -32,6 +32,13 @@ class _Reach:
 
 def choose_cut(graph: Graph, selection: Selection) -> Cut:
     """The cut that `selection` names, or else from the graph's input to its output. Raises ModelError."""
+    if not any(node.op in RECURRENT for node in graph.nodes):
+        loops = [node for node in graph.nodes if node.op in ("Loop", "Scan")]
+        raise ModelError("the graph has no LSTM, GRU or RNN node" + (
+            f"; {loops[0]}, which runs steps one by one, is not supported: see docs/import.md for what exporters make "
+            "of recurrent layers" if loops
+            else "; if the exporter has unrolled the steps, export with torch.onnx.export(..., dynamo=False)"
+        ))
     start = _start(graph, selection.start)
     stop = _stop(graph, start, selection.stop)
     nodes = graph.between(start, stop)
@@ -39,11 +46,7 @@ def choose_cut(graph: Graph, selection: Selection) -> Cut:
     if unsupported:
         raise ModelError(_listing(unsupported, graph))
     if not any(node.op in RECURRENT for node in nodes):
-        hint = (
-            _near(graph) if any(node.op in RECURRENT for node in graph.nodes)
-            else "; if the exporter has unrolled it, export with torch.onnx.export(..., dynamo=False)"
-        )
-        raise ModelError(f"there is no LSTM, GRU or RNN between {quoted(start)} and {quoted(stop)}{hint}")
+        raise ModelError(f"there is no LSTM, GRU or RNN between {quoted(start)} and {quoted(stop)}{_near(graph)}")
     return Cut(graph, start, stop, nodes, _shape(graph, start, nodes))
 
 
@@ -53,7 +56,7 @@ def other_outputs(graph: Graph, cut: Cut) -> list[str]:
     found = []
     for name in graph.outputs:
         if name != cut.stop and cut.start in reach.data.get(name, ()):
-            state = 0 not in reach.outputs[name] and reach.outputs[name]
+            state = 0 not in reach.outputs.get(name, frozenset()) and reach.outputs.get(name, frozenset())
             what = "the state after the last step, which the grid keeps" if state else "not imported"
             found.append(f"output {quoted(name)}: {what}")
     return found
@@ -85,8 +88,9 @@ def _stop(graph: Graph, start: str, chosen: str | None) -> str:
             raise ModelError(f"tensor {quoted(chosen)} (--to) is not computed from {quoted(start)}{_near(graph)}")
         return chosen
     outputs = [name for name in graph.outputs if start in reach.data.get(name, ())]
-    data = [name for name in outputs if 0 in reach.outputs[name] or not reach.outputs[name]]
-    states = [name for name in outputs if name not in data and 1 in reach.outputs[name]]
+    kinds = {name: reach.outputs.get(name, frozenset()) for name in outputs}
+    data = [name for name, kind in kinds.items() if 0 in kind or not kind]
+    states = [name for name, kind in kinds.items() if name not in data and 1 in kind]
     found = data or states
     if len(found) == 1:
         return found[0]
@@ -108,7 +112,7 @@ def _follow(graph: Graph, starts: Iterable[str]) -> _Reach:
         elif node.op in ("Shape", "Size"):
             there = empty
         else:
-            there = empty.union(*(data.get(name, empty) for name in node.inputs))
+            there = empty.union(*(data.get(name, empty) for name in (*node.inputs, *node.captured)))
         kinds = frozenset[int]().union(*(outputs.get(name, frozenset()) for name in node.inputs))
         for index, name in enumerate(node.outputs):
             if name and name not in data and there:
@@ -164,7 +168,5 @@ def _listing(unsupported: list[Node], graph: Graph) -> str:
 def _near(graph: Graph) -> str:
     """Where the recurrent part is, for a message."""
     nodes = [node for node in graph.nodes if node.op in RECURRENT]
-    if not nodes:
-        return "; the graph has no LSTM, GRU or RNN node"
     last = next(filter(None, nodes[-1].outputs), "")
     return f"; its first recurrent node takes {quoted(nodes[0].input(0))}, its last gives {quoted(last)}"

@@ -17,7 +17,7 @@ from rnn_mapper.errors import ModelError
 from rnn_mapper.importers.onnx_graph import Node
 from rnn_mapper.importers.onnx_tensors import AnyArray
 
-__all__ = ["EVALUATED", "GLUE", "MoreSteps", "Value", "evaluate"]
+__all__ = ["GLUE", "Call", "MoreSteps", "Value", "as_axis", "limited"]
 
 #: A limit of this size or more means "to the end".
 _END = (1 << 31) - 1
@@ -51,7 +51,7 @@ class Value:
 
 
 @dataclass(frozen=True)
-class _Call:
+class Call:
     """A node with what it takes."""
 
     node: Node
@@ -94,19 +94,19 @@ class _Call:
         return None if found is None else [int(one) for one in found]
 
 
-def _axis(axis: int, rank: int) -> int:
+def as_axis(axis: int, rank: int) -> int:
     if not -rank <= axis < rank:
         raise ModelError(f"axis {axis} is not one of the {rank} axes")
     return axis % rank
 
 
-def _limited(shape: tuple[int, ...] | list[int]) -> tuple[int, ...]:
+def limited(shape: tuple[int, ...] | list[int]) -> tuple[int, ...]:
     if any(size < 0 for size in shape) or len(shape) > 16 or math.prod(shape) > _MAX_ELEMENTS:
         raise ModelError(f"gives shape {list(shape)[:16]}, must have {_MAX_ELEMENTS} elements at most")
     return tuple(shape)
 
 
-def _transpose(call: _Call) -> AnyArray:
+def _transpose(call: Call) -> AnyArray:
     data = call.data()
     order = call.numbers("perm") or list(range(data.ndim))[::-1]
     if sorted(order) != list(range(data.ndim)):
@@ -114,7 +114,7 @@ def _transpose(call: _Call) -> AnyArray:
     return data.transpose(order)
 
 
-def _reshape(call: _Call) -> AnyArray:
+def _reshape(call: Call) -> AnyArray:
     data, shape = call.data(), call.whole(1)
     keep_zero = call.number("allowzero", 0)
     assert shape is not None or call.value(1)
@@ -131,32 +131,32 @@ def _reshape(call: _Call) -> AnyArray:
         wanted[wanted.index(-1)] = data.size // rest
     if math.prod(wanted) != data.size or -1 in wanted:
         raise ModelError(f"shape {shape} does not fit {list(data.shape)}")
-    return data.reshape(_limited(wanted))
+    return data.reshape(limited(wanted))
 
 
-def _squeeze(call: _Call) -> AnyArray:
+def _squeeze(call: Call) -> AnyArray:
     data, axes = call.data(), call.axes(1)
     chosen = [i for i, size in enumerate(data.shape) if size == 1] if axes is None else axes
-    chosen = [_axis(axis, data.ndim) for axis in chosen]
+    chosen = [as_axis(axis, data.ndim) for axis in chosen]
     for axis in chosen:
         if data.shape[axis] != 1:
             raise ModelError(f"axis {axis} of {list(data.shape)} has {data.shape[axis]} elements, must have 1")
     return data.reshape([size for i, size in enumerate(data.shape) if i not in chosen])
 
 
-def _unsqueeze(call: _Call) -> AnyArray:
+def _unsqueeze(call: Call) -> AnyArray:
     data, axes = call.data(), call.axes(1)
     if not axes or len(axes) > 16:
         raise ModelError(f"axes {axes}: must name where axes are put in")
     rank = data.ndim + len(axes)
-    chosen = [_axis(axis, rank) for axis in axes]
+    chosen = [as_axis(axis, rank) for axis in axes]
     if len(set(chosen)) != len(chosen):
         raise ModelError(f"axes {axes} name one twice")
     rest = iter(data.shape)
     return data.reshape([1 if i in chosen else next(rest) for i in range(rank)])
 
 
-def _flatten(call: _Call) -> AnyArray:
+def _flatten(call: Call) -> AnyArray:
     data, axis = call.data(), call.number("axis", 1)
     if not -data.ndim <= axis <= data.ndim:
         raise ModelError(f"axis {axis} is not one of the {data.ndim} axes")
@@ -164,7 +164,7 @@ def _flatten(call: _Call) -> AnyArray:
     return data.reshape(math.prod(data.shape[:at]), math.prod(data.shape[at:]))
 
 
-def _slice(call: _Call) -> AnyArray:
+def _slice(call: Call) -> AnyArray:
     data = call.data()
     if call.opset < 10:
         starts, ends, axes = (call.numbers(name) for name in ("starts", "ends", "axes"))
@@ -179,7 +179,7 @@ def _slice(call: _Call) -> AnyArray:
         raise ModelError("starts, ends, axes and steps are of different lengths")
     taken = [slice(None)] * data.ndim
     for start, end, axis, stride in zip(starts, ends, axes, strides, strict=True):
-        at = _axis(axis, data.ndim)
+        at = as_axis(axis, data.ndim)
         size = data.shape[at]
         if stride == 0:
             raise ModelError("a step is 0")
@@ -194,9 +194,9 @@ def _slice(call: _Call) -> AnyArray:
     return data[tuple(taken)]
 
 
-def _gather(call: _Call) -> AnyArray:
+def _gather(call: Call) -> AnyArray:
     data, index = call.data(), call.value(1)
-    axis = _axis(call.number("axis", 0), data.ndim)
+    axis = as_axis(call.number("axis", 0), data.ndim)
     if index.traced or index.array.dtype != np.int64:
         raise ModelError("indices must be whole numbers that are known before the model runs")
     size = data.shape[axis]
@@ -204,24 +204,24 @@ def _gather(call: _Call) -> AnyArray:
         if size == call.steps:
             raise MoreSteps(int(np.abs(index.array).max()))
         raise ModelError(f"an index is not within the {size} elements of axis {axis}")
-    _limited([*data.shape[:axis], *index.shape, *data.shape[axis + 1:]])
+    limited([*data.shape[:axis], *index.shape, *data.shape[axis + 1:]])
     return np.take(data, index.array, axis=axis)
 
 
-def _concat(call: _Call) -> AnyArray:
+def _concat(call: Call) -> AnyArray:
     parts = [call.data(index) for index in range(len(call.inputs))]
-    axis = _axis(call.number("axis", 1), parts[0].ndim)
+    axis = as_axis(call.number("axis", 1), parts[0].ndim)
     for part in parts:
         shape, first = list(part.shape), list(parts[0].shape)
         if len(shape) != len(first) or shape[:axis] != first[:axis] or shape[axis + 1:] != first[axis + 1:]:
             raise ModelError(f"shapes {first} and {shape} do not go together along axis {axis}")
-    _limited([*parts[0].shape[:axis], sum(part.shape[axis] for part in parts), *parts[0].shape[axis + 1:]])
+    limited([*parts[0].shape[:axis], sum(part.shape[axis] for part in parts), *parts[0].shape[axis + 1:]])
     return np.concatenate(parts, axis=axis)
 
 
-def _split(call: _Call) -> list[AnyArray]:
+def _split(call: Call) -> list[AnyArray]:
     data, count = call.data(), len(call.node.outputs)
-    axis = _axis(call.number("axis", 0), data.ndim)
+    axis = as_axis(call.number("axis", 0), data.ndim)
     sizes = call.numbers("split") if call.opset < 13 else call.whole(1)
     asked = call.number("num_outputs", count) if call.opset >= 18 else count
     size = data.shape[axis]
@@ -235,24 +235,24 @@ def _split(call: _Call) -> list[AnyArray]:
     return list(np.split(data, np.cumsum(sizes)[:-1], axis=axis))
 
 
-def _expand(call: _Call) -> AnyArray:
+def _expand(call: Call) -> AnyArray:
     data, shape = call.data(), call.whole(1) or []
     try:
-        result = _limited(np.broadcast_shapes(data.shape, _limited(shape)))
+        result = limited(np.broadcast_shapes(data.shape, limited(shape)))
     except ValueError:
         raise ModelError(f"shape {shape} does not fit {list(data.shape)}") from None
     return np.broadcast_to(data, result)
 
 
-def _tile(call: _Call) -> AnyArray:
+def _tile(call: Call) -> AnyArray:
     data, times = call.data(), call.whole(1) or []
     if len(times) != data.ndim or min(times, default=0) < 0:
         raise ModelError(f"repeats {times} do not fit {list(data.shape)}")
-    _limited([size * time for size, time in zip(data.shape, times, strict=True)])
+    limited([size * time for size, time in zip(data.shape, times, strict=True)])
     return np.tile(data, times)
 
 
-def _cast(call: _Call) -> AnyArray:
+def _cast(call: Call) -> AnyArray:
     value, to = call.value(0), call.number("to", 0)
     call.node.attributes.take("saturate", int, 1)
     call.node.attributes.take("round_mode", str, "up")
@@ -267,11 +267,19 @@ def _cast(call: _Call) -> AnyArray:
         return value.array.astype({"float": np.float64, "bool": np.bool_, "whole": np.int64}[kind])
 
 
-def _same(call: _Call) -> AnyArray:
+def _reverse_sequence(call: Call) -> AnyArray:
+    data, lengths = call.data(), call.value(1)
+    time, batch = as_axis(call.number("time_axis", 0), data.ndim), as_axis(call.number("batch_axis", 1), data.ndim)
+    if lengths.traced or lengths.shape != (data.shape[batch],) or (lengths.array != data.shape[time]).any():
+        raise ModelError("sequence_lens must be the length of the whole sequence, known before the model runs")
+    return np.flip(data, time)
+
+
+def _same(call: Call) -> AnyArray:
     return call.data()
 
 
-def _dropout(call: _Call) -> AnyArray:
+def _dropout(call: Call) -> AnyArray:
     call.node.attributes.take("ratio", float, 0.5)
     call.node.attributes.take("seed", int, 0)
     mode = call.inputs[2] if len(call.inputs) > 2 else None
@@ -282,101 +290,9 @@ def _dropout(call: _Call) -> AnyArray:
     return call.data()
 
 
-def _shape(call: _Call) -> AnyArray:
-    start, end = call.number("start", 0), call.number("end", _END)
-    return np.array(call.data().shape[start:end], dtype=np.int64)
-
-
-def _size(call: _Call) -> AnyArray:
-    return np.array(call.data().size, dtype=np.int64)
-
-
-def _filled(call: _Call) -> AnyArray:
-    from rnn_mapper.importers.onnx_tensors import Tensor
-
-    tensor = call.node.attributes.take("value", object, None)
-    value = np.zeros(1) if tensor is None else Tensor(tensor, None, "value").array()
-    if value.size != 1:
-        raise ModelError(f"value has {value.size} elements, must have 1")
-    return np.broadcast_to(value.reshape(()), _limited(call.whole(0) or []))
-
-
-def _range(call: _Call) -> AnyArray:
-    first, last, stride = (call.data(index) for index in range(3))
-    if any(one.dtype != np.int64 or one.size != 1 for one in (first, last, stride)) or int(stride.reshape(())) == 0:
-        raise ModelError("start, limit and delta must be whole numbers")
-    found = range(*(int(one.reshape(())) for one in (first, last, stride)))
-    _limited([len(found)])
-    return np.arange(found.start, found.stop, found.step, dtype=np.int64)
-
-
-def _arithmetic(function: Callable[..., AnyArray]) -> Callable[[_Call], AnyArray]:
-    def apply(call: _Call) -> AnyArray:
-        values = [call.data(index) for index in range(len(call.inputs))]
-        try:
-            _limited(np.broadcast_shapes(*(value.shape for value in values)))
-        except ValueError:
-            raise ModelError(f"shapes {[list(value.shape) for value in values]} do not go together") from None
-        with np.errstate(all="ignore"):
-            return function(*values)
-
-    return apply
-
-
-def _divide(one: AnyArray, other: AnyArray) -> AnyArray:
-    if one.dtype == other.dtype == np.int64:
-        if not other.all():
-            raise ModelError("a division by 0")
-        return np.asarray(np.sign(one) * np.sign(other) * (np.abs(one) // np.abs(other)))  # towards zero
-    return np.asarray(one / other)
-
-
-def _product(call: _Call) -> AnyArray:
-    data, axes = call.data(), call.axes(1, 18)
-    keep = call.number("keepdims", 1)
-    if axes is None and call.number("noop_with_empty_axes", 0):
-        return data
-    chosen = tuple(range(data.ndim)) if axes is None else tuple(_axis(axis, data.ndim) for axis in axes)
-    return np.asarray(np.prod(data, axis=chosen, keepdims=bool(keep)))
-
-
 #: Move elements; take constants and traced tensors (all inputs but the first, or for Concat all, of one kind).
-GLUE: dict[str, Callable[[_Call], AnyArray | list[AnyArray]]] = {
+GLUE: dict[str, Callable[[Call], AnyArray | list[AnyArray]]] = {
     "Identity": _same, "Dropout": _dropout, "Cast": _cast, "Transpose": _transpose, "Reshape": _reshape,
     "Squeeze": _squeeze, "Unsqueeze": _unsqueeze, "Flatten": _flatten, "Slice": _slice, "Gather": _gather,
-    "Concat": _concat, "Split": _split, "Expand": _expand, "Tile": _tile,
+    "Concat": _concat, "Split": _split, "Expand": _expand, "Tile": _tile, "ReverseSequence": _reverse_sequence,
 }
-#: Of traced tensors these see the shape only.
-_SHAPES: dict[str, Callable[[_Call], AnyArray]] = {"Shape": _shape, "Size": _size}
-#: Of constants only.
-_CONSTANT: dict[str, Callable[[_Call], AnyArray]] = {
-    "ConstantOfShape": _filled, "Range": _range, "ReduceProd": _product,
-    "Add": _arithmetic(np.add), "Sub": _arithmetic(np.subtract), "Mul": _arithmetic(np.multiply),
-    "Div": _arithmetic(_divide), "Neg": _arithmetic(np.negative), "Equal": _arithmetic(np.equal),
-    "Where": _arithmetic(np.where), "Not": _arithmetic(np.logical_not),
-}
-#: Operators that `evaluate` knows.
-EVALUATED = frozenset((*GLUE, *_SHAPES, *_CONSTANT))
-
-
-def evaluate(node: Node, inputs: list[Value | None], opset: int, steps: int) -> list[Value] | None:
-    """The outputs of a node that only moves elements, or that is made of constants; None if it is neither.
-
-    Raises ModelError for what cannot be, `MoreSteps` for a slice that a longer sequence would show.
-    """
-    call = _Call(node, inputs, opset, steps)
-    given = [value for value in inputs if value is not None]
-    if not given:
-        raise ModelError("has no inputs")
-    traced = [value.traced for value in given]
-    if node.op in _SHAPES:
-        return [Value(_SHAPES[node.op](call))]
-    if node.op in GLUE:
-        if node.op == "Concat" and any(traced) and not all(traced):
-            raise ModelError("puts constants beside the data, which is not supported")
-        found = GLUE[node.op](call)
-        first = given[0]
-        return [Value(one, first.traced, first.whole) for one in (found if isinstance(found, list) else [found])]
-    if node.op in _CONSTANT and not any(traced):
-        return [Value(_CONSTANT[node.op](call))]
-    return None

@@ -62,6 +62,8 @@ class Node:
     outputs: tuple[str, ...]
     attributes: Attributes
     proto: Any
+    #: Tensors that subgraphs of it may use.
+    captured: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         return f"{_printable(self.kind)} {quoted(self.name or next(filter(None, self.outputs), ''))}"
@@ -122,7 +124,7 @@ class Graph:
             node = self.makers.get(name)
             if node is not None:
                 needed.add(id(node))
-                open_names.extend(node.inputs)
+                open_names.extend((*node.inputs, *node.captured))
         return [node for node in self.nodes if id(node) in needed]
 
     def names(self) -> Iterator[str]:
@@ -229,8 +231,17 @@ def _node(proto: Any) -> Node:
             value = list(one.ints if one.type == AttributeProto.INTS else one.floats)
         values[one.name] = value
     return Node(
-        proto.op_type, proto.domain, proto.name, tuple(proto.input), tuple(proto.output), Attributes(values), proto
+        proto.op_type, proto.domain, proto.name, tuple(proto.input), tuple(proto.output), Attributes(values), proto,
+        tuple(_captured(proto)),
     )
+
+
+def _captured(proto: Any) -> Iterator[str]:
+    for one in proto.attribute:
+        for graph in (*((one.g,) if one.HasField("g") else ()), *one.graphs):
+            for node in graph.node:
+                yield from node.input
+                yield from _captured(node)
 
 
 def _check_order(nodes: list[Node], given: set[str]) -> None:

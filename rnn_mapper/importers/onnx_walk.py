@@ -13,8 +13,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from rnn_mapper.errors import ModelError
+from rnn_mapper.importers.onnx_constants import EVALUATED, evaluate
 from rnn_mapper.importers.onnx_elementwise import ELEMENTWISE, Elementwise
-from rnn_mapper.importers.onnx_glue import EVALUATED, GLUE, Value, evaluate
+from rnn_mapper.importers.onnx_glue import GLUE, Value
 from rnn_mapper.importers.onnx_graph import Graph, Node, Shape
 from rnn_mapper.importers.onnx_recurrent import RECURRENT, Recurrent, read_recurrent
 from rnn_mapper.importers.onnx_sources import (
