@@ -6,7 +6,6 @@ other is found once for both. The rules are asked from `rnn_mapper.schedule` on 
 
 from __future__ import annotations
 
-import enum
 from dataclasses import replace
 from functools import lru_cache
 from operator import sub
@@ -17,19 +16,12 @@ from rnn_mapper.explore.fast_timing import FastTiming
 from rnn_mapper.explore.kinds import Kind, smallest_timing
 from rnn_mapper.schedule import state_apart, stored_distance, unit_path_apart
 
-__all__ = ["Distances", "Least", "Shared"]
+__all__ = ["NOTHING", "STATE", "STORED", "Distances", "Least"]
 
 
-class Shared(enum.IntEnum):
-    """What two phases have in common."""
-
-    NOTHING = 0
-    #: State words of their units.
-    STATE = 1
-    #: Those, and stored parts.
-    STORED = 2
-
-
+#: What two phases have in common: nothing, state words of their units, or those and stored parts. Plain numbers,
+#: because pairs are looked up by them.
+NOTHING, STATE, STORED = range(3)
 #: Cycles that must lie between the issues of two tokens: until all is free that the second takes, until the sites are.
 Least = tuple[int, int]
 
@@ -50,10 +42,10 @@ class Distances:
 
     def __init__(self, latencies: GridLatencies, group_beats: int) -> None:
         self._latencies, self._beats = latencies, group_beats
-        self._known: dict[tuple[FastTiming, FastTiming, Shared], tuple[Least, ...]] = {}
+        self._known: dict[tuple[FastTiming, FastTiming, int], tuple[Least, ...]] = {}
         self._constants: dict[tuple[Kind, int, Kind, int], _Constants] = {}
 
-    def of(self, first: FastTiming, second: FastTiming, shared: Shared) -> tuple[Least, ...]:
+    def of(self, first: FastTiming, second: FastTiming, shared: int) -> tuple[Least, ...]:
         """From a token of `first` to one of `second`, neither of them fresh; the second fresh; the first; both."""
         key = first, second, shared
         known = self._known.get(key)
@@ -68,7 +60,7 @@ class Distances:
             self._known[key] = known
         return known
 
-    def _least(self, a: FastTiming, b: FastTiming, shared: Shared) -> Least:
+    def _least(self, a: FastTiming, b: FastTiming, shared: int) -> Least:
         reach = _reach(a, b)
         sites = distance = max(a.waiting, reach)
         if not a.kind.stores and not b.kind.stores:
@@ -76,9 +68,9 @@ class Distances:
             # The first operands of a last unit are gates x words before the end.
             apart = constants.unit_path + reach - a.kind.gates * a.words
             distance = max(distance, a.completion + 1 - b.first_arrival, apart)
-            if shared is not Shared.NOTHING and constants.state is not None:
+            if shared != NOTHING and constants.state is not None:
                 distance = max(distance, constants.state + _unit_by_unit(a, b))
-        elif shared is Shared.STORED and a.kind.stores:
+        elif shared == STORED and a.kind.stores:
             distance = max(distance, self._between(a, b).stored + _unit_by_unit(a, b))
         return distance, sites
 

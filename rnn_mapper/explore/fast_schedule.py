@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from heapq import heappop, heappush
 from typing import NamedTuple
 
-from rnn_mapper.explore.distances import Distances, Least, Shared
+from rnn_mapper.explore.distances import NOTHING, STATE, STORED, Distances, Least
 from rnn_mapper.explore.fast_timing import FastTiming
 from rnn_mapper.explore.following import Following, following
 from rnn_mapper.phases import Phase
@@ -29,8 +29,8 @@ class Outline:
     entries: tuple[ScheduleEntry, ...]
     #: By phase: the next one begins only when everything is stored.
     barriers: tuple[bool, ...]
-    #: By two phases.
-    shared: tuple[tuple[Shared, ...], ...]
+    #: By two phases: what they have in common, as in `distances`.
+    shared: tuple[tuple[int, ...], ...]
     #: Phase of the last token of a sequence, and the last one whose results go to the host.
     last: int
     output: int
@@ -51,10 +51,10 @@ class Outline:
         )
 
 
-def _shared(a: Phase, b: Phase) -> Shared:
+def _shared(a: Phase, b: Phase) -> int:
     if a.stored_key == b.stored_key:
-        return Shared.STORED
-    return Shared.STATE if a.state_key == b.state_key else Shared.NOTHING
+        return STORED
+    return STATE if a.state_key == b.state_key else NOTHING
 
 
 class Lengths(NamedTuple):

@@ -6,6 +6,7 @@ evaluated once and stands for every grid that is wide enough.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -89,6 +90,7 @@ class _Candidates:
         self.cycles: dict[Choice, int | None] = {}
         #: Memory and cycles of those that no other beats in all of them.
         self._front: list[tuple[int, int, int]] = []
+        self._fastest = math.inf
 
     def skip(self, choice: Choice) -> None:
         """A mapping whose cycles need not be counted."""
@@ -97,14 +99,15 @@ class _Candidates:
     def add(self, choice: Choice, memory: tuple[int, int], cycles: int) -> None:
         """A mapping whose cycles were counted."""
         self.cycles[choice] = cycles
+        self._fastest = min(self._fastest, cycles)
         if not self._has_beaten(memory, cycles):
             words, units = memory
             self._front = [other for other in self._front if other[0] < words or other[1] < units or other[2] < cycles]
             self._front.append((words, units, cycles))
 
-    def is_beaten(self, memory: tuple[int, int], least: int, best: int) -> bool:
-        """Whether a mapping that takes at least so many cycles is none to keep or to go on from, where `best` is."""
-        return least >= best and (least > SLOWEST * best or self._has_beaten(memory, least))
+    def is_beaten(self, memory: tuple[int, int], least: int) -> bool:
+        """Whether a mapping that takes at least so many cycles cannot be kept."""
+        return least > SLOWEST * self._fastest or self._has_beaten(memory, least)
 
     def _has_beaten(self, memory: tuple[int, int], cycles: int) -> bool:
         """Whether one that takes no more of anything has been counted before."""
@@ -126,6 +129,8 @@ class _Search:
         self.plans: dict[Choice, Plan | None] = {}
         self.compared = self.ruled_out = 0
         self.busy: dict[tuple[int, Way], int] = {}
+        #: Weight words and units of a site.
+        self.sizes: dict[tuple[int, Way], tuple[int, int]] = {}
         self.layers: list[list[Any]] = [[] for _ in part.shape.sizes]
         for phase in base_phases(part.shape, "fused", (1,) * len(part.shape.sizes)):
             self.layers[phase.group].append(phase)
@@ -166,39 +171,42 @@ class _Search:
 
     def _try(self, choice: Choice, candidates: _Candidates, best: int | None) -> int | None:
         """Cycles of a mapping; None where there is no timing, or where it takes too long to be kept."""
+        memory = self._memory(choice.layers)
+        # The search goes on from a mapping that is faster than the best, so one that may be must be known.
+        needed = math.inf if best is None else best
         if choice not in self.plans:
-            if self._is_read_too_long(choice, candidates, best):
+            if self._is_read_too_long(choice, memory, candidates, needed):
                 candidates.skip(choice)
                 return None
             try:
                 self.plans[choice] = self.all_plans.plan(choice)
             except MappingError:
                 self.plans[choice] = None
-        plan, memory = self.plans[choice], self._memory(choice)
+        plan = self.plans[choice]
         if plan is None:
             candidates.skip(choice)
             return None
         while not plan.exact:
-            if best is not None and candidates.is_beaten(memory, plan.least, best):
+            if plan.least >= needed and candidates.is_beaten(memory, plan.least):
                 candidates.skip(choice)
                 return None
             plan.improve()
         candidates.add(choice, memory, plan.least)
         return plan.least
 
-    def _is_read_too_long(self, choice: Choice, candidates: _Candidates, best: int | None) -> bool:
+    def _is_read_too_long(
+        self, choice: Choice, memory: tuple[int, int], candidates: _Candidates, best: float
+    ) -> bool:
         """Whether reading the operands alone takes too many words or cycles."""
-        reading = self._reading(choice.layers)
+        reading, _ = memory
         if reading > RANGES["weight_depth"][1]:
             return True
-        if best is None:
-            return False
         # Every step reads all operands, one phase after the other; only the first may be shorter.
         least = (self.part.steps - 1) * reading
         # A layer in two parts takes no less memory than one in one part, so it is kept only where it is the fastest.
         if least > best and any(len(way) > 1 for way in choice.layers):
             return True
-        return candidates.is_beaten(self._memory(choice), least, best)
+        return least >= best and candidates.is_beaten(memory, least)
 
     def _options(self, layer: int, cols: int, cut: bool) -> list[Way]:
         """Ways to map a layer, those that read least first."""
@@ -247,15 +255,12 @@ class _Search:
             )
         return self.busy[key]
 
-    def _reading(self, layers: Layers) -> int:
-        return sum(self._busy(layer, way) for layer, way in enumerate(layers))
-
     def _keep(self, candidates: dict[Choice, int]) -> list[Found]:
         """The fastest, and slower ones with fewer weight words and units in a site."""
         kept: list[Found] = []
         least: list[tuple[int, int]] = []
         ranked = sorted(
-            ((cycles, *self._memory(choice), choice) for choice, cycles in candidates.items()),
+            ((cycles, *self._memory(choice.layers), choice) for choice, cycles in candidates.items()),
             key=lambda item: item[:3],
         )
         for cycles, words, units, choice in ranked:
@@ -266,6 +271,14 @@ class _Search:
                 least.append((words, units))
         return kept
 
-    def _memory(self, choice: Choice) -> tuple[int, int]:
-        units = sum(ceil_div(groups, chains) for way in choice.layers for groups, _, chains in way)
-        return self._reading(choice.layers), units
+    def _memory(self, layers: Layers) -> tuple[int, int]:
+        """Weight words and units in a site."""
+        words = units = 0
+        for layer, way in enumerate(layers):
+            key = layer, way
+            if key not in self.sizes:
+                self.sizes[key] = self._busy(layer, way), sum(ceil_div(groups, chains) for groups, _, chains in way)
+            size = self.sizes[key]
+            words += size[0]
+            units += size[1]
+        return words, units
