@@ -5,15 +5,15 @@ another checkpoint.
 """
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from . import cells
 from .errors import ModelError
-from .model_files import check_inputs
-from .network import FloatArray, Network, RecurrentLayer, check_tensor
+from .importers.imported import Selection
+from .importers.onnx_files import load_onnx
+from .model_files import plain_network
+from .network import FloatArray, Network, check_inputs, check_tensor
 from .onnx_sessions import session
 from .packaged_models import package_file
 
@@ -26,7 +26,6 @@ _CONTEXT = 64  # samples of the frame before that the encoder sees
 _BLOCK = 256  # frames per encoder call, bounds its memory
 _LSTM_INPUT = "/Transpose_output_0"
 _LSTM_OUTPUT = "/recurrent/LSTM_output_0"
-_ONNX_TO_TORCH = (0, 2, 3, 1)  # ONNX orders the gates i, o, f, c; PyTorch i, f, g, o
 
 
 class SileroVad:
@@ -47,7 +46,7 @@ class SileroVad:
         except Exception as error:  # protobuf's and the system's, undocumented
             raise ModelError(f"{path}: is not an ONNX model ({type(error).__name__})") from None
         #: The LSTM, 128 inputs and 128 hidden units.
-        self.network = _lstm_of(model, path)
+        self.network = plain_network(load_onnx(path, Selection(start=_LSTM_INPUT, stop=_LSTM_OUTPUT)).network)
         extractor = onnx.utils.Extractor(onnx.shape_inference.infer_shapes(model))
         self._encoder = session(extractor.extract_model(["input"], [_LSTM_INPUT]))
         self._decoder = session(extractor.extract_model([_LSTM_OUTPUT], ["speech_probs"]))
@@ -76,22 +75,6 @@ class SileroVad:
 def silero_lstm(directory: str | Path | None = None) -> Network:
     """The detector's LSTM; `directory` and errors as SileroVad's."""
     return SileroVad(directory).network
-
-
-def _lstm_of(model: Any, path: Path) -> Network:
-    from onnx import numpy_helper
-
-    nodes = [node for node in model.graph.node if node.op_type == "LSTM"]
-    if len(nodes) != 1:
-        raise ModelError(f"{path}: holds {len(nodes)} LSTM nodes, must hold 1")
-    stored = {tensor.name: tensor for tensor in model.graph.initializer}
-    w, r, b = (numpy_helper.to_array(stored[name])[0] for name in nodes[0].input[1:4])
-
-    def reorder(rows: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        return rows.reshape(4, -1, *rows.shape[1:])[list(_ONNX_TO_TORCH)].reshape(rows.shape)
-
-    b_w, b_r = np.split(b, 2)
-    return Network((RecurrentLayer(cells.lstm, reorder(w), reorder(r), reorder(b_w), reorder(b_r)),))
 
 
 def _frames(audio: npt.ArrayLike) -> npt.NDArray[np.float32]:
