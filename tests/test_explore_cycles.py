@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from random_plans import RandomPlan, random_plan
@@ -10,9 +12,10 @@ from hdl.latencies import GridLatencies
 from hdl.parameters import GridParameters
 from rnn_mapper.cells.unit_program import Preference
 from rnn_mapper.errors import MappingError
+from rnn_mapper.explore import plans
 from rnn_mapper.explore.adapter import Choice, Shape, blank_network, demands, exact_plan, mapping_of
 from rnn_mapper.explore.distances import Distances
-from rnn_mapper.explore.fast_schedule import Outline, fast_costs, fast_lengths
+from rnn_mapper.explore.fast_schedule import Lengths, Outline, fast_costs, fast_lengths
 from rnn_mapper.explore.fast_timing import Split, fast_timing
 from rnn_mapper.explore.kinds import kind_of
 from rnn_mapper.explore.part import Part, PartResult, search_part
@@ -120,3 +123,39 @@ def test_latencies_of_rows_and_lanes_add_up() -> None:
     known = latencies_of((1, 2, 8, 16), (4, 12, 64))
     for rows, lanes in ((1, 64), (16, 12), (8, 4)):
         assert known[rows, lanes] == GridLatencies.of(GridParameters(rows=rows, cols=3, lanes=lanes))
+
+
+def test_most_mappings_are_ruled_out_before_their_cycles_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What makes the search fast, whatever the machine: few mappings come to what takes long."""
+    lengthened = 0
+
+    def counting(*arguments: Any) -> Lengths:
+        nonlocal lengthened
+        lengthened += 1
+        return fast_lengths(*arguments)
+
+    monkeypatch.setattr(plans, "fast_lengths", counting)
+    p = GridParameters(4, 8, 8)
+    for shape, fewest in ((Shape(("gru", "gru"), 40, (64, 64), 10), 8), (Shape(("lstm",), 64, (64,)), 4)):
+        lengthened = 0
+        part = Part(shape, 150, ("fused",), p.rows, p.lanes, tuple(range(1, p.cols + 1)), GridLatencies.of(p))
+        result = search_part(part)
+        assert fewest * result.plans < result.mappings
+        assert fewest * lengthened < 1.5 * result.mappings
+
+
+def test_timings_and_distances_are_found_once() -> None:
+    """A stack of layers has many combinations of few timings."""
+    shape, p = Shape(("gru", "gru"), 40, (40, 40)), GridParameters(2, 8, 8)
+    found, steps = Plans(shape, 20, p, GridLatencies.of(p)), 0
+    ways = [((20, ru, chains),) for ru in (1, 2, 4) for chains in (1, 2)]
+    fast_timing.cache_clear()
+    for first in ways:
+        for second in ways:
+            plan = found.plan(Choice("fused", (first, second)))
+            while not plan.exact:
+                plan.improve()
+                steps += 1
+    assert steps == 3 * len(ways) ** 2
+    # Each layer has a phase that stores and one that does not.
+    assert fast_timing.cache_info().misses <= 4 * len(ways)
