@@ -234,6 +234,10 @@ def _check_unpacked(path: Path) -> None:
         return
     with zipfile.ZipFile(path) as archive:
         unpacked = sum(info.file_size for info in archive.infolist())
-    limit = max(_MOST_PACKED * path.stat().st_size, _ALWAYS_UNPACKED)
+        packed = max((info.compress_size for info in archive.infolist()), default=0)
+    size = path.stat().st_size
+    limit = max(_MOST_PACKED * size, _ALWAYS_UNPACKED)
+    if packed > size:
+        raise ModelError(f"{path}: damaged, or not a NumPy file")
     if unpacked > limit:
         raise ModelError(f"{path}: unpacks to {unpacked} bytes, must be {limit} at most, {_MOST_PACKED} times the file")

@@ -64,15 +64,15 @@ class _Storage:
 class _Opaque(Instance):
     """Something that cannot be used; of a tensor, the kind of its numbers."""
 
-    def __init__(self, kind: str | None) -> None:
-        self.kind = kind
+    def __init__(self, kind: str | None, shape: tuple[int, ...] = ()) -> None:
+        self.kind, self.shape = kind, shape
 
 
 class _Archive:
     """The members of the archive that count, all under one folder whose name is arbitrary."""
 
     def __init__(self, file: zipfile.ZipFile, size: int) -> None:
-        self.file = file
+        self.file, self.size = file, size
         self.budget = max(_SHARED * size, _SMALLEST_BUDGET)
         self.members = {info.filename: info for info in file.infolist()}
         pickles = [name for name in self.members if name.endswith("/data.pkl") and name.count("/") == 1]
@@ -97,7 +97,14 @@ class _Archive:
             raise ModelError(f"member {name} is compressed or encrypted, which torch.save does not: save it again")
         if info.file_size > limit:
             raise ModelError(f"member {name} has {info.file_size} bytes, must have {limit} at most")
-        data = self.file.read(info)
+        if info.compress_size != info.file_size:  # zipfile would take memory for what it claims to be
+            raise ModelError(f"is damaged: the sizes of member {name} differ")
+        try:
+            data = self.file.read(info)
+        except MemoryError:
+            raise
+        except Exception as error:  # zipfile raises many kinds on damaged files, none of them documented
+            raise ModelError(f"is damaged: member {name} cannot be read ({type(error).__name__})") from None
         if len(data) != info.file_size:
             raise ModelError(f"is damaged: member {name} has {len(data)} bytes, must have {info.file_size}")
         return data
@@ -128,7 +135,9 @@ class _Archive:
         if name == Name("torch._tensor", "_rebuild_from_type_v2") and isinstance(arguments[0], Name):
             return self._call(arguments[0], arguments[2])
         if name.module == "torch._utils" and name.name in _OTHER_TENSORS:
-            return _Opaque(_OTHER_TENSORS[name.name])
+            # Of most, the arguments are a storage, an offset and the sizes.
+            shape = arguments[2] if len(arguments) > 2 and _counts(arguments[2]) else ()
+            return _Opaque(_OTHER_TENSORS[name.name], tuple(shape))
         if name in _IGNORED:
             return _Opaque(None)
         if name == Name("copyreg", "_reconstructor") and isinstance(arguments[0], Name):
@@ -151,7 +160,7 @@ class _Archive:
         self, storage: _Storage, offset: int, shape: tuple[int, ...], strides: tuple[int, ...]
     ) -> npt.NDArray[Any]:
         width = _BYTES[storage.kind]
-        data = self.read(f"data/{storage.key}", self.budget)
+        data = self.read(f"data/{storage.key}", self.size)
         count = len(data) // width
         size = 1
         for one in shape:
@@ -213,20 +222,16 @@ def _flat(value: dict[str, Any]) -> dict[str, Stored]:
             elif isinstance(item, dict) and depth < _MOST_DEPTH:
                 waiting.append((f"{full}.", item, depth + 1))
             elif isinstance(item, _Opaque) and item.kind is not None:
-                found[full] = Stored((), item.kind, partial(np.zeros, ()))
+                found[full] = Stored(item.shape, item.kind, partial(np.zeros, ()))
     return found
 
 
 def import_torch_archive(path: Path, selection: Selection, cells: Mapping[str, Cell]) -> Imported:
-    """The network of a file that torch.save wrote of a state_dict. Raises ModelError without the path."""
-    try:
-        file = zipfile.ZipFile(path)
-    except (zipfile.BadZipFile, ValueError, NotImplementedError, OverflowError):
-        raise ModelError("is a damaged zip archive (cut off?)") from None
-    with file:
-        try:
-            tensors, remarks = _Archive(file, path.stat().st_size).tensors()
-            cell = None if selection.cell is None else parse_cell(selection.cell, cells)
-            return read_state_dict(tensors, selection.parts, cell, remarks)
-        except (zipfile.BadZipFile, EOFError, NotImplementedError, OverflowError, RuntimeError) as error:
-            raise ModelError(f"is a damaged zip archive ({type(error).__name__})") from None
+    """The network of a file that torch.save wrote of a state_dict, a zip archive that can be opened.
+
+    Raises ModelError without the path.
+    """
+    with zipfile.ZipFile(path) as file:
+        tensors, remarks = _Archive(file, path.stat().st_size).tensors()
+        cell = None if selection.cell is None else parse_cell(selection.cell, cells)
+        return read_state_dict(tensors, selection.parts, cell, remarks)
