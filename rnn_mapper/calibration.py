@@ -45,13 +45,15 @@ class Method(StrEnum):
 
 @dataclass(frozen=True)
 class ScaleRule:
-    """A method with its setting. Raises ConfigurationError for a percentile out of its range."""
+    """A method with its setting. Raises ConfigurationError for an unknown method or a percentile out of its range."""
 
     method: Method = Method.MINMAX
     #: For `percentile`, above 50 and up to 100; other methods do without.
     percentile: float = 99.99
 
     def __post_init__(self) -> None:
+        if self.method not in list(Method):
+            raise ConfigurationError(f"calibration method '{self.method}' is unknown: choose {', '.join(Method)}")
         object.__setattr__(self, "method", Method(self.method))
         if not 50 < self.percentile <= 100:
             raise ConfigurationError(f"percentile is {self.percentile:g}, must be above 50 and at most 100")

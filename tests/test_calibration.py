@@ -139,12 +139,12 @@ def output_rms(network: Network, quantised: QuantisedNetwork, inputs: np.ndarray
 
 
 def test_heavy_tails_are_better_cut_off() -> None:
-    """On inputs that calibration has not seen, by a factor of 1.5 and more."""
+    """On inputs that calibration has not seen, by a factor of 2.5 and more (docs/quantise.md says 3.2)."""
     network, typical, others = heavy_network()
     errors = {rule: output_rms(network, quantise(network, typical, rule=rule), others) for rule in (*CANDIDATES, AUTO)}
     widest = errors[ScaleRule()]
-    assert errors[ScaleRule(Method.PERCENTILE, 99.9)] < widest / 1.5
-    assert errors[AUTO] < widest / 1.5
+    assert errors[ScaleRule(Method.PERCENTILE, 99.9)] < widest / 2.5
+    assert errors[AUTO] < widest / 2.5
 
 
 def test_one_wild_sample_is_better_cut_off() -> None:
@@ -157,7 +157,7 @@ def test_one_wild_sample_is_better_cut_off() -> None:
     typical[100, 3] = 60.0
     rms = [output_rms(network, quantise(network, typical, rule=rule), others)
            for rule in (ScaleRule(), ScaleRule(Method.PERCENTILE))]
-    assert rms[1] < rms[0] / 3
+    assert rms[1] < rms[0] / 8
 
 
 def test_auto_takes_the_least_error_and_says_so() -> None:
@@ -202,7 +202,7 @@ def test_auto_passes_over_what_is_refused() -> None:
 
 @pytest.mark.parametrize("rule", [ScaleRule(Method.PERCENTILE), MSE, AUTO])
 def test_projections_get_finer_operands(rule: ScaleRule) -> None:
-    """Their format has a bit of room that operands need not have; that is worth a factor of 1.3 on other inputs."""
+    """Their format has a bit of room that operands need not have; that is worth a factor of 1.5 on other inputs."""
     typical, others = RNG(0).normal(size=(2, 300, 16))
     network = random_network(3, cells.lstm_projection, 16, (24, 16), scale=0.4)
     plain, finer = quantise(network, typical), quantise(network, typical, rule=rule)
@@ -211,7 +211,7 @@ def test_projections_get_finer_operands(rule: ScaleRule) -> None:
         assert narrow.state_format("h").shift < 8
         # The 16 bits that the host and the states see keep the whole range.
         assert narrow.output_fraction == wide.output_fraction
-    assert output_rms(network, finer, others) < output_rms(network, plain, others) / 1.3
+    assert output_rms(network, finer, others) < output_rms(network, plain, others) / 1.5
 
 
 def test_the_rule_holds_for_every_half_of_a_bidirectional_layer() -> None:
@@ -237,3 +237,10 @@ def test_calibration_of_zeros_is_refused(value: float) -> None:
 def test_percentiles_are_checked(percentile: float) -> None:
     with pytest.raises(ConfigurationError, match=rf"^percentile is {percentile:g}, must be above 50 and at most 100$"):
         ScaleRule(Method.PERCENTILE, percentile)
+
+
+def test_methods_are_checked() -> None:
+    assert ScaleRule("mse") == MSE  # type: ignore[arg-type]  # as users write it
+    with pytest.raises(ConfigurationError) as error:
+        ScaleRule("best")  # type: ignore[arg-type]
+    assert str(error.value) == "calibration method 'best' is unknown: choose minmax, percentile, mse, auto"
