@@ -314,3 +314,14 @@ def test_a_start_state_reaches_the_grid() -> None:
     outside = srnn.Imported(imported.network, state=({"h": np.array([1.5, 0, 0, 0])},))
     with pytest.raises(ModelError, match=r"^layer 0: start state h\[0\] is 1.5, must be within -1 to 1"):
         srnn.simulate(outside, inputs, simulator="icarus")
+
+
+def test_the_documentation_shows_what_is_told(tmp_path: Path) -> None:
+    encoder, fc = torch.nn.LSTM(40, 64, num_layers=2), torch.nn.Linear(64, 10)
+    state = {"embedding.weight": torch.ones(100, 40)}
+    state |= {f"encoder.rnn.{name}": value for name, value in encoder.state_dict().items()}
+    state |= {f"fc.{name}": value for name, value in fc.state_dict().items()}
+    torch.save(state, tmp_path / "tagger.pt")
+    imported = srnn.load_model(tmp_path / "tagger.pt", srnn.Selection(parts=("encoder.rnn", "fc:sigmoid")))
+    text = (Path(__file__).parent.parent / "docs" / "import.md").read_text(encoding="utf-8")
+    assert "".join(f"Model      tagger.pt: {line}\n" for line in imported.account) in text
