@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 
 import numpy as np
@@ -55,6 +56,10 @@ def _arithmetic(function: Callable[..., AnyArray]) -> Callable[[Call], AnyArray]
     return apply
 
 
+def _each(function: Callable[[AnyArray, AnyArray], AnyArray]) -> Callable[..., AnyArray]:
+    return lambda *values: functools.reduce(function, values)
+
+
 def _divide(one: AnyArray, other: AnyArray) -> AnyArray:
     if one.dtype == other.dtype == np.int64:
         if not other.all():
@@ -63,23 +68,29 @@ def _divide(one: AnyArray, other: AnyArray) -> AnyArray:
     return np.asarray(one / other)
 
 
-def _product(call: Call) -> AnyArray:
+def _reduced(function: Callable[..., AnyArray]) -> Callable[[Call], AnyArray]:
+    return lambda call: _reduce(call, function)
+
+
+def _reduce(call: Call, function: Callable[..., AnyArray]) -> AnyArray:
     data, axes = call.data(), call.axes(1, 18)
     keep = call.number("keepdims", 1)
     if axes is None and call.number("noop_with_empty_axes", 0):
         return data
     chosen = tuple(range(data.ndim)) if axes is None else tuple(as_axis(axis, data.ndim) for axis in axes)
-    return np.asarray(np.prod(data, axis=chosen, keepdims=bool(keep)))
+    return np.asarray(function(data, axis=chosen, keepdims=bool(keep)))
 
 
 #: Of traced tensors these see the shape only.
 _SHAPES: dict[str, Callable[[Call], AnyArray]] = {"Shape": _shape, "Size": _size}
 #: Of constants only.
 _CONSTANT: dict[str, Callable[[Call], AnyArray]] = {
-    "ConstantOfShape": _filled, "Range": _range, "ReduceProd": _product,
+    "ConstantOfShape": _filled, "Range": _range, "ReduceProd": _reduced(np.prod), "ReduceMax": _reduced(np.max),
     "Add": _arithmetic(np.add), "Sub": _arithmetic(np.subtract), "Mul": _arithmetic(np.multiply),
     "Div": _arithmetic(_divide), "Neg": _arithmetic(np.negative), "Equal": _arithmetic(np.equal),
     "Where": _arithmetic(np.where), "Not": _arithmetic(np.logical_not),
+    "Less": _arithmetic(np.less), "Greater": _arithmetic(np.greater), "And": _arithmetic(np.logical_and),
+    "Or": _arithmetic(np.logical_or), "Max": _arithmetic(_each(np.maximum)), "Min": _arithmetic(_each(np.minimum)),
 }
 #: Operators that `evaluate` knows.
 EVALUATED = frozenset((*GLUE, *_SHAPES, *_CONSTANT))

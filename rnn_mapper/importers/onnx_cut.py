@@ -9,13 +9,15 @@ from rnn_mapper.errors import ModelError
 from rnn_mapper.importers.imported import Selection
 from rnn_mapper.importers.onnx_glue import GLUE
 from rnn_mapper.importers.onnx_graph import Graph, Node, Shape, shape_of
-from rnn_mapper.importers.onnx_recurrent import RECURRENT
+from rnn_mapper.importers.onnx_recurrent import RECURRENT as NODES
 from rnn_mapper.importers.onnx_tensors import quoted
 from rnn_mapper.importers.onnx_walk import SUPPORTED, Cut
 
 __all__ = ["choose_cut", "other_outputs"]
 
 _MAX_LISTED = 12
+#: What runs steps.
+RECURRENT = frozenset((*NODES, "Loop"))
 
 
 @dataclass(frozen=True)
@@ -33,10 +35,9 @@ class _Reach:
 def choose_cut(graph: Graph, selection: Selection) -> Cut:
     """The cut that `selection` names, or else from the graph's input to its output. Raises ModelError."""
     if not any(node.op in RECURRENT for node in graph.nodes):
-        loops = [node for node in graph.nodes if node.op in ("Loop", "Scan")]
+        loops = [node for node in graph.nodes if node.op == "Scan"]
         raise ModelError("the graph has no LSTM, GRU or RNN node" + (
-            f"; {loops[0]}, which runs steps one by one, is not supported: see docs/import.md for what exporters make "
-            "of recurrent layers" if loops
+            f"; {loops[0]}, which runs steps one by one, is not supported" if loops
             else "; if the exporter has unrolled the steps, export with torch.onnx.export(..., dynamo=False)"
         ))
     start = _start(graph, selection.start)
@@ -106,20 +107,21 @@ def _follow(graph: Graph, starts: Iterable[str]) -> _Reach:
     outputs: dict[str, frozenset[int]] = {}
     inputs: set[str] = set()
     for node in graph.nodes:
-        if node.op in RECURRENT:
+        if node.op in NODES:
             there = data.get(node.input(0), empty)
             inputs |= there
         elif node.op in ("Shape", "Size"):
             there = empty
         else:
             there = empty.union(*(data.get(name, empty) for name in (*node.inputs, *node.captured)))
+            inputs |= there if node.op == "Loop" else empty
         kinds = frozenset[int]().union(*(outputs.get(name, frozenset()) for name in node.inputs))
         for index, name in enumerate(node.outputs):
             if name and name not in data and there:
                 data[name] = there
                 is_glue = node.op in GLUE
                 outputs[name] = (
-                    frozenset((index,)) if node.op in RECURRENT else kinds if is_glue else frozenset((0,))
+                    frozenset((index,)) if node.op in NODES else kinds if is_glue else frozenset((0,))
                 )
     return _Reach(data, outputs, frozenset(inputs))
 
@@ -128,7 +130,7 @@ def _shape(graph: Graph, start: str, nodes: list[Node]) -> Shape:
     shape = graph.inputs[start].shape if start in graph.inputs else graph.shapes.get(start)
     if shape is None:
         shape = _inferred(graph, start)
-    users = [node for node in nodes if node.op in RECURRENT and node.input(0) == start]
+    users = [node for node in nodes if node.op in NODES and node.input(0) == start]
     if users and shape is None:
         shape = (None, None, None)
     if shape is None:

@@ -30,7 +30,7 @@ def compare_with_onnxruntime(walk: Walk, value: Value, finish: Any) -> str:
     Raises ModelError if they do not, or onnxruntime refuses the model.
     """
     cut, source = walk.cut, walk.sources.all[0]
-    used = {name for node in cut.nodes for name in node.inputs if name in cut.graph.constants}
+    used = {name for node in cut.nodes for name in (*node.inputs, *node.captured) if name in cut.graph.constants}
     stored = sum(math.prod(cut.graph.constants[name].proto.dims) for name in used)
     assert walk.order is not None
     assert source.row_of is not None
@@ -70,9 +70,9 @@ def _run(walk: Walk, cut: Cut, used: set[str], given: AnyArray) -> AnyArray:
 
     feeds: dict[str, AnyArray] = {cut.start: given}
     inputs = [helper.make_tensor_value_info(cut.start, TensorProto.FLOAT, None)]
-    needed = {name for node in cut.nodes for name in node.inputs}
+    needed = {name for node in cut.nodes for name in (*node.inputs, *node.captured)}
     for name, known in cut.graph.inputs.items():
-        if name in needed and name != cut.start:
+        if name in needed and name in walk.values and name != cut.start:
             whole = known.type in (TensorProto.INT32, TensorProto.INT64)
             kind = np.int64 if known.type == TensorProto.INT64 else np.int32 if whole else np.float32
             feeds[name] = np.full(walk.values[name].shape, walk.steps if whole else 0, dtype=kind)

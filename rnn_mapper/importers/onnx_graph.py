@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from rnn_mapper.errors import ModelError
+from rnn_mapper.importers.onnx_functions import MAX_NODES, inlined, printable
 from rnn_mapper.importers.onnx_tensors import Tensor, quoted
 
-__all__ = ["Attributes", "Dim", "Graph", "GraphInput", "Node", "Shape", "read_graph", "shape_of"]
+__all__ = ["Attributes", "Body", "Dim", "Graph", "GraphInput", "Node", "Shape", "body_of", "read_graph", "shape_of"]
 
 #: A dimension: its size, or its name if it is dynamic (None: dynamic without a name).
 Dim = int | str | None
@@ -20,8 +21,6 @@ Shape = tuple[Dim, ...]
 OPSETS = (7, 28)
 #: What protobuf can read.
 _MAX_BYTES = (1 << 31) - 1
-_MAX_NODES = 100_000
-_MAX_DEPTH = 50
 
 
 class Attributes:
@@ -66,7 +65,7 @@ class Node:
     captured: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        return f"{_printable(self.kind)} {quoted(self.name or next(filter(None, self.outputs), ''))}"
+        return f"{printable(self.kind)} {quoted(self.name or next(filter(None, self.outputs), ''))}"
 
     @property
     def kind(self) -> str:
@@ -91,6 +90,42 @@ class GraphInput:
     type: int
     #: None if the file does not say.
     shape: Shape | None
+
+
+@dataclass(frozen=True, eq=False)
+class Body:
+    """The body of a loop."""
+
+    nodes: list[Node]
+    constants: dict[str, Tensor]
+    inputs: list[str]
+    outputs: list[str]
+
+    def passes(self, output: str, given: str) -> bool:
+        """Whether an output is an input as it was."""
+        makers = {name: node for node in self.nodes for name in node.outputs}
+        for _ in range(len(self.nodes) + 1):
+            if output == given or output not in makers or makers[output].op != "Identity":
+                return output == given
+            output = makers[output].input(0)
+        return False
+
+
+def body_of(node: Node) -> Body:
+    """The body of a loop; raises ModelError if it has none, or its nodes are not in order."""
+    graph = next((one.g for one in node.proto.attribute if one.name == "body" and one.HasField("g")), None)
+    if graph is None or len(node.proto.attribute) != 1:
+        raise ModelError("must have a body, and no other attribute")
+    node.attributes.take("body", object, None)
+    constants = {tensor.name: Tensor(tensor, None, tensor.name) for tensor in graph.initializer}
+    nodes = [_node(proto) for proto in graph.node]
+    if len(nodes) > 1000 or graph.sparse_initializer:
+        raise ModelError(f"its body has {len(nodes)} nodes, which is not that of a layer")
+    inputs = [value.name for value in graph.input]
+    made = {name for one in nodes for name in one.outputs if name}
+    outside = {name for one in nodes for name in one.inputs} - made
+    _check_order(nodes, {*constants, *inputs, *outside})
+    return Body(nodes, constants, inputs, [value.name for value in graph.output])
 
 
 @dataclass(eq=False)
@@ -179,10 +214,10 @@ def _checked(model: Any, folder: Path | None) -> Graph:
     if not OPSETS[0] <= opset <= OPSETS[1]:
         raise ModelError(f"opset {opset} is not supported, must be {OPSETS[0]} to {OPSETS[1]}: convert the model")
     if model.functions:
-        model = _inlined(model)
+        model = inlined(model)
     graph = model.graph
-    if len(graph.node) > _MAX_NODES:
-        raise ModelError(f"the graph has {len(graph.node)} nodes, must have {_MAX_NODES} at most")
+    if len(graph.node) > MAX_NODES:
+        raise ModelError(f"the graph has {len(graph.node)} nodes, must have {MAX_NODES} at most")
     if graph.sparse_initializer:
         name = graph.sparse_initializer[0].values.name
         raise ModelError(f"tensor {quoted(name)} is stored as a sparse tensor, which is not supported")
@@ -269,41 +304,3 @@ def shape_of(value: Any) -> Shape | None:
         int(dim.dim_value) if dim.HasField("dim_value") else (dim.dim_param or None)
         for dim in value.type.tensor_type.shape.dim
     )
-
-
-def _inlined(model: Any) -> Any:
-    """The model without functions of its own; raises ModelError for those that call themselves, or grow too large."""
-    from onnx import inliner
-
-    bodies = {(one.domain, one.name): one for one in model.functions}
-    sizes: dict[tuple[str, str], int] = {}
-
-    def expanded(nodes: Any, above: tuple[tuple[str, str], ...]) -> int:
-        total = 0
-        for node in nodes:
-            key = node.domain, node.op_type
-            if key not in bodies:
-                total += 1
-                continue
-            if key in above or len(above) > _MAX_DEPTH:
-                raise ModelError(f"function {quoted(node.op_type)} calls itself, or functions are nested too deep")
-            if key not in sizes:
-                sizes[key] = expanded(bodies[key].node, (*above, key))
-            total += sizes[key]
-            if total > _MAX_NODES:
-                raise ModelError(f"the graph has more than {_MAX_NODES} nodes with its functions, must have fewer")
-        return total
-
-    expanded(model.graph.node, ())
-    try:
-        return inliner.inline_local_functions(model)
-    except Exception as error:  # of its C++ part
-        raise ModelError(f"functions of the model cannot be put in place: {_one_line(error)}") from None
-
-
-def _one_line(error: Exception) -> str:
-    return _printable(" ".join(str(error).split()))[:200]
-
-
-def _printable(text: str) -> str:
-    return "".join(character if character.isprintable() else "?" for character in text)[:120]

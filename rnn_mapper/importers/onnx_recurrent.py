@@ -20,7 +20,7 @@ from rnn_mapper.importers.onnx_sources import Taken
 from rnn_mapper.importers.onnx_tensors import AnyArray, quoted
 from rnn_mapper.network import Layer
 
-__all__ = ["RECURRENT", "Recurrent", "read_recurrent"]
+__all__ = ["RECURRENT", "Recurrent", "read_recurrent", "start_state"]
 
 #: Gates in the order of the rows, as suffixes of the cells' parameters.
 _GATES = {"LSTM": ("_i", "_o", "_f", "_g"), "GRU": ("_z", "_r", "_n"), "RNN": ("",)}
@@ -81,23 +81,24 @@ class Recurrent:
                 tensors[f"p{gate}"] = factor
         return Layer(cell, tensors)
 
-    def state(self, direction: int, initial: list[AnyArray | None]) -> dict[str, AnyArray] | None:
-        """What the layer begins with, from initial_h and initial_c [directions, batch, hidden]; None if it is zero.
 
-        Raises ModelError if the streams of the batch begin with different states.
-        """
-        found: dict[str, AnyArray] = {}
-        for name, tensor in zip(("h", "c"), initial, strict=False):
-            if tensor is None:
-                continue
-            rows = tensor[direction]
-            if (rows != rows[:1]).any():
-                raise ModelError(f"initial_{name} differs between the streams of the batch, must be one state for all")
-            if not np.isfinite(rows).all():
-                raise ModelError(f"initial_{name} holds values that are not finite")
-            if rows.any():
-                found[name] = np.array(rows[0], dtype=np.float64)
-        return found or None
+def start_state(direction: int, initial: list[AnyArray | None]) -> dict[str, AnyArray] | None:
+    """What the layer begins with, from initial_h and initial_c [directions, batch, hidden]; None if it is zero.
+
+    Raises ModelError if the streams of the batch begin with different states.
+    """
+    found: dict[str, AnyArray] = {}
+    for name, tensor in zip(("h", "c"), initial, strict=False):
+        if tensor is None:
+            continue
+        rows = tensor[direction]
+        if (rows != rows[:1]).any():
+            raise ModelError(f"initial_{name} differs between the streams of the batch, must be one state for all")
+        if not np.isfinite(rows).all():
+            raise ModelError(f"initial_{name} holds values that are not finite")
+        if rows.any():
+            found[name] = np.array(rows[0], dtype=np.float64)
+    return found or None
 
 
 def read_recurrent(node: Node, inputs: list[Value | None], opset: int) -> Recurrent:

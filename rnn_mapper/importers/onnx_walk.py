@@ -17,7 +17,8 @@ from rnn_mapper.importers.onnx_constants import EVALUATED, evaluate
 from rnn_mapper.importers.onnx_elementwise import ELEMENTWISE, Elementwise
 from rnn_mapper.importers.onnx_glue import GLUE, Value
 from rnn_mapper.importers.onnx_graph import Graph, Node, Shape
-from rnn_mapper.importers.onnx_recurrent import RECURRENT, Recurrent, read_recurrent
+from rnn_mapper.importers.onnx_loop import LoopLayer, read_loop
+from rnn_mapper.importers.onnx_recurrent import RECURRENT, Recurrent, read_recurrent, start_state
 from rnn_mapper.importers.onnx_sources import (
     IndexArray,
     InputRecipe,
@@ -25,13 +26,14 @@ from rnn_mapper.importers.onnx_sources import (
     Source,
     Sources,
     StateRecipe,
+    Taken,
 )
 from rnn_mapper.importers.onnx_tensors import AnyArray, Tensor, quoted
 
 __all__ = ["SUPPORTED", "Cut", "Walk"]
 
 #: Operators that a cut may hold.
-SUPPORTED = frozenset((*EVALUATED, *RECURRENT, *ELEMENTWISE, "Constant"))
+SUPPORTED = frozenset((*EVALUATED, *RECURRENT, *ELEMENTWISE, "Constant", "Loop"))
 
 #: Elements of all tensors of a walk together.
 _MAX_TOTAL = 1 << 26
@@ -145,6 +147,11 @@ class Walk:
             return [Value(_constant(node))], "a constant"
         if node.op in RECURRENT:
             return self._recurrent(node, read_recurrent(node, inputs, opset), inputs)
+        if node.op == "Loop":
+            found_loop = read_loop(node, inputs, self._value, opset)
+            if not isinstance(found_loop, LoopLayer):
+                return found_loop, "moves elements, each of which is followed"
+            return self._loop(node, found_loop, inputs)
         traced = any(value is not None and value.traced for value in inputs)
         if node.op in EVALUATED:
             found = evaluate(node, inputs, opset, self.bound or -1)
@@ -167,12 +174,7 @@ class Walk:
             x = Value(x.array.transpose(1, 0, 2), True)
         if x.shape[2] != read.features:
             raise ModelError(f"X has {x.shape[2]} values per step, W takes {read.features}")
-        taken = self.sources.taken(x)
-        if taken is None:
-            raise ModelError("X is not one step of its source after the other")
-        if any(source.is_host for source in taken.sources):
-            raise ModelError(f"X comes from {taken.sources[0]}, which is left to the host: cut there with --to")
-        reversed_rows = self._follow(taken.rows)
+        taken, reversed_rows = self._sequence(x)
         steps, batch = taken.rows.shape
         notes = [*read.notes]
         self._lengths(node, inputs, steps, batch, notes)
@@ -183,7 +185,7 @@ class Walk:
         halves: list[Source] = []
         for direction, backward in enumerate(read.directions):
             recipe = LayerRecipe(
-                taken, direction, backward != reversed_rows, read.build, read.state(direction, initial)
+                taken, direction, backward != reversed_rows, read.build, start_state(direction, initial)
             )
             name = str(node) + ("" if len(read.directions) == 1 else " backward" if backward else " forward")
             halves.append(self.sources.add(name, recipe, taken.rows.size, read.hidden))
@@ -192,6 +194,29 @@ class Walk:
         order = ", from the last step to the first" if read.directions[0] else ""
         order = ", bidirectional" if len(halves) > 1 else order
         text = f"{cells} {read.features} -> {read.hidden}{order}"
+        return outputs, "; ".join([text, *notes])
+
+    def _sequence(self, x: Value) -> tuple[Taken, bool]:
+        """What a layer takes that takes X [steps, batch, values], and whether it takes it from the last step on."""
+        taken = self.sources.taken(x)
+        if taken is None:
+            raise ModelError("X is not one step of its source after the other")
+        if any(source.is_host for source in taken.sources):
+            raise ModelError(f"X comes from {taken.sources[0]}, which is left to the host: cut there with --to")
+        return taken, self._follow(taken.rows)
+
+    def _loop(self, node: Node, read: LoopLayer, inputs: list[Value | None]) -> tuple[list[Value], str]:
+        taken, backward = self._sequence(read.x)
+        notes: list[str] = []
+        value = inputs[read.state_index + 2]
+        assert value is not None
+        shape = (1, taken.rows.shape[1], read.hidden)
+        start = self._initial("its state", [Value(value.array[None], value.traced)], 0, shape, False, notes)
+        recipe = LayerRecipe(taken, 0, backward, read.build, start_state(0, [start]))
+        source = self.sources.add(str(node), recipe, taken.rows.size, read.hidden)
+        found = {"state": self.sources.value(source, taken.rows[-1]), "steps": self.sources.value(source, taken.rows)}
+        outputs = [found[one] if isinstance(one, str) else one for one in read.outputs]
+        text = f"{read.cell.name} {read.features} -> {read.hidden}, written as a loop over the steps"
         return outputs, "; ".join([text, *notes])
 
     def _outputs(
