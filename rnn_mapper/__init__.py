@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from rnn_mapper.accuracy import LayerError, compare_with_float
     from rnn_mapper.bidirectional_network import Bidirectional, BidirectionalNetwork
     from rnn_mapper.bidirectional_simulation import BidirectionalResult
+    from rnn_mapper.calibration import ScaleRule
     from rnn_mapper.cells import Cell, cell
     from rnn_mapper.errors import SpatialRnnError
     from rnn_mapper.float_reference import run_float
@@ -56,6 +57,7 @@ __all__ = [
     "Prepared",
     "QuantisedNetwork",
     "RecurrentLayer",
+    "ScaleRule",
     "Selection",
     "SimulationResult",
     "SpatialRnnError",
@@ -87,6 +89,7 @@ _MODULES = {
     "rnn_mapper.accuracy": ("LayerError", "compare_with_float"),
     "rnn_mapper.bidirectional_network": ("Bidirectional", "BidirectionalNetwork"),
     "rnn_mapper.bidirectional_simulation": ("BidirectionalResult",),
+    "rnn_mapper.calibration": ("ScaleRule",),
     "rnn_mapper.errors": ("SpatialRnnError",),
     "rnn_mapper.float_reference": ("run_float",),
     "rnn_mapper.importers": ("HostStep", "Imported", "Selection", "load_model"),

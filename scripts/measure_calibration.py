@@ -1,4 +1,5 @@
-"""Accuracy of trained models by calibration method, and with weights clipped row by row: the table of docs/quantise.md.
+"""Accuracy of trained models by calibration method, and with weights clipped row by row: table and picture of
+docs/quantise.md.
 
     .venv/bin/python scripts/measure_calibration.py
 
@@ -14,13 +15,17 @@ from typing import Any
 from unittest import mock
 
 import numpy as np
+from provenance import ROOT
 
 from rnn_mapper.accuracy import compare_with_float, measure_error
 from rnn_mapper.calibration import Method, ScaleRule
+from rnn_mapper.error_picture import error_picture
 from rnn_mapper.float_reference import run_float
 from rnn_mapper.g2p import G2pEn, float_runner, integer_runner
 from rnn_mapper.network import FloatArray
+from rnn_mapper.network_runs import run_both
 from rnn_mapper.packaged_models import package_file
+from rnn_mapper.quantisation_report import report_on
 from rnn_mapper.quantise import quantise_inputs
 from rnn_mapper.reference import run_reference
 from rnn_mapper.silero import SileroVad
@@ -39,12 +44,13 @@ RULES = (
     ScaleRule(), ScaleRule(Method.PERCENTILE), ScaleRule(Method.PERCENTILE, 99.9), ScaleRule(Method.MSE),
     ScaleRule(Method.AUTO),
 )
+PICTURE = ROOT / "docs" / "images" / "error.svg"
 #: Parts of a row's largest weight that clipping tries.
 _PARTS = np.linspace(1.0, 0.4, 61)
 
 
 def main() -> None:
-    """Print a Markdown table: a line for each method."""
+    """Print a Markdown table, a line for each method, and draw the error of Silero over a long sequence."""
     silero, g2p = SileroVad(), G2pEn()
     typical, speech = silero.encode(_scene((CALIBRATION,))), silero.encode(_scene(SPEECH))
     decided = silero.decode(run_float(silero.network, speech).outputs) > 0.5
@@ -69,9 +75,15 @@ def main() -> None:
             f"{h.p999:.4f}", f"{changed} of {len(words)}", taken[1],
         )
         print(f"| {' | '.join(cells)} |", flush=True)
+    draw_long(silero, typical, speech)
+
+
+def draw_long(silero: SileroVad, typical: FloatArray, speech: FloatArray) -> None:
+    """The speech again and again, for 5,000 steps and more."""
     long = np.tile(speech, (-(-5000 // len(speech)), 1))
-    drift = compare_with_float(silero.network, quantise.quantise(silero.network, typical), long)[0].drift
-    print(f"\nDrift of Silero by minmax over {len(long):,} steps: {drift:.3f}")
+    report = report_on(run_both(silero.network, quantise.quantise(silero.network, typical), [long]))
+    print(f"\nDrift of Silero by minmax over {len(long):,} steps: {report.layers[0].error.drift:.3f}")
+    error_picture(report, PICTURE, f"The LSTM of Silero over {len(long):,} steps: error of the integers")
 
 
 def _variants() -> Iterator[tuple[str, ScaleRule, Any]]:
