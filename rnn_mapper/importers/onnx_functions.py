@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from rnn_mapper.errors import ModelError
-from rnn_mapper.importers.onnx_tensors import quoted
+from rnn_mapper.importers.onnx_tensors import as_text, quoted
 
 __all__ = ["MAX_NODES", "inlined", "printable"]
 
@@ -18,13 +18,13 @@ def inlined(model: Any) -> Any:
     """The model without functions of its own; raises ModelError for those that call themselves, or grow too large."""
     from onnx import inliner
 
-    bodies = {(one.domain, one.name): one for one in model.functions}
+    bodies = {(as_text(one.domain), as_text(one.name)): one for one in model.functions}
     sizes: dict[tuple[str, str], int] = {}
 
     def expanded(nodes: Any, above: tuple[tuple[str, str], ...]) -> int:
         total = 0
         for node in nodes:
-            key = node.domain, node.op_type
+            key = as_text(node.domain), as_text(node.op_type)
             if key not in bodies:
                 total += 1
                 continue

@@ -9,7 +9,7 @@ from typing import Any
 
 from rnn_mapper.errors import ModelError
 from rnn_mapper.importers.onnx_functions import MAX_NODES, inlined, printable
-from rnn_mapper.importers.onnx_tensors import Tensor, quoted
+from rnn_mapper.importers.onnx_tensors import Tensor, as_text, quoted
 
 __all__ = ["Attributes", "Body", "Dim", "Graph", "GraphInput", "Node", "Shape", "body_of", "read_graph", "shape_of"]
 
@@ -117,15 +117,15 @@ def body_of(node: Node) -> Body:
     if graph is None or len(node.proto.attribute) != 1:
         raise ModelError("must have a body, and no other attribute")
     node.attributes.take("body", object, None)
-    constants = {tensor.name: Tensor(tensor, None, tensor.name) for tensor in graph.initializer}
+    constants = {tensor.name: Tensor(tensor, None, as_text(tensor.name)) for tensor in graph.initializer}
     nodes = [_node(proto) for proto in graph.node]
     if len(nodes) > 1000 or graph.sparse_initializer:
         raise ModelError(f"its body has {len(nodes)} nodes, which is not that of a layer")
-    inputs = [value.name for value in graph.input]
+    inputs = [as_text(value.name) for value in graph.input]
     made = {name for one in nodes for name in one.outputs if name}
     outside = {name for one in nodes for name in one.inputs} - made
     _check_order(nodes, {*constants, *inputs, *outside})
-    return Body(nodes, constants, inputs, [value.name for value in graph.output])
+    return Body(nodes, constants, inputs, [as_text(value.name) for value in graph.output])
 
 
 @dataclass(eq=False)
@@ -223,17 +223,18 @@ def _checked(model: Any, folder: Path | None) -> Graph:
         raise ModelError(f"tensor {quoted(name)} is stored as a sparse tensor, which is not supported")
     constants: dict[str, Tensor] = {}
     for tensor in graph.initializer:
+        as_text(tensor.name)
         if not tensor.name or tensor.name in constants:
             raise ModelError(f"two stored tensors are named {quoted(tensor.name)}, each must have a name of its own")
         constants[tensor.name] = Tensor(tensor, folder, tensor.name)
     inputs = {
-        value.name: GraphInput(value.name, value.type.tensor_type.elem_type, shape_of(value))
+        as_text(value.name): GraphInput(value.name, value.type.tensor_type.elem_type, shape_of(value))
         for value in graph.input if value.name not in constants
     }
     nodes = [_node(proto) for proto in graph.node]
     _check_order(nodes, {*constants, *inputs})
     made = {name for node in nodes for name in node.outputs}
-    outputs = [value.name for value in graph.output if value.name]
+    outputs = [as_text(value.name) for value in graph.output if value.name]
     for name in outputs:
         if name not in made and name not in inputs and name not in constants:
             raise ModelError(f"output {quoted(name)} of the graph is given by no node")
@@ -251,7 +252,10 @@ def _node(proto: Any) -> Node:
     from onnx import AttributeProto, helper
 
     values: dict[str, Any] = {}
+    for text in (proto.op_type, proto.domain, proto.name, *proto.input, *proto.output):
+        as_text(text)
     for one in proto.attribute:
+        as_text(one.name)
         if one.ref_attr_name:
             raise ModelError(f"{quoted(proto.name)}: attribute {quoted(one.name)} refers to that of a function")
         if one.name in values:
@@ -275,7 +279,7 @@ def _captured(proto: Any) -> Iterator[str]:
     for one in proto.attribute:
         for graph in (*((one.g,) if one.HasField("g") else ()), *one.graphs):
             for node in graph.node:
-                yield from node.input
+                yield from map(as_text, node.input)
                 yield from _captured(node)
 
 
@@ -301,6 +305,6 @@ def shape_of(value: Any) -> Shape | None:
     if not value.type.HasField("tensor_type") or not value.type.tensor_type.HasField("shape"):
         return None
     return tuple(
-        int(dim.dim_value) if dim.HasField("dim_value") else (dim.dim_param or None)
+        int(dim.dim_value) if dim.HasField("dim_value") else (as_text(dim.dim_param) or None)
         for dim in value.type.tensor_type.shape.dim
     )

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from rnn_mapper.errors import ModelError
 
-__all__ = ["AnyArray", "Tensor", "quoted"]
+__all__ = ["AnyArray", "Tensor", "as_text", "quoted"]
 
 AnyArray = npt.NDArray[Any]
 
@@ -26,6 +26,13 @@ _FIELDS = {"FLOAT": "float_data", "DOUBLE": "double_data", "INT64": "int64_data"
 _FLOATS = ("FLOAT", "DOUBLE", "FLOAT16", "BFLOAT16")
 #: More than any tensor of a real network has; keeps products of dimensions small.
 _MAX_DIMENSIONS = 16
+
+
+def as_text(value: object) -> str:
+    """A name of the file; raises ModelError if it is not text, for which protobuf gives bytes."""
+    if not isinstance(value, str):
+        raise ModelError(f"damaged, or not an ONNX file: a name is not text ({str(value)[:40]})")
+    return value
 
 
 def quoted(name: str) -> str:
@@ -109,7 +116,7 @@ class Tensor:
     def _external(self, wanted: int) -> bytes:
         """The bytes of a tensor that another file of the model's folder holds."""
         where = f"tensor {quoted(self.name)}: external data"
-        entries = {entry.key: entry.value for entry in self.proto.external_data}
+        entries = {as_text(entry.key): as_text(entry.value) for entry in self.proto.external_data}
         location = entries.get("location", "")
         if self.folder is None:
             raise ModelError(f"{where} in {quoted(location)}: the model did not come from a file")
