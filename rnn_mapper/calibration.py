@@ -47,7 +47,7 @@ class Method(StrEnum):
 class ScaleRule:
     """A method with its setting. Raises ConfigurationError for an unknown method or a percentile out of its range."""
 
-    method: Method = Method.MINMAX
+    method: Method | str = Method.MINMAX
     #: For `percentile`, above 50 and up to 100; other methods do without.
     percentile: float = 99.99
 

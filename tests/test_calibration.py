@@ -240,7 +240,7 @@ def test_percentiles_are_checked(percentile: float) -> None:
 
 
 def test_methods_are_checked() -> None:
-    assert ScaleRule("mse") == MSE  # type: ignore[arg-type]  # as users write it
+    assert ScaleRule("mse") == MSE
     with pytest.raises(ConfigurationError) as error:
-        ScaleRule("best")  # type: ignore[arg-type]
+        ScaleRule("best")
     assert str(error.value) == "calibration method 'best' is unknown: choose minmax, percentile, mse, auto"
