@@ -29,6 +29,10 @@ FUZZER = Path(__file__).with_name("fuzz_importers.py")
 MUTANTS, SEED = 150, int(os.environ.get("SPATIAL_RNN_FUZZ_SEED", "1"))
 
 
+#: A storage of four numbers.
+FLOATS = bytes(16)
+
+
 class Net(torch.nn.Module):
     """A recurrent layer and what follows."""
 
@@ -102,6 +106,14 @@ def tensor_pickle(offset: int, shape: tuple[int, ...], strides: tuple[int, ...],
     return b"\x80\x02}(" + both + b"u."
 
 
+def lying_archive() -> bytes:
+    """Its directory says that the last member has gigabytes in the file."""
+    made = bytearray(archive(tensor_pickle(0, (4, 1), (1, 1)), {"0": FLOATS}))
+    place = made.rfind(b"PK\x01\x02") + 20
+    made[place : place + 4] = struct.pack("<I", 0xF0000000)
+    return bytes(made)
+
+
 def tar() -> bytes:
     made = io.BytesIO()
     with tarfile.open(fileobj=made, mode="w") as file:
@@ -144,7 +156,6 @@ def lying_npz(path: Path) -> None:
         file.writestr("weight_ih_l0.npy", content)
 
 
-FLOATS = bytes(16)
 NAN = torch.full((16, 3), float("nan"))
 BAD: dict[str, tuple[bytes | Callable[[Path], object], str]] = {
     "empty.pt": (b"", "is empty, must be ONNX (.onnx), a PyTorch state_dict (.pt, .pth), safetensors or a NumPy .npz"),
@@ -203,6 +214,7 @@ BAD: dict[str, tuple[bytes | Callable[[Path], object], str]] = {
     "lost.pt": (archive(tensor_pickle(0, (4, 1), (1, 1))), "layer 0: weight_ih: is damaged: member data/0 is missing"),
     "packed.pt": (archive(tensor_pickle(0, (4, 1), (1, 1)), {"0": bytes(1 << 20)}, zipfile.ZIP_DEFLATED),
                   "member data.pkl is compressed or encrypted, which torch.save does not: save it again"),
+    "sizes.pt": (lying_archive(), "layer 0: weight_ih: is damaged: the sizes of member data/0 differ"),
     "dicts.pt": (archive(b"\x80\x02" + b"}" * 200_000 + b"."), "the pickle has more than 100000 operations"),
     "memo.pt": (archive(b"\x80\x02}r\xff\xff\xff\xffj\xfe\xff\xff\xff."), "the pickle is damaged (KeyError)"),
     "bytes.pt": (archive(b"\x80\x04\x8e\xff\xff\xff\xff\xff\xff\xff\x7f."), "the pickle is damaged (ValueError)"),

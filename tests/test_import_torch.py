@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import warnings
 from collections.abc import Iterator
@@ -14,11 +15,13 @@ import torch
 from safetensors.torch import save_file
 
 import rnn_mapper as srnn
-from rnn_mapper import cells
+from rnn_mapper import cells, cli
 from rnn_mapper.bidirectional import run_bidirectional_float
 from rnn_mapper.errors import ModelError
 from rnn_mapper.importers.torch_modules import import_module
 from rnn_mapper.preparation import as_imported
+from rnn_mapper.start_state import quantise_state
+from rnn_mapper.state_images import state_packets
 
 #: A module of random attributes for each.
 SEEDS = range(24)
@@ -325,3 +328,22 @@ def test_the_documentation_shows_what_is_told(tmp_path: Path) -> None:
     imported = srnn.load_model(tmp_path / "tagger.pt", srnn.Selection(parts=("encoder.rnn", "fc:sigmoid")))
     text = (Path(__file__).parent.parent / "docs" / "import.md").read_text(encoding="utf-8")
     assert "".join(f"Model      tagger.pt: {line}\n" for line in imported.account) in text
+
+
+def test_map_writes_the_packets_of_a_start_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(5)
+    network = import_module(torch.nn.GRU(3, 4)).network
+    imported = srnn.Imported(network, ("a GRU",), ({"h": np.array([0.5, -0.25, 0.0, 1.0])},))
+    monkeypatch.setattr("rnn_mapper.importers.load_model", lambda *_: imported)
+    with pytest.raises(SystemExit) as left:
+        cli.main(["map", "--model", "gru.pt", "-o", str(tmp_path / "out"), "--json", str(tmp_path / "r.json")])
+    assert left.value.code == 0
+    figures = json.loads((tmp_path / "r.json").read_text())
+    assert figures["imported"] == [{"file": "gru.pt", "account": ["a GRU"], "host": [], "start_state": True}]
+    prepared = srnn.prepare(imported)
+    assert figures["cycles"]["total"] == prepared.mapping.predict(16, cleared=False).cycles
+    assert prepared.state is not None
+    packets = list(state_packets(prepared.mapping, quantise_state(prepared.mapping.network, prepared.state)))
+    data = (tmp_path / "out" / "state.bin").read_bytes()
+    places = json.loads((tmp_path / "out" / "state.json").read_text())["packets"]
+    assert [data[place["offset"] :][: place["bytes"]] for place in places] == packets

@@ -163,8 +163,6 @@ def _add(pipeline: Pipeline, module: Any, name: str, cell: Cell | None) -> None:
             _add(pipeline, child, f"{name}.{key}" if name else key, cell)
     elif kind in _RECURRENT:
         own = _agreed(title, _MODES[module.mode], cell)
-        if module.proj_size:
-            own = lstm_projection
         pipeline.recurrent(f"{title}{_options(module)}", recurrent_layers(_tensors(module, title), own, name))
     elif kind in _SINGLE:
         own = _agreed(title, _CELLS[module.nonlinearity if kind == "RNNCell" else kind], cell)
