@@ -13,6 +13,7 @@ from rnn_mapper.cells.binding import bind_sizes
 from rnn_mapper.cells.library import BOX, dense, dense_relu, dense_sigmoid, dense_tanh
 from rnn_mapper.cells.torch_layout import TORCH_GATES, unpack
 from rnn_mapper.cells.tracing import Cell
+from rnn_mapper.cells.variants import variant_named
 from rnn_mapper.errors import ModelError
 
 __all__ = [
@@ -29,8 +30,9 @@ def parse_cell(name: str | Cell, cells: Mapping[str, Cell] = BOX) -> Cell:
     """The cell of that name among `cells`; raises ModelError naming the choices."""
     if isinstance(name, Cell):
         return name
-    if name in cells:
-        return cells[name]
+    found = cells.get(name) or variant_named(name)
+    if found is not None:
+        return found
     raise ModelError(f"cell '{name}' is not supported: choose {', '.join(cells)}")
 
 

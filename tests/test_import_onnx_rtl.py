@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 
 import numpy as np
 import pytest
+from onnx_models import single
 from random_networks import random_layer
+from test_import_keras import DATA
 from test_import_onnx import OPERATOR_TESTS, bound, operator_tests
 
 import rnn_mapper as srnn
@@ -68,6 +71,35 @@ def _wanted(name: str, stream: int) -> np.ndarray:
     value = case.data_sets[0][1][0]
     assert proto.graph.output[0].name != "Y_c"
     return np.asarray(value[stream] if batch_first else value.take(stream, axis=value.ndim - 2))
+
+
+@pytest.mark.parametrize("name", ["keras3_gru_last", "keras3_lstm_relu_no_bias"])
+def test_cells_with_other_functions(name: str, tmp_path: Path) -> None:
+    """Cells of the box with a relu where the box has a tanh: on a grid, in files, and sent to other processes."""
+    imported = load_onnx(DATA / f"{name}.onnx")
+    network = imported.network
+    assert isinstance(network, srnn.Network)
+    cell = network.layers[0].cell
+    assert "relu" in cell.name
+    assert pickle.loads(pickle.dumps(cell)) is cell
+    srnn.save_network(tmp_path / "model.npz", network)
+    loaded = srnn.load_network(tmp_path / "model.npz")
+    assert loaded.layers[0].cell is cell  # type: ignore[union-attr]
+    with np.load(DATA / f"{name}.npz") as stored:
+        result = srnn.simulate(network, stored["inputs"].astype(np.float64), RESIDENT_GRID, simulator="verilator")
+        assert isinstance(result, srnn.SimulationResult)
+        assert result.is_exact
+        found = imported.finish(result.outputs.astype(np.float64) * result.mapping.network.output_scale)
+        np.testing.assert_allclose(found.reshape(-1), stored["outputs"].reshape(-1), atol=0.05)
+
+
+def test_functions_that_the_grid_cannot_combine() -> None:
+    """Read, because the mathematics is known; refused where it is made into integers, with the reason."""
+    proto = single("GRU", activations=["Tanh", "Tanh"])
+    network = load_onnx(proto).network
+    assert isinstance(network, srnn.Network)
+    with pytest.raises(srnn.SpatialRnnError, match=r"1 - v needs v within \[0, 1\], such as a sigmoid"):
+        srnn.quantise(network, np.ones((3, 3)))
 
 
 def reversed_network() -> BidirectionalNetwork:

@@ -14,7 +14,7 @@ from rnn_mapper.cells import library
 from rnn_mapper.cells.expressions import relu, sigmoid, tanh
 from rnn_mapper.cells.tracing import Cell
 
-__all__ = ["FUNCTIONS", "variant"]
+__all__ = ["FUNCTIONS", "variant", "variant_named"]
 
 #: Functions of the element-wise part, by name.
 FUNCTIONS: dict[str, Callable[[Any], Any]] = {"sigmoid": sigmoid, "tanh": tanh, "relu": relu}
@@ -120,9 +120,17 @@ def variant(kind: str, functions: tuple[str, ...]) -> Cell:
     return _made[name]
 
 
-def __getattr__(name: str) -> Cell:
+def variant_named(name: str) -> Cell | None:
+    """The cell of such a name; None if there is none."""
     for kind, count in _COUNTS.items():
         for functions in itertools.product(FUNCTIONS, repeat=count):
             if name == "_".join((kind, *functions)):
                 return variant(kind, functions)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return None
+
+
+def __getattr__(name: str) -> Cell:
+    found = variant_named(name)
+    if found is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return found
