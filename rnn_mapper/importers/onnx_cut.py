@@ -169,6 +169,9 @@ def _listing(unsupported: list[Node], graph: Graph) -> str:
 
 def _near(graph: Graph) -> str:
     """Where the recurrent part is, for a message."""
-    nodes = [node for node in graph.nodes if node.op in RECURRENT]
+    nodes = [node for node in graph.nodes if node.op in NODES]
+    if not nodes:
+        loops = [node for node in graph.nodes if node.op in RECURRENT]
+        return f"; its recurrent part is {loops[0]}" if loops else ""
     last = next(filter(None, nodes[-1].outputs), "")
     return f"; its first recurrent node takes {quoted(nodes[0].input(0))}, its last gives {quoted(last)}"

@@ -20,7 +20,7 @@ from rnn_mapper.importers.onnx_execution import compare_with_onnxruntime
 from rnn_mapper.importers.onnx_glue import MoreSteps, Value
 from rnn_mapper.importers.onnx_graph import read_graph
 from rnn_mapper.importers.onnx_tensors import quoted
-from rnn_mapper.importers.onnx_walk import Cut, Walk
+from rnn_mapper.importers.onnx_walk import COMPUTED, MOVED, Cut, Walk
 from rnn_mapper.network import FloatArray
 
 __all__ = ["load_onnx"]
@@ -72,11 +72,23 @@ def _load(source: Any, selection: Selection) -> Imported:
     walk = walks[0][0]
     account = [_input_line(walk)]
     account += [f"{name}: {what}" for name, what in walk.carried.items()]
-    account += [walk.account[id(node)] for node in cut.nodes]
+    account += _node_lines(walk)
     account += [f"{step.name}: left to the host" for step in made.host]
     account += other_outputs(graph, cut)
     account.append(compared[-1])
     return Imported(made.network, tuple(account), made.state, made.host)
+
+
+def _node_lines(walk: Walk) -> list[str]:
+    """A line for each node that is a layer or a part of one, and one for all that put data or shapes in place."""
+    told = {id(node): (node, walk.account[id(node)]) for node in walk.cut.nodes}
+    lines = [f"{node}: {text}" for node, text in told.values() if text not in (MOVED, COMPUTED)]
+    for what in (MOVED, COMPUTED):
+        kinds = [node.kind for node, text in told.values() if text == what]
+        if kinds:
+            names = ", ".join(dict.fromkeys(kinds))
+            lines.append(f"{len(kinds)} node{'s' if len(kinds) > 1 else ''} ({names}): {what}")
+    return lines
 
 
 def _input_line(walk: Walk) -> str:

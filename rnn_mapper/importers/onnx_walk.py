@@ -30,10 +30,13 @@ from rnn_mapper.importers.onnx_sources import (
 )
 from rnn_mapper.importers.onnx_tensors import AnyArray, Tensor, quoted
 
-__all__ = ["SUPPORTED", "Cut", "Walk"]
+__all__ = ["COMPUTED", "MOVED", "SUPPORTED", "Cut", "Walk"]
 
 #: Operators that a cut may hold.
 SUPPORTED = frozenset((*EVALUATED, *RECURRENT, *ELEMENTWISE, "Constant", "Loop"))
+
+#: What nodes without a layer do.
+MOVED, COMPUTED = "moved about, element by element", "computed at once, constants"
 
 #: Elements of all tensors of a walk together.
 _MAX_TOTAL = 1 << 26
@@ -69,6 +72,7 @@ class Walk:
     #: By numbering of rows: the stream of each row and its place within the stream.
     streams: dict[int, IndexArray] = field(default_factory=dict)
     places: dict[int, IndexArray] = field(default_factory=dict)
+    #: What became of each node, by its identity.
     account: dict[int, str] = field(default_factory=dict)
     #: Inputs of the graph that are states, or lengths, with what became of them.
     carried: dict[str, str] = field(default_factory=dict)
@@ -100,7 +104,7 @@ class Walk:
                 raise ModelError(f"{node}: {error}") from None
             except (ValueError, TypeError, IndexError, OverflowError) as error:
                 raise ModelError(f"{node}: its inputs do not fit it ({type(error).__name__})") from None
-            self.account[id(node)] = f"{node}: {text}"
+            self.account[id(node)] = text
             for name, value in zip(node.outputs, outputs, strict=False):
                 if name:
                     self._count(value.array.size)
@@ -144,20 +148,20 @@ class Walk:
         """Outputs of a node and what to say of it."""
         opset = self.cut.graph.opset
         if node.op == "Constant":
-            return [Value(_constant(node))], "a constant"
+            return [Value(_constant(node))], COMPUTED
         if node.op in RECURRENT:
             return self._recurrent(node, read_recurrent(node, inputs, opset), inputs)
         if node.op == "Loop":
             found_loop = read_loop(node, inputs, self._value, opset)
             if not isinstance(found_loop, LoopLayer):
-                return found_loop, "moves elements, each of which is followed"
+                return found_loop, MOVED
             return self._loop(node, found_loop, inputs)
         traced = any(value is not None and value.traced for value in inputs)
         if node.op in EVALUATED:
             found = evaluate(node, inputs, opset, self.bound or -1)
             if found is not None:
                 moved = traced and node.op in GLUE
-                return found, "moves elements, each of which is followed" if moved else "computed at once, a constant"
+                return found, MOVED if moved else COMPUTED
         if node.op in ELEMENTWISE:
             if not traced:
                 raise ModelError("works on constants only, which is not supported: fold constants before exporting")
