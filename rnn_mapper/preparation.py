@@ -35,7 +35,7 @@ from rnn_mapper.quantised import QuantisedNetwork
 from rnn_mapper.wav_files import is_wav, wav_frames
 
 __all__ = [
-    "Prepared", "as_grid", "as_imported", "as_inputs", "as_network", "as_streams", "choose_grid", "default_calibration",
+    "Prepared", "as_grid", "as_imported", "as_inputs", "as_streams", "choose_grid", "default_calibration",
     "on_grid", "prepare",
 ]
 
@@ -157,16 +157,6 @@ def as_imported(
     from rnn_mapper.importers.torch_modules import import_module
 
     return import_module(model, chosen)
-
-
-def as_network(
-    model: Any, cell: str | Cell | None = None, cells: Table[str, Cell] = BOX
-) -> Network | BidirectionalNetwork:
-    """The network of `as_imported`, for what cannot do with a start state; raises `ModelError` if there is one."""
-    imported = as_imported(model, cell, cells=cells)
-    if imported.state is not None:
-        raise ModelError("the model starts from a state of its own, which is not supported here")
-    return imported.network
 
 
 def as_inputs(inputs: Any, network: Network | BidirectionalNetwork, rate: int | None = None) -> FloatArray:
