@@ -150,7 +150,7 @@ def outcome(**changes: float) -> Outcome:
     drift, steps = changes.get("drift", 1.2), int(changes.get("steps", 5000))
     accuracy = Accuracy(100, error, (error,), task, drift, steps, "a note")
     facts = Facts("x", "X", "x==1", "MIT", "GRU 4", "tiny", "a frame", 0.012, 0.055)
-    return Outcome(facts, 123, "1 x 1 x 4", accuracy, Simulated("icarus", [], 0), 99.5, 1.0)
+    return Outcome(facts, 123, "tiny", "1 x 1 x 4", accuracy, Simulated("icarus", [], 0), 99.5, 1.0)
 
 
 @pytest.mark.parametrize(

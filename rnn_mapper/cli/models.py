@@ -5,10 +5,18 @@ from __future__ import annotations
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import rich_click as click
 
-from rnn_mapper.cli.common import Output, force_option, json_option
+from rnn_mapper.cli.common import (
+    Output,
+    force_option,
+    grid_from_options,
+    grid_is_named,
+    grid_options,
+    json_option,
+)
 from rnn_mapper.cli.mapped import PATH, print_line
 from rnn_mapper.cli.output_files import output_directory
 
@@ -22,13 +30,17 @@ DIFFERENT = 1
 @click.option("--export", "directory", type=PATH, metavar="DIR",
               help="Run nothing, but write the networks into DIR, each with a short real input and its calibration "
                    "input, for `simulate`, `map` and all other commands.")
+@grid_options
 @force_option
 @json_option
-def command(keys: tuple[str, ...], directory: Path | None, force: bool, json_file: str | None) -> int:
+def command(
+    keys: tuple[str, ...], directory: Path | None, force: bool, json_file: str | None, **options: Any
+) -> int:
     """Run trained models of PyPI packages on real input: error, end task, and a part of it in the grid's Verilog.
 
     The end task is measured with the original float model and with its recurrent layers in the grid's integers. The
-    exit status is 1 when a bound of docs/models.md does not hold, or an output or a cycle is not as expected.
+    exit status is 1 when a bound of docs/models.md does not hold, or an output or a cycle is not as expected. Without a
+    grid option each model takes the preset of docs/models.md.
 
     Example: spatial-rnn models --model deepfilternet
     """
@@ -36,6 +48,7 @@ def command(keys: tuple[str, ...], directory: Path | None, force: bool, json_fil
     output = Output(json_file)
     from rnn_mapper.real_models.catalogue import MODELS, export, load
 
+    grid = grid_from_options(options) if grid_is_named(options) else None
     models = [load(key) for key in dict.fromkeys(keys or MODELS)]
     if directory is not None:
         with output_directory(directory, force) as folder:
@@ -58,7 +71,7 @@ def command(keys: tuple[str, ...], directory: Path | None, force: bool, json_fil
             def tell(text: str, key: str = key) -> None:
                 print_line(output.console, f"[{time.perf_counter() - started:5.0f} s]  {key}: {text}")
 
-            outcomes.append(measure(model, Path(temporary) / key, tell))
+            outcomes.append(measure(model, Path(temporary) / key, tell, grid=grid))
     output.console.print()
     output.console.print(Markdown(markdown(outcomes, "spatial-rnn models")))
     output.write_json(to_json(outcomes))

@@ -11,11 +11,12 @@ from typing import ClassVar
 import numpy as np
 
 from hdl.numerics import DEFAULT_ARITHMETIC, Arithmetic
-from hdl.parameters import load_parameters
+from hdl.parameters import GridParameters
 from rnn_mapper.bidirectional import QuantisedBidirectional, quantise_bidirectional
 from rnn_mapper.bidirectional_network import BidirectionalNetwork
 from rnn_mapper.calibration import DEFAULT_RULE, ScaleRule
 from rnn_mapper.network import FloatArray, Network
+from rnn_mapper.preparation import as_grid
 from rnn_mapper.quantise import quantise
 from rnn_mapper.quantised import QuantisedNetwork
 from rnn_mapper.real_models.outcome import Accuracy, Facts, Outcome, Simulated
@@ -71,9 +72,9 @@ class RealModel(ABC):
             for name, network in self.networks.items()
         }
 
-    def resident(self, quantised: Quantised) -> Resident:
-        """All networks side by side in the memories of the model's grid."""
-        return map_resident(self.members(quantised), load_parameters(self.facts.grid))
+    def resident(self, quantised: Quantised, parameters: GridParameters) -> Resident:
+        """All networks side by side in the memories of a grid. Raises MappingError if they do not fit."""
+        return map_resident(self.members(quantised), parameters)
 
     @property
     def parameters(self) -> int:
@@ -88,20 +89,24 @@ class RealModel(ABC):
 
 
 def measure(
-    model: RealModel, folder: Path, progress: Callable[[str], None] = lambda text: None, simulator: str = "verilator"
+    model: RealModel, folder: Path, progress: Callable[[str], None] = lambda text: None, simulator: str = "verilator",
+    grid: GridParameters | str | Path | None = None,
 ) -> Outcome:
-    """The task with the reference, and a short part of it in the grid's Verilog; images and log go to `folder`."""
+    """The task with the reference, and a short part of it in the grid's Verilog; images and log go to `folder`.
+
+    Without a grid it is that of the model's facts.
+    """
     started = time.perf_counter()
-    parameters = load_parameters(model.facts.grid)
+    name, parameters = as_grid(model.facts.grid if grid is None else grid)
     progress("the task, in floating point and in integers")
     quantised = model.quantise(parameters.arithmetic)
+    resident = model.resident(quantised, parameters)
     accuracy = model.accuracy(quantised)
-    resident = model.resident(quantised)
     sequences = model.sequences(quantised)
     compared = verify(resident, sequences, simulator, folder, progress=progress)
     per_step = sum(one.predict(_LONG).cycles - one.predict(_SHORT).cycles for one in resident.models)
     return Outcome(
-        model.facts, model.parameters, f"{parameters.rows} x {parameters.cols} x {parameters.lanes}", accuracy,
+        model.facts, model.parameters, name, f"{parameters.rows} x {parameters.cols} x {parameters.lanes}", accuracy,
         Simulated(simulator, compared, max(
             sum(one.steps for one in sequences if one.model == number) for number in range(len(resident.models))
         )),

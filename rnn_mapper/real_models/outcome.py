@@ -30,7 +30,7 @@ class Facts:
     licence: str
     #: The recurrent layers, such as ``LSTM 128``.
     cells: str
-    #: Preset of the grid that all of them share.
+    #: Preset of a grid that holds all of them.
     grid: str
     #: What a step is.
     step: str
@@ -122,7 +122,8 @@ class Outcome:
     facts: Facts
     #: Weights and biases of the recurrent layers and heads on the grid.
     parameters: int
-    #: Such as ``4 x 8 x 32``.
+    #: Name of the grid that it ran on, and its size, such as ``4 x 8 x 32``.
+    grid: str
     grid_size: str
     accuracy: Accuracy
     simulated: Simulated
@@ -158,6 +159,7 @@ class Outcome:
         return {
             **vars(self.facts),
             "parameters": self.parameters,
+            "grid": self.grid,
             "grid_size": self.grid_size,
             "steps": a.steps,
             "rms": a.error.rms,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -65,7 +66,7 @@ def _accuracy_row(one: Outcome) -> str:
 def _cycles_row(one: Outcome) -> str:
     f, s = one.facts, one.simulated
     return (
-        f"| {f.title} | {f.grid}, {one.grid_size} | {f.step} | {one.cycles_per_step:,.1f} "
+        f"| {f.title} | {one.grid}, {one.grid_size} | {f.step} | {one.cycles_per_step:,.1f} "
         f"| {one.cycles_per_step / 1000:.2f} us | {s.steps} | {s.predicted:,} | {s.cycles:,} | {s.outputs:,} "
         f"| {s.mismatches} |"
     )
@@ -91,10 +92,11 @@ def picture(outcomes: Sequence[Outcome], path: Path) -> None:
             places = [index + (number - (len(kinds) - 1) / 2) * width for index in range(len(outcomes))]
             bars = axes.bar(places, [share(one) for one in outcomes], width, color=color, label=name)
             texts = ["" if name == "drift" and one.accuracy.drift is None else f"{share(one):.2f}" for one in outcomes]
-            axes.bar_label(bars, texts, fontsize=7, padding=1)
-        axes.axhline(1.0, color="black", linewidth=1)
+            box = {"facecolor": "white", "edgecolor": "none", "pad": 0.5}
+            axes.bar_label(bars, texts, fontsize=7, padding=2, bbox=box)
+        axes.axhline(1.0, color="black", linewidth=1, zorder=0.5)
         axes.text(-0.5, 1.01, "bound", fontsize=8, va="bottom")
-        axes.set_xticks(range(len(outcomes)), [f"{one.facts.title}\n{one.facts.cells}" for one in outcomes], fontsize=8)
+        axes.set_xticks(range(len(outcomes)), [_label(one) for one in outcomes], fontsize=8)
         axes.set_ylabel("share of the bound")
         axes.set_ylim(0, 1.3)
         axes.legend(frameon=False, fontsize=8, ncols=len(kinds), loc="upper center")
@@ -102,3 +104,7 @@ def picture(outcomes: Sequence[Outcome], path: Path) -> None:
         figure.tight_layout()
         figure.savefig(path, metadata={"Date": None})
         pyplot.close(figure)
+
+
+def _label(one: Outcome) -> str:
+    return "\n".join([one.facts.title, *textwrap.wrap(one.facts.cells, 24)])
