@@ -3,8 +3,9 @@
 MODULE = "bare_dot_product"
 
 
-def bare_dot_product(lanes: int, accumulator_bits: int, tree_levels_per_register: int) -> str:
-    """Return Verilog of `lanes` signed 8 x 8 multipliers, an adder tree, an accumulator and their pipeline registers.
+def bare_dot_product(lanes: int, accumulator_bits: int, tree_levels_per_register: int, operand_bits: int) -> str:
+    """Return Verilog of `lanes` signed 8 x `operand_bits` multipliers, an adder tree, an accumulator and their pipeline
+    registers.
 
     Products are registered; the tree has a register after every `tree_levels_per_register` (1 or more) levels and at
     its root; `first` (which travels with the operands outside) starts the accumulator from the sum instead of adding
@@ -13,10 +14,10 @@ def bare_dot_product(lanes: int, accumulator_bits: int, tree_levels_per_register
     body: list[str] = []
     values: list[tuple[str, int]] = []
     for lane in range(lanes):
-        bits = f"[{8 * lane + 7}:{8 * lane}]"
-        body.append(f"reg signed [15:0] p{lane};")
-        body.append(f"always @(posedge clk) p{lane} <= $signed(weights{bits}) * $signed(vector{bits});")
-        values.append((f"p{lane}", 16))
+        weight, operand = (f"[{bits * lane + bits - 1}:{bits * lane}]" for bits in (8, operand_bits))
+        body.append(f"reg signed [{7 + operand_bits}:0] p{lane};")
+        body.append(f"always @(posedge clk) p{lane} <= $signed(weights{weight}) * $signed(vector{operand});")
+        values.append((f"p{lane}", 8 + operand_bits))
     level = 0
     while len(values) > 1:
         level += 1
@@ -38,7 +39,7 @@ def bare_dot_product(lanes: int, accumulator_bits: int, tree_levels_per_register
         f"module {MODULE}(clk, weights, vector, first, accumulator);",
         "input clk;",
         f"input [{8 * lanes - 1}:0] weights;",
-        f"input [{8 * lanes - 1}:0] vector;",
+        f"input [{operand_bits * lanes - 1}:0] vector;",
         "input first;",
         f"output reg signed [{high}:0] accumulator;",
         *body,

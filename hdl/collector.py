@@ -16,7 +16,7 @@ __all__ = ["Collector"]
 class Collector(wiring.Component):
     """Turns one group of results (`rows` values with one tag, in one cycle) into write-stream beats and outputs.
 
-    `beat_valid`, `beat_address` and `beat_data` carry the group's 8-bit values to the vector memories: the first beat
+    `beat_valid`, `beat_address` and `beat_data` carry the group's operands to the vector memories: the first beat
     in the cycle of the results (combinational), `group_beats - 1` more in the cycles that follow. They cannot wait.
     `complete` goes high with the last beat of the last result of phase `complete_phase`.
     `output_valid`, `output_group`, `output_parity` and `output_values` (16-bit values) belong to the results' cycle.
@@ -49,8 +49,9 @@ class Collector(wiring.Component):
         return self.parameters.group_beats > 1
 
     def model(self, value: int, feedback_shift: int) -> int:
-        """The 8-bit value that is fed back for a 16-bit result."""
-        return saturate_int(round_shift(value, feedback_shift), 8)
+        """The operand that is fed back for a 16-bit result."""
+        bits = self.parameters.operand_bits
+        return saturate_int(round_shift(value, feedback_shift), bits) if bits < 16 else value
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -71,19 +72,22 @@ class Collector(wiring.Component):
             self.output_parity.eq(first.parity),
             self.output_values.eq(Cat(result.value for result in results)),
         ]
-        narrow = [self._narrow(m, result.value, entry.feedback_shift, row) for row, result in enumerate(results)]
-        self._beats(m, first, Cat(*narrow))
+        operands = [result.value for result in results]
+        if p.operand_bits < 16:
+            operands = [self._narrow(m, value, entry.feedback_shift, row) for row, value in enumerate(operands)]
+        self._beats(m, first, Cat(*operands))
         return m
 
     def _narrow(self, m: Module, value: Value, shift: Value, row: int) -> Value:
-        """`sat8(round(value, shift))`: shifting left by one first leaves the rounding bit in place for shift 0."""
+        """`sat8(round(value, shift))`, for operands of 8 bits: shifting left by one first leaves the rounding bit in
+        place for shift 0."""
         doubled = Signal(signed(17), name=f"doubled_{row}")
         rounded = Signal(signed(17), name=f"rounded_{row}")
         m.d.comb += [
             doubled.eq((Cat(0, value).as_signed() >> shift) + 1),
             rounded.eq(doubled >> 1),
         ]
-        return saturate(m, rounded, 8, f"narrow_{row}")
+        return saturate(m, rounded, self.parameters.operand_bits, f"narrow_{row}")
 
     def _beats(self, m: Module, first: data.View, group: Value) -> None:
         p = self.parameters
@@ -100,7 +104,7 @@ class Collector(wiring.Component):
             self._address(m, entry.group, first.parity)
             return
         left = Signal(bits_for(p.group_beats))
-        rest = Signal(8 * p.rows, reset_less=True)
+        rest = Signal(p.operand_bits * p.rows, reset_less=True)
         held = Signal(unit_entry_layout(p), reset_less=True)
         parity = Signal(reset_less=True)
         beat = Signal(p.group_bits + bits_for(p.group_beats))

@@ -14,11 +14,12 @@ __all__ = ["DotProduct"]
 
 
 class DotProduct(wiring.Component):
-    """Accumulates `lanes` products of signed bytes in every cycle.
+    """Accumulates `lanes` products of a signed byte and a signed operand in every cycle.
 
-    `weights` and `vector` are packed bytes, lane 0 in the least significant. `first`, `zero` and `initial` belong to
-    the sum that leaves the adder tree, `accumulate_latency` cycles after its operands: with `first` the accumulator
-    starts from `initial`, otherwise from its own value; with `zero` the sum counts as zero.
+    `weights` (8 bits each) and `vector` (`operand_bits` each) are packed, lane 0 in the least significant bits.
+    `first`, `zero` and `initial` belong to the sum that leaves the adder tree, `accumulate_latency` cycles after its
+    operands: with `first` the accumulator starts from `initial`, otherwise from its own value; with `zero` the sum
+    counts as zero.
     `accumulator` holds the sum of all operands up to those of `latency` cycles before. One sum a cycle, no stalls;
     it wraps, so the mapper proves that it cannot overflow.
     """
@@ -29,7 +30,7 @@ class DotProduct(wiring.Component):
         self.parameters = p = parameters
         super().__init__({
             "weights": In(8 * p.lanes),
-            "vector": In(8 * p.lanes),
+            "vector": In(p.operand_bits * p.lanes),
             "first": In(1),
             "zero": In(1),
             "initial": In(signed(p.accumulator_bits)),
@@ -63,9 +64,9 @@ class DotProduct(wiring.Component):
         p = self.parameters
         values: list[Value] = []
         for lane in range(p.lanes):
-            product = Signal(signed(16), name=f"product_{lane}", reset_less=True)
-            bits = slice(8 * lane, 8 * lane + 8)
-            m.d.sync += product.eq(self.weights[bits].as_signed() * self.vector[bits].as_signed())
+            product = Signal(signed(8 + p.operand_bits), name=f"product_{lane}", reset_less=True)
+            weight = self.weights.word_select(lane, 8).as_signed()
+            m.d.sync += product.eq(weight * self.vector.word_select(lane, p.operand_bits).as_signed())
             values.append(product)
         level = 0
         while len(values) > 1:

@@ -155,7 +155,7 @@ def write_word_layout(p: GridParameters) -> data.StructLayout:
         "kind": WriteKind,
         #: `vector_address`, `memory_address` or `token`, from the least significant bit.
         "address": width,
-        #: The bytes of one beat; without meaning in a TOKEN.
+        #: One beat; without meaning in a TOKEN.
         "data": p.beat_bits,
     })
 
@@ -213,7 +213,7 @@ def write_bus_layout(p: GridParameters) -> data.StructLayout:
         "beat": address["beat"].shape,
         #: Word of the memory.
         "word": address["word"].shape,
-        #: The bytes of the beat.
+        #: The beat.
         "data": p.beat_bits,
     })
 
@@ -351,6 +351,11 @@ def instruction_layout(p: GridParameters) -> data.StructLayout:
 
 def unit_entry_layout(p: GridParameters) -> data.StructLayout:
     """Where the result of a unit goes (PCU); travels with it on the result link."""
+    narrowing = {
+        #: The operand is `sat8(round(result, feedback_shift))`; 0 means no shift. Where operands have 16 bits they are
+        #: the result, and there is no such field.
+        "feedback_shift": 4,
+    }
     return data.StructLayout({
         #: Group in one half of the vector memory, and of the output buffer.
         "group": p.group_bits,
@@ -358,12 +363,11 @@ def unit_entry_layout(p: GridParameters) -> data.StructLayout:
         "phase": p.phase_bits,
         #: Last result of its phase to reach the collector.
         "final": 1,
-        #: Feed the 8-bit value back to the vector memories.
+        #: Feed the value back to the vector memories as an operand.
         "to_vector": 1,
         #: Send the 16-bit value to the host.
         "to_host": 1,
-        #: The 8-bit value is `sat8(round(result, feedback_shift))`; 0 means no shift.
-        "feedback_shift": 4,
+        **(narrowing if p.operand_bits < 16 else {}),
     })
 
 
@@ -461,7 +465,7 @@ def memory_shape(p: GridParameters, memory: Memory) -> tuple[int, int, int]:
         Memory.UNIT: (unit_entry_layout(p).size, p.units),
         Memory.TABLE: (table_entry_layout(p).size, p.table_segments),
         Memory.STATE: (16, p.state_depth),
-        Memory.VECTOR: (8 * p.lanes, p.vector_depth),
+        Memory.VECTOR: (p.operand_bits * p.lanes, p.vector_depth),
         Memory.SCHEDULE: (schedule_width(p), p.schedule_depth),
     }[memory]
     return width, depth, -(-width // p.beat_bits)

@@ -9,7 +9,8 @@ __all__ = [
     "SHIFT_LIMIT", "Arithmetic",
 ]
 
-#: Bits by which an accumulator is moved up before its row's shift moves it down, so that ratios above one fit too.
+#: Bits by which an accumulator is moved up before its row's shift moves it down, so that ratios above one fit too;
+#: for operands of 8 bits, see `Arithmetic.prescale_left`.
 PRESCALE_LEFT = 11
 #: Bits of the prescaled accumulator; what does not fit saturates the result as well.
 PRESCALED_BITS = 19
@@ -31,6 +32,26 @@ class Arithmetic:
     table_segments: int = 256
     #: Bits of the accumulator and of the partial sums between PCUs.
     accumulator_bits: int = 28
+    #: Bits of an operand: a code of the input, or what is multiplied of a computed vector, 8 or 16. With 16 the 16-bit
+    #: values of a computed vector are multiplied as they are.
+    operand_bits: int = 8
+
+    @property
+    def operand_limit(self) -> int:
+        """Largest magnitude of an operand code: computed vectors saturate to its negative."""
+        return 1 << (self.operand_bits - 1)
+
+    @property
+    def prescale_left(self) -> int:
+        """As PRESCALE_LEFT: with wider operands a unit of the accumulator is worth less, and shifts stay the same."""
+        return PRESCALE_LEFT - (self.operand_bits - 8)
+
+    def serves(self, other: Arithmetic) -> bool:
+        """Whether a grid of this arithmetic computes what was quantised for another."""
+        return (
+            (self.table_segments, self.operand_bits) == (other.table_segments, other.operand_bits)
+            and self.accumulator_bits >= other.accumulator_bits
+        )
 
 
 #: That of a grid for which nothing else is chosen.

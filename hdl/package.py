@@ -121,7 +121,7 @@ def _readme(parameters: GridParameters, init_files: str | None) -> str:
     options = " ".join(f"--{name.replace('_', '-')} {value}" for name, value in p.to_dict().items())
     return f"""# A generated grid of {p.rows} x {p.cols} sites, {p.lanes} lanes each
 
-{p.multipliers} 8-bit multipliers. The top module is `{TOP_MODULE}`, in Verilog-2005. {images}
+{p.multipliers} multipliers of 8 x {p.operand_bits} bits. The top module is `{TOP_MODULE}`, in Verilog-2005. {images}
 
 | file | what it is |
 |---|---|

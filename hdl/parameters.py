@@ -16,7 +16,9 @@ from pathlib import Path
 from hdl.errors import ConfigurationError
 from hdl.numerics import Arithmetic
 
-__all__ = ["GridParameters", "load_parameters", "preset_description", "preset_names", "preset_path"]
+__all__ = [
+    "GridParameters", "load_parameters", "preset_description", "preset_names", "preset_path", "usual_preset_names",
+]
 
 PRESET_DIRECTORY = Path(__file__).parent / "presets"
 
@@ -32,7 +34,7 @@ class GridParameters:
     rows: int = 4
     #: Columns of sites, the length of every row's links.
     cols: int = 4
-    #: Multipliers in a PCU, and bytes in a weight word and a vector word.
+    #: Multipliers in a PCU, and values in a weight word (of 8 bits) and in a vector word (of `operand_bits`).
     lanes: int = 16
     #: Weight words in a PMU.
     weight_depth: int = 2048
@@ -57,6 +59,8 @@ class GridParameters:
     table_segments: int = Arithmetic.table_segments
     #: Bits of the accumulator and of the partial sums between PCUs.
     accumulator_bits: int = Arithmetic.accumulator_bits
+    #: Bits of an operand, 8 or 16: of an input code, and of what is multiplied of a computed vector. Weights have 8.
+    operand_bits: int = Arithmetic.operand_bits
     #: Levels of the adder tree between two pipeline registers.
     tree_levels_per_register: int = 2
 
@@ -75,8 +79,16 @@ class GridParameters:
                 )
         if self.vector_words * self.lanes < self.rows:
             raise ConfigurationError(
-                f"vector_depth = {self.vector_depth}: one half ({self.vector_words} words of {self.lanes} bytes) "
+                f"vector_depth = {self.vector_depth}: one half ({self.vector_words} words of {self.lanes} values) "
                 f"must hold at least one group of {self.rows} values (rows)"
+            )
+        narrowest = RANGES["accumulator_bits"][0] + self.operand_bits - Arithmetic.operand_bits
+        if self.accumulator_bits < narrowest:
+            usual = Arithmetic.accumulator_bits + self.operand_bits - Arithmetic.operand_bits
+            raise ConfigurationError(
+                f"accumulator_bits = {self.accumulator_bits}: must be at least {narrowest} with operand_bits = "
+                f"{self.operand_bits} ({usual} hold as many products as {Arithmetic.accumulator_bits} with "
+                f"{Arithmetic.operand_bits})"
             )
         if self.schedule_depth <= self.models:
             raise ConfigurationError(
@@ -92,7 +104,7 @@ class GridParameters:
     @property
     def arithmetic(self) -> Arithmetic:
         """All that a network's integers depend on."""
-        return Arithmetic(self.table_segments, self.accumulator_bits)
+        return Arithmetic(self.table_segments, self.accumulator_bits, self.operand_bits)
 
     # Sites and links
 
@@ -103,28 +115,33 @@ class GridParameters:
 
     @property
     def multipliers(self) -> int:
-        """8-bit multipliers in the grid."""
+        """Multipliers in the grid."""
         return self.sites * self.lanes
 
     @property
-    def beat_bytes(self) -> int:
-        """Bytes of data in one write-stream word: the largest width that divides both a group and a vector word."""
+    def beat_values(self) -> int:
+        """Values in one write-stream word: the largest number that divides both a group and a vector word."""
         return math.gcd(self.rows, self.lanes)
 
     @property
     def beat_bits(self) -> int:
         """Bits of data in one write-stream word."""
-        return 8 * self.beat_bytes
+        return self.operand_bits * self.beat_values
+
+    @property
+    def beat_bytes(self) -> int:
+        """Bytes of data in one write-stream word, and in a beat of the input stream."""
+        return self.beat_bits // 8
 
     @property
     def group_beats(self) -> int:
         """Write-stream words that carry one group (`rows` values)."""
-        return self.rows // self.beat_bytes
+        return self.rows // self.beat_values
 
     @property
     def word_beats(self) -> int:
         """Write-stream words that fill one vector word (`lanes` values)."""
-        return self.lanes // self.beat_bytes
+        return self.lanes // self.beat_values
 
     # Vector memory: two halves, selected by the parity of the step
 
@@ -261,6 +278,7 @@ RANGES: dict[str, tuple[int, int, bool]] = {
     "program_length": (2, 256, False),
     "table_segments": (64, 1024, True),
     "accumulator_bits": (24, 40, False),
+    "operand_bits": (8, 16, True),
     "tree_levels_per_register": (1, 7, False),
 }
 
@@ -272,7 +290,12 @@ def bits_for(count: int) -> int:
 
 def preset_names() -> list[str]:
     """The presets that ship with the package, smallest first."""
-    return sorted((path.stem for path in PRESET_DIRECTORY.glob("*.toml")), key=lambda name: _multipliers(name))
+    return sorted((path.stem for path in PRESET_DIRECTORY.glob("*.toml")), key=lambda name: (_multipliers(name), name))
+
+
+def usual_preset_names() -> list[str]:
+    """The presets of which one is chosen where no grid is named: those with operands of the default width."""
+    return [name for name in preset_names() if load_parameters(name).operand_bits == Arithmetic.operand_bits]
 
 
 def preset_path(name: str) -> Path:

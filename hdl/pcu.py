@@ -45,7 +45,7 @@ class Pcu(wiring.Component):
         self.unit_path = UnitPath(p)
         super().__init__({
             "weights": In(8 * p.lanes),
-            "vector": In(8 * p.lanes),
+            "vector": In(p.operand_bits * p.lanes),
             "tag": In(operand_tag_layout(p)),
             "overrun": In(1),
             "partial_in": In(signed(p.accumulator_bits)),

@@ -110,7 +110,8 @@ class Error(enum.IntEnum):
 REGISTERS: tuple[Register, ...] = (
     Register("ID", 0x00, Access.READ, "Identification, 0x53524E4E"),
     Register("VERSION", 0x04, Access.READ, "Version of this interface: major (bits 31-16), minor (bits 15-0)"),
-    Register("GRID", 0x08, Access.READ, "rows (bits 7-0), cols (bits 15-8), lanes (bits 23-16)"),
+    Register("GRID", 0x08, Access.READ, "rows (bits 7-0), cols (bits 15-8), lanes (bits 23-16), bytes "
+             "of an operand minus one (bits 31-24)"),
     Register("CONTROL", 0x0C, Access.WRITE, "Commands, see the CONTROL bits"),
     Register("STATUS", 0x10, Access.READ, "State of the sequence, see the STATUS bits"),
     Register("INTERRUPT_ENABLE", 0x14, Access.READ_WRITE,

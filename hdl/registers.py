@@ -9,7 +9,13 @@ from amaranth.lib.wiring import In, Out
 from hdl.parameters import GridParameters
 from hdl.register_map import ADDRESS_BITS, IDENTIFICATION, REGISTERS, VERSION, Access, Control, Error, Status
 
-__all__ = ["Registers", "axi_lite_members"]
+__all__ = ["Registers", "axi_lite_members", "grid_value"]
+
+
+def grid_value(parameters: GridParameters) -> int:
+    """Value of the register GRID."""
+    p = parameters
+    return p.rows | p.cols << 8 | p.lanes << 16 | (p.operand_bits // 8 - 1) << 24
 
 
 def axi_lite_members(prefix: str) -> dict[str, object]:
@@ -78,7 +84,7 @@ class Registers(wiring.Component):
             **held,
             "ID": Const(IDENTIFICATION, 32),
             "VERSION": Const(VERSION, 32),
-            "GRID": Const(p.rows | p.cols << 8 | p.lanes << 16, 32),
+            "GRID": Const(grid_value(p), 32),
             "STATUS": status,
             "ERRORS": sticky,
             "STEPS_DONE": self.steps_done,

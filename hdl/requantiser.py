@@ -7,14 +7,14 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from hdl.fixed_point import round_shift, saturate, saturate_int
-from hdl.numerics import MULTIPLIER_BITS, PRESCALE_LEFT, PRESCALED_BITS, REQUANTISE_RIGHT
+from hdl.numerics import MULTIPLIER_BITS, PRESCALED_BITS, REQUANTISE_RIGHT
 from hdl.parameters import GridParameters
 
 __all__ = ["Requantiser"]
 
 
 class Requantiser(wiring.Component):
-    """`part = sat16(round(sat19((total << 11) >> shift) * multiplier, 12))`, Q5.10.
+    """`part = sat16(round(sat19((total << prescale_left) >> shift) * multiplier, 12))`, Q5.10.
 
     `total` and `shift` (0 to 31) are sampled in one cycle, `multiplier` in the next; `part` is valid `latency` cycles
     after `total`. One value a cycle. Shifting before multiplying keeps the multiplier at 19 x 11 bits.
@@ -27,6 +27,7 @@ class Requantiser(wiring.Component):
 
     def __init__(self, parameters: GridParameters) -> None:
         self.parameters = parameters
+        self.left = parameters.arithmetic.prescale_left
         super().__init__({
             "total": In(signed(parameters.accumulator_bits)),
             "shift": In(5),
@@ -36,14 +37,14 @@ class Requantiser(wiring.Component):
 
     def model(self, total: int, multiplier: int, shift: int) -> int:
         """`part` for one value."""
-        prescaled = saturate_int((total << PRESCALE_LEFT) >> shift, PRESCALED_BITS)
+        prescaled = saturate_int((total << self.left) >> shift, PRESCALED_BITS)
         return saturate_int(round_shift(prescaled * multiplier, REQUANTISE_RIGHT), 16)
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        shifted = Signal(signed(self.parameters.accumulator_bits + PRESCALE_LEFT))
+        shifted = Signal(signed(self.parameters.accumulator_bits + self.left))
         prescaled = Signal(signed(PRESCALED_BITS), reset_less=True)
-        m.d.comb += shifted.eq((self.total << PRESCALE_LEFT) >> self.shift)
+        m.d.comb += shifted.eq((self.total << self.left) >> self.shift)
         m.d.sync += prescaled.eq(saturate(m, shifted, PRESCALED_BITS, "limited_total"))
         rounded = Signal(signed(PRESCALED_BITS + MULTIPLIER_BITS + 1))
         m.d.comb += rounded.eq(prescaled * self.multiplier + (1 << (REQUANTISE_RIGHT - 1)))

@@ -87,7 +87,7 @@ class _Flow:
     def bare(self) -> Measure:
         """Synthesise the dot product that the PCU is compared with."""
         p = self.manifest["parameters"]
-        text = bare_dot_product(p["lanes"], p["accumulator_bits"], p["tree_levels_per_register"])
+        text = bare_dot_product(p["lanes"], p["accumulator_bits"], p["tree_levels_per_register"], p["operand_bits"])
         # A folder of its own: the grid may hold a module of this name, measured at the same time.
         folder = self.folder / "bare"
         folder.mkdir()

@@ -30,7 +30,7 @@ class Grid(wiring.Component):
     """A `rows` x `cols` grid with an AXI4-Lite subordinate, an AXI4-Stream input and an AXI4-Stream output.
 
     `s_axil` holds the registers of `register_map`. `s_axis` takes input vectors (`tdest` 0) and load packets
-    (`tdest` 1), `beat_bytes` bytes a beat; `m_axis` gives `rows` 16-bit outputs a beat, in order.
+    (`tdest` 1), `beat_values` values of `operand_bits` a beat; `m_axis` gives `rows` 16-bit outputs a beat, in order.
     With `init_files`, every memory is baked in from `<init_files>/<hierarchical name>.hex`; every site is then a
     module of its own.
     """

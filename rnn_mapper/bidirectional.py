@@ -2,7 +2,7 @@
 
 The segments of the network (`rnn_mapper.bidirectional_network`) are resident models of one grid, MODEL is the number of
 the segment. The host runs one after the other over the whole sequence: it sends the backward half its input from the
-last step on, turns its outputs round, merges the 16-bit outputs of both halves, and makes the int8 input of the next
+last step on, turns its outputs round, merges the 16-bit outputs of both halves, and makes the operand codes of the next
 segment of them, with a scale that is calibrated as that of a first layer's input. It does so in float64, in which
 every sum and every scale of the merge is exact, and with one division and one rounding that IEEE 754 prescribes.
 """
@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from hdl.numerics import DEFAULT_ARITHMETIC, Arithmetic
 from hdl.parameters import GridParameters
@@ -22,7 +21,7 @@ from rnn_mapper.accuracy import LayerError, measure_error
 from rnn_mapper.bidirectional_network import BidirectionalNetwork, Segment
 from rnn_mapper.calibration import DEFAULT_RULE, ScaleRule
 from rnn_mapper.errors import SpatialRnnError
-from rnn_mapper.fixed_point import IntArray
+from rnn_mapper.fixed_point import Codes, IntArray
 from rnn_mapper.float_reference import run_float
 from rnn_mapper.mapper import TYPICAL_STEPS
 from rnn_mapper.model_files import check_inputs
@@ -55,7 +54,7 @@ class QuantisedSegment:
         """Real value of one code of the merged output: the finer scale of both halves."""
         return min(member.output_scale for member in self.members)
 
-    def inputs(self, values: FloatArray) -> tuple[npt.NDArray[np.int8], ...]:
+    def inputs(self, values: FloatArray) -> tuple[Codes, ...]:
         """What each member is sent [steps, input_size]; the backward half gets the last step first."""
         return tuple(
             np.ascontiguousarray(turned(quantise_inputs(member, values), backward))
@@ -90,7 +89,7 @@ class BidirectionalTrace:
     """A run of the reference, or of a grid, over a whole sequence. Lists are indexed by segment."""
 
     #: What each member of a segment is sent and gives, in the order of the grid's steps.
-    codes: list[tuple[npt.NDArray[np.int8], ...]]
+    codes: list[tuple[Codes, ...]]
     member_outputs: list[tuple[Int16Array, ...]]
     #: [steps, values], merged; the last is the network's output.
     segment_outputs: list[IntArray]

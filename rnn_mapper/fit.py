@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from hdl.parameters import RANGES, GridParameters, load_parameters, preset_names
+from hdl.parameters import RANGES, GridParameters, load_parameters, usual_preset_names
 from rnn_mapper.allocation import CapacityError, Demand, enlarge
 from rnn_mapper.bidirectional import quantise_bidirectional
 from rnn_mapper.bidirectional_network import BidirectionalNetwork
@@ -186,7 +186,7 @@ def _chosen(work: _Work, grid: tuple[str, GridParameters] | None) -> GridAccount
     if grid is not None:
         return _grid_account(work, *grid)
     account: GridAccount | None = None
-    for name in preset_names():
+    for name in usual_preset_names():
         account = _grid_account(work, name, load_parameters(name))
         if account.fits:
             break

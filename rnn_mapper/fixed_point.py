@@ -8,11 +8,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hdl.numerics import PRESCALE_LEFT, PRESCALED_BITS, REQUANTISE_RIGHT
+from hdl.numerics import DEFAULT_ARITHMETIC, PRESCALED_BITS, REQUANTISE_RIGHT, Arithmetic
 
 from .errors import ConfigurationError
 
 IntArray = npt.NDArray[np.int64]
+#: Operand codes, int8 or int16 by the arithmetic's operand_bits (`operand_type`).
+Codes = npt.NDArray[np.signedinteger[Any]]
 
 #: Fraction bits of pre-activations, of the LSTM state c and of a relu network's h (Q5.10).
 PREACTIVATION_FRACTION = 10
@@ -25,9 +27,9 @@ _CODES = 1 << 15  # pre-activation codes the table covers: [-16, 16) in Q5.10
 
 
 def round_shift(value: Any, shift: Any) -> IntArray:
-    """value / 2^shift rounded to the nearest integer, ties upwards: (value + 2^(shift-1)) >> shift, for shift >= 1."""
+    """value / 2^shift rounded to the nearest integer, ties upwards: (value + 2^(shift-1)) >> shift; 0 leaves it."""
     shift = np.asarray(shift, dtype=np.int64)
-    return (np.asarray(value, dtype=np.int64) + (np.int64(1) << (shift - 1))) >> shift
+    return (np.asarray(value, dtype=np.int64) + ((np.int64(1) << shift) >> 1)) >> shift
 
 
 def saturate(value: Any, bits: int) -> IntArray:
@@ -36,13 +38,20 @@ def saturate(value: Any, bits: int) -> IntArray:
     return np.clip(np.asarray(value, dtype=np.int64), -limit, limit - 1)
 
 
-def requantise(accumulator: Any, multiplier: Any, shift: Any) -> IntArray:
-    """Accumulators to output codes before saturation: round(sat19((acc << 11) >> shift) * multiplier, 12).
+def operand_type(arithmetic: Arithmetic) -> np.dtype[np.signedinteger[Any]]:
+    """The numpy type of operand codes."""
+    return np.dtype(f"int{arithmetic.operand_bits}")
+
+
+def requantise(
+    accumulator: Any, multiplier: Any, shift: Any, arithmetic: Arithmetic = DEFAULT_ARITHMETIC
+) -> IntArray:
+    """Accumulators to output codes before saturation: round(sat19((acc << prescale_left) >> shift) * multiplier, 12).
 
     Shifting first keeps the multiplication narrow. The shift rounds because the bias holds half of its unit.
     """
-    prescaled = saturate((np.asarray(accumulator, dtype=np.int64) << PRESCALE_LEFT) >> shift, PRESCALED_BITS)
-    return round_shift(prescaled * multiplier, REQUANTISE_RIGHT)
+    shifted = (np.asarray(accumulator, dtype=np.int64) << arithmetic.prescale_left) >> shift
+    return round_shift(saturate(shifted, PRESCALED_BITS) * multiplier, REQUANTISE_RIGHT)
 
 
 def segment_shift(segments: int) -> int:

@@ -10,14 +10,13 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
-import numpy.typing as npt
 from amaranth.lib import data
 
 from hdl.layouts import table_entry_layout
 from hdl.parameters import GridParameters
-from rnn_mapper.fixed_point import sigmoid_table
+from rnn_mapper.fixed_point import Codes, sigmoid_table
 
-__all__ = ["Image", "LayoutPacker", "hex_lines", "table_image", "weight_words"]
+__all__ = ["Image", "LayoutPacker", "hex_lines", "packed_words", "table_image"]
 
 
 class LayoutPacker:
@@ -60,11 +59,11 @@ def hex_lines(image: Image) -> str:
     return "".join(f"{word:0{digits}x}\n" for word in image.words)
 
 
-def weight_words(weights: npt.NDArray[np.int8]) -> list[int]:
-    """Words of weights [words, lanes], lane 0 in the least significant byte."""
-    raw = np.ascontiguousarray(weights).view(np.uint8).tobytes()
-    lanes = weights.shape[1]
-    return [int.from_bytes(raw[at : at + lanes], "little") for at in range(0, len(raw), lanes)]
+def packed_words(values: Codes) -> list[int]:
+    """Words of weights or operands [words, lanes], lane 0 in the least significant bits."""
+    raw = np.ascontiguousarray(values, dtype=values.dtype.newbyteorder("<")).tobytes()
+    size = values.shape[1] * values.itemsize
+    return [int.from_bytes(raw[at : at + size], "little") for at in range(0, len(raw), size)]
 
 
 def table_image(parameters: GridParameters) -> Image:

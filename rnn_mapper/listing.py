@@ -113,7 +113,7 @@ def site_listing(mapping: Mapping, row: int, col: int) -> str:
     lines += ["", "; Unit entries (PCU): where results go"]
     packer = LayoutPacker(unit_entry_layout(p))
     lines += [
-        f"{address:5}: {_unit(packer.unpack(word))}"
+        f"{address:5}: {_unit(packer.unpack(word), p.operand_bits)}"
         for address, word in enumerate(images[Memory.UNIT].words) if address >= mapping.reserved.units
     ]
     return "\n".join(lines) + "\n"
@@ -204,10 +204,11 @@ def _gate(fields: dict[str, int]) -> str:
     return f"{text}, unit entry {fields['unit']}"
 
 
-def _unit(fields: dict[str, int]) -> str:
+def _unit(fields: dict[str, int], operand_bits: int) -> str:
     text = f"group {fields['group']:4} of phase {fields['phase']}"
     if fields["to_vector"]:
-        text += f", 8 bits (shift {fields['feedback_shift']}) to the vector memories"
+        shift = f" (shift {fields['feedback_shift']})" if operand_bits < 16 else ""
+        text += f", {operand_bits} bits{shift} to the vector memories"
     if fields["to_host"]:
         text += ", 16 bits to the host"
     return text + (", last of its phase" if fields["final"] else "")

@@ -121,6 +121,11 @@ def _check_arithmetic(network: QuantisedNetwork, parameters: GridParameters) -> 
             f"the network was quantised for a table of {made_for.table_segments} segments, "
             f"the grid has table_segments = {parameters.table_segments}"
         )
+    if made_for.operand_bits != parameters.operand_bits:
+        raise MappingError(
+            f"the network was quantised for operands of {made_for.operand_bits} bits, "
+            f"the grid has operand_bits = {parameters.operand_bits}"
+        )
     if made_for.accumulator_bits > parameters.accumulator_bits:
         raise MappingError(
             f"the network was quantised for accumulators of {made_for.accumulator_bits} bits, "
@@ -290,11 +295,7 @@ def _refusal(place: _Place, choices: list[list[Split]]) -> MappingError:
         return allocate(phases, nests, vectors_of(place.members), grid, place.reserved)[1]
 
     def fits(grid: GridParameters) -> bool:
-        same = all(
-            grid.arithmetic.table_segments == network.arithmetic.table_segments
-            and grid.arithmetic.accumulator_bits >= network.arithmetic.accumulator_bits
-            for network in place.members
-        )
+        same = all(grid.arithmetic.serves(network.arithmetic) for network in place.members)
         return same and any(not shortages(demands(grid, pick)) for pick in (0, -1))
 
     least = min((demands(place.parameters, pick) for pick in (0, -1)), key=lambda found: len(shortages(found)))

@@ -25,7 +25,8 @@ from hdl.layouts import (
 )
 from hdl.parameters import GridParameters
 from rnn_mapper.allocation import Allocation, Demand, Reserved
-from rnn_mapper.images import Image, LayoutPacker, table_image, weight_words
+from rnn_mapper.fixed_point import Codes, operand_type
+from rnn_mapper.images import Image, LayoutPacker, packed_words, table_image
 from rnn_mapper.loop_nest import ceil_div
 from rnn_mapper.phases import Phase, Schedule, Vector
 from rnn_mapper.predict import Prediction, SequencePlan, predict
@@ -99,9 +100,9 @@ class Mapping:
         """Values of the output of a step, with what lies between the networks' outputs."""
         return sum(self.output_slices[-1])
 
-    def pack_inputs(self, inputs: Sequence[npt.NDArray[np.int8]]) -> npt.NDArray[np.int8]:
+    def pack_inputs(self, inputs: Sequence[Codes]) -> Codes:
         """The input [steps, input_size] of all networks from those of each, [steps, its input_size]."""
-        packed = np.zeros((len(inputs[0]), self.input_size), dtype=np.int8)
+        packed = np.zeros((len(inputs[0]), self.input_size), dtype=operand_type(self.parameters.arithmetic))
         for (first, size), values in zip(self.input_slices, inputs, strict=True):
             packed[:, first : first + size] = values
         return packed
@@ -113,7 +114,7 @@ class Mapping:
     @property
     def input_beats(self) -> int:
         """Write-stream beats of an input vector."""
-        return ceil_div(self.input_size, self.parameters.beat_bytes)
+        return ceil_div(self.input_size, self.parameters.beat_values)
 
     @property
     def output_groups(self) -> int:
@@ -156,7 +157,7 @@ class Mapping:
                 if not self.phases[index].stores:
                     units |= self._unit_words(index, chain)
         return {
-            Memory.WEIGHT: Image(8 * p.lanes, weight_words(weights)),
+            Memory.WEIGHT: Image(8 * p.lanes, packed_words(weights)),
             Memory.PHASE: Image(memory_shape(p, Memory.PHASE)[0], phases),
             Memory.BIAS: _sparse(biases, memory_shape(p, Memory.BIAS)[0]),
             Memory.GATE: _sparse(gates, memory_shape(p, Memory.GATE)[0]),
@@ -319,7 +320,7 @@ class Mapping:
                 "final": nest.group(chain, unit) == final,
                 "to_vector": phase.feeds_back,
                 "to_host": phase.to_host,
-                "feedback_shift": phase.feedback_shift,
+                **({"feedback_shift": phase.feedback_shift or 0} if "feedback_shift" in packer.fields else {}),
             })
             for unit in range(nest.units(chain))
         }

@@ -186,7 +186,7 @@ class _Builder:
             units = place.pop("units")
             self._append(Phase(
                 **place, product=self._product(layer, stage, operand, place["first_unit"], units),
-                stores=True, result=None, feedback_shift=0, to_host=False, lag=lag,
+                stores=True, result=None, feedback_shift=None, to_host=False, lag=lag,
                 needs_input=place["operand"] < len(self.members), barrier=self.schedule is Schedule.BLAS,
             ))
 

@@ -81,7 +81,8 @@ class Phase:
     stores: bool
     #: Vector that its results make; None for a phase that stores.
     result: int | None
-    feedback_shift: int
+    #: Of the result's format, see `VectorFormat.shift`; None for a phase that stores, and if nothing multiplies it.
+    feedback_shift: int | None
     #: Results go to the host; with the last of them the output of a step is complete.
     to_host: bool
     #: Iteration i runs this phase for step i - lag.
@@ -139,7 +140,7 @@ class Phase:
     @property
     def feeds_back(self) -> bool:
         """Its results are operands of some phase."""
-        return self.result is not None and self.feedback_shift > 0
+        return self.result is not None and self.feedback_shift is not None
 
     @property
     def stored_key(self) -> tuple[int, int, int, int]:
@@ -187,7 +188,7 @@ def vectors_of(members: Sequence[QuantisedNetwork]) -> list[Vector]:
                     f"{network.layer_name(index)} vector {stage.index + 1}")
                 last = index == len(network.all_layers) - 1
                 vectors.append(Vector(
-                    member_name(member, members, name), layer.units(stage), member, form.shift > 0,
+                    member_name(member, members, name), layer.units(stage), member, form.shift is not None,
                     stage is output and last,
                 ))
     return vectors

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from hdl.numerics import Arithmetic
-from hdl.parameters import GridParameters, load_parameters, preset_names
+from hdl.parameters import GridParameters, load_parameters, preset_names, usual_preset_names
 from rnn_mapper.allocation import CapacityError
 from rnn_mapper.bidirectional_network import BidirectionalNetwork
 from rnn_mapper.calibration import DEFAULT_RULE, ScaleRule
@@ -105,11 +105,11 @@ def prepare(
 def on_grid(
     grid: GridParameters | str | Path | None, place: Callable[[GridParameters], Placed]
 ) -> tuple[str, Placed]:
-    """Name of the grid and what `place` makes of it; without a grid of the first preset that it does not refuse.
+    """Name of the grid and what `place` makes of it; without a grid of the first usual preset that it does not refuse.
 
     Raises `MappingError` when there is none, and what `place` raises.
     """
-    chosen = [as_grid(grid)] if grid is not None else [(name, load_parameters(name)) for name in preset_names()]
+    chosen = [as_grid(grid)] if grid is not None else [(name, load_parameters(name)) for name in usual_preset_names()]
     refusal: MappingError | None = None
     for name, parameters in chosen:
         try:

@@ -19,7 +19,7 @@ from rnn_mapper.network import FloatArray
 from rnn_mapper.network_runs import LayerRun, NetworkRuns
 from rnn_mapper.observed import Observed
 from rnn_mapper.quantise import quantise_inputs
-from rnn_mapper.quantised import OPERAND_LIMIT, AccumulatorBound, QuantisedLayer, VectorFormat, prove_accumulators
+from rnn_mapper.quantised import AccumulatorBound, QuantisedLayer, VectorFormat, prove_accumulators
 
 __all__ = [
     "DRIFT_BOUND", "DRIFT_STEPS", "ErrorWindow", "LayerReport", "Limited", "ProductReport", "QuantisationReport",
@@ -202,11 +202,12 @@ def _vectors(run: LayerRun) -> list[VectorReport]:
     layer, arithmetic, trace = run.quantised, run.quantised.arithmetic, run.layer.cell.trace
     found: list[VectorReport] = []
     nodes: dict[Node, tuple[list[str], Any]] = {}
+    operand_bits = run.member.quantised.arithmetic.operand_bits
     for operand in arithmetic.operands:
         if operand.is_input:
             low, high = _range(run, operand.expression)
             below = None if run.index == 0 else list(run.member.layers)[run.index - 1].quantised.output_format
-            text = f"{layer.input_scale:.4g} a code" if below is None else _operand_text(below)
+            text = f"{layer.input_scale:.4g} a code" if below is None else _operand_text(below, operand_bits)
             words = None if below is None else _words_text(below)
             found.append(VectorReport(operand.name, low, high, words, text, layer.input_scale))
         elif operand.node is not None:
@@ -215,10 +216,10 @@ def _vectors(run: LayerRun) -> list[VectorReport]:
         nodes.setdefault(node, ([], expression))[0].append(name)
     nodes.setdefault(arithmetic.output, ([], trace.output))[0].append("output")
     for node, (names, expression) in nodes.items():
-        form = layer.formats.get(node, VectorFormat(node.fraction, 0))
+        form = layer.formats.get(node, VectorFormat(node.fraction, None))
         low, high = _range(run, expression)
-        operand_text = _operand_text(form) if form.shift else None
-        scale = form.operand_scale if form.shift else None
+        operand_text = _operand_text(form, operand_bits) if form.shift is not None else None
+        scale = form.operand_scale if form.shift is not None else None
         found.append(VectorReport(", ".join(names), low, high, _words_text(form), operand_text, scale))
     return found
 
@@ -232,9 +233,10 @@ def _words_text(form: VectorFormat) -> str:
     return f"Q{15 - form.fraction}.{form.fraction}"
 
 
-def _operand_text(form: VectorFormat) -> str:
+def _operand_text(form: VectorFormat, operand_bits: int) -> str:
+    assert form.shift is not None
     fraction = form.fraction - form.shift
-    return f"Q{OPERAND_LIMIT.bit_length() - 1 - fraction}.{fraction}"
+    return f"Q{operand_bits - 1 - fraction}.{fraction}"
 
 
 def _limited(run: LayerRun) -> list[Limited]:
@@ -251,9 +253,10 @@ def _limited(run: LayerRun) -> list[Limited]:
         )
         found.append(Limited("input to its operand", "input", clipped, steps * run.layer.input_size))
     found += [Limited(_what(run, label), label, counted.get(label, 0), of) for label, of in passed.items()]
-    if run.feeds and run.quantised.feedback_shift:
+    if run.feeds and run.quantised.feedback_shift is not None:
         rounded = round_shift(run.codes.astype(np.int64), run.quantised.feedback_shift)
-        beyond = int(np.count_nonzero((rounded >= OPERAND_LIMIT) | (rounded < -OPERAND_LIMIT)))
+        limit = run.member.quantised.arithmetic.operand_limit
+        beyond = int(np.count_nonzero((rounded >= limit) | (rounded < -limit)))
         found.append(Limited("output to the operand of the layer above", "output", beyond, rounded.size))
     return found
 

@@ -4,12 +4,10 @@ import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-import numpy.typing as npt
 
 from hdl.numerics import (
     DEFAULT_ARITHMETIC,
     MULTIPLIER_BITS,
-    PRESCALE_LEFT,
     REQUANTISE_RIGHT,
     SHIFT_LIMIT,
     Arithmetic,
@@ -18,7 +16,7 @@ from rnn_mapper.calibration import DEFAULT_RULE, Choice, Method, ScaleRule, clip
 from rnn_mapper.cells.arithmetic import CellArithmetic, Node, arithmetic_of
 from rnn_mapper.cells.expressions import Expression
 from rnn_mapper.errors import ConfigurationError, ModelError
-from rnn_mapper.fixed_point import ACTIVATION_FRACTION, IntArray, segment_shift
+from rnn_mapper.fixed_point import ACTIVATION_FRACTION, Codes, IntArray, operand_type, segment_shift
 from rnn_mapper.float_reference import FloatState, FloatTrace, run_float
 from rnn_mapper.model_files import check_inputs
 from rnn_mapper.network import FloatArray, Layer, Network
@@ -35,7 +33,7 @@ from rnn_mapper.start_state import quantise_state
 
 #: Accumulator widths the rules below make sense for.
 ACCUMULATOR_BITS = range(16, 49)
-#: Positions at which the operand of a 16-bit vector can lie (`VectorFormat.shift`).
+#: Positions at which an operand of 8 bits can lie in a 16-bit vector (`VectorFormat.shift`).
 OPERAND_SHIFTS = range(1, 9)
 #: The method `auto` compares the outputs of as many steps of the calibration input, from the first on.
 JUDGED_STEPS = 2000
@@ -45,8 +43,6 @@ _ROW_SCALE_RANGE = (
     1024  # a row's scale is at least the matrix's largest over this: keeps nearly dead rows' biases small
 )
 _ZERO = 2.0**-100  # magnitudes below count as zero, far below anything the pre-activation's 2^-10 resolves
-#: Output codes that one accumulator unit may be worth.
-LARGEST_RATIO = 1 << (MULTIPLIER_BITS + PRESCALE_LEFT - REQUANTISE_RIGHT)
 
 
 def quantise(
@@ -97,7 +93,7 @@ def _names(network: Network) -> list[str]:
 
 
 def _output_error(
-    network: QuantisedNetwork, codes: npt.NDArray[np.int8], wanted: FloatArray, state: Sequence[FloatState] | None
+    network: QuantisedNetwork, codes: Codes, wanted: FloatArray, state: Sequence[FloatState] | None
 ) -> float:
     """RMS error of the outputs in real units."""
     start = None if state is None else quantise_state(network, state)
@@ -109,12 +105,13 @@ def _quantise_network(
     network: Network, inputs: Observed, trace: FloatTrace, arithmetic: Arithmetic, rule: ScaleRule
 ) -> QuantisedNetwork:
     """By one rule, which is not `auto`."""
-    clip = clip_of(inputs, rule, _WEIGHT_LIMIT)
-    scale = clip / _WEIGHT_LIMIT
+    limit = arithmetic.operand_limit - 1
+    scale = clip_of(inputs, rule, limit) / limit
     layers: list[QuantisedLayer] = []
     for name, layer, observed in zip(_names(network), network.all_layers, trace.observed, strict=True):
-        formats = vector_formats(arithmetic_of(layer.cell), observed, layer is not network.all_layers[-1], rule)
-        layers.append(_quantise_layer(name, layer, formats, scale, arithmetic.accumulator_bits))
+        feeds = layer is not network.all_layers[-1]
+        formats = vector_formats(arithmetic_of(layer.cell), observed, feeds, arithmetic, rule)
+        layers.append(_quantise_layer(name, layer, formats, scale, arithmetic))
         scale = layers[-1].feedback_scale
     count = len(network.layers)
     head = layers[count] if network.head is not None else None
@@ -123,15 +120,16 @@ def _quantise_network(
     return quantised
 
 
-def quantise_inputs(network: QuantisedNetwork, inputs: FloatArray) -> npt.NDArray[np.int8]:
-    """The int8 operand codes [steps, input_size] of float inputs: rint(x / input_scale) within -127..127."""
+def quantise_inputs(network: QuantisedNetwork, inputs: FloatArray) -> Codes:
+    """The operand codes [steps, input_size] of float inputs: rint(x / input_scale) within -127..127 (int8), or
+    -32767..32767 (int16)."""
     inputs = check_inputs(inputs, network.input_size)
-    limit = _WEIGHT_LIMIT
-    return np.clip(np.rint(inputs / network.input_scale), -limit, limit).astype(np.int8)
+    limit = network.arithmetic.operand_limit - 1
+    return np.clip(np.rint(inputs / network.input_scale), -limit, limit).astype(operand_type(network.arithmetic))
 
 
 def _quantise_layer(
-    name: str, layer: Layer, formats: dict[Node, VectorFormat], scale: float, bits: int
+    name: str, layer: Layer, formats: dict[Node, VectorFormat], scale: float, target: Arithmetic
 ) -> QuantisedLayer:
     arithmetic = arithmetic_of(layer.cell)
     products = {}
@@ -155,7 +153,7 @@ def _quantise_layer(
             raise ModelError(f"{name}: products with {operand.name} have the shapes {sorted(sizes)}, must have one")
         fractions = [formats[row].fraction if row in arithmetic.calibrated else row.fraction for row in rows]
         products[operand.name] = _quantise_product(
-            f"{name} {operand.name}", np.stack(weights), np.stack(biases), operand_scale, fractions, bits
+            f"{name} {operand.name}", np.stack(weights), np.stack(biases), operand_scale, fractions, target
         )
     return QuantisedLayer(
         arithmetic=arithmetic, input_size=layer.input_size, output_size=layer.output_size,
@@ -165,7 +163,8 @@ def _quantise_layer(
 
 
 def vector_formats(
-    arithmetic: CellArithmetic, observed: Mapping[Expression, Observed], feeds: bool, rule: ScaleRule = DEFAULT_RULE
+    arithmetic: CellArithmetic, observed: Mapping[Expression, Observed], feeds: bool, target: Arithmetic,
+    rule: ScaleRule = DEFAULT_RULE,
 ) -> dict[Node, VectorFormat]:
     """Formats of all vectors that the layer makes; `feeds`: a layer above multiplies its output."""
     trace = arithmetic.cell.trace
@@ -181,14 +180,21 @@ def vector_formats(
     for node, expression in found:
         values = observed[expression]
         fraction = _output_fraction(values.peak) if node in arithmetic.calibrated else node.fraction
-        if node not in multiplied:
-            shift = 0
-        elif rule.method is Method.MINMAX and (node in arithmetic.calibrated or fraction == ACTIVATION_FRACTION):
-            shift = OPERAND_SHIFTS[-1]  # all that the vector's format holds
-        else:
-            shift = shift_of(values, fraction, rule, _WEIGHT_LIMIT, OPERAND_SHIFTS)
+        shift: int | None = None
+        if node in multiplied:
+            holds_all = node in arithmetic.calibrated or fraction == ACTIVATION_FRACTION
+            shift = _operand_shift(values, fraction, holds_all, target, rule)
         formats[node] = VectorFormat(fraction, shift)
     return formats
+
+
+def _operand_shift(values: Observed, fraction: int, holds_all: bool, target: Arithmetic, rule: ScaleRule) -> int:
+    """`holds_all`: the 16-bit format of the vector holds all values that there can be."""
+    if target.operand_bits == 16:
+        return 0
+    if holds_all and rule.method is Method.MINMAX:
+        return OPERAND_SHIFTS[-1]
+    return shift_of(values, fraction, rule, target.operand_limit - 1, OPERAND_SHIFTS)
 
 
 def _fixed(name: str, parameter: str, values: FloatArray) -> IntArray:
@@ -204,7 +210,8 @@ def _fixed(name: str, parameter: str, values: FloatArray) -> IntArray:
 
 
 def _quantise_product(
-    name: str, weight: FloatArray, bias: FloatArray, operand_scale: float, fractions: Sequence[int], bits: int
+    name: str, weight: FloatArray, bias: FloatArray, operand_scale: float, fractions: Sequence[int],
+    target: Arithmetic,
 ) -> QuantisedProduct:
     """`weight` [G, H, I] and `bias` [G, H] to integers; sums of gate g have `fractions[g]` fraction bits."""
     largest = np.abs(weight).max(axis=2) / _WEIGHT_LIMIT
@@ -212,12 +219,13 @@ def _quantise_product(
     floor = peak / _ROW_SCALE_RANGE if peak > _ZERO else 1.0 / _WEIGHT_LIMIT
     row_scale = np.maximum(largest, floor)
     # The bias takes at most a quarter of the accumulator's range and leaves the rest to the sum.
-    row_scale = np.maximum(row_scale, np.abs(bias) / (operand_scale * 2.0 ** (bits - 2)))
+    row_scale = np.maximum(row_scale, np.abs(bias) / (operand_scale * 2.0 ** (target.accumulator_bits - 2)))
     multiplier, shift = _multiplier(
-        name, operand_scale * row_scale * np.exp2(np.array(fractions, dtype=np.float64))[:, None], bits
+        name, operand_scale * row_scale * np.exp2(np.array(fractions, dtype=np.float64))[:, None], target
     )
     # The shift drops bits below its unit; starting half a unit higher makes it round.
-    half = np.where(shift > PRESCALE_LEFT, np.int64(1) << np.maximum(shift - PRESCALE_LEFT - 1, 0), 0)
+    dropped = shift - target.prescale_left
+    half = np.where(dropped > 0, np.int64(1) << np.maximum(dropped - 1, 0), 0)
     return QuantisedProduct(
         weights=np.rint(weight / row_scale[..., None]).astype(np.int8),
         bias=np.rint(bias / (operand_scale * row_scale)).astype(np.int64) + half,
@@ -227,15 +235,15 @@ def _quantise_product(
     )
 
 
-def _multiplier(name: str, ratio: FloatArray, bits: int) -> tuple[IntArray, IntArray]:
-    """M and s with M * 2^(PRESCALE_LEFT - s - REQUANTISE_RIGHT) nearest to `ratio`, M at least 512 where s allows.
+def _multiplier(name: str, ratio: FloatArray, target: Arithmetic) -> tuple[IntArray, IntArray]:
+    """M and s with M * 2^(prescale_left - s - REQUANTISE_RIGHT) nearest to `ratio`, M at least 512 where s allows.
 
     Ratios too small for that lose precision of M, but their whole product stays within half an output code.
     """
     _, exponent = np.frexp(ratio)  # ratio in [2^(exponent-1), 2^exponent)
-    position = REQUANTISE_RIGHT - PRESCALE_LEFT
+    position = REQUANTISE_RIGHT - target.prescale_left
     # Half of the shift's unit is added to the bias and must stay far below the accumulator's range.
-    limit = min(SHIFT_LIMIT, bits + PRESCALE_LEFT - 3)
+    limit = min(SHIFT_LIMIT, target.accumulator_bits + target.prescale_left - 3)
     shift = np.clip(MULTIPLIER_BITS - position - exponent.astype(np.int64), 0, limit)
     multiplier = np.rint(np.ldexp(ratio, shift + position))
     full = 1 << MULTIPLIER_BITS
@@ -245,7 +253,7 @@ def _multiplier(name: str, ratio: FloatArray, bits: int) -> tuple[IntArray, IntA
         gate, unit = (int(i) for i in np.argwhere(multiplier >= full)[0])
         raise ModelError(
             f"{name}, gate {gate}, unit {unit}: one accumulator unit is {ratio[gate, unit]:.6g} output codes, "
-            f"must be below {LARGEST_RATIO}: the weights or inputs are too large"
+            f"must be below {2.0 ** (MULTIPLIER_BITS - position):g}: the weights or inputs are too large"
         )
     return multiplier.astype(np.int64), shift
 

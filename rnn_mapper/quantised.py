@@ -18,12 +18,9 @@ from rnn_mapper.fixed_point import IntArray
 from rnn_mapper.network import FloatArray
 
 __all__ = [
-    "OPERAND_LIMIT", "AccumulatorBound", "QuantisedLayer", "QuantisedNetwork", "QuantisedProduct", "VectorFormat",
+    "AccumulatorBound", "QuantisedLayer", "QuantisedNetwork", "QuantisedProduct", "VectorFormat",
     "prove_accumulators",
 ]
-
-#: Largest magnitude of an int8 operand code: h saturates to -128.
-OPERAND_LIMIT = 128
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,10 +70,9 @@ class QuantisedProduct:
             self.weights[part], self.bias[part], self.multiplier[part], self.shift[part], self.row_scale[part]
         )
 
-    @property
-    def accumulator_bound(self) -> IntArray:
+    def accumulator_bound(self, operand_limit: int) -> IntArray:
         """[G, H], the largest magnitude the accumulator can reach at any point of the sum, whatever the operands."""
-        return np.abs(self.weights.astype(np.int64)).sum(axis=2) * OPERAND_LIMIT + np.abs(self.bias)
+        return np.abs(self.weights.astype(np.int64)).sum(axis=2) * operand_limit + np.abs(self.bias)
 
 
 @dataclass(frozen=True)
@@ -85,8 +81,9 @@ class VectorFormat:
 
     #: Fraction bits of the 16-bit values; negative for values beyond 16 bits.
     fraction: int
-    #: The int8 operand is sat8(round(value, shift)), 1..8; 0 for a vector that nothing multiplies.
-    shift: int
+    #: The operand is satN(round(value, shift)), N the arithmetic's operand_bits: 1..8 for 8 bits, 0 for 16; None for a
+    #: vector that nothing multiplies.
+    shift: int | None
 
     @property
     def scale(self) -> float:
@@ -95,8 +92,8 @@ class VectorFormat:
 
     @property
     def operand_scale(self) -> float:
-        """Real value of one operand code."""
-        return 2.0 ** (self.shift - self.fraction)
+        """Real value of one operand code; that of one 16-bit code if nothing multiplies the vector."""
+        return 2.0 ** ((self.shift or 0) - self.fraction)
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,7 +109,7 @@ class QuantisedLayer:
     products: Mapping[str, QuantisedProduct]
     #: int16 [units], Q0.15, for each parameter that is a factor.
     fixed: Mapping[str, IntArray]
-    #: Real value of one int8 code of the input operand.
+    #: Real value of one code of the input operand.
     input_scale: float
     #: For each vector that the layer makes.
     formats: Mapping[Node, VectorFormat]
@@ -148,8 +145,8 @@ class QuantisedLayer:
         return self.output_format.scale
 
     @property
-    def feedback_shift(self) -> int:
-        """The output as an int8 operand is sat8(round(output, feedback_shift)), 1..8; 0 if nothing multiplies it."""
+    def feedback_shift(self) -> int | None:
+        """Of the output, see `VectorFormat.shift`."""
         return self.output_format.shift
 
     @property
@@ -163,9 +160,9 @@ class QuantisedLayer:
         return self.products[operand.name].gate(rows.index(row)) if row in rows else None
 
     def state_format(self, name: str) -> VectorFormat:
-        """Format of a state; its shift is 0 if nothing multiplies it."""
+        """Format of a state; its shift is None if nothing multiplies it."""
         node = self.arithmetic.states[name]
-        return self.formats.get(node, VectorFormat(node.fraction, 0))
+        return self.formats.get(node, VectorFormat(node.fraction, None))
 
     def units(self, stage: Stage) -> int:
         """Units of a stage."""
@@ -238,14 +235,14 @@ class AccumulatorBound:
 
 
 def prove_accumulators(network: QuantisedNetwork) -> tuple[AccumulatorBound, ...]:
-    """The worst case of every product: sum |w| * 128 + |bias|, which must be below 2^(accumulator_bits - 1).
+    """The worst case of every product: sum |w| * operand limit + |bias|, below 2^(accumulator_bits - 1).
 
     Partial sums, in whatever order or split, are bounded by it too. Raises MappingError naming the product and row.
     """
     bounds = []
-    available = network.arithmetic.accumulator_bits
+    available, limit = network.arithmetic.accumulator_bits, network.arithmetic.operand_limit
     for name, product in network.products().items():
-        bound = product.accumulator_bound
+        bound = product.accumulator_bound(limit)
         gate, unit = (int(i) for i in np.unravel_index(int(bound.argmax()), bound.shape))
         worst = int(bound[gate, unit])
         bits = worst.bit_length() + 1

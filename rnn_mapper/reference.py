@@ -13,19 +13,21 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hdl.numerics import KEPT_LEFT
+from hdl.numerics import KEPT_LEFT, Arithmetic
 from rnn_mapper.cells.arithmetic import Accumulate, Activated, Fixed, Node, Operand, Read, Row, Unit, parts_of
 from rnn_mapper.cells.expressions import Function
 from rnn_mapper.errors import ModelError
 from rnn_mapper.fixed_point import (
+    Codes,
     IntArray,
     activation_sigmoid,
     activation_tanh,
+    operand_type,
     requantise,
     round_shift,
     saturate,
 )
-from rnn_mapper.quantised import OPERAND_LIMIT, QuantisedLayer, QuantisedNetwork, QuantisedProduct
+from rnn_mapper.quantised import QuantisedLayer, QuantisedNetwork, QuantisedProduct
 
 __all__ = ["Int16Array", "LayerState", "Reference", "ReferenceTrace", "run_reference"]
 
@@ -51,9 +53,9 @@ class ReferenceTrace:
 
 
 def run_reference(
-    network: QuantisedNetwork, inputs: npt.NDArray[np.int8], state: Sequence[LayerState] | None = None
+    network: QuantisedNetwork, inputs: Codes, state: Sequence[LayerState] | None = None
 ) -> ReferenceTrace:
-    """Run int8 inputs [steps, input_size] from `state`, cleared if None. Raises ModelError if they do not fit."""
+    """Run operand codes [steps, input_size] from `state`, cleared if None. Raises ModelError if they do not fit."""
     return Reference(network).run(inputs, state)
 
 
@@ -62,7 +64,7 @@ class Reference:
 
     def __init__(self, network: QuantisedNetwork) -> None:
         self.network = network
-        self._layers = [_Layer(layer, network.arithmetic.table_segments) for layer in network.all_layers]
+        self._layers = [_Layer(layer, network.arithmetic) for layer in network.all_layers]
 
     def cleared_state(self) -> tuple[LayerState, ...]:
         """The state a sequence starts from unless it is given another."""
@@ -71,57 +73,58 @@ class Reference:
             for layer in self.network.layers
         )
 
-    def run(self, inputs: npt.NDArray[np.int8], state: Sequence[LayerState] | None = None) -> ReferenceTrace:
+    def run(self, inputs: Codes, state: Sequence[LayerState] | None = None) -> ReferenceTrace:
         """As run_reference. A sequence may be run in parts, each from the state the one before returned."""
-        x8 = np.asarray(inputs)
-        if x8.dtype != np.int8 or x8.ndim != 2 or x8.shape[0] == 0 or x8.shape[1] != self.network.input_size:
-            raise ModelError(
-                f"inputs are {x8.dtype} {list(x8.shape)}, must be int8 [steps, {self.network.input_size}], steps >= 1"
-            )
+        x, kind, size = np.asarray(inputs), operand_type(self.network.arithmetic), self.network.input_size
+        if x.dtype != kind or x.ndim != 2 or x.shape[0] == 0 or x.shape[1] != size:
+            raise ModelError(f"inputs are {x.dtype} {list(x.shape)}, must be {kind} [steps, {size}], steps >= 1")
         start = self.cleared_state() if state is None else tuple(state)
         check_state(start, self.cleared_state())
         outputs, end, saturations = [], [], []
         starts = [*start, *[{}] * (len(self._layers) - len(start))]
         for layer, layer_state in zip(self._layers, starts, strict=True):
             counts: Counter[str] = Counter()
-            h16, last = layer.run(x8, layer_state, counts)
+            h16, last = layer.run(x, layer_state, counts)
             outputs.append(h16)
             end.append(last)
             saturations.append(counts)
-            x8 = layer.operand(h16)
+            x = layer.operand(h16)
         count = len(self.network.layers)
         return ReferenceTrace(outputs[-1], tuple(outputs[:count]), tuple(end[:count]), tuple(saturations))
 
 
 @dataclass
 class _Product:
-    """int8 operands [..., I] to requantised 16-bit sums [..., G, H]."""
+    """Operands [..., I] to requantised 16-bit sums [..., G, H]."""
 
     product: QuantisedProduct
+    arithmetic: Arithmetic
     matrix: npt.NDArray[np.floating[Any]] = field(init=False)
 
     def __post_init__(self) -> None:
         weights = self.product.weights
         # Floating point is far faster than numpy's integer products, and exact: all partial sums, in whatever order
         # BLAS adds, are integers that the format holds (up to 2^24 or 2^53).
-        largest = int(np.abs(weights.astype(np.int64)).sum(axis=2).max()) * OPERAND_LIMIT
+        largest = int(np.abs(weights.astype(np.int64)).sum(axis=2).max()) * self.arithmetic.operand_limit
         exact = np.float32 if largest <= 1 << 24 else np.float64
         self.matrix = weights.reshape(-1, weights.shape[2]).T.astype(exact)
 
-    def __call__(self, operand: IntArray | npt.NDArray[np.int8], counts: Counter[str], name: str) -> IntArray:
+    def __call__(self, operand: IntArray | Codes, counts: Counter[str], name: str) -> IntArray:
         total = (operand.astype(self.matrix.dtype) @ self.matrix).astype(np.int64)
         acc = total.reshape(*operand.shape[:-1], *self.product.bias.shape) + self.product.bias
-        return _saturate(requantise(acc, self.product.multiplier, self.product.shift), 16, counts, name)
+        parts = requantise(acc, self.product.multiplier, self.product.shift, self.arithmetic)
+        return _saturate(parts, 16, counts, name)
 
 
 class _Layer:
     """Evaluates the values of a layer's arithmetic, those that depend on the input alone for all steps at once."""
 
-    def __init__(self, layer: QuantisedLayer, segments: int) -> None:
+    def __init__(self, layer: QuantisedLayer, target: Arithmetic) -> None:
         self.layer = layer
-        self.segments = segments
+        self.target = target
+        self.segments = target.table_segments
         self.arithmetic = arithmetic = layer.arithmetic
-        self.products = {name: _Product(product) for name, product in layer.products.items()}
+        self.products = {name: _Product(product, target) for name, product in layer.products.items()}
         self.places = {
             operand: {row: index for index, row in enumerate(arithmetic.rows_of(operand))}
             for operand in arithmetic.operands
@@ -141,17 +144,18 @@ class _Layer:
         self.still = [node for node in arithmetic.nodes if node not in moving]
         self.moving = [node for node in arithmetic.nodes if node in moving]
 
-    def operand(self, h16: IntArray | Int16Array) -> npt.NDArray[np.int8]:
+    def operand(self, h16: IntArray | Int16Array) -> Codes:
         """The output as the operand of the layer above; zeros if nothing multiplies it."""
-        if not self.layer.feedback_shift:
-            return np.zeros(np.shape(h16), dtype=np.int8)
-        return saturate(round_shift(h16, self.layer.feedback_shift), 8).astype(np.int8)
+        kind = operand_type(self.target)
+        if self.layer.feedback_shift is None:
+            return np.zeros(np.shape(h16), dtype=kind)
+        return saturate(round_shift(h16, self.layer.feedback_shift), self.target.operand_bits).astype(kind)
 
-    def run(self, x8: npt.NDArray[np.int8], state: LayerState, counts: Counter[str]) -> tuple[Int16Array, LayerState]:
+    def run(self, x: Codes, state: LayerState, counts: Counter[str]) -> tuple[Int16Array, LayerState]:
         """Outputs [steps, output_size] and the state after them."""
         arithmetic = self.arithmetic
         inputs = {
-            operand: self._multiply(operand, x8, counts) for operand in arithmetic.operands if operand.is_input
+            operand: self._multiply(operand, x, counts) for operand in arithmetic.operands if operand.is_input
         }
         fixed: dict[Node, IntArray] = {}
         parts = dict(inputs)
@@ -160,19 +164,19 @@ class _Layer:
             self._feed(node, fixed[node], parts, counts)
         still_parts = parts
         now = {name: value.astype(np.int64) for name, value in state.items()}
-        outputs = np.empty((len(x8), self.layer.output_size), dtype=np.int16)
+        outputs = np.empty((len(x), self.layer.output_size), dtype=np.int16)
         if not self.moving:
             outputs[:] = fixed[arithmetic.output]
             if arithmetic.states:
                 now = {name: fixed[node][-1] for name, node in arithmetic.states.items()}
             return outputs, {name: value.astype(np.int16) for name, value in now.items()}
-        for step in range(len(x8)):
+        for step in range(len(x)):
             values = _Step(fixed, step)
             parts = _Step(still_parts, step)
             for operand in arithmetic.operands:
                 if operand.state is not None:
                     shift = self.layer.state_format(operand.state).shift
-                    narrow = _saturate(round_shift(now[operand.state], shift), 8, counts, "feedback")
+                    narrow = self._narrow(now[operand.state], shift, counts)
                     parts[operand] = self._multiply(operand, narrow, counts)
             for node in self.moving:
                 values[node] = self._value(node, values, parts, now, counts)
@@ -184,8 +188,12 @@ class _Layer:
     def _feed(self, node: Node, value: IntArray, parts: dict[Operand, IntArray], counts: Counter[str]) -> None:
         """A computed vector that matrices multiply."""
         if node in self.operands:
-            narrow = _saturate(round_shift(value, self.layer.formats[node].shift), 8, counts, "feedback")
+            narrow = self._narrow(value, self.layer.formats[node].shift, counts)
             parts[self.operands[node]] = self._multiply(self.operands[node], narrow, counts)
+
+    def _narrow(self, value: IntArray, shift: int | None, counts: Counter[str]) -> IntArray:
+        assert shift is not None
+        return _saturate(round_shift(value, shift), self.target.operand_bits, counts, "feedback")
 
     def _multiply(self, operand: Operand, vector: Any, counts: Counter[str]) -> IntArray:
         """[..., G, H] for the rows that multiply an operand."""

@@ -154,7 +154,7 @@ def verify(
     waves: bool = False,
     progress: Progress = lambda text: None,
 ) -> list[Comparison]:
-    """Simulate int8 sequences, one after the other on one grid, and compare each with the reference.
+    """Simulate sequences of operand codes, one after the other on one grid, and compare each with the reference.
 
     Each is of the resident model that it names.
     """

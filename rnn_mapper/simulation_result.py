@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rnn_mapper.accuracy import LayerError
+from rnn_mapper.fixed_point import Codes
 from rnn_mapper.mapping import Mapping
 from rnn_mapper.network import FloatArray
 from rnn_mapper.predict import Prediction
@@ -24,8 +25,8 @@ __all__ = ["Comparison", "IntSequence", "SimulationResult"]
 class IntSequence:
     """Inputs of one sequence in integers."""
 
-    #: int8 [steps, input_size]; for several networks that share a schedule one such array each.
-    codes: npt.NDArray[np.int8] | tuple[npt.NDArray[np.int8], ...]
+    #: Operand codes [steps, input_size]; for several networks that share a schedule one such array each.
+    codes: Codes | tuple[Codes, ...]
     #: State of every layer that it starts from, loaded over the bus (for several networks one such state each); None
     #: starts from a cleared state.
     state: Sequence[LayerState] | Sequence[Sequence[LayerState]] | None = None
@@ -38,7 +39,7 @@ class IntSequence:
         return len(self.member_codes[0])
 
     @property
-    def member_codes(self) -> tuple[npt.NDArray[np.int8], ...]:
+    def member_codes(self) -> tuple[Codes, ...]:
         """The inputs of each network."""
         return self.codes if isinstance(self.codes, tuple) else (self.codes,)
 

@@ -12,9 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from hdl.layouts import Memory
-from rnn_mapper.fixed_point import round_shift, saturate
+from rnn_mapper.fixed_point import operand_type, round_shift, saturate
 from rnn_mapper.image_files import load_packet
-from rnn_mapper.images import Image, weight_words
+from rnn_mapper.images import Image, packed_words
 from rnn_mapper.mapping import Mapping
 from rnn_mapper.phases import Phase
 from rnn_mapper.reference import LayerState, Reference, check_state
@@ -51,15 +51,16 @@ def _is_first(mapping: Mapping, index: int) -> bool:
 
 
 def _vector_packet(mapping: Mapping, phase: Phase, h: npt.NDArray[np.int16]) -> bytes:
-    """The int8 vector in every vector memory, where the first step looks for that of the step before."""
+    """The operands in every vector memory, where the first step looks for that of the step before."""
     p = mapping.parameters
     assert phase.result is not None
-    fed_back = saturate(round_shift(h, phase.feedback_shift), 8).astype(np.int8)
+    fed_back = saturate(round_shift(h, phase.feedback_shift), p.operand_bits)
     words = -(-len(fed_back) // p.lanes)
-    padded = np.zeros((words, p.lanes), dtype=np.int8)
+    padded = np.zeros((words, p.lanes), dtype=operand_type(p.arithmetic))
     padded.reshape(-1)[: len(fed_back)] = fed_back
     first = mapping.allocation.vector_words[phase.result] + (_PREVIOUS_HALF << p.vector_offset_bits)
-    return load_packet(p, Memory.VECTOR, Image(8 * p.lanes, weight_words(padded)), row=None, col=None, word=first)
+    image = Image(p.operand_bits * p.lanes, packed_words(padded))
+    return load_packet(p, Memory.VECTOR, image, row=None, col=None, word=first)
 
 
 def _unit_packets(mapping: Mapping, index: int, given: LayerState) -> Iterator[bytes]:

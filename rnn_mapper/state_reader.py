@@ -49,7 +49,7 @@ def map_state_reader(model: Mapping, reserved: Reserved) -> Mapping:
                 continue
             phases.append(replace(
                 phase, name=f"read {word.name} of {phase.name}", member=len(vectors) - 1, operand=0, previous=False,
-                product=QuantisedProduct.nothing(1, phase.units), result=len(vectors) - 1, feedback_shift=0,
+                product=QuantisedProduct.nothing(1, phase.units), result=len(vectors) - 1, feedback_shift=None,
                 to_host=True, lag=0, needs_input=False, frees_input=False, ends_output=False, waits_for=None,
                 wait_back=0, barrier=False, program=_reading(word), unit_slots=0,
             ))

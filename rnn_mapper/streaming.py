@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from hdl.parameters import GridParameters
 from rnn_mapper.allocation import Reserved
 from rnn_mapper.errors import ConfigurationError, ModelError
+from rnn_mapper.fixed_point import Codes, operand_type
 from rnn_mapper.mapper import TYPICAL_STEPS, map_network
 from rnn_mapper.mapping import Mapping
 from rnn_mapper.quantised import QuantisedNetwork
@@ -43,8 +43,8 @@ class BusSequence:
     if they are of size 0), and receives one packet of outputs.
     """
 
-    #: int8 [steps, size].
-    inputs: npt.NDArray[np.int8]
+    #: Operand codes [steps, size].
+    inputs: Codes
     packets: tuple[bytes, ...] = ()
     #: MODE.KEEP_STATE.
     keep_state: bool = False
@@ -171,8 +171,8 @@ class StreamingService:
         self._streams = [None] * len(self._streams)
         return lost
 
-    def run(self, inputs: Table[Session, npt.NDArray[np.int8]]) -> dict[Session, Int16Array]:
-        """Advance sessions together, each by its inputs, int8 [steps, input_size]; returns the outputs of each.
+    def run(self, inputs: Table[Session, Codes]) -> dict[Session, Int16Array]:
+        """Advance sessions together, each by its operand codes [steps, input_size]; returns the outputs of each.
 
         All need as many steps, and there may be as many sessions as the model has streams. Raises ConfigurationError
         or ModelError.
@@ -197,7 +197,7 @@ class StreamingService:
             # From cleared states nothing needs to be loaded.
             keep = any(state is not None for state in states)
             packets = load_states(self.model, states) if keep else ()
-        nothing = np.zeros((steps, self.network.input_size), dtype=np.int8)
+        nothing = np.zeros((steps, self.network.input_size), dtype=operand_type(self.network.arithmetic))
         packed = self.model.pack_inputs([nothing if session is None else inputs[session] for session in chosen])
         outputs = self.model.unpack_outputs(self.transport(BusSequence(packed, packets, keep, self.number)))
         self._streams, self._newer = chosen, set(inputs)
@@ -216,13 +216,14 @@ class StreamingService:
         if session not in self._states:
             raise ConfigurationError(f"session {session!r} is not open")
 
-    def _steps(self, inputs: Table[Session, npt.NDArray[np.int8]]) -> int:
+    def _steps(self, inputs: Table[Session, Codes]) -> int:
+        kind = operand_type(self.network.arithmetic)
         for session, codes in inputs.items():
             self._check(session)
-            if codes.dtype != np.int8 or codes.ndim != 2 or codes.shape[1] != self.network.input_size:
+            if codes.dtype != kind or codes.ndim != 2 or codes.shape[1] != self.network.input_size:
                 raise ModelError(
                     f"inputs of session {session!r} are {codes.dtype} {list(codes.shape)}, "
-                    f"must be int8 [steps, {self.network.input_size}]"
+                    f"must be {kind} [steps, {self.network.input_size}]"
                 )
         lengths = sorted({len(codes) for codes in inputs.values()})
         if len(lengths) != 1 or not lengths[0]:

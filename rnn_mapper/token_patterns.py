@@ -68,7 +68,7 @@ class TokenPattern:
 def pattern_of(timing: PhaseTiming) -> TokenPattern:
     """The pattern of a phase: its loop nest, program, delays and pad, and the latencies of the grid."""
     phase, nest = timing.phase, timing.nest
-    feeds_back = not phase.stores and phase.result is not None and phase.feedback_shift > 0
+    feeds_back = phase.feeds_back
     chains: list[ChainPattern] = []
     for chain in range(nest.chains):
         groups = len(range(chain, nest.groups, nest.chains))

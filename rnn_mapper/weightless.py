@@ -8,6 +8,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from hdl.numerics import Arithmetic
 from hdl.parameters import GridParameters
 from rnn_mapper.cells.arithmetic import CellArithmetic, Operand, arithmetic_of
 from rnn_mapper.cells.binding import tensor_shapes
@@ -28,14 +29,16 @@ def weightless_network(
     `inner_size` is that of vectors that the output does not determine, as in a layer with a projection.
     """
     layers = tuple(
-        _layer(cell, inputs, hidden, inner_size, feeds=index < len(sizes) - 2 or outputs is not None)
+        _layer(cell, inputs, hidden, inner_size, index < len(sizes) - 2 or outputs is not None, parameters.arithmetic)
         for index, (inputs, hidden) in enumerate(pairwise(sizes))
     )
-    head = None if outputs is None else _layer(dense, sizes[-1], outputs, None, feeds=False)
+    head = None if outputs is None else _layer(dense, sizes[-1], outputs, None, False, parameters.arithmetic)
     return QuantisedNetwork(layers, head, parameters.arithmetic)
 
 
-def _layer(cell: Cell, inputs: int, outputs: int, inner_size: int | None, feeds: bool) -> QuantisedLayer:
+def _layer(
+    cell: Cell, inputs: int, outputs: int, inner_size: int | None, feeds: bool, target: Arithmetic
+) -> QuantisedLayer:
     arithmetic = arithmetic_of(cell)
     shapes = tensor_shapes(cell, inputs, outputs, inner_size)
     products = {operand.name: _product(arithmetic, operand, shapes) for operand in arithmetic.operands}
@@ -45,7 +48,7 @@ def _layer(cell: Cell, inputs: int, outputs: int, inner_size: int | None, feeds:
     }
     states = {name: sizes.get(name, outputs if inner_size is None else inner_size) for name in cell.state_names}
     fixed = {name: np.zeros(shapes[name], dtype=np.int64) for name in arithmetic.fixed}
-    formats = vector_formats(arithmetic, defaultdict(Observed), feeds)
+    formats = vector_formats(arithmetic, defaultdict(Observed), feeds, target)
     return QuantisedLayer(arithmetic, inputs, outputs, states, products, fixed, 1.0, formats)
 
 

@@ -1,4 +1,4 @@
-"""Accuracy of trained models against the width of a row's multiplier: why it has 10 bits (docs/decisions.md).
+"""Accuracy of trained models against the width of the operands and of a row's multiplier (docs/decisions.md).
 
     .venv/bin/python scripts/measure_requantiser.py
 """
@@ -8,13 +8,18 @@ from __future__ import annotations
 import importlib
 from unittest import mock
 
+import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from hdl.numerics import Arithmetic
 from rnn_mapper import fixed_point
-from rnn_mapper.accuracy import compare_with_float
-from rnn_mapper.g2p import G2pEn
-from rnn_mapper.network import Network
+from rnn_mapper.accuracy import LayerError, compare_with_float, measure_error
+from rnn_mapper.float_reference import run_float
+from rnn_mapper.g2p import G2pEn, float_runner
+from rnn_mapper.quantise import quantise_inputs
+from rnn_mapper.quantised import QuantisedNetwork
+from rnn_mapper.reference import Reference
 from rnn_mapper.silero import SileroVad
 from rnn_mapper.speech import speak
 
@@ -30,31 +35,52 @@ WORDS = (
     "recurrent", "network", "accelerator", "spatial", "lattice", "elephants", "microsecond", "serving", "silicon",
     "engineer",
 )
+#: Operands of a grid, with the accumulator that holds their sums.
+OPERANDS = (Arithmetic(), Arithmetic(accumulator_bits=36, operand_bits=16))
 WIDTHS = (6, 7, 8, 9, 10, 12, 16)
 
 
 def main() -> None:
-    """Print root-mean-square and 99.9th percentile errors of h for each multiplier width."""
+    """Print root-mean-square and 99.9th percentile errors of h for each width of operands and multiplier."""
     silero, g2p = SileroVad(), G2pEn()
     calibration, speech = silero.encode(speak(CALIBRATION)), silero.encode(speak(SPEECH))
-    table = Table("multiplier bits", "Silero RMS", "Silero p99.9", "g2p_en encoder RMS")
-    for bits in WIDTHS:
-        right = bits + 2
-        with (
-            mock.patch.object(quantise, "MULTIPLIER_BITS", bits),
-            mock.patch.object(quantise, "REQUANTISE_RIGHT", right),
-            mock.patch.object(fixed_point, "REQUANTISE_RIGHT", right),
-        ):
-            network: Network = silero.network
-            error = compare_with_float(network, quantise.quantise(network, calibration), speech)[0]
-            encoder, _ = g2p.quantise()
-            squares = steps = 0.0
-            for word in WORDS:
-                inputs = g2p.encoder_inputs(word)
-                squares += compare_with_float(g2p.encoder, encoder, inputs)[0].rms ** 2 * len(inputs)
-                steps += len(inputs)
-        table.add_row(str(bits), f"{error.rms:.5f}", f"{error.p999:.4f}", f"{(squares / steps) ** 0.5:.5f}")
+    table = Table(
+        "operand bits", "multiplier bits", "Silero RMS", "Silero p99.9", "g2p_en encoder RMS", "p99.9", "decoder RMS",
+        "p99.9",
+    )
+    for arithmetic in OPERANDS:
+        for bits in WIDTHS:
+            right = bits + 2
+            with (
+                mock.patch.object(quantise, "MULTIPLIER_BITS", bits),
+                mock.patch.object(quantise, "REQUANTISE_RIGHT", right),
+                mock.patch.object(fixed_point, "REQUANTISE_RIGHT", right),
+            ):
+                integers = quantise.quantise(silero.network, calibration, arithmetic)
+                errors = [compare_with_float(silero.network, integers, speech)[0]]
+                errors += pronunciation_errors(g2p, g2p.quantise(arithmetic))
+            figures = [f"{value:.5f}" for error in errors for value in (error.rms, error.p999)]
+            table.add_row(str(arithmetic.operand_bits), str(bits), *figures)
     Console().print(table)
+
+
+def pronunciation_errors(g2p: G2pEn, quantised: tuple[QuantisedNetwork, QuantisedNetwork]) -> list[LayerError]:
+    """Errors of h of encoder and decoder over all words; both decoders are fed what the float decoder chose."""
+    runs = float_runner(g2p.encoder), float_runner(g2p.decoder)
+    pairs: list[list[tuple[np.ndarray, np.ndarray]]] = [[], []]
+    for word in WORDS:
+        inputs = g2p.encoder_inputs(word), g2p.decoder_inputs(g2p.pronounce(word, *runs))
+        exact, state = None, None
+        for index, network in enumerate((g2p.encoder, g2p.decoder)):
+            wanted = run_float(network, inputs[index], exact)
+            trace = Reference(quantised[index]).run(quantise_inputs(quantised[index], inputs[index]), state)
+            exact, state = wanted.state, trace.state
+            scale = quantised[index].layers[0].output_scale
+            pairs[index].append((wanted.layer_outputs[0], trace.layer_outputs[0] * scale))
+    return [
+        measure_error("h", np.concatenate([one for one, _ in found]), np.concatenate([other for _, other in found]))
+        for found in pairs
+    ]
 
 
 if __name__ == "__main__":

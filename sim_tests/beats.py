@@ -5,13 +5,16 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from rnn_mapper.fixed_point import Codes
+
 __all__ = ["input_packet", "output_steps"]
 
 
-def input_packet(inputs: npt.NDArray[np.int8], beat_bytes: int) -> bytes:
-    """The inputs [steps, size] of a sequence as one packet: every step begins with a beat."""
+def input_packet(inputs: Codes, beat_bytes: int) -> bytes:
+    """The operand codes [steps, size] of a sequence as one packet: every step begins with a beat."""
     steps, size = inputs.shape
-    padded = np.zeros((steps, -(-size // beat_bytes) * beat_bytes), dtype=np.int8)
+    beat = beat_bytes // inputs.itemsize
+    padded = np.zeros((steps, -(-size // beat) * beat), dtype=inputs.dtype.newbyteorder("<"))
     padded[:, :size] = inputs
     return padded.tobytes()
 

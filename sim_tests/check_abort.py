@@ -22,7 +22,7 @@ PARAMETERS = GRIDS[os.environ["SRNN_GRID"]]
 async def abort_at_every_time(dut: Any) -> None:
     """Wherever an abort falls, it ends in DONE or ABORTED, and the next sequence is right."""
     bench, case = await bench_with_small_model(dut, PARAMETERS, cells.rnn_tanh)
-    inputs = case.operands(2)
+    inputs = case.operands(PARAMETERS, 2)
     cycles = bench.mapping.predict(2).cycles
     for delay in range(1, cycles + 8, max(1, cycles // 25)):
         bench.send(inputs)
@@ -42,7 +42,7 @@ async def abort_at_every_time(dut: Any) -> None:
 async def abort_with_outputs_waiting(dut: Any) -> None:
     """What an aborted sequence has not sent is never sent, also when the sink was holding it up."""
     bench, case = await bench_with_small_model(dut, PARAMETERS, cells.rnn_tanh)
-    inputs = case.operands(5)
+    inputs = case.operands(PARAMETERS, 5)
     bench.sink.pause = True
     bench.send(inputs)
     await bench.start(5)
@@ -66,7 +66,7 @@ async def abort_with_outputs_waiting(dut: Any) -> None:
 async def abort_inside_a_packet(dut: Any) -> None:
     """An abort waits for the rest of the packet, however long the source takes, and drops it."""
     bench, case = await bench_with_small_model(dut, PARAMETERS, cells.rnn_tanh)
-    bench.send(case.operands(4))
+    bench.send(case.operands(PARAMETERS, 4))
     await bench.start(4)
     await bench.cycles(2)
     bench.source.pause = True
@@ -79,7 +79,7 @@ async def abort_inside_a_packet(dut: Any) -> None:
     assert await bench.read("STATUS") == 1 << Status.ABORTED
     assert bench.source.idle()
     bench.sink.clear()
-    await bench.check(case.operands(3))
+    await bench.check(case.operands(PARAMETERS, 3))
 
 
 @cocotb.test()
@@ -97,14 +97,14 @@ async def abort_right_after_start(dut: Any) -> None:
         await bench.cycles(500)
         status = await bench.read("STATUS")
         assert status == 1 << Status.ABORTED, f"STATUS {status:#x} with ABORT {pause} cycles after START"
-    await bench.check(case.operands(2))
+    await bench.check(case.operands(PARAMETERS, 2))
 
 
 @cocotb.test()
 async def abort_with_start(dut: Any) -> None:
     """START and ABORT in one write start the sequence."""
     bench, case = await bench_with_small_model(dut, PARAMETERS, cells.rnn_tanh)
-    inputs = case.operands(3)
+    inputs = case.operands(PARAMETERS, 3)
     bench.send(inputs)
     await bench.write("STEPS", 3)
     await bench.write("CONTROL", 1 << Control.START | 1 << Control.ABORT)
@@ -119,7 +119,7 @@ async def abort_before_the_first_beat(dut: Any) -> None:
     bench, case = await bench_with_small_model(dut, PARAMETERS, cells.rnn_tanh)
     for under_way in (False, True):
         bench.source.pause = True
-        inputs = case.operands(3)
+        inputs = case.operands(PARAMETERS, 3)
         bench.send(inputs)
         await bench.start(3)
         await bench.cycles(50)

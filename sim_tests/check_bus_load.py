@@ -22,4 +22,4 @@ async def reload(dut: Any) -> None:
     await bench.begin()
     for case in (ModelCase(cells.lstm, 12, (9, 5), 2, scale=4.0), CASE):
         await bench.load_model(case.mapping(GRIDS[GRID]))
-        await bench.check(case.operands(3), what=str(case))
+        await bench.check(case.operands(GRIDS[GRID], 3), what=str(case))

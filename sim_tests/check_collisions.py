@@ -27,7 +27,7 @@ async def spoiled(bench: ModelBench, case: ModelCase, mapping: Mapping, packets:
     """Run with spoiled images until the flag is up, abort, and see that the right images still work."""
     bench.load(iter(packets))
     await bench.source.wait()
-    bench.send(case.operands(3))
+    bench.send(case.operands(PARAMETERS, 3))
     await bench.start(3)
     for _ in range(100):
         if error in await bench.errors():
@@ -41,7 +41,7 @@ async def spoiled(bench: ModelBench, case: ModelCase, mapping: Mapping, packets:
     await bench.reset()
     await bench.begin()
     await bench.load_model(mapping)
-    await bench.check(case.operands(3))
+    await bench.check(case.operands(PARAMETERS, 3))
 
 
 @cocotb.test()

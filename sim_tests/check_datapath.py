@@ -15,13 +15,13 @@ from hdl.activation import ActivationUnit
 from hdl.dot_product import DotProduct
 from hdl.layouts import Activation, Keep, table_entry_layout
 from hdl.multiply_accumulate import MultiplyAccumulate
-from hdl.numerics import MULTIPLIER_BITS
+from hdl.numerics import MULTIPLIER_BITS, Arithmetic
 from hdl.requantiser import Requantiser
-from rnn_mapper.fixed_point import activation_sigmoid, activation_tanh, requantise, saturate, sigmoid_table
-from rnn_mapper.images import LayoutPacker
+from rnn_mapper.fixed_point import Codes, activation_sigmoid, activation_tanh, requantise, saturate, sigmoid_table
+from rnn_mapper.images import LayoutPacker, packed_words
 from sim_tests.component_bench import CycleBench
 from sim_tests.grids import GRIDS
-from sim_tests.stimulus import corner_values
+from sim_tests.stimulus import corner_values, random_codes
 
 PARAMETERS = GRIDS[os.environ["SRNN_GRID"]]
 
@@ -33,26 +33,24 @@ async def dot_product(dut: Any) -> None:
     rng, lanes = np.random.default_rng(1), PARAMETERS.lanes
     await bench.begin(weights=0, vector=0, first=1, zero=0, initial=0)
     initials = corner_values(rng, PARAMETERS.accumulator_bits, 400)
-    steps: list[tuple[bytes, bytes, bool, bool, int]] = []
+    steps: list[tuple[Codes, Codes, bool, bool, int]] = []
     for initial in initials:
         ends = rng.random() < 0.3
-        words = [
-            (rng.choice([-128, 127], lanes) if ends else rng.integers(-128, 128, lanes)).astype(np.int8).tobytes()
-            for _ in range(2)
-        ]
-        steps.append((words[0], words[1], rng.random() < 0.3 or not steps, rng.random() < 0.1, initial))
+        weights, vector = (
+            random_codes(rng, arithmetic, (lanes,), ends) for arithmetic in (Arithmetic(), PARAMETERS.arithmetic)
+        )
+        steps.append((weights, vector, rng.random() < 0.3 or not steps, rng.random() < 0.1, initial))
     total, expected = 0, []
     for weights, vector, first, zero, initial in steps:
         start = initial if first else total
-        signed = [list(np.frombuffer(word, np.int8).astype(int)) for word in (weights, vector)]
-        total = component.model([0] * lanes if zero else signed[0], signed[1], start)
+        total = component.model([0] * lanes if zero else weights.tolist(), vector.tolist(), start)
         expected.append(total)
     depth = component.accumulate_latency
     for cycle in range(len(steps) + component.latency + 1):
         inputs: dict[str, int] = {}
         if cycle < len(steps):
             weights, vector = steps[cycle][:2]
-            inputs |= {"weights": int.from_bytes(weights, "little"), "vector": int.from_bytes(vector, "little")}
+            inputs |= {"weights": packed_words(weights[None])[0], "vector": packed_words(vector[None])[0]}
         if 0 <= cycle - depth < len(steps):
             _, _, first, zero, initial = steps[cycle - depth]
             inputs |= {"first": first, "zero": zero, "initial": initial}
@@ -82,7 +80,7 @@ async def requantiser(dut: Any) -> None:
     assert {-32768, 32767} <= set(results)
     for (total, shift, multiplier), part in zip(cases, results, strict=True):
         assert part == component.model(total, multiplier, shift), (total, multiplier, shift)
-        assert part == int(saturate(requantise(total, multiplier, shift), 16))
+        assert part == int(saturate(requantise(total, multiplier, shift, PARAMETERS.arithmetic), 16))
 
 
 @cocotb.test()

@@ -30,7 +30,7 @@ async def registers(dut: Any) -> None:
     await bench.begin()
     assert await bench.read("ID") == IDENTIFICATION
     assert await bench.read("VERSION") == VERSION
-    assert await bench.read("GRID") == p.rows | p.cols << 8 | p.lanes << 16
+    assert await bench.read("GRID") == p.rows | p.cols << 8 | p.lanes << 16 | (p.operand_bits == 16) << 24
     assert (await bench.read("STATUS"), await bench.read("ERRORS"), await bench.read("STEPS")) == (0, 0, 1)
     assert await bench.read("PHASE_ENABLE") == (1 << 64) - 1
     await bench.write("STEPS", 0x11223344)
@@ -49,10 +49,10 @@ async def one_long_or_many_short(dut: Any) -> None:
     """A long sequence, in one go, in parts of odd and even lengths and step by step, is always the same."""
     for cell in (cells.lstm, cells.gru):
         bench, case = await bench_with_small_model(dut, PARAMETERS, cell)
-        inputs = case.operands(12)
+        inputs = case.operands(PARAMETERS, 12)
         await bench.check(inputs)
         # Garbage that saturates everything must not be felt by a cleared sequence.
-        await bench.check(case.operands(3, 1, extreme=True))
+        await bench.check(case.operands(PARAMETERS, 3, 1, extreme=True))
         for lengths in ((5, 4, 3), (1,) * 12):
             begin = 0
             for length in lengths:
@@ -64,11 +64,11 @@ async def one_long_or_many_short(dut: Any) -> None:
 async def a_load_ends_the_state(dut: Any) -> None:
     """After any load of a model there is nothing to continue from, and the grid says so."""
     bench, case = await bench_with_small_model(dut, PARAMETERS, cells.gru)
-    await bench.check(case.operands(3))
+    await bench.check(case.operands(PARAMETERS, 3))
     assert await bench.read("STATUS") >> Status.STATE_VALID & 1
     await bench.load_model(bench.mapping)
     assert not await bench.read("STATUS") >> Status.STATE_VALID & 1
-    inputs = case.operands(2, 1)
+    inputs = case.operands(PARAMETERS, 2, 1)
     bench.beats.clear()
     bench.send(inputs)
     await bench.start(2, keep_state=True)
@@ -104,22 +104,22 @@ async def models_have_states_of_their_own(dut: Any) -> None:
         await bench.write("ERRORS", 1 << Error.NO_MODEL)
     first, last = 0, models - 1
     bench.model = first
-    await bench.check(case.operands(3))
+    await bench.check(case.operands(PARAMETERS, 3))
     kept = bench.state
     assert await valid() == only(first)
     if last != first:
         # Its steps are of the other halves than those of the first model.
         bench.model = last
-        await bench.check(case.operands(2, 1))
-        await bench.check(case.operands(3, 2), keep=True)
+        await bench.check(case.operands(PARAMETERS, 2, 1))
+        await bench.check(case.operands(PARAMETERS, 3, 2), keep=True)
         assert await valid() == only(first, last)
-        await bench.check(case.operands(1, 3), keep=True)
+        await bench.check(case.operands(PARAMETERS, 1, 3), keep=True)
     await bench.write("MODEL", first)
     bench.load(state_packets(bench.mapping, kept))
     await bench.source.wait()
     assert await valid() == only(first, last)
     bench.model, bench.state = first, kept
-    await bench.check(case.operands(2, 4), keep=True)
+    await bench.check(case.operands(PARAMETERS, 2, 4), keep=True)
     await bench.load_model(bench.mapping)
     assert await valid() == only()
 
@@ -128,7 +128,7 @@ async def models_have_states_of_their_own(dut: Any) -> None:
 async def stalls_are_counted(dut: Any) -> None:
     """Waiting for input and for room in the output buffer shows in the counters, and in nothing else."""
     bench, case = await bench_with_small_model(dut, PARAMETERS)
-    inputs = case.operands(5)
+    inputs = case.operands(PARAMETERS, 5)
     wanted = bench.reference.run(inputs).outputs
     bench.beats.clear()
     await bench.start(5)
@@ -163,15 +163,15 @@ async def beat_by_beat(dut: Any) -> None:
     for source, sink in ((2, 1), (1, 2), (3, 2), (1, 13)):
         bench.pause(lambda count=source: every(count), lambda count=sink: every(count))  # type: ignore[misc]
         await bench.load_model(bench.mapping)
-        await bench.check(case.operands(4), timing=False)
-        await bench.check(case.operands(3), keep=True, timing=False)
+        await bench.check(case.operands(PARAMETERS, 4), timing=False)
+        await bench.check(case.operands(PARAMETERS, 3), keep=True, timing=False)
 
 
 @cocotb.test()
 async def phase_enables(dut: Any) -> None:
     """With no phase enabled a sequence ends without results; a head that is off does not disturb the layer below."""
     bench, case = await bench_with_small_model(dut, PARAMETERS, outputs=3)
-    inputs = case.operands(4)
+    inputs = case.operands(PARAMETERS, 4)
     for enabled in (0, 0xFFFFFFFF ^ 1 << bench.mapping.entries[-1].phase):
         bench.beats.clear()
         await bench.write("PHASE_ENABLE_LOW", enabled)
@@ -185,5 +185,5 @@ async def phase_enables(dut: Any) -> None:
         assert await bench.read("STATUS") == 1 << Status.DONE | 1 << Status.STATE_VALID
         assert not await bench.errors()
     bench.state = bench.reference.run(inputs).state
-    await bench.check(case.operands(3, 1), keep=True)
+    await bench.check(case.operands(PARAMETERS, 3, 1), keep=True)
     await bench.check(inputs)

@@ -38,14 +38,14 @@ async def no_steps(dut: Any) -> None:
     await bench.start(0)
     await expect(bench, {Error.NO_STEPS})
     assert not await bench.read("STATUS") >> Status.BUSY & 1
-    await bench.check(case.operands(2))
+    await bench.check(case.operands(PARAMETERS, 2))
 
 
 @cocotb.test()
 async def no_state(dut: Any) -> None:
     """KEEP_STATE without a state starts from a cleared one."""
     bench, case, _ = await prepare(dut, PARAMETERS)
-    inputs = case.operands(2)
+    inputs = case.operands(PARAMETERS, 2)
     bench.send(inputs)
     await bench.start(2, keep_state=True)
     await bench.finish()
@@ -57,7 +57,7 @@ async def no_state(dut: Any) -> None:
 async def while_busy(dut: Any) -> None:
     """START and load packets during a sequence are refused and change nothing."""
     bench, case, mapping = await prepare(dut, PARAMETERS)
-    inputs = case.operands(2)
+    inputs = case.operands(PARAMETERS, 2)
     bench.beats.clear()
     await bench.start(2)
     await bench.write("CONTROL", 1 << Control.START)
@@ -71,7 +71,7 @@ async def while_busy(dut: Any) -> None:
     bench.send(inputs)
     await bench.finish()
     assert (bench.take_outputs(2) == bench.reference.run(inputs).outputs).all()
-    await bench.check(case.operands(3))
+    await bench.check(case.operands(PARAMETERS, 3))
 
 
 @cocotb.test()
@@ -92,27 +92,27 @@ async def load_address(dut: Any) -> None:
         await bench.source.wait()
         await bench.cycles(4)
         await expect(bench, {Error.LOAD_ADDRESS})
-    await bench.check(case.operands(2))
+    await bench.check(case.operands(PARAMETERS, 2))
 
 
 @cocotb.test()
 async def early_tlast(dut: Any) -> None:
     """A packet that ends before its last step aborts the sequence."""
     bench, case, _ = await prepare(dut, PARAMETERS)
-    bench.send(case.operands(2))
+    bench.send(case.operands(PARAMETERS, 2))
     await bench.start(3)
     await bench.wait_status(Status.ABORTED)
     await bench.wait_status(Status.BUSY, 0)
     await expect(bench, {Error.INPUT_FRAMING})
     bench.sink.clear()
-    await bench.check(case.operands(3))
+    await bench.check(case.operands(PARAMETERS, 3))
 
 
 @cocotb.test()
 async def late_tlast(dut: Any) -> None:
     """What follows the last step is dropped up to tlast; the sequence itself is right, and so is the next."""
     bench, case, _ = await prepare(dut, PARAMETERS)
-    inputs = case.operands(4)
+    inputs = case.operands(PARAMETERS, 4)
     bench.beats.clear()
     bench.send(inputs)
     await bench.start(2)
@@ -121,4 +121,4 @@ async def late_tlast(dut: Any) -> None:
     await bench.source.wait()
     await expect(bench, {Error.INPUT_FRAMING})
     bench.sink.clear()
-    await bench.check(case.operands(3))
+    await bench.check(case.operands(PARAMETERS, 3))

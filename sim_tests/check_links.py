@@ -55,14 +55,16 @@ async def collector(dut: Any) -> None:
         unit = {
             "group": int(rng.integers(p.vector_groups)), "phase": int(rng.integers(p.phases)),
             "final": int(rng.integers(2)), "to_vector": int(rng.random() < 0.8), "to_host": int(rng.integers(2)),
-            "feedback_shift": number % 9,
-        }
+        } | ({"feedback_shift": number % 9} if p.operand_bits < 16 else {})
         parity, odd = int(rng.integers(2)), p.rows > 1 and number % 10 == 9
         for row, value in enumerate(values):
             valid = int(not (odd and row == p.rows - 1))
             word = blank(results, valid=valid, value=value & 0xFFFF, parity=parity, unit=units.pack(unit))
             getattr(dut, f"result_{row}").value = word
-        narrow = bytes(component.model(value, unit["feedback_shift"]) & 0xFF for value in values)
+        narrow = b"".join(
+            component.model(value, unit.get("feedback_shift", 0)).to_bytes(p.operand_bits // 8, "little", signed=True)
+            for value in values
+        )
         beats = p.group_beats if unit["to_vector"] else 1
         overlap = beats > 1 and number % 7 == 6
         for beat in range(beats):

@@ -29,7 +29,7 @@ async def hundreds_of_steps(dut: Any) -> None:
     ):
         await bench.load_model(case.mapping(PARAMETERS))
         for number, steps in enumerate((300, 257)):
-            await bench.check(case.operands(steps, number), keep=number > 0, what=str(case))
+            await bench.check(case.operands(PARAMETERS, steps, number), keep=number > 0, what=str(case))
 
 
 @cocotb.test()
@@ -43,4 +43,4 @@ async def every_ru(dut: Any) -> None:
             for inputs in (1, ru * p.lanes, ru * p.lanes + 1):
                 case = ModelCase(cell, inputs, (min(p.rows * p.cols + 1, 3 * p.lanes),), ru=ru)
                 await bench.load_model(case.mapping(p))
-                await bench.check(case.operands(3, extreme=inputs == 1), what=str(case))
+                await bench.check(case.operands(PARAMETERS, 3, extreme=inputs == 1), what=str(case))

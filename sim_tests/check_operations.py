@@ -100,8 +100,8 @@ class _Operations:
             assert await self.bench.read("STATUS") >> Status.STATE_VALID & 1 == valid, f"model {model}"
 
     async def load_state(self) -> None:
-        """The state that some model has, for another one or the same."""
-        if self.owner is not None:
+        """The state that some model has, for another one or the same; a network without state has none to load."""
+        if self.owner is not None and any(self.bench.state):
             self.stalls()
             model = self.choose()
             await self.bench.write("MODEL", model)
@@ -115,7 +115,7 @@ class _Operations:
         if self.left is not None:
             return self.left
         steps, seed = int(self.rng.integers(1, 7)), int(self.rng.integers(1 << 16))
-        return self.case.operands(steps, seed, extreme=self.rng.random() < 0.3)
+        return self.case.operands(self.bench.parameters, steps, seed, extreme=self.rng.random() < 0.3)
 
     async def sequence(self) -> None:
         """A whole sequence, often continuing the one before."""

@@ -102,7 +102,8 @@ async def pcu(dut: Any) -> None:
         # Memories answer in the next cycle, with anything when they are not asked; a read sees what was there before.
         for name, enable, address, contents in reads:
             asked = bench.read(enable)
-            inputs[name] = contents[bench.read(address)] if asked else int(rng.integers(1 << 15))
+            noise = int(rng.integers(1 << min(15, len(getattr(dut, name)))))
+            inputs[name] = contents[bench.read(address)] if asked else noise
         for name in ("gate", "unit"):
             segment = cycle % len(table) if cycle < START else bench.read(f"{name}_segment")
             inputs[f"{name}_table_entry"] = table[segment]

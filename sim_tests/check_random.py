@@ -31,7 +31,7 @@ async def random_models(dut: Any) -> None:
         await bench.begin()
         await bench.load_model(mapping)
         for number, steps in enumerate(lengths):
-            inputs = case.operands(steps, number, extreme)
+            inputs = case.operands(parameters, steps, number, extreme)
             await bench.check(inputs, keep=number % 3 == 1, what=str(case))
 
     lengths = st.lists(st.one_of(st.integers(1, 3), st.integers(1, 12)), min_size=2, max_size=4)

@@ -19,7 +19,8 @@ from sim_tests.registers_model import BY_OFFSET, RegistersModel
 PARAMETERS = GRIDS[os.environ["SRNN_GRID"]]
 #: Values after reset; those of the other registers are zero.
 RESET = {
-    "ID": 0x53524E4E, "VERSION": 0x00010001, "GRID": PARAMETERS.rows | PARAMETERS.cols << 8 | PARAMETERS.lanes << 16,
+    "ID": 0x53524E4E, "VERSION": 0x00010001,
+    "GRID": PARAMETERS.rows | PARAMETERS.cols << 8 | PARAMETERS.lanes << 16 | (PARAMETERS.operand_bits == 16) << 24,
     "STEPS": 1, "PHASE_ENABLE_LOW": 0xFFFFFFFF, "PHASE_ENABLE_HIGH": 0xFFFFFFFF,
 }
 #: Inputs that the registers show, with their widths.

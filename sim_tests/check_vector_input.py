@@ -48,7 +48,7 @@ async def vector_input(dut: Any) -> None:
         valid, data = False, 0
         while sent < stop or (stop == total and freed < steps):
             if not valid:
-                valid, data = sent < total and rng.random() < chance, int(rng.integers(256))
+                valid, data = sent < total and rng.random() < chance, int(rng.integers(1 << min(p.beat_bits, 62)))
             taken = rng.random() < 0.6
             loaded = sent // beats
             consume = consumed < loaded and rng.random() < 0.2

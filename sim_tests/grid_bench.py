@@ -13,6 +13,7 @@ from cocotb.triggers import RisingEdge, Timer
 from cocotbext.axi import AxiLiteBus, AxiLiteMaster, AxiStreamBus, AxiStreamFrame, AxiStreamSink, AxiStreamSource
 
 from hdl.register_map import REGISTERS, Control, Error, Status
+from rnn_mapper.fixed_point import Codes
 from sim_tests.beats import input_packet, output_steps
 
 __all__ = ["CLOCK_NS", "GridBench", "SequenceResult"]
@@ -105,7 +106,7 @@ class GridBench:
         for packet in packets:
             self.source.send_nowait(AxiStreamFrame(packet, tdest=1))
 
-    def send(self, inputs: npt.NDArray[np.int8]) -> None:
+    def send(self, inputs: Codes) -> None:
         """Queue the input vectors [steps, size] of one sequence as one packet."""
         self.source.send_nowait(AxiStreamFrame(input_packet(inputs, self.beat_bytes), tdest=0))
 
@@ -128,7 +129,7 @@ class GridBench:
             await written.wait()
 
     async def run(
-        self, inputs: npt.NDArray[np.int8], width: int, keep_state: bool = False
+        self, inputs: Codes, width: int, keep_state: bool = False
     ) -> SequenceResult:
         """One whole sequence; raises if the grid reports an error."""
         steps = len(inputs)

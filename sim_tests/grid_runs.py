@@ -16,6 +16,7 @@ from hdl.headers import c_header
 from hdl.naming import TOP_MODULE
 from hdl.parameters import GridParameters
 from hdl.top import Grid
+from rnn_mapper.fixed_point import Codes
 from rnn_mapper.image_files import image_files
 from rnn_mapper.mapping import Mapping
 from rnn_mapper.resident import Resident
@@ -77,13 +78,13 @@ def write_images(mapping: Mapping | Resident, directory: Path) -> None:
 
 @dataclass(frozen=True, eq=False)
 class Sequence:
-    """A sequence to simulate: int8 inputs [steps, size].
+    """A sequence to simulate: operand codes [steps, size].
 
     It starts from a cleared state, or with `keep_state` from that in `packets` (`rnn_mapper.state_images`), load
     packets sent before it.
     """
 
-    inputs: npt.NDArray[np.int8]
+    inputs: Codes
     packets: tuple[bytes, ...] = ()
     keep_state: bool = False
     #: Number of the model among those that are resident.
@@ -92,7 +93,7 @@ class Sequence:
 
 def run_mapping(
     mapping: Mapping,
-    inputs: npt.NDArray[np.int8],
+    inputs: Codes,
     grid_build: Build,
     results_dir: Path,
     waves: bool = False,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hdl.parameters import GridParameters
 
-__all__ = ["GRIDS", "ICARUS_GRIDS", "RESIDENT_GRID"]
+__all__ = ["GRIDS", "ICARUS_GRIDS", "RESIDENT_GRID", "RESIDENT_GRID_16"]
 
 
 def _grid(rows: int, cols: int, lanes: int, **others: int) -> GridParameters:
@@ -12,15 +12,30 @@ def _grid(rows: int, cols: int, lanes: int, **others: int) -> GridParameters:
     return GridParameters(rows, cols, lanes, **(sizes | others))
 
 
-#: Grids by name, cheapest first.
+#: Memories for several networks: room for eight models of deep networks.
+_RESIDENT = {
+    "weight_depth": 2048, "vector_depth": 64, "units": 64, "gate_entries": 1024, "state_words": 8, "phases": 32,
+    "schedule_depth": 64, "program_length": 64, "models": 8,
+}
+#: One grid for all tests of several networks, so that it is built once.
+RESIDENT_GRID = GridParameters(2, 2, 8, **_RESIDENT)
+#: Another with operands of 16 bits: a vector word takes three beats, a weight word one and a half.
+RESIDENT_GRID_16 = GridParameters(4, 2, 12, operand_bits=16, accumulator_bits=36, **_RESIDENT)
+
+#: Grids by name, cheapest first. Those with "-16" have operands of 16 bits.
 GRIDS: dict[str, GridParameters] = {
     # One site, one byte a beat, the narrowest accumulator that the quantiser uses and a register at every tree level.
     "1x1x4": _grid(1, 1, 4, accumulator_bits=24, tree_levels_per_register=1),
     # A row of sites: results of one unit at a time, lanes not a power of two.
     "1x4x5": _grid(1, 4, 5, table_segments=64, tree_levels_per_register=7, state_words=1, models=1),
+    # One value a beat, so that a state word is one beat and a weight word two and a half.
+    "1x2x5-16": _grid(1, 2, 5, operand_bits=16, accumulator_bits=32, models=1),
     "2x2x8": _grid(2, 2, 8),
     # More rows than lanes: a group takes two vector words.
     "8x1x4": _grid(8, 1, 4, table_segments=1024),
+    # Weight words are half a beat, and a group takes two.
+    "8x1x4-16": _grid(8, 1, 4, operand_bits=16, accumulator_bits=40),
+    "4x2x12-16": RESIDENT_GRID_16,
     # A group takes four words of the write stream and a vector word seven.
     "4x2x7": _grid(4, 2, 7, state_words=8, models=16),
     # Beats divide a word by three.
@@ -33,10 +48,5 @@ GRIDS: dict[str, GridParameters] = {
 }
 
 #: Those small enough for an event-driven simulator.
-ICARUS_GRIDS = ("1x1x4", "1x4x5", "2x2x8", "8x1x4", "4x2x7")
+ICARUS_GRIDS = ("1x1x4", "1x4x5", "1x2x5-16", "2x2x8", "8x1x4", "8x1x4-16", "4x2x7")
 
-#: One grid for all tests of several networks, so that it is built once: room for eight models of deep networks.
-RESIDENT_GRID = GridParameters(
-    2, 2, 8, weight_depth=2048, vector_depth=64, units=64, gate_entries=1024, state_words=8, phases=32,
-    schedule_depth=64, program_length=64, models=8,
-)

@@ -14,6 +14,7 @@ from cocotb.triggers import RisingEdge
 from hdl.parameters import GridParameters
 from hdl.register_map import REGISTERS, Control, Status
 from rnn_mapper import cells
+from rnn_mapper.fixed_point import Codes
 from rnn_mapper.image_files import load_packets
 from rnn_mapper.mapping import Mapping
 from rnn_mapper.reference import LayerState, Reference
@@ -111,7 +112,7 @@ class ModelBench(GridBench):
             assert self.cycle < limit, f"still busy after {_PATIENCE} cycles"
 
     async def check(
-        self, inputs: npt.NDArray[np.int8], keep: bool = False, timing: bool = True, send: bool = True, what: str = ""
+        self, inputs: Codes, keep: bool = False, timing: bool = True, send: bool = True, what: str = ""
     ) -> None:
         """One sequence: outputs equal the reference; with `timing`, all cycles equal the prediction.
 

@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
-import numpy.typing as npt
 
 from hdl.parameters import GridParameters
 from rnn_mapper.cells.arithmetic import arithmetic_of
@@ -14,12 +13,14 @@ from rnn_mapper.cells.binding import tensor_shapes
 from rnn_mapper.cells.library import BOX
 from rnn_mapper.cells.stages import stages_of
 from rnn_mapper.cells.tracing import Cell
+from rnn_mapper.fixed_point import Codes
 from rnn_mapper.loop_nest import ceil_div
 from rnn_mapper.mapper import Part, map_network
 from rnn_mapper.mapping import Mapping
 from rnn_mapper.network import Dense, Layer, Network
 from rnn_mapper.phases import Schedule, unit_groups
 from rnn_mapper.quantise import quantise
+from sim_tests.stimulus import random_codes
 
 __all__ = ["ModelCase", "cells_for", "random_layer"]
 
@@ -92,7 +93,8 @@ class ModelCase:
         rng = np.random.default_rng(self.seed + 1)
         # rnn_relu may grow without bound, so its calibration is short.
         calibration = rng.normal(size=(6, self.inputs))
-        arithmetic = replace(parameters.arithmetic, accumulator_bits=min(32, parameters.accumulator_bits))
+        enough = min(24 + parameters.operand_bits, parameters.accumulator_bits)
+        arithmetic = replace(parameters.arithmetic, accumulator_bits=enough)
         quantised = quantise(self.network(), calibration, arithmetic)
         if not self.cut:
             return map_network(quantised, parameters, ru=self.ru, schedule=self.schedule)
@@ -102,9 +104,7 @@ class ModelCase:
         ]
         return map_network(quantised, parameters, splits=splits, schedule=self.schedule)
 
-    def operands(self, steps: int, seed: int = 0, extreme: bool = False) -> npt.NDArray[np.int8]:
+    def operands(self, parameters: GridParameters, steps: int, seed: int = 0, extreme: bool = False) -> Codes:
         """Input codes [steps, inputs] over their whole range; `extreme` takes the two ends only."""
         rng = np.random.default_rng((self.seed, seed))
-        if extreme:
-            return rng.choice(np.array([-128, 127], dtype=np.int8), size=(steps, self.inputs))
-        return rng.integers(-128, 128, size=(steps, self.inputs), dtype=np.int8)
+        return random_codes(rng, parameters.arithmetic, (steps, self.inputs), extreme)

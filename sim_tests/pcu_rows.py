@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from hdl.layouts import Activation, Addend, Hold, bias_layout, gate_entry_layout, instruction_layout, operand_tag_layout
+from hdl.numerics import Arithmetic
 from hdl.pcu import Pcu
 from rnn_mapper.fixed_point import requantise, saturate
-from rnn_mapper.images import LayoutPacker
-from sim_tests.stimulus import corner_values
+from rnn_mapper.images import LayoutPacker, packed_words
+from sim_tests.stimulus import corner_values, random_codes
 from sim_tests.unit_path_model import Issue, activate, random_instruction
 
 __all__ = ["FILL_ROWS", "PcuRows"]
@@ -88,14 +89,13 @@ class PcuRows:
             for word in range(words):
                 ends = rng.random() < 0.2
                 weights, vector = (
-                    rng.choice([-128, 127], p.lanes) if ends else rng.integers(-128, 128, p.lanes) for _ in range(2)
+                    random_codes(rng, arithmetic, (p.lanes,), ends) for arithmetic in (Arithmetic(), p.arithmetic)
                 )
-                total += 0 if flags["zero"] else int(weights @ vector)
+                total += 0 if flags["zero"] else int(weights.astype(int) @ vector.astype(int))
                 tag = self.tags.pack(
                     {"valid": 1, "first": int(word == 0), "last": int(word == words - 1), "entry": entry, **flags}
                 )
-                packed = [int.from_bytes(side.astype(np.int8).tobytes(), "little") for side in (weights, vector)]
-                self.operands[cycle] = packed[0], packed[1], tag
+                self.operands[cycle] = packed_words(weights[None])[0], packed_words(vector[None])[0], tag
                 cycle += 1
             # The western neighbour's words come one cycle earlier, and so does its sum.
             seen = cycle - 1 + self.component.partial_latency
@@ -110,7 +110,8 @@ class PcuRows:
 
     def _finish(self, last: int, entry: dict[str, int], total: int, flags: dict[str, int]) -> None:
         component = self.component
-        part = int(saturate(requantise(total, entry["multiplier"], entry["shift"]), 16))
+        arithmetic = component.parameters.arithmetic
+        part = int(saturate(requantise(total, entry["multiplier"], entry["shift"], arithmetic), 16))
         stores = self._stores.setdefault(entry["stored"], [(-component.store_distance, self.stored[entry["stored"]])])
         stored = [value for cycle, value in stores if cycle + component.store_distance <= last][-1]
         before = int(saturate(part + stored * entry["add_stored"], 16))

@@ -20,6 +20,7 @@ class RegistersModel:
 
     def __init__(self, parameters: GridParameters) -> None:
         self.grid = parameters.rows | parameters.cols << 8 | parameters.lanes << 16
+        self.grid |= (parameters.operand_bits == 16) << 24
         self.held = {register.name: register.reset for register in REGISTERS if register.access == Access.READ_WRITE}
         self.sticky = 0
         #: Responses on offer: a write's code, a read's code and data.

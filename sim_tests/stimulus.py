@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from hdl.numerics import Arithmetic
+from rnn_mapper.fixed_point import Codes, operand_type
 from rnn_mapper.images import LayoutPacker
 
-__all__ = ["NoiseWords", "corner_values"]
+__all__ = ["NoiseWords", "corner_values", "random_codes"]
 
 
 def corner_values(rng: np.random.Generator, bits: int, count: int) -> list[int]:
@@ -17,6 +19,14 @@ def corner_values(rng: np.random.Generator, bits: int, count: int) -> list[int]:
         size = int(rng.integers(1, bits))
         values.append(max(-half, min(half - 1, int(rng.integers(-(1 << size), 1 << size)) + int(rng.integers(-1, 2)))))
     return [values[index] for index in rng.permutation(len(values))]
+
+
+def random_codes(rng: np.random.Generator, arithmetic: Arithmetic, shape: tuple[int, ...], extreme: bool) -> Codes:
+    """Operand codes over their whole range; `extreme` takes the two ends only."""
+    limit, kind = arithmetic.operand_limit, operand_type(arithmetic)
+    if extreme:
+        return rng.choice(np.array([-limit, limit - 1], dtype=kind), size=shape)
+    return rng.integers(-limit, limit, size=shape, dtype=kind)
 
 
 class NoiseWords:

@@ -32,13 +32,13 @@ module top(input clk, input [6:0] d, output [6:0] q, input [31:0] w, input f, ou
     always @(posedge clk) p <= $signed(w[7:0]) * $signed(w[15:8]);
 endmodule
 """
-PARAMETERS = {"lanes": 4, "accumulator_bits": 32, "tree_levels_per_register": 2}
+PARAMETERS = {"lanes": 4, "accumulator_bits": 32, "tree_levels_per_register": 2, "operand_bits": 8}
 
 
 def write_grid(directory: Path) -> None:
     """Write the Verilog and the manifest into an existing directory."""
     modules = {"leaf": 2, "srnn_pcu": 2, MODULE: 2, "top": 1}
-    texts = {"leaf": LEAF, "srnn_pcu": PCU, MODULE: bare_dot_product(4, 32, 2), "top": TOP}
+    texts = {"leaf": LEAF, "srnn_pcu": PCU, MODULE: bare_dot_product(4, 32, 2, 8), "top": TOP}
     for name, text in texts.items():
         (directory / f"{name}.v").write_text(text)
     listed = {name: {"file": f"{name}.v", "instances": number} for name, number in modules.items()}

@@ -10,7 +10,6 @@ import numpy.typing as npt
 from rnn_mapper.resident import Resident
 from rnn_mapper.streaming import BusSequence
 from sim_tests.grid_runs import GridRun, Sequence, build_grid, run_sequences
-from sim_tests.grids import RESIDENT_GRID
 
 __all__ = ["ReplayedGrid"]
 
@@ -20,7 +19,7 @@ class ReplayedGrid:
 
     def __init__(self, resident: Resident, folder: Path) -> None:
         self.resident, self.folder = resident, folder
-        self.build = build_grid(RESIDENT_GRID, "verilator")
+        self.build = build_grid(resident.parameters, "verilator")
         self.sequences: list[Sequence] = []
         self.last: GridRun
 

@@ -2,6 +2,7 @@
 
 import math
 
+from hdl.numerics import Arithmetic
 from rnn_mapper import cells
 from rnn_mapper.quantised import QuantisedLayer, QuantisedNetwork, QuantisedProduct
 
@@ -26,24 +27,33 @@ def tanh(a: int, segments: int) -> int:
     return 2 * sigmoid(sat(2 * a, 16), segments) - 32768
 
 
-def part(product: QuantisedProduct, gate: int, unit: int, operand: list[int], bits: int) -> int:
-    acc = int(product.bias[gate, unit])
+def operand_of(v: int, k: int | None, bits: int) -> int:
+    if bits == 16:
+        return v
+    assert k is not None
+    return sat(rnd(v, k), 8)
+
+
+def part(product: QuantisedProduct, gate: int, unit: int, operand: list[int], arithmetic: Arithmetic) -> int:
+    acc, bits = int(product.bias[gate, unit]), arithmetic.accumulator_bits
     for w, v in zip(product.weights[gate, unit], operand, strict=True):
         acc += int(w) * v
         assert -(2 ** (bits - 1)) <= acc < 2 ** (bits - 1), "accumulator overflow"
-    prescaled = sat(acc * 2**11 // 2 ** int(product.shift[gate, unit]), 19)
+    left = {8: 11, 16: 3}[arithmetic.operand_bits]
+    prescaled = sat(acc * 2**left // 2 ** int(product.shift[gate, unit]), 19)
     return sat(rnd(prescaled * int(product.multiplier[gate, unit]), 12), 16)
 
 
 def step(
-    layer: QuantisedLayer, x: list[int], h16: list[int], c: list[int], segments: int, bits: int
+    layer: QuantisedLayer, x: list[int], h16: list[int], c: list[int], arithmetic: Arithmetic
 ) -> tuple[list[int], list[int]]:
     k = 8 if layer.cell is not cells.rnn_relu else layer.feedback_shift
-    h8 = [sat(rnd(v, k), 8) for v in h16]
+    segments = arithmetic.table_segments
+    h = [operand_of(v, k, arithmetic.operand_bits) for v in h16]
     new_h, new_c = [], []
     for u in range(layer.hidden_size):
-        wx = [part(layer.products["x"], g, u, x, bits) for g in range(len(layer.products["x"].weights))]
-        uh = [part(layer.products["h"], g, u, h8, bits) for g in range(len(layer.products["x"].weights))]
+        wx = [part(layer.products["x"], g, u, x, arithmetic) for g in range(len(layer.products["x"].weights))]
+        uh = [part(layer.products["h"], g, u, h, arithmetic) for g in range(len(layer.products["x"].weights))]
         a = [sat(p + q, 16) for p, q in zip(wx, uh, strict=True)]
         if layer.cell is cells.lstm:
             i, f, o = (sigmoid(a[g], segments) for g in (0, 1, 3))
@@ -68,16 +78,12 @@ def run(network: QuantisedNetwork, inputs: list[list[int]]) -> tuple[list[list[l
     for x in inputs:
         operand = x
         for index, layer in enumerate(network.layers):
-            h[index], c[index] = step(
-                layer, operand, h[index], c[index], network.arithmetic.table_segments,
-                network.arithmetic.accumulator_bits,
-            )
+            h[index], c[index] = step(layer, operand, h[index], c[index], network.arithmetic)
             traces[index].append(h[index])
-            operand = [sat(rnd(v, layer.feedback_shift), 8) for v in h[index]]
+            operand = [operand_of(v, layer.feedback_shift, network.arithmetic.operand_bits) for v in h[index]]
         if network.head is None:
             outputs.append(h[-1])
         else:
             product = network.head.products["x"]
-            bits = network.arithmetic.accumulator_bits
-            outputs.append([part(product, 0, u, operand, bits) for u in range(network.head.output_size)])
+            outputs.append([part(product, 0, u, operand, network.arithmetic) for u in range(network.head.output_size)])
     return traces, outputs

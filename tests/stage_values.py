@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from unit_programs import RING, STATE_DISTANCE, run_program
 
+from hdl.numerics import Arithmetic
 from rnn_mapper.cells.arithmetic import Node, Read, Row
 from rnn_mapper.cells.stages import Stage
 from rnn_mapper.cells.unit_program import unit_program
@@ -31,7 +32,7 @@ def check_program(
     """
     program, needed = unit_program(stage, words, RING, STATE_DISTANCE, separate)
     assert needed >= words
-    reference = _Layer(layer, segments)
+    reference = _Layer(layer, Arithmetic(segments))
     for fresh in (False, True):
         values: dict[Node, Values] = {row: _random(row, rng) for row in stage.all_rows}
         states = {word.slot: _random(node, rng) for node, word in stage.reads}

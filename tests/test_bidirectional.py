@@ -11,13 +11,14 @@ import torch
 from random_networks import random_layer
 
 import rnn_mapper as srnn
+from hdl.parameters import GridParameters
 from rnn_mapper import cells
 from rnn_mapper.bidirectional import quantise_bidirectional, run_bidirectional, run_bidirectional_float
 from rnn_mapper.errors import ConfigurationError, MappingError, ModelError
 from rnn_mapper.model_files import network_from_state_dict, plain_network
 from rnn_mapper.network import Dense
 from rnn_mapper.reference import Reference
-from sim_tests.grids import RESIDENT_GRID
+from sim_tests.grids import RESIDENT_GRID, RESIDENT_GRID_16
 
 
 def layer(cell: cells.Cell, inputs: int, hidden: int, seed: int) -> srnn.Layer:
@@ -79,20 +80,24 @@ def test_simulate_takes_a_pytorch_module() -> None:
         np.testing.assert_allclose(result.outputs_float, module(inputs)[0].numpy(), atol=0.02)
 
 
-@pytest.mark.parametrize("merge", ["concat", "sum"])
-def test_rtl_is_the_reference(merge: str) -> None:
+@pytest.mark.parametrize(
+    ("merge", "grid", "error"),
+    [("concat", RESIDENT_GRID, 0.05), ("sum", RESIDENT_GRID, 0.05), ("sum", RESIDENT_GRID_16, 0.02)],
+    ids=["concat", "sum", "sum 16"],
+)
+def test_rtl_is_the_reference(merge: str, grid: GridParameters, error: float) -> None:
     network = mixed(merge)
     assert [segment.name for segment in network.segments] == [
         "layer 0", "layer 1", "layers 2 to 3", "layer 4", "head",
     ]
     inputs = np.random.default_rng(2).normal(size=(9, 5))
-    result = srnn.simulate(network, inputs, RESIDENT_GRID, simulator="verilator")
+    result = srnn.simulate(network, inputs, grid, simulator="verilator")
     assert isinstance(result, srnn.BidirectionalResult)
     assert result.is_exact
     np.testing.assert_array_equal(result.outputs, result.expected)
     exact = run_bidirectional_float(network, inputs)[-1]
     assert result.outputs_float.shape == exact.shape == (9, 2)
-    np.testing.assert_allclose(result.outputs_float, exact, atol=0.05 * np.abs(exact).max())
+    np.testing.assert_allclose(result.outputs_float, exact, atol=error * np.abs(exact).max())
     figures = result.to_json()
     assert [one["model"] for one in figures["segments"]] == [0, 1, 2, 3, 4]
     assert sum(one["cycles_simulated"] for one in figures["segments"]) == figures["cycles_simulated"]

@@ -10,6 +10,7 @@ import pytest
 from cell_networks import random_network
 from stage_values import check_program
 
+from hdl.numerics import DEFAULT_ARITHMETIC, Arithmetic
 from hdl.parameters import GridParameters, load_parameters
 from rnn_mapper.cells import BOX, Cell, CellError
 from rnn_mapper.cells.user_files import load_cells
@@ -22,6 +23,7 @@ from rnn_mapper.quantised import QuantisedNetwork
 from rnn_mapper.reference import Reference
 from rnn_mapper.simulation import verify
 from rnn_mapper.simulation_result import IntSequence
+from sim_tests.grids import RESIDENT_GRID_16
 
 #: One build for all: a peephole LSTM has five state words.
 SMALL = replace(load_parameters("small"), state_words=8)
@@ -33,11 +35,13 @@ ODD = GridParameters(
 STEPS = 5
 
 
-def _network(cell: Cell, seed: int, inputs: int = 7, units: int = 9) -> tuple[QuantisedNetwork, np.ndarray]:
+def _network(
+    cell: Cell, seed: int, inputs: int = 7, units: int = 9, arithmetic: Arithmetic = DEFAULT_ARITHMETIC
+) -> tuple[QuantisedNetwork, np.ndarray]:
     rng = np.random.default_rng(seed)
     network: Network = random_network(cell, rng, inputs, units)
     x = rng.normal(size=(STEPS, inputs))
-    quantised = quantise(network, x)
+    quantised = quantise(network, x, arithmetic)
     return quantised, quantise_inputs(quantised, x)
 
 
@@ -45,7 +49,7 @@ def _simulate(
     cell: Cell, grid: GridParameters, simulator: str, folder: Path, schedule: Schedule = Schedule.FUSED, seed: int = 3
 ) -> None:
     """A sequence from a cleared state, and one from the state that it leaves."""
-    quantised, codes = _network(cell, seed)
+    quantised, codes = _network(cell, seed, arithmetic=grid.arithmetic)
     mapping = map_network(quantised, grid, schedule=schedule)
     state = Reference(quantised).run(codes).state
     for result in verify(mapping, [IntSequence(codes), IntSequence(codes, state)], simulator, folder):
@@ -55,9 +59,10 @@ def _simulate(
         assert result.outputs.any()
 
 
+@pytest.mark.parametrize("grid", [SMALL, RESIDENT_GRID_16], ids=["8", "16"])
 @pytest.mark.parametrize("name", BOX)
-def test_box(name: str, tmp_path: Path) -> None:
-    _simulate(BOX[name], SMALL, "verilator", tmp_path)
+def test_box(name: str, grid: GridParameters, tmp_path: Path) -> None:
+    _simulate(BOX[name], grid, "verilator", tmp_path)
 
 
 @pytest.mark.parametrize("name", ["lstm", "gru_reset_before"])

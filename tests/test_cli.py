@@ -45,6 +45,9 @@ def test_help_of_all_is_light() -> None:
     (["--rows", 3], "rows = 3: must be a power of two (the nearest are 2 and 4)"),
     (["--cols", 65], "cols = 65: must be from 1 to 64"),
     (["--lanes", 3], "lanes = 3: must be from 4 to 128"),
+    (["--operand-bits", 12], "operand_bits = 12: must be a power of two (the nearest are 8 and 16)"),
+    (["--operand-bits", 16], "accumulator_bits = 28: must be at least 32 with operand_bits = 16 (36 hold as many "
+     "products as 28 with 8)"),
     (["--rows", "many"], "Invalid value for '--rows': 'many' is not a valid integer; see 'spatial-rnn generate"),
     (["--raws", 4], "No such option '--raws'"),
     (["--preset", "tiny", "--config", "grid.toml"], "--preset tiny and --config grid.toml: name one of them, not both"),

@@ -42,6 +42,8 @@ def test_outside_the_range_there_is_no_area() -> None:
         model.logic(GridParameters(lanes=128))
     with pytest.raises(OutOfRange, match="accumulator_bits = 30: areas are known for the default only"):
         model.logic(GridParameters(accumulator_bits=30))
+    with pytest.raises(OutOfRange, match="operand_bits = 16: areas are known for the default only"):
+        model.logic(GridParameters(operand_bits=16, accumulator_bits=36))
 
 
 def test_devices_have_areas() -> None:

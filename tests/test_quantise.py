@@ -12,6 +12,7 @@ from rnn_mapper.quantise import quantise, quantise_inputs
 from rnn_mapper.quantised import QuantisedProduct, prove_accumulators
 from rnn_mapper.reference import run_reference
 
+WIDE = Arithmetic(accumulator_bits=36, operand_bits=16)
 INPUTS = np.random.default_rng(0).normal(size=(50, 5))
 
 
@@ -81,6 +82,7 @@ def test_relu_feedback_is_the_finest_that_holds_the_calibration(scale: float) ->
     network = random_network(0, cells.rnn_relu, scale=scale)
     layer = quantise(network, INPUTS).layers[0]
     k, code = layer.feedback_shift, np.rint(run_float(network, INPUTS).layer_outputs[0].max() * 1024)
+    assert k is not None
     assert 1 <= k <= 8
     assert (layer.feedback_scale, layer.output_scale) == (2.0 ** (k - 10), 2.0**-10)
     assert np.floor(code / 2**k + 0.5) <= 127 or k == 8
@@ -138,17 +140,39 @@ def test_inputs_are_rounded_and_limited() -> None:
     assert codes.tolist() == [[1, -2], [127, -127]]
 
 
-def test_accumulator_proof_is_the_exact_worst_case() -> None:
-    quantised = quantise(random_network(5, cells.gru, hidden=(6,), outputs=2), INPUTS)
+@pytest.mark.parametrize("cell", TORCH_CELLS)
+def test_operands_of_16_bits(cell: cells.Cell) -> None:
+    """The input has a scale 2^8 finer, but for the ends; computed vectors are multiplied as they are."""
+    network = Network(random_network(0, cell).layers, Dense(np.ones((2, 7))))
+    narrow, wide = quantise(network, INPUTS), quantise(network, INPUTS, WIDE)
+    assert wide.input_scale == pytest.approx(narrow.input_scale * 127 / 32767, rel=1e-12)
+    assert quantise_inputs(wide, INPUTS).dtype == np.int16
+    assert np.abs(quantise_inputs(wide, INPUTS)).max() == 32767
+    assert quantise_inputs(wide, np.full((1, 5), -1e3)).tolist() == [[-32767] * 5]
+    for layer, other in zip(wide.all_layers, narrow.all_layers, strict=True):
+        assert layer.output_fraction == other.output_fraction
+        assert layer.feedback_shift == (0 if layer in wide.layers else None)
+        assert layer.feedback_scale == layer.output_scale
+        for name, product in layer.products.items():
+            assert np.array_equal(product.weights, other.products[name].weights)
+            # Shifts are where they are with 8 bits, and so is what they leave of the sum.
+            assert np.abs(product.shift - other.products[name].shift).max() <= 8
+            assert (product.multiplier >= 512).all()
+
+
+@pytest.mark.parametrize("arithmetic", [Arithmetic(), WIDE])
+def test_accumulator_proof_is_the_exact_worst_case(arithmetic: Arithmetic) -> None:
+    quantised = quantise(random_network(5, cells.gru, hidden=(6,), outputs=2), INPUTS, arithmetic)
+    largest = 1 << (arithmetic.operand_bits - 1)
     bounds = prove_accumulators(quantised)
     assert [bound.product for bound in bounds] == ["layer 0 x", "layer 0 h", "head x"]
     for bound, product in zip(bounds, quantised.products().values(), strict=True):
         row = [int(w) for w in product.weights[bound.gate, bound.unit]]
-        assert bound.worst == sum(map(abs, row)) * 128 + abs(int(product.bias[bound.gate, bound.unit]))
+        assert bound.worst == sum(map(abs, row)) * largest + abs(int(product.bias[bound.gate, bound.unit]))
         assert -(2 ** (bound.bits - 1)) <= -bound.worst
         assert bound.worst < 2 ** (bound.bits - 1)
         assert bound.worst >= 2 ** (bound.bits - 2)
-        assert bound.margin == 28 - bound.bits
+        assert bound.margin == arithmetic.accumulator_bits - bound.bits
 
 
 def test_a_narrow_accumulator_is_refused() -> None:
@@ -157,6 +181,8 @@ def test_a_narrow_accumulator_is_refused() -> None:
         quantise(network, np.ones((1, 50)), Arithmetic(accumulator_bits=20))
     wanted = "layer 0 x, gate 0, unit 0: the accumulator can reach 812801, which takes 21 bits, the grid has 20"
     assert str(error.value) == wanted
+    with pytest.raises(MappingError, match=r"can reach 208[0-9]{6}, which takes 29 bits, the grid has 28$"):
+        quantise(network, np.ones((1, 50)), Arithmetic(operand_bits=16))
 
 
 def test_weights_beyond_the_multiplier_are_refused() -> None:

@@ -18,6 +18,7 @@ from rnn_mapper.network import Network, RecurrentLayer
 from rnn_mapper.quantise import quantise, quantise_inputs
 from rnn_mapper.quantised import QuantisedLayer, QuantisedNetwork, QuantisedProduct, VectorFormat
 from rnn_mapper.reference import run_reference
+from sim_tests.stimulus import random_codes
 
 
 def assert_equals_scalar(network: QuantisedNetwork, x8: np.ndarray) -> None:
@@ -41,6 +42,7 @@ def assert_equals_scalar(network: QuantisedNetwork, x8: np.ndarray) -> None:
     steps=st.integers(1, 6),
     segments=st.sampled_from(TABLE_SEGMENTS),
     bits=st.sampled_from([24, 32, 40]),
+    operand_bits=st.sampled_from([8, 16]),
 )
 def test_equals_the_scalar_arithmetic(
     seed: int,
@@ -52,24 +54,29 @@ def test_equals_the_scalar_arithmetic(
     steps: int,
     segments: int,
     bits: int,
+    operand_bits: int,
 ) -> None:
     network = random_network(seed, cell, inputs, tuple(hidden), outputs, scale)
     rng = np.random.default_rng(seed)
-    quantised = quantise(network, rng.normal(size=(steps, inputs)), Arithmetic(segments, bits))
-    # Not only what quantise_inputs makes: every code an int8 operand can have.
-    assert_equals_scalar(quantised, rng.integers(-128, 128, (steps, inputs), dtype=np.int8))
+    arithmetic = Arithmetic(segments, bits + operand_bits - 8, operand_bits)
+    quantised = quantise(network, rng.normal(size=(steps, inputs)), arithmetic)
+    # Not only what quantise_inputs makes: every code an operand can have.
+    assert_equals_scalar(quantised, random_codes(rng, arithmetic, (steps, inputs), extreme=False))
 
 
+@pytest.mark.parametrize("arithmetic", [Arithmetic(), Arithmetic(accumulator_bits=36, operand_bits=16)])
 @pytest.mark.parametrize("cell", TORCH_CELLS)
-def test_equals_the_scalar_arithmetic_on_the_rails(cell: cells.Cell) -> None:
+def test_equals_the_scalar_arithmetic_on_the_rails(cell: cells.Cell, arithmetic: Arithmetic) -> None:
     network = random_network(7, cell, inputs=4, hidden=(6, 5), outputs=3, scale=30.0)
-    quantised = quantise(network, np.random.default_rng(7).normal(size=(30, 4)))
-    rails = np.array([-128, 127], dtype=np.int8)
-    x8 = np.random.default_rng(8).choice(rails, (30, 4))
-    assert_equals_scalar(quantised, x8)
-    counts = sum(run_reference(quantised, x8).saturations, Counter())
+    quantised = quantise(network, np.random.default_rng(7).normal(size=(30, 4)), arithmetic)
+    codes = random_codes(np.random.default_rng(8), arithmetic, (30, 4), extreme=True)
+    assert_equals_scalar(quantised, codes)
+    counts = sum(run_reference(quantised, codes).saturations, Counter())
     reached = {"x_part", "h_part", "value" if cell is cells.gru else "preactivation"}
-    assert set(counts) >= reached | (set() if cell is cells.lstm else {"feedback"})
+    # Operands of 16 bits are not narrowed.
+    narrowed = set() if cell is cells.lstm or arithmetic.operand_bits == 16 else {"feedback"}
+    assert set(counts) >= reached | narrowed
+    assert "feedback" not in counts or arithmetic.operand_bits == 8
 
 
 @pytest.mark.parametrize("sign", [-1, 1])

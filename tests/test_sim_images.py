@@ -20,7 +20,7 @@ STEPS = 3
 @pytest.mark.parametrize("simulator", ["icarus", "verilator"])
 def test_images_of_every_kind(simulator: str, tmp_path: Path) -> None:
     parameters = GRIDS[GRID]
-    mapping, inputs = CASE.mapping(parameters), CASE.operands(STEPS)
+    mapping, inputs = CASE.mapping(parameters), CASE.operands(parameters, STEPS)
     wanted = run_reference(mapping.network, inputs).outputs
     cycles = mapping.predict(STEPS).cycles
 

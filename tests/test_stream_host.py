@@ -26,7 +26,7 @@ def build() -> Build:
 
 
 def test_host_and_cocotb_agree(build: Build, tmp_path: Path) -> None:
-    mapping, inputs = CASE.mapping(GRIDS[GRID]), CASE.operands(STEPS)
+    mapping, inputs = CASE.mapping(GRIDS[GRID]), CASE.operands(GRIDS[GRID], STEPS)
     reference = Reference(mapping.network)
     first = reference.run(inputs[:3])
     # A new sequence, the state it left, one loaded by packets, and a cleared one again.
@@ -59,7 +59,7 @@ def test_host_names_the_failure(build: Build, tmp_path: Path) -> None:
 
 
 def test_grid_errors_are_told(build: Build, tmp_path: Path) -> None:
-    mapping, inputs = CASE.mapping(GRIDS[GRID]), CASE.operands(2)
+    mapping, inputs = CASE.mapping(GRIDS[GRID]), CASE.operands(GRIDS[GRID], 2)
     with pytest.raises(SimulationError, match=r"the grid reports errors: ERRORS = 0x800"):
         run_sequences(mapping, [Sequence(inputs, keep_state=True)], build, tmp_path)
 

@@ -5,37 +5,43 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 from random_networks import random_layer
 from resident_grid import ReplayedGrid
 
+from hdl.numerics import DEFAULT_ARITHMETIC, Arithmetic
+from hdl.parameters import GridParameters
 from rnn_mapper import cells
 from rnn_mapper.errors import ConfigurationError, MappingError, ModelError
+from rnn_mapper.fixed_point import Codes
 from rnn_mapper.mapper import map_network
 from rnn_mapper.network import Network
 from rnn_mapper.quantise import quantise
 from rnn_mapper.quantised import QuantisedNetwork
-from rnn_mapper.reference import LayerState, Reference
+from rnn_mapper.reference import Int16Array, LayerState, Reference
 from rnn_mapper.resident import Resident, map_resident
 from rnn_mapper.state_reader import states_read
 from rnn_mapper.streaming import BusSequence, State, StreamingService, map_services, replace_state
 from sim_tests.grid_runs import build_grid
-from sim_tests.grids import RESIDENT_GRID
+from sim_tests.grids import RESIDENT_GRID, RESIDENT_GRID_16
 from sim_tests.simulators import SimulationError, run
+from sim_tests.stimulus import random_codes
 
 INPUTS = 5
 
 
-def network(cell: cells.Cell, hidden: int, seed: int = 1) -> QuantisedNetwork:
+def network(
+    cell: cells.Cell, hidden: int, seed: int = 1, arithmetic: Arithmetic = DEFAULT_ARITHMETIC
+) -> QuantisedNetwork:
     rng = np.random.default_rng(seed)
-    return quantise(Network((random_layer(rng, cell, INPUTS, hidden, 0.8),)), rng.normal(size=(20, INPUTS)))
+    layer = random_layer(rng, cell, INPUTS, hidden, 0.8)
+    return quantise(Network((layer,)), rng.normal(size=(20, INPUTS)), arithmetic)
 
 
-def codes(rng: np.random.Generator, steps: int, extreme: bool = False) -> npt.NDArray[np.int8]:
-    if extreme:
-        return rng.choice(np.array([-128, 127], dtype=np.int8), size=(steps, INPUTS))
-    return rng.integers(-128, 128, size=(steps, INPUTS), dtype=np.int8)
+def codes(
+    rng: np.random.Generator, steps: int, extreme: bool = False, arithmetic: Arithmetic = DEFAULT_ARITHMETIC
+) -> Codes:
+    return random_codes(rng, arithmetic, (steps, INPUTS), extreme)
 
 
 def same(one: State, other: State) -> bool:
@@ -54,11 +60,15 @@ def extreme_state(quantised: QuantisedNetwork, rng: np.random.Generator) -> list
     ]
 
 
-def test_random_sessions_on_three_models(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("parameters", "actions"), [(RESIDENT_GRID, 36), (RESIDENT_GRID_16, 24)], ids=["8", "16"])
+def test_random_sessions_on_three_models(parameters: GridParameters, actions: int, tmp_path: Path) -> None:
     """Run, keep, clear, save and restore in random order; every session is as if it were alone."""
-    rng = np.random.default_rng(3)
-    networks = [network(cells.lstm, 7), network(cells.gru_reset_before, 6), network(cells.rnn_relu, 5)]
-    resident = map_services([[networks[0]] * 2, [networks[1]], [networks[2]] * 2], RESIDENT_GRID)
+    rng, arithmetic = np.random.default_rng(3), parameters.arithmetic
+    networks = [
+        network(cell, size, arithmetic=arithmetic)
+        for cell, size in ((cells.lstm, 7), (cells.gru_reset_before, 6), (cells.rnn_relu, 5))
+    ]
+    resident = map_services([[networks[0]] * 2, [networks[1]], [networks[2]] * 2], parameters)
     grid = ReplayedGrid(resident, tmp_path)
     services = [StreamingService(resident, 2 * index, grid) for index in range(3)]
     references = [Reference(quantised) for quantised in networks]
@@ -69,7 +79,7 @@ def test_random_sessions_on_three_models(tmp_path: Path) -> None:
             expected[index, session] = None
     kept: list[tuple[int, State]] = []
     seen = set()
-    for _ in range(36):
+    for _ in range(actions):
         index = int(rng.integers(3))
         service, reference = services[index], references[index]
         action = str(rng.choice(["run", "run", "run", "again", "clear", "save", "restore"]))
@@ -92,7 +102,7 @@ def test_random_sessions_on_three_models(tmp_path: Path) -> None:
             chosen = [str(one) for one in rng.choice(list("abc"), count, replace=False)]
             steps = int(rng.integers(1, 4))
             for _ in range(2 if action == "again" else 1):
-                inputs = {one: codes(rng, steps, extreme=rng.random() < 0.3) for one in chosen}
+                inputs = {one: codes(rng, steps, rng.random() < 0.3, arithmetic) for one in chosen}
                 for one, outputs in service.run(inputs).items():
                     trace = reference.run(inputs[str(one)], expected[index, str(one)])
                     np.testing.assert_array_equal(outputs, trace.outputs)
@@ -148,7 +158,7 @@ def test_a_stream_and_a_model_next_to_an_adversary(
     loud: State = None
     elsewhere: State = None
 
-    def both(bad: npt.NDArray[np.int8], good: npt.NDArray[np.int8], packets: tuple[bytes, ...] = ()) -> None:
+    def both(bad: Codes, good: Codes, packets: tuple[bytes, ...] = ()) -> None:
         nonlocal quiet, loud
         outputs = model.unpack_outputs(grid(BusSequence(model.pack_inputs([bad, good]), packets, quiet is not None, 0)))
         alone, adversary = first.run(good, quiet), first.run(bad, loud)
@@ -198,7 +208,7 @@ def test_aborts_in_cocotb(tmp_path: Path) -> None:
 
 
 def test_what_a_service_refuses(pair: tuple[list[QuantisedNetwork], Resident]) -> None:
-    def never(sequence: BusSequence) -> npt.NDArray[np.int16]:
+    def never(sequence: BusSequence) -> Int16Array:
         raise AssertionError("nothing is to be sent")
 
     networks, resident = pair

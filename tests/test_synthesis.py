@@ -54,7 +54,7 @@ def test_generic(grid: Path) -> None:
 
 
 def test_bare_dot_product_of_64_lanes(tmp_path: Path) -> None:
-    measure = measure_source(bare_dot_product(64, 32, 2), MODULE, tmp_path)
+    measure = measure_source(bare_dot_product(64, 32, 2, 8), MODULE, tmp_path)
     # Registers: products, the tree after levels 2, 4 and 6 (16 of 18 bits, 4 of 20, 1 of 22), accumulator.
     assert measure.flip_flops == 64 * 16 + 16 * 18 + 4 * 20 + 22 + 32
     assert measure.gate_equivalents is not None
@@ -112,6 +112,6 @@ def test_refusals(grid: Path, tmp_path: Path) -> None:
 
 
 def test_timeout_is_an_error(tmp_path: Path) -> None:
-    (tmp_path / "bare.v").write_text(bare_dot_product(64, 32, 2))
+    (tmp_path / "bare.v").write_text(bare_dot_product(64, 32, 2, 8))
     with pytest.raises(ToolError, match=r"slow work: Yosys took more than 0\.5 s"):
         run_yosys(["read_verilog bare.v", "synth -flatten -booth"], "slow work", tmp_path, 0.5)

@@ -169,7 +169,7 @@ def _blank_layer(cell: Cell, inputs: int, units: int, feeds: bool) -> QuantisedL
         operand.node if operand.node is not None else arithmetic.states[str(operand.state)]
         for operand in arithmetic.operands if operand.state is not None or operand.node is not None
     } | ({arithmetic.output} if feeds else set())
-    formats = {node: VectorFormat(15, 8 if node in multiplied else 0) for node in vectors if node is not None}
+    formats = {node: VectorFormat(15, 8 if node in multiplied else None) for node in vectors if node is not None}
     return QuantisedLayer(
         arithmetic, inputs, units, dict.fromkeys(cell.state_names, units), products,
         {name: np.zeros(units, dtype=np.int64) for name in arithmetic.fixed}, 1.0, formats,
@@ -245,7 +245,7 @@ def exact_plan(
     found, nests = _placed(network, parameters, choice, known)
     timings = [time_phase(phase, nest, parameters, known) for phase, nest in zip(found, nests, strict=True)]
     return SequencePlan(
-        timings, build_schedule(timings), ceil_div(network.input_size, parameters.beat_bytes),
+        timings, build_schedule(timings), ceil_div(network.input_size, parameters.beat_values),
         ceil_div(network.output_size, parameters.rows), parameters.multipliers,
     )
 

@@ -27,7 +27,7 @@ __all__ = ["AreaModel", "OutOfRange", "area_model", "memory_bits", "memory_shape
 
 DATA = Path(__file__).parent / "data"
 #: Fields on which the area depends and which every sample leaves at their default.
-FIXED = ("table_segments", "accumulator_bits", "tree_levels_per_register")
+FIXED = ("table_segments", "operand_bits", "accumulator_bits", "tree_levels_per_register")
 #: Fields whose range is that of the samples.
 RANGED = ("rows", "cols", "lanes", "weight_depth", "vector_depth", "units", "gate_entries", "phases", "program_length")
 

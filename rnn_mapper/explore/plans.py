@@ -118,7 +118,7 @@ class Plans:
         self.counted = 0
         self._shape, self._lanes, self._latencies = shape, parameters.lanes, latencies
         self._beats = parameters.group_beats
-        self._inputs = ceil_div(shape.inputs, parameters.beat_bytes)
+        self._inputs = ceil_div(shape.inputs, parameters.beat_values)
         self._outputs = ceil_div(shape.sizes[-1], parameters.rows)
         self.distances = _distances(latencies, self._beats)
         self._layers: dict[tuple[str, str, int, Way], _Layer | None] = {}

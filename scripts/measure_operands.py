@@ -1,0 +1,47 @@
+"""Operands of 8 and of 16 bits in the Verilog, with the demo's models on their real input (docs/numerics.md).
+
+    .venv/bin/python scripts/measure_operands.py
+
+Silero's LSTM on speech and g2p_en's GRUs on words, on the grids `medium` and `medium16` in Verilator: errors of h, bits
+and cycles. `scripts/measure_requantiser.py` gives the errors of the GRUs.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from hdl.parameters import load_parameters
+from rnn_mapper.demo.pronunciation_demo import run_pronunciation
+from rnn_mapper.demo.speech_demo import run_speech
+
+GRIDS = ("medium", "medium16")
+
+
+def main() -> None:
+    """Print a row for each grid."""
+    console = Console(width=160)
+    table = Table(
+        "grid", "operand bits", "LSTM: RMS error", "p99.9", "decisions changed", "cycles a step", "GRUs: words changed",
+        "cycles", "outputs", "outputs that differ", "predicted minus simulated cycles",
+    )
+    for grid in GRIDS:
+        with tempfile.TemporaryDirectory() as folder:
+            speech = run_speech(Path(folder) / "speech", console.print, grid)
+            words = run_pronunciation(Path(folder) / "words", console.print, grid)
+        compared = [speech.comparison, *words.comparisons]
+        table.add_row(
+            grid, str(load_parameters(grid).operand_bits), f"{speech.error.rms:.4f}", f"{speech.error.p999:.3f}",
+            f"{speech.changed} of {len(speech.got)}", f"{speech.comparison.cycles_simulated / len(speech.got):.1f}",
+            f"{words.changed} of {len(words.words)}", f"{sum(one.cycles_simulated for one in words.comparisons):,}",
+            f"{sum(one.outputs.size for one in compared):,}", str(sum(one.mismatches for one in compared)),
+            str(sum(abs(one.cycles_predicted - one.cycles_simulated) for one in compared)),
+        )
+    console.print(table)
+
+
+if __name__ == "__main__":
+    main()
