@@ -194,6 +194,7 @@ def test_operands_of_the_layer_above_are_counted() -> None:
     inputs = np.random.default_rng(0).standard_t(2, size=(200, 4))
     quantised = quantise(network, inputs, rule=ScaleRule(Method.PERCENTILE, 60))
     shift = quantised.layers[0].feedback_shift
+    assert shift is not None
     words = run_reference(quantised, quantise_inputs(quantised, inputs)).layer_outputs[0].tolist()
     wanted = sum(not -128 <= (word + 2 ** (shift - 1)) // 2**shift <= 127 for row in words for word in row)
     above = report_on(run_both(network, quantised, [inputs])).layers[0].limited[-1]
