@@ -12,7 +12,7 @@ from rnn_mapper.importers.onnx_glue import GLUE, Call, Value, as_axis, limited
 from rnn_mapper.importers.onnx_graph import Node
 from rnn_mapper.importers.onnx_tensors import AnyArray, Tensor
 
-__all__ = ["EVALUATED", "evaluate"]
+__all__ = ["EVALUATED", "constant_of", "evaluate"]
 
 _END = (1 << 31) - 1
 
@@ -117,3 +117,19 @@ def evaluate(node: Node, inputs: list[Value | None], opset: int, steps: int) -> 
     if node.op in _CONSTANT and not any(traced):
         return [Value(_CONSTANT[node.op](call))]
     return None
+
+
+def constant_of(node: Node) -> AnyArray:
+    """The value of a Constant node."""
+    attributes = node.attributes
+    readers: dict[str, Callable[[], AnyArray]] = {
+        "value": lambda: Tensor(attributes.take("value", object, None), None, node.output(0)).array(),
+        "value_float": lambda: np.array(attributes.take("value_float", float, 0.0)),
+        "value_int": lambda: np.array(attributes.take("value_int", int, 0), dtype=np.int64),
+        "value_floats": lambda: np.array(attributes.take("value_floats", list, []), dtype=np.float64),
+        "value_ints": lambda: np.array(attributes.take("value_ints", list, []), dtype=np.int64),
+    }
+    for name, read in readers.items():
+        if name in attributes:
+            return read()
+    raise ModelError(f"a constant with {', '.join(attributes.left()) or 'nothing'} is not supported")

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from rnn_mapper.cells.tracing import Cell
-from rnn_mapper.cells.variants import variant
 from rnn_mapper.errors import ModelError
 from rnn_mapper.importers.onnx_constants import EVALUATED, evaluate
+from rnn_mapper.importers.onnx_formulas import Formula, Linear, Symbol, cell_of
 from rnn_mapper.importers.onnx_glue import GLUE, Value
 from rnn_mapper.importers.onnx_graph import Node, body_of
 from rnn_mapper.importers.onnx_sources import Taken
@@ -26,39 +26,6 @@ __all__ = ["LoopLayer", "read_loop"]
 
 _FUNCTIONS = {"Sigmoid": "sigmoid", "Tanh": "tanh", "Relu": "relu"}
 _MAX_NODES_RUN = 200_000
-
-
-@dataclass(frozen=True, eq=False)
-class _Formula:
-    """A vector [values] that depends on the state: one of state, function, product, sum, complement (1 - v)."""
-
-    kind: str
-    size: int
-    parts: tuple[Any, ...] = ()
-    name: str = ""
-
-
-@dataclass(frozen=True, eq=False)
-class _Linear:
-    """A sum of products with matrices [values, operands] (None stands for the step's input) and a constant [values]."""
-
-    terms: tuple[tuple[_Formula | None, AnyArray], ...]
-    constant: AnyArray
-
-    @property
-    def size(self) -> int:
-        return len(self.constant)
-
-    def rows(self, chosen: AnyArray) -> _Linear:
-        return _Linear(tuple((operand, matrix[chosen]) for operand, matrix in self.terms), self.constant[chosen])
-
-    def of(self, operand: _Formula | None) -> AnyArray | None:
-        """The matrix of an operand."""
-        found = [matrix for one, matrix in self.terms if one is operand]
-        return np.asarray(sum(found)) if found else None
-
-
-_Symbol = _Formula | _Linear
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,7 +93,7 @@ def read_loop(
     for step in range(steps):
         if step == limit:
             raise ModelError(f"has more than {limit} steps, which is not supported")
-        state = _Formula("state", hidden)
+        state = Formula("state", hidden)
         values[chosen[0]] = state
         run.x = None
         given = [Value(np.array(step)), Value(np.array(True)), *values]
@@ -137,7 +104,7 @@ def read_loop(
         ended, after, scanned = results[0], results[1:states + 1], results[states + 1:]
         if not isinstance(ended, Value) or ended.traced:
             raise ModelError("its end depends on the data, which is not supported")
-        cell, tensors = _cell_of(after[chosen[0]], state)
+        cell, tensors = cell_of(after[chosen[0]], state)
         outputs: list[str | Value] = []
         for index, value in enumerate(after):
             if index != chosen[0] and (not isinstance(value, Value) or value.traced):
@@ -209,7 +176,7 @@ class _Body:
         return env[name]
 
     def _apply(self, node: Node, inputs: list[Any]) -> list[Any]:
-        if not any(isinstance(value, _Symbol) for value in inputs):
+        if not any(isinstance(value, Symbol) for value in inputs):
             traced = [value for value in inputs if value is not None and value.traced]
             if node.op in EVALUATED and not (traced and node.op not in (*GLUE, "Shape", "Size")):
                 return evaluate(node, inputs, self.opset, -1) or []
@@ -222,16 +189,16 @@ class _Body:
             return self._moved(node, inputs)
         if node.op == "MatMul":
             operand = inputs[0]
-            if not isinstance(operand, _Formula):
+            if not isinstance(operand, Formula):
                 raise ModelError("multiplies something with a matrix that is neither the state nor a function's result")
             return [self._product(node, operand, None, inputs[1])]
         if node.op in _FUNCTIONS:
-            return [_Formula("function", inputs[0].size, (inputs[0],), _FUNCTIONS[node.op])]
+            return [Formula("function", inputs[0].size, (inputs[0],), _FUNCTIONS[node.op])]
         if node.op in ("Add", "Sub", "Mul") and len(inputs) == 2:
             return [self._combined(node.op, inputs[0], inputs[1])]
         raise ModelError("is not supported within a step")
 
-    def _product(self, node: Node, operand: _Formula | None, x: Value | None, matrix: Any) -> _Linear:
+    def _product(self, node: Node, operand: Formula | None, x: Value | None, matrix: Any) -> Linear:
         if not isinstance(matrix, Value) or matrix.traced or matrix.array.ndim != 2 or matrix.array.dtype != np.float64:
             raise ModelError("multiplies with something other than a stored matrix")
         if x is not None:
@@ -241,12 +208,12 @@ class _Body:
         size = x.shape[1] if x is not None else operand.size if operand is not None else 0
         if size != len(matrix.array):
             raise ModelError(f"takes {size} values, its matrix has {len(matrix.array)} rows")
-        return _Linear(((operand, matrix.array.T),), np.zeros(matrix.array.shape[1]))
+        return Linear(((operand, matrix.array.T),), np.zeros(matrix.array.shape[1]))
 
     def _moved(self, node: Node, inputs: list[Any]) -> list[Any]:
         """Parts of a vector, found by moving its indices."""
         value = inputs[0]
-        if not isinstance(value, _Symbol):
+        if not isinstance(value, Symbol):
             raise ModelError("is not supported within a step")
         indices = Value(np.arange(value.size)[None], True)
         results = []
@@ -255,105 +222,33 @@ class _Body:
                 raise ModelError("changes the axes of a vector within a step")
             chosen = moved.array[0]
             whole = np.array_equal(chosen, np.arange(value.size))
-            if not whole and not isinstance(value, _Linear):
+            if not whole and not isinstance(value, Linear):
                 raise ModelError("takes a part of the state or of a function, which a cell cannot")
-            results.append(value if whole or not isinstance(value, _Linear) else value.rows(chosen))
+            results.append(value if whole or not isinstance(value, Linear) else value.rows(chosen))
         return results
 
-    def _combined(self, op: str, one: Any, other: Any) -> _Symbol:
+    def _combined(self, op: str, one: Any, other: Any) -> Symbol:
         if op == "Sub":
-            if isinstance(one, Value) and not one.traced and (one.array == 1).all() and isinstance(other, _Formula):
-                return _Formula("complement", other.size, (other,))
+            if isinstance(one, Value) and not one.traced and (one.array == 1).all() and isinstance(other, Formula):
+                return Formula("complement", other.size, (other,))
             raise ModelError("subtracts, which only 1 - gate may")
-        symbols = [value for value in (one, other) if isinstance(value, _Symbol)]
+        symbols = [value for value in (one, other) if isinstance(value, Symbol)]
         if len({value.size for value in symbols}) > 1:
             raise ModelError("combines vectors of different sizes")
         size = symbols[0].size
         if op == "Mul":
             if len(symbols) != 2:
                 raise ModelError("multiplies with a constant, which is not supported within a step")
-            return _Formula("product", size, (one, other))
+            return Formula("product", size, (one, other))
         if len(symbols) == 2:
-            if isinstance(one, _Linear) and isinstance(other, _Linear):
-                return _Linear((*one.terms, *other.terms), one.constant + other.constant)
-            return _Formula("sum", size, (one, other))
+            if isinstance(one, Linear) and isinstance(other, Linear):
+                return Linear((*one.terms, *other.terms), one.constant + other.constant)
+            return Formula("sum", size, (one, other))
         constant = one if isinstance(one, Value) else other
-        if not isinstance(symbols[0], _Linear) or constant.traced:
+        if not isinstance(symbols[0], Linear) or constant.traced:
             raise ModelError("adds something to what is not a product with a matrix")
         try:
             bias = np.broadcast_to(constant.array, (1, size))[0]
         except ValueError:
             raise ModelError(f"adds a constant of shape {list(constant.shape)} to {size} values") from None
-        return _Linear(symbols[0].terms, symbols[0].constant + bias)
-
-
-def _cell_of(after: Any, state: _Formula) -> tuple[Cell, dict[str, AnyArray]]:
-    """The cell whose next state is `after`, and its tensors."""
-    if isinstance(after, _Formula) and after.kind == "function":
-        w, u, b = _both(after.parts[0], state)
-        return variant("rnn", (after.name,)), {"W": w, "U": u, "b": b}
-    if isinstance(after, _Formula) and after.kind == "sum":
-        for keep, new in (after.parts, after.parts[::-1]):
-            gate = _other(keep, lambda part: part is state)
-            candidate = _other(new, _complement_of(gate))
-            if _is(gate, "function") and _is(candidate, "function"):
-                return _gru_of(gate, candidate, state)
-    raise ModelError("its formulas are not those of a GRU or of a simple RNN")
-
-
-def _complement_of(gate: Any) -> Callable[[Any], bool]:
-    return lambda part: _is(part, "complement") and part.parts[0] is gate
-
-
-def _gru_of(gate: _Formula, candidate: _Formula, state: _Formula) -> tuple[Cell, dict[str, AnyArray]]:
-    tensors = dict(zip(("W_z", "U_z", "b_z"), _both(gate.parts[0], state), strict=True))
-    inner = candidate.parts[0]
-    if isinstance(inner, _Linear):
-        operands = [one for one, _ in inner.terms if one is not None]
-        reset_state = operands[0] if len(operands) == 1 else None
-        reset = _other(reset_state, lambda part: part is state)
-        kind = "gru_reset_before"
-        tensors |= dict(zip(("W_n", "U_n", "b_n"), _both(inner, reset_state), strict=True))
-    else:
-        reset, kind = None, "gru"
-        for linear, product in (inner.parts, inner.parts[::-1]) if _is(inner, "sum") else ():
-            if isinstance(linear, _Linear) and _is(product, "product"):
-                hidden = _other(product, lambda part: _is(part, "function"))
-                reset = _other(product, lambda part: isinstance(part, _Linear))
-                if isinstance(hidden, _Linear) and [one for one, _ in hidden.terms] == [state]:
-                    w = _only(linear, None)
-                    tensors |= {"W_n": w, "b_n": linear.constant, "U_n": _only(hidden, state), "c_n": hidden.constant}
-    if not _is(reset, "function") or "W_n" not in tensors or reset.name != gate.name:
-        raise ModelError("its formulas are not those of a GRU")
-    tensors |= dict(zip(("W_r", "U_r", "b_r"), _both(reset.parts[0], state), strict=True))
-    return variant(kind, (gate.name, candidate.name)), tensors
-
-
-def _is(part: Any, kind: str) -> bool:
-    return isinstance(part, _Formula) and part.kind == kind
-
-
-def _other(product: Any, wanted: Callable[[Any], bool]) -> Any:
-    """The factor beside the one that is wanted; None if it is no such product."""
-    if _is(product, "product"):
-        for one, other in (product.parts, product.parts[::-1]):
-            if wanted(one):
-                return other
-    return None
-
-
-def _both(linear: Any, operand: Any) -> tuple[AnyArray, AnyArray, AnyArray]:
-    """Matrices of the input and of an operand, and the bias."""
-    if not isinstance(linear, _Linear) or any(one is not None and one is not operand for one, _ in linear.terms):
-        raise ModelError("its formulas are not those of a GRU or of a simple RNN")
-    w, u = linear.of(None), linear.of(operand)
-    if w is None or u is None or operand is None:
-        raise ModelError("its formulas are not those of a GRU or of a simple RNN")
-    return w, u, linear.constant
-
-
-def _only(linear: _Linear, operand: Any) -> AnyArray:
-    matrix = linear.of(operand)
-    if matrix is None or any(one is not operand for one, _ in linear.terms):
-        raise ModelError("its formulas are not those of a GRU")
-    return matrix
+        return Linear(symbols[0].terms, symbols[0].constant + bias)

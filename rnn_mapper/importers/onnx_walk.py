@@ -7,13 +7,12 @@ source, step by step, in order.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from rnn_mapper.errors import ModelError
-from rnn_mapper.importers.onnx_constants import EVALUATED, evaluate
+from rnn_mapper.importers.onnx_constants import EVALUATED, constant_of, evaluate
 from rnn_mapper.importers.onnx_elementwise import ELEMENTWISE, Elementwise
 from rnn_mapper.importers.onnx_glue import GLUE, Value
 from rnn_mapper.importers.onnx_graph import Graph, Node, Shape
@@ -28,7 +27,7 @@ from rnn_mapper.importers.onnx_sources import (
     StateRecipe,
     Taken,
 )
-from rnn_mapper.importers.onnx_tensors import AnyArray, Tensor, quoted
+from rnn_mapper.importers.onnx_tensors import AnyArray, quoted
 
 __all__ = ["COMPUTED", "MOVED", "SUPPORTED", "Cut", "Walk"]
 
@@ -148,7 +147,7 @@ class Walk:
         """Outputs of a node and what to say of it."""
         opset = self.cut.graph.opset
         if node.op == "Constant":
-            return [Value(_constant(node))], COMPUTED
+            return [Value(constant_of(node))], COMPUTED
         if node.op in RECURRENT:
             return self._recurrent(node, read_recurrent(node, inputs, opset), inputs)
         if node.op == "Loop":
@@ -328,18 +327,3 @@ class Walk:
             self.carried[source.name] = what
         if len(np.unique(value.array)) != value.array.size:
             raise ModelError(f"{name} holds elements of an input twice")
-
-
-def _constant(node: Node) -> AnyArray:
-    attributes = node.attributes
-    readers: dict[str, Callable[[], AnyArray]] = {
-        "value": lambda: Tensor(attributes.take("value", object, None), None, node.output(0)).array(),
-        "value_float": lambda: np.array(attributes.take("value_float", float, 0.0)),
-        "value_int": lambda: np.array(attributes.take("value_int", int, 0), dtype=np.int64),
-        "value_floats": lambda: np.array(attributes.take("value_floats", list, []), dtype=np.float64),
-        "value_ints": lambda: np.array(attributes.take("value_ints", list, []), dtype=np.int64),
-    }
-    for name, read in readers.items():
-        if name in attributes:
-            return read()
-    raise ModelError(f"a constant with {', '.join(attributes.left()) or 'nothing'} is not supported")
