@@ -36,7 +36,7 @@ def bidirectional(inputs: int, hidden: int, outputs: int) -> BidirectionalNetwor
 
 
 def test_smallest_grid_is_the_smallest_that_the_mapper_takes() -> None:
-    network = random_network(1, cells.lstm, 96, (96,))
+    network = random_network(1, cells.lstm, 64, (96,))
     found = account_of([network]).smallest
     assert found is not None
     p = found.parameters
@@ -130,43 +130,48 @@ def test_streams_are_counted() -> None:
 
 @pytest.fixture
 def files(tmp_path: Path) -> Path:
-    save_network(tmp_path / "lstm.npz", random_network(1, cells.lstm, 128, (128,)))
-    save_network(tmp_path / "tiny.npz", random_network(1, cells.gru, 5, (6,)))
-    np.save(tmp_path / "x.npy", np.random.default_rng(0).normal(size=(4, 128)))
+    save_network(tmp_path / "lstm.npz", random_network(1, cells.lstm, 5, (6,)))
+    np.save(tmp_path / "x.npy", np.random.default_rng(0).normal(size=(4, 5)))
     return tmp_path
 
 
+#: A grid with weight memories that are too short for 4 * 6 * (5 + 6) weights on 4 lanes.
+SHORT = ("--preset", "tiny", "--weight-depth", "16")
+
+
 def test_command_tells_the_account(files: Path) -> None:
-    done = spatial_rnn("fit", "lstm.npz", "--preset", "small", "--json", "fit.json", cwd=files)
+    done = spatial_rnn("fit", "lstm.npz", *SHORT, "--json", "fit.json", cwd=files)
     assert (done.returncode, done.stderr) == (1, "")
-    for text in ("4,096", "2,048 short", "weight_depth = 4096", "FPGA", "Smallest"):
+    for text in ("weight words", "80 short", "weight_depth = 128", "FPGA", "Smallest"):
         assert text in done.stdout
     values = json.loads((files / "fit.json").read_text())
-    account = account_of([random_network(1, cells.lstm, 128, (128,))], ("small", load_parameters("small")))
+    grid = "custom", replace(load_parameters("tiny"), weight_depth=16)
+    account = account_of([random_network(1, cells.lstm, 5, (6,))], grid)
     assert {name: values[name] for name in account.to_json()} == json.loads(json.dumps(account.to_json()))
-    done = spatial_rnn("fit", "tiny.npz", cwd=files)
+    done = spatial_rnn("fit", "lstm.npz", cwd=files)
     assert done.returncode == 0, done.stderr
     assert "the smallest preset that fits" in done.stdout
 
 
 @pytest.mark.parametrize("command", [
-    ("map", "--model", "lstm.npz", "-o", "out"), ("simulate", "--model", "lstm.npz", "--input", "x.npy"),
+    ("map", "--model", "lstm.npz", "-o", "out"), ("simulate", "--model", "lstm.npz", "--input", "x.npy", "-o", "out"),
 ], ids=["map", "simulate"])
 def test_refused_model_is_told_the_same_account(command: tuple[str, ...], files: Path) -> None:
-    refused = spatial_rnn(*command, "--preset", "small", cwd=files)
+    refused = spatial_rnn(*command, *SHORT, cwd=files)
     assert refused.returncode == 2
-    assert refused.stderr.count("\n") == 1
-    assert refused.stderr.startswith("error: the model does not fit the grid: weight words")
+    assert refused.stderr == (
+        "error: the model does not fit the grid: weight words in every site of column 0: 96 needed, 16 available "
+        "(weight_depth); the nearest that fits: this grid with weight_depth = 128 or preset tiny\n"
+    )
     steps = () if command[0] == "map" else ("--steps", "4")
-    fit = spatial_rnn("fit", "lstm.npz", "--preset", "small", *steps, cwd=files).stdout
+    fit = spatial_rnn("fit", "lstm.npz", *SHORT, *steps, cwd=files).stdout
     assert refused.stdout
     assert refused.stdout == "".join(line for line in fit.splitlines(True) if not line.startswith("Model "))
     assert not (files / "out").exists()
 
 
 def test_wrong_options_are_refused(files: Path) -> None:
-    assert "--within 0" not in refusal("fit", "tiny.npz", "--within", 0, cwd=files)
-    assert "within = -3.0: must be" in refusal("fit", "tiny.npz", "--within=-3", cwd=files)
+    assert "within = -3.0: must be" in refusal("fit", "lstm.npz", "--within=-3", cwd=files)
     assert "no such file" in refusal("fit", "nothing.npz", cwd=files)
     assert "MODEL" in refusal("fit", cwd=files)
 

@@ -198,9 +198,6 @@ SIMULATE = ("simulate", "--model", "lstm.npz", "--input", "x.npy", "-o", "out")
     (["--picture", "p.pdf"], "--picture p.pdf: the name must end in .svg or .png"),
     (["--picture", "absent/p.svg"], "absent/p.svg: cannot be written"),
     (["--json", "absent/r.json"], "absent/r.json: cannot be written"),
-    (["--preset", "tiny", "--weight-depth", 16],
-     "the model does not fit the grid: weight words in every site of column 0: 96 needed, 16 available (weight_depth); "
-     "the nearest that fits: this grid with weight_depth = 128 or preset tiny"),
 ])  # fmt: skip
 def test_wrong_input_is_one_line(
     run: Run, tmp_path: Path, arguments: tuple[str, ...], more: list[object], message: str
