@@ -354,6 +354,13 @@ BIG = (1 << 63) - 1
           {"m": noise(4, 3), "v": noise(3, seed=3)}), [], "lstm"),
     (glue([n("Sub", ["X", "v"], "a", "before 1"), n("Div", ["a", "w"], "X2", "before 2"), n("Sigmoid", ["Y"], "out")],
           {"v": noise(3), "w": 2 + abs(noise(3))}), [], "dense"),
+    (glue([n("Squeeze", ["Y", "both"], "s"), n("Gemm", ["s", "m", "v"], "out", alpha=0.5, beta=2.0, transB=1)],
+          {"both": i(1, 2), "m": noise(3, 4), "v": noise(3)}), [], "lstm"),
+    (glue([n("Squeeze", ["Y", "both"], "s"), n("Transpose", ["s"], "t"), n("Gemm", ["t", "m"], "out", transA=1)],
+          {"both": i(1, 2), "m": noise(4, 3)}), [], "lstm"),
+    (glue([n("Squeeze", ["Y", "both"], "s"), n("BatchNormalization", ["s", "a", "b", "c", "d"], "out", epsilon=0.1)],
+          {"both": i(1, 2), "a": noise(4), "b": noise(4, seed=2), "c": noise(4, seed=3), "d": abs(noise(4, seed=4))}),
+     [], "lstm"),
     # Features in another order.
     (glue([n("Slice", ["X", "a", "b", "two", "minus"], "X2", "before 2"), n("Identity", ["Y"], "out")],
           {"a": i(-1), "b": i(-BIG), "two": i(2), "minus": i(-1)}), [], "lstm"),
