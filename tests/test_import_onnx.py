@@ -15,6 +15,7 @@ from onnx_models import Array, model, node, run_imported, run_onnxruntime, singl
 
 import rnn_mapper as srnn
 from rnn_mapper.bidirectional_network import Reversed
+from rnn_mapper.errors import ModelError
 from rnn_mapper.importers.imported import Selection
 from rnn_mapper.importers.onnx_files import load_onnx
 
@@ -457,3 +458,32 @@ def test_types_of_weights(tmp_path: Path) -> None:
     layer = load_onnx(tmp_path / "model.onnx").network.layers[0]
     for name, value in layer.tensors.items():  # type: ignore[union-attr]
         np.testing.assert_array_equal(value, reference.tensors[name])  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("value", [0.0, 0.5])
+def test_states_whose_shape_comes_from_outside_the_cut(value: float) -> None:
+    """Zeros of whatever shape are no state; anything else needs its shape, and what it is computed from."""
+    rng = np.random.default_rng(5)
+    stored = weights(rng, "GRU", 3, 4)
+    fill = helper.make_tensor("fill", onnx.TensorProto.FLOAT, [1], [value])
+    nodes = [
+        helper.make_node("Softplus", ["raw"], ["X"]),  # not supported, and before the cut
+        helper.make_node("Softplus", ["X"], ["elsewhere"]),
+        helper.make_node("Shape", ["elsewhere"], ["shape"]),
+        helper.make_node("Slice", ["shape", "one", "two"], ["batch"]),
+        helper.make_node("Concat", ["one", "batch", "four"], ["wanted"], axis=0),
+        helper.make_node("ConstantOfShape", ["wanted"], ["filled"], value=fill),
+        helper.make_node("Identity", ["filled"], ["h"]),
+        node("GRU", stored, extra={"initial_h": "h"}, hidden_size=4),
+    ]
+    numbers = {name: np.array([number]) for name, number in (("one", 1), ("two", 2), ("four", 4))}
+    proto = model(nodes, {"raw": [None, 1, 3]}, ["Y"], stored | numbers)
+    if value:
+        with pytest.raises(ModelError, match="Softplus"):
+            load_onnx(proto, Selection(start="X"))
+        return
+    imported = load_onnx(proto, Selection(start="X"))
+    raw = noise(T, 1, 3)
+    (wanted,) = run_onnxruntime(proto, {"raw": raw}, ["Y"])
+    found = run_imported(imported, np.log1p(np.exp(raw[:, 0].astype(np.float64))))
+    np.testing.assert_allclose(found.reshape(-1), wanted.reshape(-1), rtol=0, atol=1e-5)

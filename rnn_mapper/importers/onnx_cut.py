@@ -12,6 +12,7 @@ from rnn_mapper.importers.onnx_graph import Graph, Node, Shape, shape_of
 from rnn_mapper.importers.onnx_recurrent import RECURRENT as NODES
 from rnn_mapper.importers.onnx_tensors import quoted
 from rnn_mapper.importers.onnx_walk import SUPPORTED, Cut
+from rnn_mapper.importers.onnx_zeros import without_zero_states
 
 __all__ = ["choose_cut", "other_outputs"]
 
@@ -43,12 +44,20 @@ def choose_cut(graph: Graph, selection: Selection) -> Cut:
     start = _start(graph, selection.start)
     stop = _stop(graph, start, selection.stop)
     nodes = graph.between(start, stop)
-    unsupported = [node for node in nodes if node.kind not in SUPPORTED]
+    unsupported = _unsupported(nodes)
     if unsupported:
-        raise ModelError(_listing(unsupported, graph))
+        # Zeros for a state may take their shape from anywhere, far outside the cut.
+        graph = without_zero_states(graph)
+        nodes = graph.between(start, stop)
+        if _unsupported(nodes):
+            raise ModelError(_listing(unsupported, graph))
     if not any(node.op in RECURRENT for node in nodes):
         raise ModelError(f"there is no LSTM, GRU or RNN between {quoted(start)} and {quoted(stop)}{_near(graph)}")
     return Cut(graph, start, stop, nodes, _shape(graph, start, nodes))
+
+
+def _unsupported(nodes: list[Node]) -> list[Node]:
+    return [node for node in nodes if node.kind not in SUPPORTED]
 
 
 def other_outputs(graph: Graph, cut: Cut) -> list[str]:
@@ -136,12 +145,22 @@ def _shape(graph: Graph, start: str, nodes: list[Node]) -> Shape:
     if shape is None:
         raise ModelError(f"the file does not say which shape {quoted(start)} has: start with a tensor of known shape")
     if users and len(shape) == 3 and not isinstance(shape[2], int):
-        weights = graph.constants.get(users[0].input(1))
-        if weights is not None and len(weights.proto.dims) == 3:
-            shape = (*shape[:2], int(weights.proto.dims[2]))
+        dims = _stored_dims(graph, users[0].input(1))
+        if len(dims) == 3:
+            shape = (*shape[:2], dims[2])
     if len(shape) > 8 or any(isinstance(size, int) and size < 1 for size in shape):
         raise ModelError(f"{quoted(start)} has shape {list(shape)[:8]}, must have sizes of 1 or more, or dynamic ones")
     return shape
+
+
+def _stored_dims(graph: Graph, name: str) -> tuple[int, ...]:
+    """Dimensions of a tensor of the file or of a Constant node; none if it is neither."""
+    if name in graph.constants:
+        return tuple(graph.constants[name].proto.dims)
+    maker = graph.makers.get(name)
+    if maker is None or maker.op != "Constant":
+        return ()
+    return next((tuple(one.t.dims) for one in maker.proto.attribute if one.name == "value"), ())
 
 
 def _inferred(graph: Graph, start: str) -> Shape | None:
