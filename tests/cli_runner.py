@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -17,6 +18,20 @@ def spatial_rnn(*arguments: object, cwd: Path | None = None, **environment: str)
     return subprocess.run(
         [sys.executable, "-c", "from rnn_mapper.cli import main; main()", *map(str, arguments)],
         capture_output=True, text=True, check=False, cwd=cwd, env={**os.environ, **environment},
+    )
+
+
+def start(*arguments: object, cwd: Path | None = None, **environment: str) -> subprocess.Popen[str]:
+    """Start `spatial-rnn` in a session of its own, where it can be interrupted however this process was started."""
+
+    def listen() -> None:
+        # Shells start what runs in the background deaf to interruptions, and children inherit that.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+    return subprocess.Popen(
+        [sys.executable, "-c", "from rnn_mapper.cli import main; main()", *map(str, arguments)],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=cwd, env={**os.environ, **environment},
+        start_new_session=True, preexec_fn=listen,
     )
 
 

@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
-from cli_runner import refusal, spatial_rnn
+from cli_runner import refusal, spatial_rnn, start
 
 from hdl.errors import ConfigurationError
 from hdl.parameters import RANGES, GridParameters, preset_names
@@ -133,11 +133,7 @@ def test_failed_work_leaves_nothing(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_interrupted_run(number: signal.Signals, tmp_path: Path) -> None:
-    code = "from rnn_mapper.cli import main; main()"
-    process = subprocess.Popen(
-        [sys.executable, "-c", code, "generate", "--preset", "paper", "-o", "out"],
-        cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )
+    process = start("generate", "--preset", "paper", "-o", "out", cwd=tmp_path)
     deadline = time.monotonic() + 30
     while not list(tmp_path.iterdir()) and time.monotonic() < deadline:
         time.sleep(0.02)

@@ -5,14 +5,12 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import numpy as np
 import pytest
-from cli_runner import refusal, spatial_rnn
+from cli_runner import refusal, spatial_rnn, start
 
 from hdl.latencies import GridLatencies
 from hdl.parameters import GridParameters
@@ -162,9 +160,7 @@ def test_refusals() -> None:
 def test_interrupted_search_goes_on(tmp_path: Path) -> None:
     command = ("explore", "--model", "gru:300", "--budget", "multipliers=4096", "--rows", "4,8", "--lanes", "8,16",
                "--cols", "1-12", "--jobs", "1")
-    environment = {**os.environ, "SPATIAL_RNN_CACHE": str(tmp_path / "mine")}
-    run = subprocess.Popen([sys.executable, "-c", "from rnn_mapper.cli import main; main()", *command],
-                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+    run = start(*command, SPATIAL_RNN_CACHE=str(tmp_path / "mine"))
     deadline = time.monotonic() + 60
     kept: list[Path] = []
     while not kept and time.monotonic() < deadline:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -14,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from cli_runner import Run
+from cli_runner import Run, start
 from random_networks import random_network
 
 from hdl.parameters import load_parameters
@@ -252,9 +250,7 @@ def test_missing_simulator(
 def test_interrupted_run_leaves_nothing(run: Run, tmp_path: Path) -> None:
     np.save("long.npy", np.random.default_rng(0).normal(size=(100_000, 5)))
     before = files(tmp_path)
-    code = "from rnn_mapper.cli import main; main()"
-    command = [sys.executable, "-c", code, "simulate", "--model", "lstm.npz", "--input", "long.npy", "--sim", "icarus"]
-    process = subprocess.Popen([*command, "-o", "out"], stderr=subprocess.PIPE, text=True, start_new_session=True)
+    process = start("simulate", "--model", "lstm.npz", "--input", "long.npy", "--sim", "icarus", "-o", "out")
     assert process.stderr is not None
     lines = []
     for line in process.stderr:
