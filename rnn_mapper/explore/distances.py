@@ -14,9 +14,10 @@ from typing import NamedTuple
 from hdl.latencies import GridLatencies
 from rnn_mapper.explore.fast_timing import FastTiming
 from rnn_mapper.explore.kinds import Kind, smallest_timing
+from rnn_mapper.loop_nest import ceil_div
 from rnn_mapper.schedule import state_apart, stored_distance, unit_path_apart
 
-__all__ = ["NOTHING", "STATE", "STORED", "Distances", "Least"]
+__all__ = ["NOTHING", "STATE", "STORED", "Between", "Distances", "Least"]
 
 
 #: What two phases have in common: nothing, state words of their units, or those and stored parts. Plain numbers,
@@ -24,6 +25,19 @@ __all__ = ["NOTHING", "STATE", "STORED", "Distances", "Least"]
 NOTHING, STATE, STORED = range(3)
 #: Cycles that must lie between the issues of two tokens: until all is free that the second takes, until the sites are.
 Least = tuple[int, int]
+#: Phases of one layer, and what each of some phases has in common with each of others.
+Timings = tuple[FastTiming, ...]
+Shares = tuple[tuple[int, ...], ...]
+
+
+class Between(NamedTuple):
+    """What lies between the issues (2 * phase + fresh) of some phases and those of others, by issue of the first."""
+
+    #: Cycles to each of the others until all is free that it takes, and the most of these.
+    distances: tuple[tuple[int, ...], ...]
+    reach: tuple[int, ...]
+    #: Cycles until the sites are free for any of the others.
+    sites: tuple[int, ...]
 
 
 class _Constants(NamedTuple):
@@ -44,6 +58,22 @@ class Distances:
         self._latencies, self._beats = latencies, group_beats
         self._known: dict[tuple[FastTiming, FastTiming, int], tuple[Least, ...]] = {}
         self._constants: dict[tuple[Kind, int, Kind, int], _Constants] = {}
+        self._between: dict[tuple[Timings, Timings, Shares], Between] = {}
+
+    def between(self, firsts: Timings, seconds: Timings, shares: Shares) -> Between:
+        """Between any of some phases and any of others, which have so much in common."""
+        key = firsts, seconds, shares
+        known = self._between.get(key)
+        if known is None:
+            rows: list[list[Least]] = []
+            for first, shared in zip(firsts, shares, strict=True):
+                found = [self.of(first, second, share) for second, share in zip(seconds, shared, strict=True)]
+                rows += [[least for four in found for least in four[:2]], [least for four in found for least in four[2:]]]
+            known = self._between[key] = Between(
+                tuple([tuple([distance for distance, _ in row]) for row in rows]),
+                tuple([max(row)[0] for row in rows]), tuple([max([sites for _, sites in row]) for row in rows]),
+            )
+        return known
 
     def of(self, first: FastTiming, second: FastTiming, shared: int) -> tuple[Least, ...]:
         """From a token of `first` to one of `second`, neither of them fresh; the second fresh; the first; both."""
@@ -64,17 +94,17 @@ class Distances:
         reach = _reach(a, b)
         sites = distance = max(a.waiting, reach)
         if not a.kind.stores and not b.kind.stores:
-            constants = self._between(a, b)
+            constants = self._constants_of(a, b)
             # The first operands of a last unit are gates x words before the end.
             apart = constants.unit_path + reach - a.kind.gates * a.words
             distance = max(distance, a.completion + 1 - b.first_arrival, apart)
             if shared != NOTHING and constants.state is not None:
                 distance = max(distance, constants.state + _unit_by_unit(a, b))
         elif shared == STORED and a.kind.stores:
-            distance = max(distance, self._between(a, b).stored + _unit_by_unit(a, b))
+            distance = max(distance, self._constants_of(a, b).stored + _unit_by_unit(a, b))
         return distance, sites
 
-    def _between(self, a: FastTiming, b: FastTiming) -> _Constants:
+    def _constants_of(self, a: FastTiming, b: FastTiming) -> _Constants:
         key = a.kind, a.words, b.kind, b.words
         known = self._constants.get(key)
         if known is None:
@@ -96,6 +126,9 @@ class Distances:
 def _reach(a: FastTiming, b: FastTiming) -> int:
     """Cycles until no site of `a` reads any more where one of `b` would."""
     one, other = a.split, b.split
+    if not b.delayed:
+        # The chains of `a` that reach into the columns of `b`.
+        return max(a.ends[: ceil_div(other.ru * other.chains, one.ru)])
     if one.ru == other.ru:
         return max(map(sub, a.ends, b.delays))
     chains, others = _overlaps(one.ru, one.chains, other.ru, other.chains)

@@ -46,6 +46,8 @@ class FastTiming:
     #: Vector words of a row in a PCU.
     words: int
     delays: tuple[int, ...]
+    #: Some chain is delayed.
+    delayed: bool
     #: Units of each chain.
     units: tuple[int, ...]
     #: First cycle after the last in which a site of the chain reads, from the first operands.
@@ -251,7 +253,7 @@ def _timing(flow: _Flow, delayed: _Delayed) -> FastTiming:
     if kind.ends_output:
         arrivals, output_start = _output(flow, delayed)
     return FastTiming(
-        kind, split, interval, flow.words, tuple(delays), flow.units,
+        kind, split, interval, flow.words, tuple(delays), any(delays), flow.units,
         tuple([delay + count * interval - pad for delay, count in zip(delays, flow.units, strict=True)]),
         max(delays) + 1, base + (taken & -taken).bit_length() - 1, base + taken.bit_length() - 1,
         taken << base | 1 if kind.feeds_back else 1, arrivals << base, output_start, 0, None,
@@ -277,6 +279,6 @@ def _stored(kind: Kind, split: Split, latencies: GridLatencies) -> FastTiming:
     ends = tuple([count * interval for count in units])
     latest = max(end + (chain + 1) * split.ru - 1 for chain, end in enumerate(ends) if units[chain])
     return FastTiming(
-        kind, split, interval, split.words, (0,) * split.chains, units, ends, 1, 0, 0, 1, 0, 0,
+        kind, split, interval, split.words, (0,) * split.chains, False, units, ends, 1, 0, 0, 1, 0, 0,
         latencies.token + latest - 1 + latencies.store, None,
     )

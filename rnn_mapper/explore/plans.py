@@ -16,11 +16,11 @@ from rnn_mapper.errors import MappingError
 from rnn_mapper.explore.adapter import Choice, Shape, Way, base_phases, programmed
 from rnn_mapper.explore.bounds import Circuit, Known, circuits, follow_on, least_cycles, least_durations
 from rnn_mapper.explore.distances import Distances
-from rnn_mapper.explore.fast_schedule import Lengths, Outline, fast_costs, fast_lengths
+from rnn_mapper.explore.fast_follow import Controller, fast_follow
+from rnn_mapper.explore.fast_schedule import Lengths, Outline, Table, fast_costs, fast_lengths
 from rnn_mapper.explore.fast_timing import FastTiming, Split, fast_timing, steady_timing
 from rnn_mapper.explore.kinds import Kind, kind_of
 from rnn_mapper.loop_nest import ceil_div
-from rnn_mapper.token_costs import EntryCost, follow
 
 __all__ = ["Plan", "Plans", "cycles_of"]
 
@@ -54,8 +54,6 @@ class _Order(NamedTuple):
 
     outline: Outline
     circuits: tuple[Circuit, ...]
-    #: Layer of each phase, and its place among those of the layer.
-    places: tuple[tuple[int, int], ...]
 
 
 class Plan:
@@ -66,9 +64,9 @@ class Plan:
         self._timings: list[FastTiming] | None = None
         self._lengths: Lengths | None = None
         known = Known(
-            [layers[layer].durations[place] for layer, place in order.places],
-            [layers[layer].fresh[place] for layer, place in order.places],
-            [layers[layer].steady[place].completion for layer, place in order.places],
+            [layers[layer].durations[place] for layer, place in order.outline.places],
+            [layers[layer].fresh[place] for layer, place in order.outline.places],
+            [layers[layer].steady[place].completion for layer, place in order.outline.places],
         )
         self._known = known
         #: It takes no fewer cycles.
@@ -84,8 +82,7 @@ class Plan:
         elif self._lengths is None:
             self._lengths = self._lengthen(self._timings)
         else:
-            costs = fast_costs(self._order.outline, self._timings, self._lengths)
-            self.least = self._plans.follow(costs)
+            self.least = self._plans.follow(self._order.outline.controller, self._timings, self._lengths)
             self.exact = True
 
     def _learn(self, known: Known) -> None:
@@ -96,14 +93,19 @@ class Plan:
     def _follow_on(self) -> list[FastTiming]:
         """The timings, with the first step; durations last until the next token could follow."""
         outline = self._order.outline
-        timings = [self._plans.timing(*self._layers[layer].placed[place]) for layer, place in self._order.places]
+        timings = [self._plans.timing(*self._layers[layer].placed[place]) for layer, place in outline.places]
         durations = follow_on(self._known.durations, outline, timings, self._plans.distances)
         self._learn(self._known._replace(durations=durations))
         return timings
 
     def _lengthen(self, timings: Sequence[FastTiming]) -> Lengths:
         """The durations as they are."""
-        lengths = fast_lengths(self._order.outline, timings, self._plans.distances)
+        outline = self._order.outline
+        layers: list[list[FastTiming]] = [[] for _ in self._layers]
+        for timing, (layer, _) in zip(timings, outline.places, strict=True):
+            layers[layer].append(timing)
+        table = Table(outline, [tuple(layer) for layer in layers], self._plans.distances)
+        lengths = fast_lengths(outline, timings, table)
         self._learn(Known(
             lengths.durations[::2], lengths.durations[1::2], self._known.completions, lengths.holds))
         return lengths
@@ -130,7 +132,7 @@ class Plans:
         order = self._ordered(choice.order, tuple(map(len, choice.layers)))
         layers = [self._layer(choice.order, choice.programs, layer, way) for layer, way in enumerate(choice.layers)]
         # Programs that are preferred for different reasons are often the same.
-        key = order.outline, tuple([layers[layer].steady[place] for layer, place in order.places])
+        key = order.outline, tuple([layers[layer].steady[place] for layer, place in order.outline.places])
         if key not in self._known:
             self._known[key] = Plan(self, order, layers)
         return self._known[key]
@@ -139,22 +141,18 @@ class Plans:
         """The timing of a phase, with that of the first step."""
         return fast_timing(kind, split, self._latencies, self._beats)
 
-    def follow(self, costs: Sequence[EntryCost]) -> int:
+    def follow(self, controller: Controller, timings: Sequence[FastTiming], lengths: Lengths) -> int:
         """The cycles of a schedule."""
         self.counted += 1
-        return follow(costs, self._inputs, self._outputs, self.steps).cycles
+        later, fresh = fast_costs(timings, lengths)
+        return fast_follow(controller, later, fresh, lengths.holds, self._inputs, self._outputs, self.steps)
 
     def _ordered(self, order: str, parts: tuple[int, ...]) -> _Order:
         key = order, parts
         if key not in self._orders:
             phases = base_phases(self._shape, order, parts)
-            before = [0] * len(parts)
-            places = []
-            for phase in phases:
-                places.append((phase.group, before[phase.group]))
-                before[phase.group] += 1
             outline = Outline.of(phases)
-            self._orders[key] = _Order(outline, tuple(circuits(outline.entries)), tuple(places))
+            self._orders[key] = _Order(outline, tuple(circuits(outline.entries)))
         return self._orders[key]
 
     def _layer(self, order: str, programs: str, layer: int, way: Way) -> _Layer:
