@@ -30,11 +30,13 @@ _LIMIT = 64
 class Circuit(NamedTuple):
     """Entries whose durations and completions lie between an entry and the same entry, some iterations later."""
 
-    durations: tuple[int, ...]
-    completions: tuple[int, ...]
+    #: Places in a list of all durations and then all completions.
+    terms: tuple[int, ...]
+    #: How many of them are completions.
+    completions: int
     iterations: int
-    #: Steps at the ends of a sequence in which not all of the entries take part, or take their usual time.
-    ends: int
+    #: How often it fits in the sequence.
+    rounds: int
 
 
 class _Wait(NamedTuple):
@@ -47,8 +49,8 @@ class _Wait(NamedTuple):
     completes: bool
 
 
-def circuits(entries: Sequence[ScheduleEntry]) -> list[Circuit]:
-    """Circuits of a schedule."""
+def circuits(entries: Sequence[ScheduleEntry], steps: int) -> list[Circuit]:
+    """Circuits of a schedule that fit in a sequence of so many steps."""
     last = len(entries) - 1
     waits = [_Wait(index - 1 if index else last, index, int(index == 0), False) for index in range(len(entries))]
     waits += [
@@ -62,11 +64,16 @@ def circuits(entries: Sequence[ScheduleEntry]) -> list[Circuit]:
     found = []
     for walk in islice(_closed(by_after), _LIMIT):
         lags = [entries[wait.before].lag for wait in walk]
-        found.append(Circuit(
-            tuple(wait.before for wait in walk if not wait.completes),
-            tuple(wait.before for wait in walk if wait.completes),
-            sum(wait.iterations for wait in walk), 2 + max(lags) - min(lags),
-        ))
+        # Steps at the ends of a sequence in which not all of the entries take part, or take their usual time.
+        ends = 2 + max(lags) - min(lags)
+        iterations = sum(wait.iterations for wait in walk)
+        rounds = (steps - ends) // iterations
+        # One without completions adds up to the durations of all.
+        if rounds > 0 and any(wait.completes for wait in walk):
+            found.append(Circuit(
+                tuple(wait.before + wait.completes * len(entries) for wait in walk),
+                sum(wait.completes for wait in walk), iterations, rounds,
+            ))
     return found
 
 
@@ -100,13 +107,12 @@ def least_cycles(found: Sequence[Circuit], known: Known, outline: Outline, steps
     durations, completions = known.durations, known.completions
     iteration = sum(durations)
     more = 0
-    for circuit in found:
-        rounds = (steps - circuit.ends) // circuit.iterations
-        if rounds > 0:
-            # A token that waits for a result comes in the cycle after its completion.
-            around = sum([durations[index] for index in circuit.durations])
-            around += sum([completions[index] + 1 for index in circuit.completions])
-            more = max(more, rounds * (around - circuit.iterations * iteration))
+    terms = [*durations, *completions]
+    for places, completes, iterations, rounds in found:
+        # A token that waits for a result comes in the cycle after its completion.
+        longer = sum([terms[place] for place in places]) + completes - iterations * iteration
+        if longer > 0:
+            more = max(more, rounds * longer)
     # Idle iterations at both ends of the sequence, but for the one of the last token.
     idle = sum([durations[index] for index, held in enumerate(known.holds) if held])
     idle *= max(0, outline.entries[outline.last].lag - 1)
@@ -144,6 +150,6 @@ def follow_on(
         # What waits for results comes late enough.
         if outline.entries[after].waits_for != index:
             shared = outline.shared[index][after]
-            duration = max(duration, distances.of(timings[index], timings[after], shared)[0][0])
+            duration = max(duration, distances.of(timings[index], timings[after], shared))
         longer.append(duration)
     return longer

@@ -6,6 +6,7 @@ other is found once for both. The rules are asked from `rnn_mapper.schedule` on 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
 from operator import sub
@@ -56,9 +57,17 @@ class Distances:
 
     def __init__(self, latencies: GridLatencies, group_beats: int) -> None:
         self._latencies, self._beats = latencies, group_beats
-        self._known: dict[tuple[FastTiming, FastTiming, int], tuple[Least, ...]] = {}
-        self._constants: dict[tuple[Kind, int, Kind, int], _Constants] = {}
+        self._known: dict[tuple[FastTiming, FastTiming, int], int] = {}
         self._between: dict[tuple[Timings, Timings, Shares], Between] = {}
+        self._constants: dict[tuple[Kind, int, Kind, int], _Constants] = {}
+
+    def of(self, first: FastTiming, second: FastTiming, shared: int) -> int:
+        """Cycles from a token of `first` to one of `second`, neither of them in the first step."""
+        key = first, second, shared
+        known = self._known.get(key)
+        if known is None:
+            known = self._known[key] = self._least(first, second, shared)[0]
+        return known
 
     def between(self, firsts: Timings, seconds: Timings, shares: Shares) -> Between:
         """Between any of some phases and any of others, which have so much in common."""
@@ -67,28 +76,21 @@ class Distances:
         if known is None:
             rows: list[list[Least]] = []
             for first, shared in zip(firsts, shares, strict=True):
-                found = [self.of(first, second, share) for second, share in zip(seconds, shared, strict=True)]
-                rows += [[least for four in found for least in four[:2]], [least for four in found for least in four[2:]]]
+                steady = self._row(first, seconds, shared)
+                rows += steady, self._row(first.fresh, seconds, shared) if first.fresh else steady
             known = self._between[key] = Between(
                 tuple([tuple([distance for distance, _ in row]) for row in rows]),
                 tuple([max(row)[0] for row in rows]), tuple([max([sites for _, sites in row]) for row in rows]),
             )
         return known
 
-    def of(self, first: FastTiming, second: FastTiming, shared: int) -> tuple[Least, ...]:
-        """From a token of `first` to one of `second`, neither of them fresh; the second fresh; the first; both."""
-        key = first, second, shared
-        known = self._known.get(key)
-        if known is None:
+    def _row(self, first: FastTiming, seconds: Timings, shares: Sequence[int]) -> list[Least]:
+        """From one phase to any issue of the others."""
+        row: list[Least] = []
+        for second, shared in zip(seconds, shares, strict=True):
             steady = self._least(first, second, shared)
-            later = self._least(first, second.fresh, shared) if second.fresh else steady
-            known = steady, later, steady, later
-            if first.fresh:
-                steady = self._least(first.fresh, second, shared)
-                later = self._least(first.fresh, second.fresh, shared) if second.fresh else steady
-                known = *known[:2], steady, later
-            self._known[key] = known
-        return known
+            row += steady, self._least(first, second.fresh, shared) if second.fresh else steady
+        return row
 
     def _least(self, a: FastTiming, b: FastTiming, shared: int) -> Least:
         reach = _reach(a, b)

@@ -38,15 +38,43 @@ def cycles_of(
     return plan.least
 
 
-class _Layer(NamedTuple):
-    """A layer that is mapped in one way. By phase of the layer, in their order of issue."""
+#: By phase of a layer, in their order of issue: its kind and split, and whether the next one waits until all is stored.
+_Placed = tuple[tuple[Kind, Split, bool], ...]
 
-    placed: tuple[tuple[Kind, Split], ...]
-    #: Timings of all steps but the first.
-    steady: tuple[FastTiming, ...]
-    #: Durations at least, in these steps and in the first.
-    durations: tuple[int, ...]
-    fresh: tuple[int, ...]
+
+class _Member(NamedTuple):
+    """A phase of a layer that is cut into so many parts."""
+
+    #: Its place among the phases of a network of which only this layer is cut.
+    index: int
+    part: int
+    #: Operands of the phase that runs its unit program, and its own where it is another.
+    operands: int
+    stored: int | None
+    barrier: bool
+
+
+class _Layer:
+    """A layer that is mapped in one way. By phase of the layer, in their order of issue. Looked up by identity."""
+
+    def __init__(self, placed: _Placed, latencies: GridLatencies, group_beats: int) -> None:
+        """Raises `MappingError` when no timing is free of collisions."""
+        self._placed, self._grid = placed, (latencies, group_beats)
+        self._timings: tuple[FastTiming, ...] | None = None
+        steady = [steady_timing(kind, split, *self._grid) for kind, split, _ in placed]
+        #: Durations at least, in all steps but the first and in that one.
+        self.durations = least_durations(steady, [barrier for _, _, barrier in placed])
+        # The first step of these may be shorter; it is not known yet.
+        self.fresh = [1 if kind.previous and not kind.stores else duration
+                      for (kind, _, _), duration in zip(placed, self.durations, strict=True)]
+        self.completions = [timing.completion for timing in steady]
+
+    @property
+    def timings(self) -> tuple[FastTiming, ...]:
+        """The timings, with those of the first step."""
+        if self._timings is None:
+            self._timings = tuple([fast_timing(kind, split, *self._grid) for kind, split, _ in self._placed])
+        return self._timings
 
 
 class _Order(NamedTuple):
@@ -63,10 +91,11 @@ class Plan:
         self._plans, self._order, self._layers = plans, order, layers
         self._timings: list[FastTiming] | None = None
         self._lengths: Lengths | None = None
+        places = order.outline.places
         known = Known(
-            [layers[layer].durations[place] for layer, place in order.outline.places],
-            [layers[layer].fresh[place] for layer, place in order.outline.places],
-            [layers[layer].steady[place].completion for layer, place in order.outline.places],
+            [layers[layer].durations[place] for layer, place in places],
+            [layers[layer].fresh[place] for layer, place in places],
+            [layers[layer].completions[place] for layer, place in places],
         )
         self._known = known
         #: It takes no fewer cycles.
@@ -93,7 +122,7 @@ class Plan:
     def _follow_on(self) -> list[FastTiming]:
         """The timings, with the first step; durations last until the next token could follow."""
         outline = self._order.outline
-        timings = [self._plans.timing(*self._layers[layer].placed[place]) for layer, place in outline.places]
+        timings = [self._layers[layer].timings[place] for layer, place in outline.places]
         durations = follow_on(self._known.durations, outline, timings, self._plans.distances)
         self._learn(self._known._replace(durations=durations))
         return timings
@@ -101,10 +130,7 @@ class Plan:
     def _lengthen(self, timings: Sequence[FastTiming]) -> Lengths:
         """The durations as they are."""
         outline = self._order.outline
-        layers: list[list[FastTiming]] = [[] for _ in self._layers]
-        for timing, (layer, _) in zip(timings, outline.places, strict=True):
-            layers[layer].append(timing)
-        table = Table(outline, [tuple(layer) for layer in layers], self._plans.distances)
+        table = Table(outline, [layer.timings for layer in self._layers], self._plans.distances)
         lengths = fast_lengths(outline, timings, table)
         self._learn(Known(
             lengths.durations[::2], lengths.durations[1::2], self._known.completions, lengths.holds))
@@ -124,22 +150,21 @@ class Plans:
         self._outputs = ceil_div(shape.sizes[-1], parameters.rows)
         self.distances = _distances(latencies, self._beats)
         self._layers: dict[tuple[str, str, int, Way], _Layer | None] = {}
+        self._alike: dict[_Placed, _Layer] = {}
+        self._members: dict[tuple[str, int, int], list[_Member]] = {}
+        self._kinds: dict[tuple[str, str, int, int, int, int], tuple[Kind, int]] = {}
         self._orders: dict[tuple[str, tuple[int, ...]], _Order] = {}
-        self._known: dict[tuple[Outline, tuple[FastTiming, ...]], Plan] = {}
+        self._known: dict[tuple[Outline, tuple[_Layer, ...]], Plan] = {}
 
     def plan(self, choice: Choice) -> Plan:
         """The plan of a mapping. Raises `MappingError` when no timing is free of collisions."""
         order = self._ordered(choice.order, tuple(map(len, choice.layers)))
         layers = [self._layer(choice.order, choice.programs, layer, way) for layer, way in enumerate(choice.layers)]
         # Programs that are preferred for different reasons are often the same.
-        key = order.outline, tuple([layers[layer].steady[place] for layer, place in order.outline.places])
+        key = order.outline, tuple(layers)
         if key not in self._known:
             self._known[key] = Plan(self, order, layers)
         return self._known[key]
-
-    def timing(self, kind: Kind, split: Split) -> FastTiming:
-        """The timing of a phase, with that of the first step."""
-        return fast_timing(kind, split, self._latencies, self._beats)
 
     def follow(self, controller: Controller, timings: Sequence[FastTiming], lengths: Lengths) -> int:
         """The cycles of a schedule."""
@@ -152,7 +177,7 @@ class Plans:
         if key not in self._orders:
             phases = base_phases(self._shape, order, parts)
             outline = Outline.of(phases)
-            self._orders[key] = _Order(outline, tuple(circuits(outline.entries)))
+            self._orders[key] = _Order(outline, tuple(circuits(outline.entries, self.steps)))
         return self._orders[key]
 
     def _layer(self, order: str, programs: str, layer: int, way: Way) -> _Layer:
@@ -168,26 +193,51 @@ class Plans:
         return found
 
     def _timed(self, order: str, programs: str, layer: int, way: Way) -> _Layer:
-        parts = tuple(len(way) if index == layer else 1 for index in range(len(self._shape.sizes)))
-        base = base_phases(self._shape, order, parts)
-        placed, barriers = [], []
-        for index, phase in enumerate(base):
-            if phase.group == layer:
-                # The phase that runs the unit program decides about the program of those that store for it.
-                main = next(p for p in base if p.stored_key == phase.stored_key and not p.stores)
-                groups, ru, chains = way[phase.part]
-                found, words = programmed(
-                    self._shape, order, parts, index, self._words(main.operand_size, ru), self._latencies, programs
-                )
-                if phase.stores:
-                    words = self._words(phase.operand_size, ru)
-                placed.append((kind_of(found), Split(ru, chains, groups, words, sum(p[0] for p in way[: phase.part]))))
-                barriers.append(phase.barrier)
-        steady = [steady_timing(kind, split, self._latencies, self._beats) for kind, split in placed]
-        durations = least_durations(steady, barriers)
-        # The first step of these may be shorter; it is not known yet.
-        fresh = [1 if kind.previous and not kind.stores else d for (kind, _), d in zip(placed, durations, strict=True)]
-        return _Layer(tuple(placed), tuple(steady), tuple(durations), tuple(fresh))
+        """Raises `MappingError`."""
+        placed = []
+        for member in self._members_of(order, layer, len(way)):
+            groups, ru, chains = way[member.part]
+            kind, words = self._kind(order, programs, layer, len(way), member, self._words(member.operands, ru))
+            if member.stored is not None:
+                words = self._words(member.stored, ru)
+            before = sum([each[0] for each in way[: member.part]])
+            placed.append((kind, Split(ru, chains, groups, words, before), member.barrier))
+        key = tuple(placed)
+        # Programs that are preferred for different reasons are often the same.
+        known = self._alike.get(key)
+        if known is None:
+            known = self._alike[key] = _Layer(key, self._latencies, self._beats)
+        return known
+
+    def _members_of(self, order: str, layer: int, parts: int) -> list[_Member]:
+        """The phases of a layer that is cut into so many parts."""
+        key = order, layer, parts
+        if key not in self._members:
+            base = base_phases(self._shape, order, self._cut(layer, parts))
+            self._members[key] = found = []
+            for index, phase in enumerate(base):
+                if phase.group == layer:
+                    # The phase that runs the unit program decides about the program of those that store for it.
+                    main = next(p for p in base if p.stored_key == phase.stored_key and not p.stores)
+                    stored = phase.operand_size if phase.stores else None
+                    found.append(_Member(index, phase.part, main.operand_size, stored, phase.barrier))
+        return self._members[key]
+
+    def _kind(
+        self, order: str, programs: str, layer: int, parts: int, member: _Member, words: int
+    ) -> tuple[Kind, int]:
+        """The kind of a phase with its program, and the words of a row, if they have this many at least."""
+        key = order, programs, layer, parts, member.index, words
+        known = self._kinds.get(key)
+        if known is None:
+            phase, length = programmed(
+                self._shape, order, self._cut(layer, parts), member.index, words, self._latencies, programs)
+            known = self._kinds[key] = kind_of(phase), length
+        return known
+
+    def _cut(self, layer: int, parts: int) -> tuple[int, ...]:
+        """Parts of every layer where only this one is cut."""
+        return tuple(parts if index == layer else 1 for index in range(len(self._shape.sizes)))
 
     def _words(self, operand_size: int, ru: int) -> int:
         return max(1, ceil_div(ceil_div(operand_size, self._lanes), ru))
