@@ -6,7 +6,7 @@ other is found once for both. The rules are asked from `rnn_mapper.schedule` on 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import replace
 from functools import lru_cache
 from operator import sub
@@ -18,14 +18,12 @@ from rnn_mapper.explore.kinds import Kind, smallest_timing
 from rnn_mapper.loop_nest import ceil_div
 from rnn_mapper.schedule import state_apart, stored_distance, unit_path_apart
 
-__all__ = ["NOTHING", "STATE", "STORED", "Between", "Distances", "Least"]
+__all__ = ["NOTHING", "STATE", "STORED", "Between", "Distances"]
 
 
 #: What two phases have in common: nothing, state words of their units, or those and stored parts. Plain numbers,
 #: because pairs are looked up by them.
 NOTHING, STATE, STORED = range(3)
-#: Cycles that must lie between the issues of two tokens: until all is free that the second takes, until the sites are.
-Least = tuple[int, int]
 #: Phases of one layer, and what each of some phases has in common with each of others.
 Timings = tuple[FastTiming, ...]
 Shares = tuple[tuple[int, ...], ...]
@@ -35,10 +33,10 @@ class Between(NamedTuple):
     """What lies between the issues (2 * phase + fresh) of some phases and those of others, by issue of the first."""
 
     #: Cycles to each of the others until all is free that it takes, and the most of these.
-    distances: tuple[tuple[int, ...], ...]
-    reach: tuple[int, ...]
+    distances: list[list[int]]
+    reach: list[int]
     #: Cycles until the sites are free for any of the others.
-    sites: tuple[int, ...]
+    sites: list[int]
 
 
 class _Constants(NamedTuple):
@@ -66,7 +64,7 @@ class Distances:
         key = first, second, shared
         known = self._known.get(key)
         if known is None:
-            known = self._known[key] = self._least(first, second, shared)[0]
+            known = self._known[key] = self._row(first, ((second, shared),))[0][0]
         return known
 
     def between(self, firsts: Timings, seconds: Timings, shares: Shares) -> Between:
@@ -74,37 +72,49 @@ class Distances:
         key = firsts, seconds, shares
         known = self._between.get(key)
         if known is None:
-            rows: list[list[Least]] = []
+            distances, sites = [], []
             for first, shared in zip(firsts, shares, strict=True):
-                steady = self._row(first, seconds, shared)
-                rows += steady, self._row(first.fresh, seconds, shared) if first.fresh else steady
-            known = self._between[key] = Between(
-                tuple([tuple([distance for distance, _ in row]) for row in rows]),
-                tuple([max(row)[0] for row in rows]), tuple([max([sites for _, sites in row]) for row in rows]),
-            )
+                wanted = []
+                for second, share in zip(seconds, shared, strict=True):
+                    wanted += (second, share), (second.fresh, share)
+                steady = self._row(first, wanted)
+                for row, free in (steady, self._row(first.fresh, wanted) if first.fresh else steady):
+                    distances.append(row)
+                    sites.append(free)
+            known = self._between[key] = Between(distances, [max(row) for row in distances], sites)
         return known
 
-    def _row(self, first: FastTiming, seconds: Timings, shares: Sequence[int]) -> list[Least]:
-        """From one phase to any issue of the others."""
-        row: list[Least] = []
-        for second, shared in zip(seconds, shares, strict=True):
-            steady = self._least(first, second, shared)
-            row += steady, self._least(first, second.fresh, shared) if second.fresh else steady
-        return row
+    def _row(self, a: FastTiming, wanted: Iterable[tuple[FastTiming | None, int]]) -> tuple[list[int], int]:
+        """From one issue to others, which have so much in common with it, until all is free that they take, and until
+        the sites are free for any of them. None is the one before over again."""
+        stores, columns, last_end = a.kind.stores, a.columns, a.last_end
+        row: list[int] = []
+        free = a.waiting
+        distance = 0
+        for b, shared in wanted:
+            if b is not None:
+                # Cycles until no site of `a` reads any more where one of `b` would.
+                reach = last_end if not b.delayed and columns <= b.columns else _reach(a, b)
+                if reach > free:
+                    free = reach
+                distance = max(a.waiting, reach)
+                if shared or not (stores or b.kind.stores):
+                    distance = max(distance, self._apart(a, b, shared, reach))
+            row.append(distance)
+        return row, free
 
-    def _least(self, a: FastTiming, b: FastTiming, shared: int) -> Least:
-        reach = _reach(a, b)
-        sites = distance = max(a.waiting, reach)
+    def _apart(self, a: FastTiming, b: FastTiming, shared: int, reach: int) -> int:
+        """Cycles until results, the unit path and stored words are free or there."""
         if not a.kind.stores and not b.kind.stores:
             constants = self._constants_of(a, b)
             # The first operands of a last unit are gates x words before the end.
-            apart = constants.unit_path + reach - a.kind.gates * a.words
-            distance = max(distance, a.completion + 1 - b.first_arrival, apart)
+            distance = max(a.completion + 1 - b.first_arrival, constants.unit_path + reach - a.kind.gates * a.words)
             if shared != NOTHING and constants.state is not None:
                 distance = max(distance, constants.state + _unit_by_unit(a, b))
-        elif shared == STORED and a.kind.stores:
-            distance = max(distance, self._constants_of(a, b).stored + _unit_by_unit(a, b))
-        return distance, sites
+            return distance
+        if shared == STORED and a.kind.stores:
+            return self._constants_of(a, b).stored + _unit_by_unit(a, b)
+        return 0
 
     def _constants_of(self, a: FastTiming, b: FastTiming) -> _Constants:
         key = a.kind, a.words, b.kind, b.words
@@ -130,7 +140,7 @@ def _reach(a: FastTiming, b: FastTiming) -> int:
     one, other = a.split, b.split
     if not b.delayed:
         # The chains of `a` that reach into the columns of `b`.
-        return max(a.ends[: ceil_div(other.ru * other.chains, one.ru)])
+        return max(a.ends[: ceil_div(b.columns, one.ru)])
     if one.ru == other.ru:
         return max(map(sub, a.ends, b.delays))
     chains, others = _overlaps(one.ru, one.chains, other.ru, other.chains)

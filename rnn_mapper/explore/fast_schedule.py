@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 from typing import NamedTuple
 
 from rnn_mapper.explore.distances import NOTHING, STATE, STORED, Distances
 from rnn_mapper.explore.fast_follow import Controller
 from rnn_mapper.explore.fast_timing import FastTiming
-from rnn_mapper.explore.following import Following, following
+from rnn_mapper.explore.following import Following, Pair, following
 from rnn_mapper.phases import Phase
 from rnn_mapper.schedule import ScheduleEntry
 from rnn_mapper.token_costs import TokenCost
@@ -152,7 +152,7 @@ def _duration(outline: Outline, place: int, timing: FastTiming, table: Table) ->
         reach = table.reach[place]
         if reach > timing.completion + 1:
             duration = max(duration, reach)
-    return max(duration, *timing.ends) if outline.entries[index].frees_input else duration
+    return max(duration, timing.last_end) if outline.entries[index].frees_input else duration
 
 
 def _without_faults(outline: Outline, durations: list[int], table: Table) -> tuple[bool, ...]:
@@ -171,18 +171,27 @@ def _lengthened(following: Following, durations: list[int], table: Table) -> int
     """
     # Each with its place in the mapper's order, which decides what comes next.
     reach = table.reach
-    pending = [each for each in following.first if durations[each[1].issue] < reach[each[1].issue]]
+    pending: list[tuple[int, Pair]] = []
+    for duration, distance, first in zip(durations, reach, following.first, strict=True):
+        # What is far enough away stays so.
+        if duration < distance:
+            pending += first
+    heapify(pending)
     while pending:
-        _, pair = heappop(pending)
+        pair = pending[0][1]
         passed = sum([durations[index] for index in pair.path])
-        if passed >= reach[pair.issue]:
+        issue = pair.issue
+        if passed >= reach[issue]:
+            heappop(pending)
             continue
-        row = table.row(pair.issue)
-        if pair.other >= 0 and row[pair.other] > passed:
-            if pair.slot is not None:
-                return pair.slot
-            durations[pair.path[-1]] += row[pair.other] - passed
-        for after in following.after(pair):
+        if pair.other >= 0:
+            missing = table.row(issue)[pair.other] - passed
+            if missing > 0:
+                if pair.slot is not None:
+                    return pair.slot
+                durations[pair.path[-1]] += missing
+        heappop(pending)
+        for after in pair.after or following.after(pair):
             heappush(pending, after)
     return None
 

@@ -48,10 +48,14 @@ class FastTiming:
     delays: tuple[int, ...]
     #: Some chain is delayed.
     delayed: bool
+    #: Columns that it takes.
+    columns: int
     #: Units of each chain.
     units: tuple[int, ...]
     #: First cycle after the last in which a site of the chain reads, from the first operands.
     ends: tuple[int, ...]
+    #: The last of them.
+    last_end: int
     #: A token that follows sooner would overtake this one where it waits for its delay.
     waiting: int
     #: Cycle of the first result, and the one in which the last has been collected (0 for a phase that stores).
@@ -252,10 +256,10 @@ def _timing(flow: _Flow, delayed: _Delayed) -> FastTiming:
     arrivals = output_start = 0
     if kind.ends_output:
         arrivals, output_start = _output(flow, delayed)
+    ends = tuple([delay + count * interval - pad for delay, count in zip(delays, flow.units, strict=True)])
     return FastTiming(
-        kind, split, interval, flow.words, tuple(delays), any(delays), flow.units,
-        tuple([delay + count * interval - pad for delay, count in zip(delays, flow.units, strict=True)]),
-        max(delays) + 1, base + (taken & -taken).bit_length() - 1, base + taken.bit_length() - 1,
+        kind, split, interval, flow.words, tuple(delays), any(delays), split.ru * split.chains, flow.units,
+        ends, max(ends), max(delays) + 1, base + (taken & -taken).bit_length() - 1, base + taken.bit_length() - 1,
         taken << base | 1 if kind.feeds_back else 1, arrivals << base, output_start, 0, None,
     )
 
@@ -279,6 +283,7 @@ def _stored(kind: Kind, split: Split, latencies: GridLatencies) -> FastTiming:
     ends = tuple([count * interval for count in units])
     latest = max(end + (chain + 1) * split.ru - 1 for chain, end in enumerate(ends) if units[chain])
     return FastTiming(
-        kind, split, interval, split.words, (0,) * split.chains, False, units, ends, 1, 0, 0, 1, 0, 0,
+        kind, split, interval, split.words, (0,) * split.chains, False, split.ru * split.chains,
+        units, ends, max(ends), 1, 0, 0, 1, 0, 0,
         latencies.token + latest - 1 + latencies.store, None,
     )

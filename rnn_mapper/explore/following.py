@@ -66,8 +66,8 @@ class Following:
                     issue = 2 * index + fresh
                     root = roots.setdefault(issue, Pair(issue, (), -1, None))
                     root.places.append((number, place, place))
-        #: The first after each issue.
-        self.first = sorted(after for root in roots.values() for after in self.after(root))
+        #: By issue (2 * entry + fresh): the first pairs.
+        self.first = [sorted(self.after(roots[issue])) if issue in roots else [] for issue in range(2 * len(entries))]
 
     def after(self, pair: Pair) -> list[tuple[int, Pair]]:
         """The pairs one issue further on; their order is after that of this one."""
