@@ -3,9 +3,10 @@
 Every token waits for others: for the one before it (as long as that one's duration) and perhaps for the results of a
 phase (until its completion). So a sequence takes at least the sum of all durations. Following the waits back from entry
 to entry, one comes to the same entry again some iterations earlier: a circuit. Where a circuit adds up to more than the
-durations of as many iterations, each round of it that fits in the sequence adds the difference. What else may delay a
-token (slots of the write stream, durations that are lengthened so that phases do not disturb each other, input and
-output) only comes on top of that.
+durations of as many iterations, each round of it that fits in the sequence adds the difference. A token also waits for
+a slot of the write stream that no result of the token before it takes. What else may delay a token (slots that are taken
+by others or by the input, durations that are lengthened so that phases do not disturb each other, input and output) only
+comes on top of that.
 """
 
 from __future__ import annotations
@@ -98,27 +99,53 @@ class Known(NamedTuple):
     #: Durations in the first step.
     fresh: Sequence[int]
     completions: Sequence[int]
+    #: Slots of the write stream that tokens take, in all steps but the first; these are as they are.
+    slots: Sequence[int]
     #: The duration is taken even in an iteration in which the entry does nothing.
     holds: Sequence[bool] = ()
 
 
 def least_cycles(found: Sequence[Circuit], known: Known, outline: Outline, steps: int) -> int:
     """No sequence of `steps` steps takes fewer cycles."""
-    durations, completions = known.durations, known.completions
+    durations = known.durations
     iteration = sum(durations)
+    # In all iterations in which, and after which, every entry has a token, none of them that of the first step.
+    settled = max(0, steps - 2 - max([entry.lag for entry in outline.entries]))
+    gained = _round(known)
     more = 0
-    terms = [*durations, *completions]
+    terms = [*map(_free, known.slots, durations), *known.completions]
     for places, completes, iterations, rounds in found:
         # A token that waits for a result comes in the cycle after its completion.
-        longer = sum([terms[place] for place in places]) + completes - iterations * iteration
+        longer = sum([terms[place] for place in places]) + completes - iterations * gained
         if longer > 0:
             more = max(more, rounds * longer)
+    more += settled * (gained - iteration)
     # Idle iterations at both ends of the sequence, but for the one of the last token.
     idle = sum([durations[index] for index, held in enumerate(known.holds) if held])
     idle *= max(0, outline.entries[outline.last].lag - 1)
     # Rounds of a circuit may begin in the first step of other entries.
     first = sum(map(min, known.fresh, durations))
     return FIRST_CYCLE + (steps - 1) * iteration + first + idle + more + _after_last(known, outline, steps)
+
+
+def _free(slots: int, cycle: int) -> int:
+    """The first cycle from this one on whose slot is free."""
+    taken = slots >> cycle
+    return cycle + (~taken & (taken + 1)).bit_length() - 1
+
+
+def _round(known: Known) -> int:
+    """Cycles from a token of the first entry to the next one, where every entry has a token.
+
+    A token comes no sooner than it may after those before it, and if they come later, the first free slot is no sooner
+    either: slots are counted from the last token that has results, until the next one that has.
+    """
+    total = cycle = taken = 0
+    for slots, duration in zip(known.slots, known.durations, strict=True):
+        if slots > 1:
+            total, cycle, taken = total + cycle, 0, slots
+        cycle = _free(taken, cycle + duration)
+    return total + cycle
 
 
 def _after_last(known: Known, outline: Outline, steps: int) -> int:

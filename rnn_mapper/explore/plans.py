@@ -68,6 +68,7 @@ class _Layer:
         self.fresh = [1 if kind.previous and not kind.stores else duration
                       for (kind, _, _), duration in zip(placed, self.durations, strict=True)]
         self.completions = [timing.completion for timing in steady]
+        self.slots = [timing.slots for timing in steady]
 
     @property
     def timings(self) -> tuple[FastTiming, ...]:
@@ -96,6 +97,7 @@ class Plan:
             [layers[layer].durations[place] for layer, place in places],
             [layers[layer].fresh[place] for layer, place in places],
             [layers[layer].completions[place] for layer, place in places],
+            [layers[layer].slots[place] for layer, place in places],
         )
         self._known = known
         #: It takes no fewer cycles.
@@ -133,7 +135,7 @@ class Plan:
         table = Table(outline, [layer.timings for layer in self._layers], self._plans.distances)
         lengths = fast_lengths(outline, timings, table)
         self._learn(Known(
-            lengths.durations[::2], lengths.durations[1::2], self._known.completions, lengths.holds))
+            lengths.durations[::2], lengths.durations[1::2], self._known.completions, self._known.slots, lengths.holds))
         return lengths
 
 
