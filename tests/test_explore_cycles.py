@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import math
 from typing import Any
 
 import numpy as np
@@ -12,19 +14,21 @@ from hdl.latencies import GridLatencies
 from hdl.parameters import GridParameters
 from rnn_mapper.cells.unit_program import Preference
 from rnn_mapper.errors import MappingError
-from rnn_mapper.explore import plans
+from rnn_mapper.explore import part, plans
 from rnn_mapper.explore.adapter import Choice, Shape, blank_network, demands, exact_plan, mapping_of
 from rnn_mapper.explore.distances import Distances
-from rnn_mapper.explore.fast_schedule import Lengths, Outline, fast_costs, fast_lengths
-from rnn_mapper.explore.fast_timing import Split, fast_timing
+from rnn_mapper.explore.fast_follow import fast_follow
+from rnn_mapper.explore.fast_schedule import Lengths, Outline, Table, fast_costs, fast_lengths
+from rnn_mapper.explore.fast_timing import FastTiming, Split, fast_timing
 from rnn_mapper.explore.kinds import kind_of
 from rnn_mapper.explore.part import Part, PartResult, search_part
 from rnn_mapper.explore.plans import Plans, cycles_of
 from rnn_mapper.explore.runner import latencies_of
+from rnn_mapper.explore.trials import KEPT, SLOWEST, Trial, fastest, kept
 from rnn_mapper.loop_nest import ceil_div
 from rnn_mapper.mapper import map_network
 from rnn_mapper.predict import predict
-from rnn_mapper.token_costs import EntryCost, token_costs
+from rnn_mapper.token_costs import TokenCost, follow, token_costs
 
 #: Random plans of one run of the test; thousands were compared when it was written.
 PLANS = 120
@@ -32,7 +36,7 @@ PLANS = 120
 CELLS = ("lstm", "gru", "rnn_tanh", "gru_reset_before", "mgu", "cifg", "sru", "qrnn", "dense_relu")
 
 
-def fast(plan: RandomPlan) -> list[EntryCost]:
+def fast(plan: RandomPlan) -> tuple[Outline, list[TokenCost], list[TokenCost], Lengths]:
     """The schedule of a plan, found the fast way."""
     timings = plan.timings
     kinds = [kind_of(timing.phase) for timing in timings]
@@ -42,7 +46,12 @@ def fast(plan: RandomPlan) -> list[EntryCost]:
     latencies, beats = timings[0].latencies, timings[0].group_beats
     found = [fast_timing(kind, split, latencies, beats) for kind, split in zip(kinds, splits, strict=True)]
     outline = Outline.of([timing.phase for timing in timings])
-    return fast_costs(outline, found, fast_lengths(outline, found, Distances(latencies, beats)))
+    layers: list[list[FastTiming]] = [[] for _ in outline.layer_shares]
+    for timing, (layer, _) in zip(found, outline.places, strict=True):
+        layers[layer].append(timing)
+    table = Table(outline, [tuple(layer) for layer in layers], Distances(latencies, beats))
+    lengths = fast_lengths(outline, found, table)
+    return outline, *fast_costs(found, lengths), lengths
 
 
 @pytest.mark.parametrize("seed", range(2))
@@ -52,7 +61,27 @@ def test_schedules_are_those_of_the_mapper(seed: int) -> None:
     while compared < PLANS:
         plan = random_plan(rng)
         if plan is not None:
-            assert fast(plan) == [token_costs(entry, plan.timings[entry.phase]) for entry in plan.entries], str(plan)
+            expected = [token_costs(entry, plan.timings[entry.phase]) for entry in plan.entries]
+            _, later, fresh, lengths = fast(plan)
+            assert later == [cost.later for cost in expected], str(plan)
+            assert fresh == [cost.fresh for cost in expected], str(plan)
+            assert lengths.holds == tuple(entry.holds_slot for entry in plan.entries), str(plan)
+            assert lengths.durations[::2] == [entry.duration for entry in plan.entries]
+            compared += 1
+
+
+def test_following_counts_the_same_cycles() -> None:
+    rng = np.random.default_rng(5)
+    compared = 0
+    while compared < PLANS:
+        plan = random_plan(rng)
+        if plan is not None:
+            outline, later, fresh, lengths = fast(plan)
+            expected = [token_costs(entry, plan.timings[entry.phase]) for entry in plan.entries]
+            beats, groups = int(rng.integers(1, 40)), int(rng.integers(1, 60))
+            for steps in (1, 2, 3, 5, 9, 40, 333):
+                cycles = fast_follow(outline.controller, later, fresh, lengths.holds, beats, groups, steps)
+                assert cycles == follow(expected, beats, groups, steps).cycles, f"{plan} {beats} {groups} {steps}"
             compared += 1
 
 
@@ -96,6 +125,63 @@ def test_cycles_are_those_of_the_prediction() -> None:
             plan.improve()
         assert plan.least == expected, f"{shape} {p} {choice} {steps}"
         compared += 1
+
+
+def test_bounds_rule_out_nothing_that_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same mappings are compared and kept where all cycles are counted at once."""
+    shapes = (
+        Shape(("lstm",), 40, (70,)), Shape(("gru", "sru"), 24, (40, 20), 6), Shape(("mgu", "gru", "gru"), 9, (30,) * 3),
+    )
+    parts = [
+        Part(shape, steps, ("fused", "blas"), 2, lanes, (1, 2, 3, 5, 6), GridLatencies.of(GridParameters()))
+        for shape in shapes for steps in (2, 60) for lanes in (4, 8)
+    ]
+    found = [search_part(each) for each in parts]
+
+    def fastest_of_all(trials: list[Trial], best: float) -> Trial | None:
+        for trial in trials:
+            while trial.least < math.inf and not trial.exact:
+                trial.improve()
+        return fastest(trials, best)
+
+    monkeypatch.setattr(part, "fastest", fastest_of_all)
+    for each, result in zip(parts, found, strict=True):
+        known = search_part(each)
+        assert (known.found, known.mappings) == (result.found, result.mappings), str(each)
+        assert known.plans >= result.plans
+
+
+def test_kept_are_those_that_no_other_beats() -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(200):
+        trials = []
+        for _ in range(int(rng.integers(1, 30))):
+            words, units, cycles = (int(n) for n in rng.integers(90, 130, 3))
+            trials.append(FakeTrial(words, units, cycles, int(rng.integers(60, cycles + 1))))
+        best = min(trials, key=lambda trial: trial.cycles)
+        limit = int(rng.integers(85, 140))
+        first = fastest(copy.deepcopy(trials), limit)
+        assert (None if first is None else first.choice) == (best.choice if best.cycles < limit else None)
+        expected: list[FakeTrial] = []
+        for trial in sorted(trials, key=lambda trial: (trial.cycles, trial.words, trial.units)):
+            if trial.cycles <= SLOWEST * best.cycles and len(expected) < KEPT and all(
+                    trial.words < other.words or trial.units < other.units for other in expected):
+                expected.append(trial)
+        assert [each.choice for each in kept(trials)] == [trial.choice for trial in expected]
+
+
+class FakeTrial(Trial):
+    """A mapping with bounds that close in slowly."""
+
+    def __init__(self, words: int, units: int, cycles: int, least: int) -> None:
+        self.words, self.units, self.cycles, self.least = words, units, cycles, least
+        # Any choice that is another one for each.
+        self.choice = Choice(str(id(self)), ())
+        self.exact, self.worthwhile = False, True
+
+    def improve(self) -> None:
+        self.exact = self.least == self.cycles
+        self.least = min(self.cycles, self.least + 7)
 
 
 def test_nothing_the_mapper_chooses_is_faster() -> None:

@@ -4,9 +4,9 @@ Every token waits for others: for the one before it (as long as that one's durat
 phase (until its completion). So a sequence takes at least the sum of all durations. Following the waits back from entry
 to entry, one comes to the same entry again some iterations earlier: a circuit. Where a circuit adds up to more than the
 durations of as many iterations, each round of it that fits in the sequence adds the difference. A token also waits for
-a slot of the write stream that no result of the token before it takes. What else may delay a token (slots that are taken
-by others or by the input, durations that are lengthened so that phases do not disturb each other, input and output) only
-comes on top of that.
+a slot of the write stream that no result of the token before it takes. What else may delay a token (slots that others
+or the input take, durations that are lengthened so that phases do not disturb each other, input and output) only comes
+on top of that.
 """
 
 from __future__ import annotations

@@ -72,9 +72,10 @@ class Distances:
         key = firsts, seconds, shares
         known = self._between.get(key)
         if known is None:
-            distances, sites = [], []
+            distances: list[list[int]] = []
+            sites: list[int] = []
             for first, shared in zip(firsts, shares, strict=True):
-                wanted = []
+                wanted: list[tuple[FastTiming | None, int]] = []
                 for second, share in zip(seconds, shared, strict=True):
                     wanted += (second, share), (second.fresh, share)
                 steady = self._row(first, wanted)

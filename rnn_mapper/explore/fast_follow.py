@@ -57,43 +57,37 @@ def fast_follow(
     rules, lag, held, settled, recent = controller
     # Taken slots: bit n is cycle origin + n.
     origin = slots = skipped = 0
-    # Cycles from which each input vector may be loaded, lists by step, and those of `completed` by entry; all are
-    # shortened by the steps that were skipped.
-    room, loaded, sent = [FIRST_CYCLE, FIRST_CYCLE], [], []
+    # By step: the cycle from which its input may be loaded, that of the input's last beat, of the output's last group,
+    # and of the last result of each entry.
+    room = [FIRST_CYCLE, FIRST_CYCLE]
+    loaded: list[int] = []
+    sent: list[int] = []
     completed: list[list[int]] = [[] for _ in rules]
     consider = window = next_load = FIRST_CYCLE
     seen: dict[tuple[int, ...], tuple[int, int]] | None = {}
-    iteration, end = 0, steps
-    while iteration < end + lag:
+    iteration = 0
+    while iteration < steps + lag:
         for index, (behind, waits, back, needs, frees, to_host) in enumerate(rules):
             step = iteration - behind
-            if not 0 <= step < end:
+            if not 0 <= step < steps:
                 if holds[index]:
                     consider = max(consider, window)
-                    window = consider + later[index][0]
+                    window = consider + later[index].duration
                 consider += 1
                 continue
             duration, completion, taken, output = later[index] if step else fresh[index]
             at = consider if consider > window else window
-            if waits is not None and step >= back and completed[waits][step - back] >= at:
-                at = completed[waits][step - back] + 1
+            if waits is not None and step >= back:
+                at = max(at, completed[waits][step - back] + 1)
             if needs:
                 while len(loaded) <= step:
-                    first = max(next_load, room[len(loaded)])
-                    free = slots >> first - origin
-                    first += (~free & free + 1).bit_length() - 1
-                    free = slots >> first - origin
-                    # The last of `beats` free slots: as many later as slots are taken up to there.
-                    width = beats
-                    while (wanted := beats + (free & (1 << width) - 1).bit_count()) != width:
-                        width = wanted
-                    next_load = first + width
+                    first = _free(slots, origin, max(next_load, room[len(loaded)]))
+                    next_load = first + _width(slots >> first - origin, beats)
                     loaded.append(next_load - 1)
                 at = max(at, loaded[step] + 1)
             if to_host and step >= 2:
                 at = max(at, sent[step - 2] + 1)
-            free = slots >> at - origin
-            at += (~free & free + 1).bit_length() - 1
+            at = _free(slots, origin, at)
             slots |= taken << at - origin
             if frees:
                 room.append(at + duration + 1)
@@ -102,26 +96,41 @@ def fast_follow(
             if output is not None:
                 sent.append(at + output + groups - 1)
             consider, window = at + 1, at + duration
-        if seen is not None and settled <= iteration < end - 1:
+        if seen is not None and settled <= iteration < steps - 1:
             # Nothing asks about cycles before this one any more.
             horizon = min(consider, max(next_load, room[len(loaded)]))
             slots >>= horizon - origin
             origin = horizon
-            # What is over is over: a condition that held before the next entry is considered does not delay it.
-            state = [slots, consider - horizon, window - horizon, next_load - horizon, len(loaded) - iteration]
-            state += [cycle - horizon for cycle in room[len(loaded) :]]
             waited = loaded[-held:] + sent[-2:]
             for index, count in recent:
                 waited += completed[index][-count:]
-            state += [cycle - horizon if cycle >= consider else -1 for cycle in waited]
-            now = iteration, horizon
-            before = seen.setdefault(tuple(state), now)
-            if before is not now:
-                # All whole periods that are left are skipped: the sequence is shorter, and takes so many more cycles.
-                span = iteration - before[0]
-                times = (end - 1 - iteration) // span
-                end -= times * span
-                skipped = times * (horizon - before[1])
+            state = (
+                slots, consider - horizon, window - horizon, next_load - horizon, len(loaded) - iteration,
+                *[cycle - horizon for cycle in room[len(loaded) :]],
+                # What is over is over: what was there before the next entry is considered does not delay it.
+                *[cycle - horizon if cycle >= consider else -1 for cycle in waited],
+            )
+            before, start = seen.setdefault(state, (iteration, horizon))
+            if before != iteration:
+                # The whole periods that are left add their cycles: what follows is that of a shorter sequence.
+                periods = (steps - 1 - iteration) // (iteration - before)
+                steps -= periods * (iteration - before)
+                skipped = periods * (horizon - start)
                 seen = None
         iteration += 1
+    # The last beat is offered one cycle after it was fetched, and the controller sees in the next that it is gone.
     return max(consider, sent[-1] + 2) + 1 + skipped
+
+
+def _free(slots: int, origin: int, cycle: int) -> int:
+    """The first cycle from this one on whose slot is free."""
+    taken = slots >> cycle - origin
+    return cycle + (~taken & (taken + 1)).bit_length() - 1
+
+
+def _width(taken: int, beats: int) -> int:
+    """Cycles until so many slots were free: as many more as slots are taken up to there."""
+    width = beats
+    while (wanted := beats + (taken & (1 << width) - 1).bit_count()) != width:
+        width = wanted
+    return width

@@ -150,7 +150,7 @@ class _Search:
         if found is not None:
             best = found.least
         for trial in trials:
-            # A layer in two parts takes no less memory than one in one part, so it is kept only where it is the fastest.
+            # A layer in two parts is kept only where it may be the fastest: it saves cycles, not memory.
             if (self.part.steps - 1) * trial.words <= best or all(len(way) == 1 for way in trial.choice.layers):
                 trial.worthwhile = True
         return found

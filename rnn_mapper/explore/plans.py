@@ -46,7 +46,7 @@ class _Member(NamedTuple):
     """A phase of a layer that is cut into so many parts."""
 
     #: Its place among the phases of a network of which only this layer is cut.
-    index: int
+    place: int
     part: int
     #: Operands of the phase that runs its unit program, and its own where it is another.
     operands: int
@@ -229,11 +229,11 @@ class Plans:
         self, order: str, programs: str, layer: int, parts: int, member: _Member, words: int
     ) -> tuple[Kind, int]:
         """The kind of a phase with its program, and the words of a row, if they have this many at least."""
-        key = order, programs, layer, parts, member.index, words
+        key = order, programs, layer, parts, member.place, words
         known = self._kinds.get(key)
         if known is None:
             phase, length = programmed(
-                self._shape, order, self._cut(layer, parts), member.index, words, self._latencies, programs)
+                self._shape, order, self._cut(layer, parts), member.place, words, self._latencies, programs)
             known = self._kinds[key] = kind_of(phase), length
         return known
 
