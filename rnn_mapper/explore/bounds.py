@@ -113,7 +113,9 @@ def least_cycles(found: Sequence[Circuit], known: Known, outline: Outline, steps
     settled = max(0, steps - 2 - max([entry.lag for entry in outline.entries]))
     gained = _round(known)
     more = 0
-    terms = [*map(_free, known.slots, durations), *known.completions]
+    # A token without results takes no slot but its own.
+    terms = [_free(slots, cycle) if slots > 1 else cycle for slots, cycle in zip(known.slots, durations, strict=True)]
+    terms += known.completions
     for places, completes, iterations, rounds in found:
         # A token that waits for a result comes in the cycle after its completion.
         longer = sum([terms[place] for place in places]) + completes - iterations * gained
@@ -144,7 +146,7 @@ def _round(known: Known) -> int:
     for slots, duration in zip(known.slots, known.durations, strict=True):
         if slots > 1:
             total, cycle, taken = total + cycle, 0, slots
-        cycle = _free(taken, cycle + duration)
+        cycle = _free(taken, cycle + duration) if taken else cycle + duration
     return total + cycle
 
 
