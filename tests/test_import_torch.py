@@ -284,17 +284,19 @@ def test_what_is_named_must_be_there() -> None:
         import_module(torch.nn.LSTM(2, 3), srnn.Selection(start="x"))
 
 
-def test_a_module_with_one_recurrent_child_is_taken() -> None:
+def test_a_forward_of_its_own_is_not_guessed() -> None:
     class Wrapped(torch.nn.Module):
         def __init__(self) -> None:
             super().__init__()
             self.inner = torch.nn.GRU(2, 3)
 
-    imported = import_module(Wrapped())
+    with pytest.raises(ModelError, match=r"Wrapped has a forward\(\) of its own.*: inner \(GRU\); name them"):
+        import_module(Wrapped())
+    imported = import_module(Wrapped(), srnn.Selection(parts=("inner",)))
     assert isinstance(imported.network, srnn.Network)
     assert imported.network.layers[0].cell is cells.gru
     assert imported.account[0] == "GRU 'inner', 2 -> 3: layer 0"
-    assert "forward() of test_import_torch.test_a_module" in imported.account[1]
+    assert "forward() of test_import_torch.test_a_forward" in imported.account[1]
 
 
 def test_a_start_state_reaches_the_grid() -> None:

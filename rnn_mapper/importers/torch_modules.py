@@ -36,8 +36,8 @@ def import_module(module: Any, selection: Selection | None = None) -> Imported:
     Sigmoid, Tanh, ReLU, Dropout, Identity and, last, Softmax.
 
     Of a module of another class `selection.parts` names the children in the order of the data (``fc:sigmoid`` for a
-    function after a Linear), unless an LSTM, GRU or RNN is the only one that has parameters. Its `forward` is not
-    looked at. Raises ModelError, by name, for every class and attribute that has no place on a grid.
+    function after a Linear); its `forward` is not looked at. Raises ModelError, by name, for every class and attribute
+    that has no place on a grid.
     """
     chosen = selection or Selection()
     if chosen.start is not None or chosen.stop is not None:
@@ -49,7 +49,7 @@ def import_module(module: Any, selection: Selection | None = None) -> Imported:
     elif _class_of(module) in KNOWN:
         found = [("", module, None)]
     else:
-        found = [(*_only_recurrent(module), None)]
+        raise ModelError(_unread(module))
     pipeline = Pipeline()
     cell = None if chosen.cell is None else parse_cell(chosen.cell, BOX)
     for name, child, function in found:
@@ -109,20 +109,18 @@ def _child(children: Mapping[str, Any], name: str) -> Any:
     return children[name]
 
 
-def _only_recurrent(module: Any) -> tuple[str, Any]:
-    """Name and module of the only one with parameters, if it is recurrent."""
+def _unread(module: Any) -> str:
+    """What to say of a module with a forward() of its own."""
     import torch
 
     if isinstance(module, tuple(getattr(torch.nn, name) for name in KNOWN)) or not len(list(module.children())):
-        raise ModelError(_unsupported(module, ""))
+        return _unsupported(module, "")
     owners = [
         (name, child) for name, child in module.named_modules()
         if any(True for _ in child.parameters(recurse=False)) or any(True for _ in child.buffers(recurse=False))
     ]
-    if len(owners) == 1 and _class_of(owners[0][1]) in (*_RECURRENT, *_SINGLE):
-        return owners[0]
     known = ", ".join(f"{name or ROOT} ({type(child).__name__})" for name, child in owners[:12]) or "none"
-    raise ModelError(
+    return (
         f"{_full_name(module)} has a forward() of its own, which cannot be read, and these modules with parameters: "
         f"{known}; name them in the order of the data with Selection(parts=('lstm', 'fc:sigmoid'))"
     )
