@@ -94,7 +94,7 @@ async def abort_right_after_start(dut: Any) -> None:
         writes.append(bench.registers.init_write(0x0C, (1 << Control.ABORT).to_bytes(4, "little")))
         for write in writes:
             await write.wait()
-        await bench.cycles(500)
+        await bench.finish()
         status = await bench.read("STATUS")
         assert status == 1 << Status.ABORTED, f"STATUS {status:#x} with ABORT {pause} cycles after START"
     await bench.check(case.operands(PARAMETERS, 2))
