@@ -16,7 +16,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import FancyBboxPatch
 
 OUTPUT = Path(__file__).parent.parent / "docs" / "images" / "grid"
-ROWS, COLS = 3, 4
+ROWS, COLS = 4, 4
 WRITE, PARTIAL, RESULT, HOST = "#1f6fb4", "#d1770f", "#2a8a3e", "#555555"
 PITCH_X, PITCH_Y, SITE_W, SITE_H = 2.6, 1.9, 2.0, 1.3
 
@@ -51,10 +51,10 @@ def draw_site(axes: Axes, row: int, col: int) -> None:
 
 def main() -> None:
     """Draw and save."""
-    figure, axes = plt.subplots(figsize=(12, 5.2))
+    figure, axes = plt.subplots(figsize=(12, 6.9))
     height = (ROWS - 1) * PITCH_Y + SITE_H
     box(axes, 2.55, 0.9, 0.75, height - 0.9, "distri-\nbutor", "#dbe9f6")
-    box(axes, 2.55, -0.15, 0.75, 0.75, "collector", "#d9efdd", 7.5)
+    box(axes, 2.55, -0.15, 0.75, 0.75, "collec-\ntor", "#d9efdd", 8)
     box(axes, 0.0, height - 1.0, 1.75, 1.0, "controller\nschedule ROM", "#ece4f5")
     box(axes, 0.0, height - 2.3, 1.75, 0.9, "registers", "#eeeeee")
     box(axes, 0.0, height - 3.6, 1.75, 0.9, "input stream", "#eeeeee")
@@ -81,9 +81,9 @@ def main() -> None:
         Line2D([], [], color=WRITE, lw=2, label="write stream: vectors, memory words, phase tokens"),
         Line2D([], [], color=PARTIAL, lw=2, label="partial sums, 1 a cycle"),
         Line2D([], [], color=RESULT, lw=2, label="results, 16 bits"),
-        Line2D([], [], color="black", lw=3, label="operands, 2 x lanes bytes a cycle"),
+        Line2D([], [], color="black", lw=3, label="operands: lanes weights and values a cycle"),
     ]
-    axes.legend(handles=legend, loc="lower center", bbox_to_anchor=(0.55, -0.13), ncol=4, frameon=False, fontsize=8.5)
+    axes.legend(handles=legend, loc="lower center", bbox_to_anchor=(0.5, -0.1), ncol=4, frameon=False, fontsize=8.5)
     axes.set_xlim(-1.4, 4.6 + COLS * PITCH_X - 0.4)
     axes.set_ylim(-0.45, height + 0.15)
     axes.axis("off")

@@ -154,11 +154,11 @@ def markdown(result: dict[str, Any]) -> str:
 def picture(result: dict[str, Any], path: Path) -> None:
     """Cycles per step and stream against the number of streams, over what busy multipliers would take."""
     matplotlib.use("Agg")
-    from matplotlib import pyplot
+    from matplotlib import pyplot, ticker
 
     colors = ("#1f6fb4", "#2a8a3e", "#8c6bb1", "#d1770f")
     with matplotlib.rc_context({"svg.hashsalt": "tails", "font.size": 9}):
-        figure, plots = pyplot.subplots(1, len(PRESETS), figsize=(9, 3.8))
+        figure, plots = pyplot.subplots(1, len(PRESETS), figsize=(9, 4.2))
         for axes, preset in zip(plots, PRESETS, strict=True):
             for model, color in zip(MODELS, colors, strict=True):
                 rows = [r for r in result["streams"] if (r["preset"], r["model"]) == (preset, name_of(model))]
@@ -175,8 +175,13 @@ def picture(result: dict[str, Any], path: Path) -> None:
             axes.spines[["top", "right"]].set_visible(False)
         plots[0].set_ylabel("cycles per step and stream,\nagainst every multiplier busy")
         plots[1].set_yscale("log")
-        plots[1].legend(frameon=False, fontsize=7, ncols=2)
-        figure.tight_layout()
+        # Plain numbers, and few: the scale is a decade.
+        plots[1].yaxis.set_major_locator(ticker.FixedLocator([1, 1.5, 2, 3, 5, 10, 15]))
+        plots[1].yaxis.set_major_formatter(ticker.StrMethodFormatter("{x:g}"))
+        plots[1].yaxis.set_minor_locator(ticker.NullLocator())
+        figure.tight_layout(rect=(0, 0.12, 1, 1))
+        lines, labels = plots[1].get_legend_handles_labels()
+        figure.legend(lines, labels, frameon=False, fontsize=8, ncols=len(MODELS), loc="lower center")
         figure.savefig(path, metadata={"Date": None})
         pyplot.close(figure)
 

@@ -107,4 +107,6 @@ def picture(outcomes: Sequence[Outcome], path: Path) -> None:
 
 
 def _label(one: Outcome) -> str:
-    return "\n".join([one.facts.title, *textwrap.wrap(one.facts.cells, 24)])
+    """The name, and below it a line or more for each network."""
+    lines = [line for part in one.facts.cells.split(", ") for line in textwrap.wrap(part, 24)]
+    return "\n".join([one.facts.title, *lines])
