@@ -2,9 +2,9 @@
 
 Keras is no dependency of the project. In an environment of its own:
 
-    python -m venv /tmp/keras-venv
-    /tmp/keras-venv/bin/pip install tensorflow-cpu==2.21.0 tf2onnx==1.17.0 tf_keras==2.21.0
-    /tmp/keras-venv/bin/python scripts/keras_fixtures.py tests/data
+    python -m venv build/keras-venv
+    build/keras-venv/bin/pip install tensorflow-cpu==2.21.0 tf2onnx==1.17.0 tf_keras==2.21.0
+    build/keras-venv/bin/python scripts/keras_fixtures.py tests/data
 
 Weights are random. Names begin with keras3 (Keras 3, by tf2onnx or by its own ``export(format="onnx")``) or keras2
 (``tf_keras``, by tf2onnx).

@@ -19,7 +19,7 @@ from rnn_mapper.bidirectional_network import Bidirectional, BidirectionalNetwork
 from rnn_mapper.errors import MappingError
 from rnn_mapper.explore.area import OutOfRange, area_model
 from rnn_mapper.explore.devices import DEVICES
-from rnn_mapper.fit import COLS, LANES, ROWS, account_of
+from rnn_mapper.fit import COLS, LANES, ROWS, Account, account_of
 from rnn_mapper.mapper import map_network
 from rnn_mapper.model_files import save_network
 from rnn_mapper.network import Dense, Network, RecurrentLayer
@@ -112,8 +112,8 @@ def test_models_and_segments_add_up() -> None:
         2 * 4 * 16 * (12 + 16) + 5 * 32 + 3 * 20 * (8 + 20) + 3 * 20
     )
 
-    def words(account: object) -> int:
-        return next(need.needed for need in account.grid.needs if need.what.startswith("weight words"))  # type: ignore[attr-defined]
+    def words(account: Account) -> int:
+        return next(need.needed for need in account.grid.needs if need.what.startswith("weight words"))
 
     assert words(together) == sum(words(account) for account in alone)
     assert together.smallest is not None

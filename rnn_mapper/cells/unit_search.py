@@ -7,7 +7,7 @@ result round the ring, where it arrives again `ring` cycles later, to be held or
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
@@ -443,7 +443,10 @@ class UnitSearch:
             carried=reads and isinstance(machine.words[slot][0], Read),
         )
 
-    def _encode_addend(self, machine: _Machine, node: Accumulate, value, stored, in_state) -> Addend | None:  # type: ignore[no-untyped-def]  # closures of _encode_as
+    def _encode_addend(
+        self, machine: _Machine, node: Accumulate, value: Node | None, stored: Row | None,
+        in_state: Callable[[Node], bool],
+    ) -> Addend | None:
         part = node.addend
         if part is None:
             return Addend.ZERO

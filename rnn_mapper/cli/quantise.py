@@ -19,7 +19,13 @@ from rnn_mapper.cli.model_options import (
     model_options,
     models_from_options,
 )
-from rnn_mapper.cli.scale_options import describe_scales, rate_option, rule_from_options, scale_options
+from rnn_mapper.cli.scale_options import (
+    describe_scales,
+    input_options,
+    rate_option,
+    rule_from_options,
+    scale_options,
+)
 
 if TYPE_CHECKING:
     from rnn_mapper.quantisation_report import QuantisationReport
@@ -29,11 +35,7 @@ if TYPE_CHECKING:
 @click.command("quantise")
 @model_option
 @model_options
-@click.option("--input", "input_files", type=PATH, metavar="FILE", required=True, multiple=True,
-              help="Input, float [steps, features] (.npy, .npz) or frames of samples (.wav), for which the report is; "
-                   "it is the calibration input, too, unless --calibration is given. For independent streams [streams, "
-                   "steps, features], or one file for each.")
-@click.option("--calibration", type=PATH, metavar="FILE", help="Typical input, which sets the scales.")
+@input_options
 @scale_options
 @rate_option
 @metric_option

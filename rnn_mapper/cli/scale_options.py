@@ -1,8 +1,9 @@
-"""Options that say how scales follow from the calibration input, and what was chosen."""
+"""Options that name inputs and say how scales follow from them, and what was chosen."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import rich_click as click
@@ -12,14 +13,29 @@ if TYPE_CHECKING:
     from rnn_mapper.calibration import ScaleRule
     from rnn_mapper.quantised import QuantisedNetwork
 
-__all__ = ["describe_scales", "rate_option", "rule_from_options", "scale_options"]
+__all__ = ["describe_scales", "input_options", "rate_option", "rule_from_options", "scale_options"]
 
 Command = TypeVar("Command", bound=Callable[..., object])
+PATH = click.Path(path_type=Path)
 
 rate_option = click.option(
     "--rate", type=click.IntRange(min=1), metavar="HZ",
     help="Samples per second that WAV inputs must have. Default: any.",
 )
+
+
+def input_options(function: Command) -> Command:
+    """`--input` (as `input_files`) and `--calibration`."""
+    options = (
+        click.option("--input", "input_files", type=PATH, metavar="FILE", required=True, multiple=True,
+                     help="Input, float [steps, features] (.npy, .npz) or frames of samples (.wav), that the network "
+                          "is run on; it is the calibration input, too, unless --calibration is given. For "
+                          "independent streams that run at once [streams, steps, features], or one file for each."),
+        click.option("--calibration", type=PATH, metavar="FILE", help="Typical input, which sets the scales."),
+    )
+    for option in reversed(options):
+        function = option(function)
+    return function
 
 
 def scale_options(function: Command) -> Command:

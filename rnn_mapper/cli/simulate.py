@@ -42,7 +42,7 @@ from rnn_mapper.cli.metric_options import (
 )
 from rnn_mapper.cli.model_options import describe_model, model_json, model_option, models_from_options
 from rnn_mapper.cli.output_files import check_writable, output_directory, replace_file
-from rnn_mapper.cli.scale_options import describe_scales, rule_from_options
+from rnn_mapper.cli.scale_options import describe_scales, input_options, rule_from_options
 from rnn_mapper.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -58,12 +58,8 @@ DIFFERENT = 1
 @click.command("simulate")
 @model_option
 @network_options
-@click.option("--input", "input_files", type=PATH, metavar="FILE", required=True, multiple=True,
-              help="Input, float [steps, features] (.npy, .npz) or frames of samples (.wav); it is the calibration "
-                   "input, too, unless --calibration is given. For independent streams that run at once [streams, "
-                   "steps, features], or one file for each.")
+@input_options
 @streams_option
-@click.option("--calibration", type=PATH, metavar="FILE", help="Typical input, which sets the scales.")
 @metric_option
 @click.option("--sim", "simulator", type=click.Choice(["icarus", "verilator"]),
               help="Simulator. Default: icarus for what it finishes within seconds, else verilator.")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from rich.table import Table
 
@@ -96,7 +98,7 @@ def picture(outcome: Outcome, path: Path) -> None:
         pyplot.close(figure)
 
 
-def _label(axes, points) -> None:  # type: ignore[no-untyped-def]
+def _label(axes: Any, points: Sequence[tuple[float, float, Candidate]]) -> None:
     """Sizes of some grids of the front, so far apart that they can be read."""
     placed: list[tuple[float, float]] = []
     for x, y, candidate in points:
