@@ -17,6 +17,7 @@ from rnn_mapper import fixed_point
 from rnn_mapper.accuracy import LayerError, compare_with_float, measure_error
 from rnn_mapper.float_reference import run_float
 from rnn_mapper.g2p import G2pEn, float_runner
+from rnn_mapper.network import FloatArray, Layer, Network
 from rnn_mapper.quantise import quantise_inputs
 from rnn_mapper.quantised import QuantisedNetwork
 from rnn_mapper.reference import Reference
@@ -62,6 +63,21 @@ def main() -> None:
             figures = [f"{value:.5f}" for error in errors for value in (error.rms, error.p999)]
             table.add_row(str(arithmetic.operand_bits), str(bits), *figures)
     Console().print(table)
+    error = error_of_weights(silero.network, integers, speech)
+    Console().print(f"Silero in floating point with the weights that the integers stand for: RMS {error.rms:.5f}")
+
+
+def error_of_weights(network: Network, integers: QuantisedNetwork, inputs: FloatArray) -> LayerError:
+    """Error of h of a network of one layer if nothing but its weights is rounded."""
+    layer, quantised = network.layers[0], integers.layers[0]
+    tensors = dict(layer.tensors)
+    for operand in quantised.arithmetic.operands:
+        codes = quantised.products[operand.name]
+        for index, row in enumerate(quantised.arithmetic.rows_of(operand)):
+            product = next(product for product in row.products if product.operand is operand)
+            tensors[product.matrix] = product.factor * codes.weights[index] * codes.row_scale[index][:, None]
+    rounded = run_float(Network((Layer(layer.cell, tensors),)), inputs)
+    return measure_error("h", run_float(network, inputs).outputs, rounded.outputs)
 
 
 def pronunciation_errors(g2p: G2pEn, quantised: tuple[QuantisedNetwork, QuantisedNetwork]) -> list[LayerError]:
