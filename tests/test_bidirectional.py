@@ -103,6 +103,19 @@ def test_rtl_is_the_reference(merge: str, grid: GridParameters, error: float) ->
     assert sum(one["cycles_simulated"] for one in figures["segments"]) == figures["cycles_simulated"]
 
 
+def test_each_half_is_calibrated_in_its_own_order() -> None:
+    # Unit 1 is large only in the step after one in which unit 0 is: forwards, not backwards.
+    tensors = {
+        "W": np.eye(2), "U": np.array([[0.0, 0.0], [5.0, 0.0]]), "b": np.array([0.0, -9.0]),
+    }
+    layer = srnn.Layer(cells.rnn_relu, tensors)
+    typical = np.array([[2.0, 0.0], [0.0, 3.0]])
+    network = srnn.BidirectionalNetwork((srnn.Bidirectional(layer, layer),))
+    forward, backward = quantise_bidirectional(network, typical).segments[0].members
+    # Peaks of 4 and 2: the smallest shift that fits 4096 and 2048 codes into int8.
+    assert (forward.layers[0].state_format("h").shift, backward.layers[0].state_format("h").shift) == (6, 5)
+
+
 def test_merged_outputs_by_hand() -> None:
     """Both halves of different formats: the backward half is turned round, scaled to the finer format, and added."""
     network = srnn.BidirectionalNetwork(

@@ -120,6 +120,17 @@ def test_models_and_segments_add_up() -> None:
     assert together.smallest.parameters.models == 4  # two segments of the first, and the second
 
 
+def test_all_models_are_counted_where_the_first_does_not_fit() -> None:
+    first, second = random_network(1, cells.lstm, 5, (6,)), random_network(4, cells.gru, 8, (20,), 3)
+    short = "custom", replace(load_parameters("tiny"), weight_depth=16)
+    account = account_of([first, second], short)
+    assert not account.grid.fits
+    roomy = account_of([first, second], ("custom", replace(short[1], weight_depth=2048)))
+    assert [replace(need, available=0) for need in sorted(account.grid.needs, key=str)] == [
+        replace(need, available=0) for need in sorted(roomy.grid.needs, key=str)
+    ]
+
+
 def test_streams_are_counted() -> None:
     network = random_network(1, cells.lstm, 16, (16,))
     grid = "tiny", load_parameters("tiny")
