@@ -18,7 +18,7 @@ from sim_tests.altered_images import altered_phases, altered_schedule
 from sim_tests.error_bench import expect, prepare
 from sim_tests.grids import GRIDS
 from sim_tests.model_bench import ModelBench
-from sim_tests.models import ModelCase
+from sim_tests.models import ModelCase, cell_for
 
 PARAMETERS = GRIDS[os.environ["SRNN_GRID"]]
 
@@ -58,7 +58,7 @@ async def epilogue_collision(dut: Any) -> None:
     size = min(2 * p.rows * p.cols, p.lanes)
     if size <= p.rows:
         return
-    bench, case, mapping = await prepare(dut, PARAMETERS, ModelCase(cells.lstm, 1, (size,), ru=p.cols))
+    bench, case, mapping = await prepare(dut, PARAMETERS, ModelCase(cell_for(p, cells.lstm, cells.sru), 1, (size,), ru=p.cols))
     assert mapping.timings[0].pad
     packets = altered_phases(mapping, range(p.rows), range(p.cols), "pad", {0: 0})
     await spoiled(bench, case, mapping, packets, Error.EPILOGUE_COLLISION)

@@ -13,7 +13,7 @@ import cocotb
 from rnn_mapper import cells
 from sim_tests.grids import GRIDS
 from sim_tests.model_bench import ModelBench
-from sim_tests.models import ModelCase, cells_for
+from sim_tests.models import ModelCase, cell_for, cells_for
 
 PARAMETERS = GRIDS[os.environ["SRNN_GRID"]]
 
@@ -25,7 +25,7 @@ async def hundreds_of_steps(dut: Any) -> None:
     await bench.begin()
     for case in (
         ModelCase(cells.rnn_tanh, 2, (PARAMETERS.rows,)), ModelCase(cells.gru, 1, (1, PARAMETERS.rows + 1, 2), 3),
-        ModelCase(cells.lstm, PARAMETERS.lanes, (PARAMETERS.rows + 1, 3)),
+        ModelCase(cell_for(PARAMETERS, cells.lstm, cells.gru), PARAMETERS.lanes, (PARAMETERS.rows + 1, 3)),
     ):
         await bench.load_model(case.mapping(PARAMETERS))
         for number, steps in enumerate((300, 257)):

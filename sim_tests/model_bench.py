@@ -19,7 +19,7 @@ from rnn_mapper.image_files import load_packets
 from rnn_mapper.mapping import Mapping
 from rnn_mapper.reference import LayerState, Reference
 from sim_tests.grid_bench import GridBench
-from sim_tests.models import ModelCase
+from sim_tests.models import ModelCase, cell_for
 
 __all__ = ["START_LATENCY", "Beat", "ModelBench", "bench_with_small_model"]
 
@@ -152,8 +152,8 @@ class ModelBench(GridBench):
 async def bench_with_small_model(
     dut: Any, parameters: GridParameters, cell: cells.Cell = cells.lstm, outputs: int | None = None
 ) -> tuple[ModelBench, ModelCase]:
-    """A grid with a small model of one unit more than the grid has rows."""
-    case = ModelCase(cell, parameters.lanes + 1, (parameters.rows + 1,), outputs)
+    """A grid with a small model of one unit more than the grid has rows, of this cell if the grid can hold it."""
+    case = ModelCase(cell_for(parameters, cell, cells.gru), parameters.lanes + 1, (parameters.rows + 1,), outputs)
     bench = ModelBench(dut, parameters)
     await bench.begin()
     await bench.load_model(case.mapping(parameters))

@@ -22,15 +22,21 @@ from rnn_mapper.phases import Schedule, unit_groups
 from rnn_mapper.quantise import quantise
 from sim_tests.stimulus import random_codes
 
-__all__ = ["ModelCase", "cells_for", "random_layer"]
+__all__ = ["ModelCase", "cell_for", "cells_for", "random_layer"]
+
+
+def _state_words(cell: Cell) -> int:
+    return max(len(stage.kind.words) for stage in stages_of(arithmetic_of(cell)))
 
 
 def cells_for(parameters: GridParameters) -> list[Cell]:
-    """The cells in the box whose units need no more state words than the grid has."""
-    return [
-        cell for cell in BOX.values()
-        if max(len(stage.kind.words) for stage in stages_of(arithmetic_of(cell))) <= parameters.state_words
-    ]
+    """The built-in cells whose units need no more state words than the grid has."""
+    return [cell for cell in BOX.values() if _state_words(cell) <= parameters.state_words]
+
+
+def cell_for(parameters: GridParameters, *wanted: Cell) -> Cell:
+    """The first of these cells whose units need no more state words than the grid has; one must."""
+    return next(cell for cell in wanted if _state_words(cell) <= parameters.state_words)
 
 
 def random_layer(rng: np.random.Generator, cell: Cell, inputs: int, outputs: int, scale: float) -> Layer:
