@@ -31,7 +31,7 @@ demo: $(SETUP) ## trained networks on a generated grid: bits, cycles, area and a
 	@$(BIN)/spatial-rnn demo
 
 models: $(SETUP_TEST) ## four trained models of packages: error, end task, a part in RTL: results/models.*
-	@$(BIN)/python scripts/models.py
+	@$(BIN)/python -m scripts.models
 
 lint: $(SETUP_TEST) ## ruff and mypy
 	@$(BIN)/ruff check .
@@ -41,25 +41,25 @@ test: lint ## everything CI runs: lint, then all tests
 	@$(BIN)/pytest -n$(JOBS)
 
 regress: $(SETUP_TEST) ## the whole cocotb regression, with a summary table
-	@$(BIN)/python scripts/regress.py
+	@$(BIN)/python -m scripts.regress
 
 deepbench: $(SETUP) ## the ten DeepBench points on the paper-size grid, in RTL and in full length (long)
-	@$(BIN)/python scripts/deepbench.py
+	@$(BIN)/python -m scripts.deepbench
 
 scaling: $(SETUP) ## cycles and costs against the number of sites and the hidden size: results/scaling* (long)
-	@$(BIN)/python scripts/scaling.py
+	@$(BIN)/python -m scripts.scaling
 
 estimate: $(SETUP) ## area and energy of the paper-size grid at 28 nm, estimated: results/estimate.*
-	@$(BIN)/python scripts/estimate.py
+	@$(BIN)/python -m scripts.estimate
 
 mappings: $(SETUP) ## what one mapping for all sizes loses on the DeepBench points: results/mappings.*
-	@$(BIN)/python scripts/mappings.py
+	@$(BIN)/python -m scripts.mappings
 
 tails: $(SETUP) ## cycles of several streams and of models that share a schedule: results/tails.*
-	@$(BIN)/python scripts/tails.py
+	@$(BIN)/python -m scripts.tails
 
 explore-area: $(SETUP) ## measure the areas that "spatial-rnn explore" interpolates, with Yosys (long)
-	@$(BIN)/python scripts/explore_area.py
+	@$(BIN)/python -m scripts.explore_area
 
 synth: $(SETUP) ## area of a preset: make synth PRESET=small
 	@$(BIN)/spatial-rnn synth --preset $(PRESET)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 
+from hdl.grid.top import Grid
 from hdl.parameters import GridParameters
-from hdl.top import Grid
 
 __all__ = ["GridLatencies"]
 

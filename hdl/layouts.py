@@ -287,7 +287,7 @@ def bias_layout(p: GridParameters) -> data.StructLayout:
 def gate_entry_layout(p: GridParameters) -> data.StructLayout:
     """Arithmetic and destination of one matrix row (PCU)."""
     return data.StructLayout({
-        #: Requantisation, see `hdl.requantiser`: how far the sum is shifted to the right.
+        #: Requantisation, see `hdl.grid.requantiser`: how far the sum is shifted to the right.
         "shift": 5,
         #: Requantisation: factor of the sum.
         "multiplier": MULTIPLIER_BITS,

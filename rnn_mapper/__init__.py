@@ -14,28 +14,28 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 # The function must win over the submodule of the same name, whatever is imported first.
-from rnn_mapper.quantise import quantise, quantise_inputs
+from rnn_mapper.quantisation.quantise import quantise, quantise_inputs
 
 if TYPE_CHECKING:
     from hdl.parameters import GridParameters, load_parameters, preset_names
-    from rnn_mapper.accuracy import LayerError, compare_with_float
-    from rnn_mapper.bidirectional_network import Bidirectional, BidirectionalNetwork
-    from rnn_mapper.bidirectional_simulation import BidirectionalResult
-    from rnn_mapper.calibration import ScaleRule
     from rnn_mapper.cells import Cell, cell
     from rnn_mapper.errors import SpatialRnnError
-    from rnn_mapper.float_reference import run_float
     from rnn_mapper.importers import HostStep, Imported, Selection, load_model
-    from rnn_mapper.mapper import map_network
-    from rnn_mapper.mapping import Mapping
-    from rnn_mapper.model_files import load_inputs, load_network, network_from_torch, save_network
-    from rnn_mapper.network import Dense, Layer, Network, RecurrentLayer
-    from rnn_mapper.predict import Prediction
-    from rnn_mapper.preparation import Prepared, choose_grid, default_calibration, prepare
-    from rnn_mapper.quantised import QuantisedNetwork
-    from rnn_mapper.reference import LayerState, run_reference
-    from rnn_mapper.simulation import simulate, simulate_prepared, verify
-    from rnn_mapper.simulation_result import Comparison, IntSequence, SimulationResult
+    from rnn_mapper.importers.native import load_inputs, load_network, network_from_torch, save_network
+    from rnn_mapper.mapping.mapper import map_network
+    from rnn_mapper.mapping.mapping import Mapping
+    from rnn_mapper.network.bidirectional import Bidirectional, BidirectionalNetwork
+    from rnn_mapper.network.float_reference import run_float
+    from rnn_mapper.network.network import Dense, Layer, Network, RecurrentLayer
+    from rnn_mapper.quantisation.calibration import ScaleRule
+    from rnn_mapper.quantisation.integer_network import QuantisedNetwork
+    from rnn_mapper.quantisation.layer_error import LayerError, compare_with_float
+    from rnn_mapper.quantisation.reference import LayerState, run_reference
+    from rnn_mapper.run.bidirectional import BidirectionalResult
+    from rnn_mapper.run.prepare import Prepared, choose_grid, default_calibration, prepare
+    from rnn_mapper.run.result import Comparison, IntSequence, SimulationResult
+    from rnn_mapper.run.simulate import simulate, simulate_prepared, verify
+    from rnn_mapper.schedule.prediction import Prediction
 
 __all__ = [
     "Bidirectional",
@@ -86,24 +86,24 @@ __all__ = [
 #: Where the names come from that are imported when they are first used: most need Amaranth or more.
 _MODULES = {
     "hdl.parameters": ("GridParameters", "load_parameters", "preset_names"),
-    "rnn_mapper.accuracy": ("LayerError", "compare_with_float"),
-    "rnn_mapper.bidirectional_network": ("Bidirectional", "BidirectionalNetwork"),
-    "rnn_mapper.bidirectional_simulation": ("BidirectionalResult",),
-    "rnn_mapper.calibration": ("ScaleRule",),
+    "rnn_mapper.quantisation.layer_error": ("LayerError", "compare_with_float"),
+    "rnn_mapper.network.bidirectional": ("Bidirectional", "BidirectionalNetwork"),
+    "rnn_mapper.run.bidirectional": ("BidirectionalResult",),
+    "rnn_mapper.quantisation.calibration": ("ScaleRule",),
     "rnn_mapper.errors": ("SpatialRnnError",),
-    "rnn_mapper.float_reference": ("run_float",),
+    "rnn_mapper.network.float_reference": ("run_float",),
     "rnn_mapper.importers": ("HostStep", "Imported", "Selection", "load_model"),
-    "rnn_mapper.mapper": ("map_network",),
-    "rnn_mapper.mapping": ("Mapping",),
-    "rnn_mapper.model_files": ("load_inputs", "load_network", "network_from_torch", "save_network"),
+    "rnn_mapper.mapping.mapper": ("map_network",),
+    "rnn_mapper.mapping.mapping": ("Mapping",),
+    "rnn_mapper.importers.native": ("load_inputs", "load_network", "network_from_torch", "save_network"),
     "rnn_mapper.cells": ("Cell", "cell"),
-    "rnn_mapper.network": ("Dense", "Layer", "Network", "RecurrentLayer"),
-    "rnn_mapper.predict": ("Prediction",),
-    "rnn_mapper.preparation": ("Prepared", "choose_grid", "default_calibration", "prepare"),
-    "rnn_mapper.quantised": ("QuantisedNetwork",),
-    "rnn_mapper.reference": ("LayerState", "run_reference"),
-    "rnn_mapper.simulation": ("simulate", "simulate_prepared", "verify"),
-    "rnn_mapper.simulation_result": ("Comparison", "IntSequence", "SimulationResult"),
+    "rnn_mapper.network.network": ("Dense", "Layer", "Network", "RecurrentLayer"),
+    "rnn_mapper.schedule.prediction": ("Prediction",),
+    "rnn_mapper.run.prepare": ("Prepared", "choose_grid", "default_calibration", "prepare"),
+    "rnn_mapper.quantisation.integer_network": ("QuantisedNetwork",),
+    "rnn_mapper.quantisation.reference": ("LayerState", "run_reference"),
+    "rnn_mapper.run.simulate": ("simulate", "simulate_prepared", "verify"),
+    "rnn_mapper.run.result": ("Comparison", "IntSequence", "SimulationResult"),
 }
 _SOURCES = {name: module for module, names in _MODULES.items() for name in names}
 

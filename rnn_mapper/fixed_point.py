@@ -9,8 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hdl.numerics import DEFAULT_ARITHMETIC, PRESCALED_BITS, REQUANTISE_RIGHT, Arithmetic
-
-from .errors import ConfigurationError
+from rnn_mapper.errors import ConfigurationError
 
 IntArray = npt.NDArray[np.int64]
 #: Operand codes, int8 or int16 by the arithmetic's operand_bits (`operand_type`).

@@ -1,6 +1,6 @@
 """Draws the block diagram of a grid, docs/images/grid.svg.
 
-    .venv/bin/python scripts/draw_grid.py
+    .venv/bin/python -m scripts.draw_grid
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Measures what `spatial-rnn explore` knows of areas, with Yosys, and writes it with its errors.
 
-    .venv/bin/python scripts/explore_area.py              # make explore-area, some twenty minutes
+    .venv/bin/python -m scripts.explore_area              # make explore-area, some twenty minutes
 
 Writes rnn_mapper/explore/data/area_TARGET.json for each target.
 """
@@ -13,11 +13,11 @@ import time
 from pathlib import Path
 
 import click
-from provenance import ROOT, commit
 from rich.console import Console
 
-from hdl.area_recipes import TARGETS
+from hdl.synthesis.recipes import TARGETS
 from rnn_mapper.explore.area_points import MEMORY_SHAPES, measure_grids, measure_memories, samples_of
+from scripts.provenance import ROOT, commit
 
 DATA = ROOT / "rnn_mapper" / "explore" / "data"
 

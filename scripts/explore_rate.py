@@ -1,6 +1,6 @@
 """Mappings a second that `spatial-rnn explore` compares on one core, without caches, areas and tables.
 
-    .venv/bin/python scripts/explore_rate.py
+    .venv/bin/python -m scripts.explore_rate
 
 Processor time of this process, so that others on the machine count little. A mapping is a distinct (grid, order,
 preferred unit programs, parts of every layer); plans are the different ones of which cycles are counted. The search for
@@ -15,7 +15,7 @@ from hdl.latencies import GridLatencies
 from hdl.parameters import GridParameters
 from rnn_mapper.cells.unit_program import WORDS_LIMIT, Preference, unit_program
 from rnn_mapper.explore.adapter import Shape, base_phases
-from rnn_mapper.explore.part import Part, search_part
+from rnn_mapper.explore.size import Part, search_part
 
 _CASES = (
     ("LSTM 256 x 150, cols 1 to 64", Shape(("lstm",), 256, (256,)), 64),

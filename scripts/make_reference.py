@@ -3,7 +3,7 @@
 
 from pathlib import Path
 
-from hdl.reference import reference_markdown
+from hdl.output.reference_pages import reference_markdown
 
 DOCUMENT = Path(__file__).parent.parent / "docs" / "reference.md"
 

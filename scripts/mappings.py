@@ -1,6 +1,6 @@
 """What one fixed mapping for all sizes loses on the ten DeepBench points, against the mapping searched for each.
 
-    .venv/bin/python scripts/mappings.py       # make mappings, seconds
+    .venv/bin/python -m scripts.mappings       # make mappings, seconds
 
 Writes mappings.json, .md and .svg. A fixed mapping is one `ru` for every model, with as many chains in a row as fit:
 the shape of a machine whose matrix unit is wired for one problem size. Cycles are exact predictions of whole sequences
@@ -17,17 +17,17 @@ from typing import Any
 
 import click
 import matplotlib
-from deepbench_points import PRESET, published
-from provenance import ROOT, commit
 from rich.console import Console
 from rich.table import Table
 
 from hdl.latencies import GridLatencies
 from hdl.parameters import GridParameters, load_parameters
 from rnn_mapper.explore.adapter import Choice, Shape
-from rnn_mapper.explore.part import Part, search_part
 from rnn_mapper.explore.plans import cycles_of
-from rnn_mapper.loop_nest import ceil_div
+from rnn_mapper.explore.size import Part, search_part
+from rnn_mapper.schedule.loop_nest import ceil_div
+from scripts.deepbench.points import PRESET, published
+from scripts.provenance import ROOT, commit
 
 _HEADINGS = (
     "point", "searched", "cycles", "best fixed", "loss", "fastest ru", "worst fixed", "its loss",

@@ -1,7 +1,7 @@
 """Accuracy of trained models by calibration method, and with weights clipped row by row: table and picture of
 docs/quantise.md.
 
-    .venv/bin/python scripts/measure_calibration.py
+    .venv/bin/python -m scripts.measure_calibration
 
 Calibration and evaluation share no sentence and no word. Takes a few minutes.
 """
@@ -15,24 +15,24 @@ from typing import Any
 from unittest import mock
 
 import numpy as np
-from provenance import ROOT
 
-from rnn_mapper.accuracy import compare_with_float, measure_error
-from rnn_mapper.calibration import Method, ScaleRule
-from rnn_mapper.error_picture import error_picture
-from rnn_mapper.float_reference import run_float
-from rnn_mapper.g2p import G2pEn, float_runner, integer_runner
-from rnn_mapper.network import FloatArray
-from rnn_mapper.network_runs import run_both
-from rnn_mapper.packaged_models import package_file
-from rnn_mapper.quantisation_report import report_on
-from rnn_mapper.quantise import quantise_inputs
-from rnn_mapper.reference import run_reference
-from rnn_mapper.silero import SileroVad
-from rnn_mapper.speech import speak
+from rnn_mapper.network.float_reference import run_float
+from rnn_mapper.network.network import FloatArray
+from rnn_mapper.pretrained.g2p import G2pEn, float_runner, integer_runner
+from rnn_mapper.pretrained.packages import package_file
+from rnn_mapper.pretrained.silero import SileroVad
+from rnn_mapper.pretrained.speech import speak
+from rnn_mapper.quantisation.accuracy import run_both
+from rnn_mapper.quantisation.calibration import Method, ScaleRule
+from rnn_mapper.quantisation.layer_error import compare_with_float, measure_error
+from rnn_mapper.quantisation.quantise import quantise_inputs
+from rnn_mapper.quantisation.reference import run_reference
+from rnn_mapper.report.error_picture import error_picture
+from rnn_mapper.report.quantisation import report_on
+from scripts.provenance import ROOT
 
 # The package's name for the function hides the module's.
-quantise = importlib.import_module("rnn_mapper.quantise")
+quantise = importlib.import_module("rnn_mapper.quantisation.quantise")
 
 CALIBRATION = "The quick brown fox jumps over the lazy dog. She sells sea shells by the sea shore."
 SPEECH = (

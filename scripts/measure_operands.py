@@ -1,6 +1,6 @@
 """Operands of 8 and of 16 bits in the Verilog, with the demo's models on their real input (docs/numerics.md).
 
-    .venv/bin/python scripts/measure_operands.py
+    .venv/bin/python -m scripts.measure_operands
 
 Silero's LSTM on speech and g2p_en's GRUs on words, on the grids `medium` and `medium16` in Verilator: errors of h, bits
 and cycles. `scripts/measure_requantiser.py` gives the errors of the GRUs.
@@ -15,8 +15,8 @@ from rich.console import Console
 from rich.table import Table
 
 from hdl.parameters import load_parameters
-from rnn_mapper.demo.pronunciation_demo import run_pronunciation
-from rnn_mapper.demo.speech_demo import run_speech
+from rnn_mapper.pretrained.demo.pronunciation import run_pronunciation
+from rnn_mapper.pretrained.demo.speech import run_speech
 
 GRIDS = ("medium", "medium16")
 

@@ -1,6 +1,6 @@
 """Accuracy of trained models against the width of the operands and of a row's multiplier (docs/decisions.md).
 
-    .venv/bin/python scripts/measure_requantiser.py
+    .venv/bin/python -m scripts.measure_requantiser
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ from rich.table import Table
 
 from hdl.numerics import Arithmetic
 from rnn_mapper import fixed_point
-from rnn_mapper.accuracy import LayerError, compare_with_float, measure_error
-from rnn_mapper.float_reference import run_float
-from rnn_mapper.g2p import G2pEn, float_runner
-from rnn_mapper.network import FloatArray, Layer, Network
-from rnn_mapper.quantise import quantise_inputs
-from rnn_mapper.quantised import QuantisedNetwork
-from rnn_mapper.reference import Reference
-from rnn_mapper.silero import SileroVad
-from rnn_mapper.speech import speak
+from rnn_mapper.network.float_reference import run_float
+from rnn_mapper.network.network import FloatArray, Layer, Network
+from rnn_mapper.pretrained.g2p import G2pEn, float_runner
+from rnn_mapper.pretrained.silero import SileroVad
+from rnn_mapper.pretrained.speech import speak
+from rnn_mapper.quantisation.integer_network import QuantisedNetwork
+from rnn_mapper.quantisation.layer_error import LayerError, compare_with_float, measure_error
+from rnn_mapper.quantisation.quantise import quantise_inputs
+from rnn_mapper.quantisation.reference import Reference
 
 # The package's name for the function hides the module's.
-quantise = importlib.import_module("rnn_mapper.quantise")
+quantise = importlib.import_module("rnn_mapper.quantisation.quantise")
 
 CALIBRATION = "She had your dark suit in greasy wash water all year. The quick brown fox jumps over the lazy dog."
 SPEECH = (

@@ -10,11 +10,12 @@ import time
 from pathlib import Path
 
 import rich_click as click
-from provenance import ROOT, commit
 from rich.console import Console
 
-from rnn_mapper.real_models import MODELS, load, measure
-from rnn_mapper.real_models.report import markdown, picture, to_json
+from rnn_mapper.pretrained.catalogue import MODELS, load
+from rnn_mapper.pretrained.model import measure
+from rnn_mapper.pretrained.report import markdown, picture, to_json
+from scripts.provenance import ROOT, commit
 
 
 @click.command()

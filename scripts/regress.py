@@ -20,10 +20,9 @@ ROOT = Path(__file__).parent.parent
 # Benches are found from the path of this process; the schedules come from the tests.
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
-from random_plans import random_plan  # noqa: E402
-
-from rnn_mapper.check_schedule import find_violations, plan_to_check  # noqa: E402
+from rnn_mapper.check.replay import find_violations, plan_to_check  # noqa: E402
 from sim_tests.regression import Job, Outcome, all_jobs, run_job, short_jobs  # noqa: E402
+from tests.support.random_plans import random_plan  # noqa: E402
 
 #: Random schedules that the independent checker replays.
 SCHEDULES = 3000

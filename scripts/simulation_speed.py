@@ -1,7 +1,7 @@
 """Ways to build and drive the Verilator model of a large grid, measured side by side (docs/simulation_speed.md).
 
-    .venv/bin/python scripts/simulation_speed.py                        # all variants: 15 minutes and more
-    .venv/bin/python scripts/simulation_speed.py --only shared,cocotb   # some of them
+    .venv/bin/python -m scripts.simulation_speed                        # all variants: 15 minutes and more
+    .venv/bin/python -m scripts.simulation_speed --only shared,cocotb   # some of them
 
 Every variant is built from nothing (without ccache) and runs the same steps of a GRU of 1024 units, whose outputs are
 compared. Times are processor seconds, which other work on the machine disturbs less than the clock on the wall. The
@@ -20,24 +20,24 @@ from tempfile import TemporaryDirectory
 
 import click
 import numpy as np
-from deepbench_points import random_model
 from rich.console import Console
 from rich.table import Table
 
-from hdl.emit import emit_grid
-from hdl.headers import c_header
+from hdl.grid.top import Grid
 from hdl.naming import TOP_MODULE
+from hdl.output.emit import emit_grid
+from hdl.output.headers import c_header
 from hdl.parameters import GridParameters, load_parameters
-from hdl.top import Grid
 from rnn_mapper import cells
-from rnn_mapper.mapper import map_network
-from rnn_mapper.mapping import Mapping
-from rnn_mapper.quantise import quantise, quantise_inputs
-from rnn_mapper.reference import run_reference
-from sim_tests.builds import GLOBAL_PORTS, Build, build, port_names
-from sim_tests.grid_runs import run_mapping
-from sim_tests.stream_host import HOST_SOURCE
-from sim_tests.toolchains import verilator_environment, verilator_executable
+from rnn_mapper.mapping.mapper import map_network
+from rnn_mapper.mapping.mapping import Mapping
+from rnn_mapper.quantisation.quantise import quantise, quantise_inputs
+from rnn_mapper.quantisation.reference import run_reference
+from scripts.deepbench.points import random_model
+from sim_tests.host.grid_runs import run_mapping
+from sim_tests.host.stream_host import HOST_SOURCE
+from sim_tests.simulator.builds import GLOBAL_PORTS, Build, build, port_names
+from sim_tests.simulator.toolchains import verilator_environment, verilator_executable
 
 SITE = ("srnn_site",)
 PARTS = ("srnn_site", "srnn_pmu", "srnn_pcu")
@@ -56,7 +56,7 @@ class Variant:
     optimise: str = "-O2"
 
 
-#: "shared" is what sim_tests/builds.py does for large grids.
+#: "shared" is what sim_tests/simulator/builds.py does for large grids.
 VARIANTS = {
     "parts": Variant("site, PMU and PCU apart, no gate pass", PARTS, False, ("-fno-gate", "-fno-dfg-scoped")),
     "site": Variant("site apart, no gate pass", SITE, False, ("-fno-gate", "-fno-dfg-scoped")),

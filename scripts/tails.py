@@ -1,9 +1,9 @@
 """What independent work in the tails brings: streams of one model, and different models that share a schedule.
 
-    .venv/bin/python scripts/tails.py        # make tails, half a minute
+    .venv/bin/python -m scripts.tails        # make tails, half a minute
 
 Writes tails.json, .md and .svg. Cycles are predictions, which are exact: every test that simulates streams
-(tests/test_networks_rtl.py, tests/test_streams.py) compares them with the Verilog.
+(tests/mapping/test_shared_schedules.py, tests/mapping/test_streams.py) compares them with the Verilog.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from typing import Any
 
 import click
 import matplotlib
-from provenance import ROOT, commit
 from rich.console import Console
 
 from hdl.parameters import GridParameters, load_parameters
 from rnn_mapper import cells
-from rnn_mapper.mapper import map_network
-from rnn_mapper.phases import Schedule
-from rnn_mapper.quantised import QuantisedNetwork
-from rnn_mapper.weightless import weightless_network
+from rnn_mapper.mapping.mapper import map_network
+from rnn_mapper.quantisation.blank import weightless_network
+from rnn_mapper.quantisation.integer_network import QuantisedNetwork
+from rnn_mapper.schedule.phases import Schedule
+from scripts.provenance import ROOT, commit
 
 PRESETS = ("medium", "paper")
 #: Cell and hidden size (the input is as wide).

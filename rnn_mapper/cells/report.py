@@ -9,11 +9,11 @@ from functools import cached_property
 
 from hdl.layouts import Activation, Addend, FactorX, FactorY, Hold, Keep, Subtrahend
 from rnn_mapper.cells.arithmetic import Accumulate, Activated, Fixed, Node, Read, Row, arithmetic_of
+from rnn_mapper.cells.program import Instruction
 from rnn_mapper.cells.stages import Stage, StateWord, stages_of
 from rnn_mapper.cells.tracing import Cell
 from rnn_mapper.cells.unit_program import unit_program
-from rnn_mapper.programs import Instruction
-from rnn_mapper.unit_timing import smallest_interval
+from rnn_mapper.cells.unit_timing import smallest_interval
 
 __all__ = ["CellReport", "ProgramLine", "StageProgram", "ValueLine", "description"]
 

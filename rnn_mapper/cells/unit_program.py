@@ -10,10 +10,10 @@ import enum
 from functools import lru_cache
 
 from rnn_mapper.cells.errors import CellError
+from rnn_mapper.cells.program import Program
 from rnn_mapper.cells.stages import Stage
 from rnn_mapper.cells.unit_search import Preference, UnitSearch
-from rnn_mapper.programs import Program
-from rnn_mapper.unit_timing import same_flow
+from rnn_mapper.cells.unit_timing import same_flow
 
 __all__ = ["WORDS_LIMIT", "Preference", "unit_program"]
 

@@ -14,9 +14,9 @@ from typing import NamedTuple
 from hdl.layouts import Activation, Addend, FactorX, FactorY, Hold, Keep, Subtrahend
 from rnn_mapper.cells.arithmetic import Accumulate, Activated, Node, Read, Row, Unit
 from rnn_mapper.cells.expressions import Function
+from rnn_mapper.cells.program import GateStep, Instruction, Program
 from rnn_mapper.cells.stages import Stage, StateWord
-from rnn_mapper.programs import GateStep, Instruction, Program
-from rnn_mapper.unit_timing import same_flow, smallest_interval
+from rnn_mapper.cells.unit_timing import same_flow, smallest_interval
 
 __all__ = ["Preference", "UnitSearch"]
 

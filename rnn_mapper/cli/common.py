@@ -14,7 +14,7 @@ from rich.console import Console
 
 from hdl import parameters as parameters_module
 from hdl.errors import ConfigurationError
-from hdl.field_comments import field_comments
+from hdl.output.field_comments import field_comments
 from hdl.parameters import RANGES, GridParameters, load_parameters, preset_names
 from rnn_mapper.cli.output_files import check_writable, replace_file
 

@@ -15,7 +15,7 @@ from rnn_mapper.cli.mapped import PATH, print_line
 from rnn_mapper.cli.output_files import output_directory
 
 if TYPE_CHECKING:
-    from hdl.area_report import SynthesisReport
+    from hdl.synthesis.report import SynthesisReport
 
 DIRECTORY = Path("build/demo")
 #: Exit status when bits or cycles are not as expected.
@@ -42,13 +42,13 @@ def command(directory: Path, force: bool, json_file: str | None) -> int:
         print_line(output.console, f"[{time.perf_counter() - started:5.0f} s]  {text}")
 
     with output_directory(directory, force or directory == DIRECTORY) as folder:
-        from sim_tests.simulators import logs_kept
+        from sim_tests.simulator.run import logs_kept
 
         with tempfile.TemporaryDirectory(prefix="srnn_demo_") as temporary, logs_kept():
-            from rnn_mapper.demo.pronunciation_demo import run_pronunciation
-            from rnn_mapper.demo.report import DemoReport
-            from rnn_mapper.demo.speech_demo import PRESET, run_speech
-            from rnn_mapper.pictures import schedule_picture
+            from rnn_mapper.pretrained.demo.pronunciation import run_pronunciation
+            from rnn_mapper.pretrained.demo.report import DemoReport
+            from rnn_mapper.pretrained.demo.speech import PRESET, run_speech
+            from rnn_mapper.report.schedule_picture import schedule_picture
 
             tell("1 of 3  voice-activity detector: an LSTM on a generated grid")
             speech = run_speech(Path(temporary) / "speech", lambda text: tell(f"        {text}"))
@@ -76,9 +76,9 @@ def command(directory: Path, force: bool, json_file: str | None) -> int:
 
 
 def _synthesise(folder: Path, preset: str) -> SynthesisReport:
-    from hdl.package import make_package
+    from hdl.output.package import make_package
     from hdl.parameters import load_parameters
-    from hdl.synthesis import synthesise
+    from hdl.synthesis.area import synthesise
 
     folder.mkdir()
     make_package(load_parameters(preset)).write(folder)

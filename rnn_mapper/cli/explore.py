@@ -20,10 +20,10 @@ from rnn_mapper.cli.output_files import output_directory
 from rnn_mapper.errors import SpatialRnnError
 
 if TYPE_CHECKING:
-    from rnn_mapper.explore.checking import Verified
     from rnn_mapper.explore.outcome import Outcome
-    from rnn_mapper.explore.part import Part, PartResult
     from rnn_mapper.explore.search import Request
+    from rnn_mapper.explore.size import Part, PartResult
+    from rnn_mapper.explore.verify import Verified
 
 #: Seconds between two lines of progress where there is no terminal.
 _QUIET = 10.0
@@ -162,7 +162,7 @@ def _progress(output: Output, total: int, done: int) -> Iterator[Any]:
 
 
 def _verify(outcome: Outcome, top: int, steps: int, output: Output) -> list[Verified]:
-    from rnn_mapper.explore.checking import verify_candidate
+    from rnn_mapper.explore.verify import verify_candidate
 
     checks = []
     with output.status("simulating") as update:

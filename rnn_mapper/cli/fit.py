@@ -16,7 +16,7 @@ from rnn_mapper.cli.mapped import PATH, describe_grid, print_line
 from rnn_mapper.cli.model_options import MODEL_HELP, describe_model, model_json, model_options, models_from_options
 
 if TYPE_CHECKING:
-    from rnn_mapper.fit import Account, FittingGrid
+    from rnn_mapper.explore.fit import Account, FittingGrid
 
 __all__ = ["Refusal", "command", "print_account"]
 
@@ -51,7 +51,7 @@ def command(
     """
     output = Output(json_file)
     with output.status("reading"):
-        from rnn_mapper.fit import account_of
+        from rnn_mapper.explore.fit import account_of
 
         models = models_from_options(model_files, options)
     with output.status("looking for the smallest grid"):
@@ -83,10 +83,10 @@ class Refusal(contextlib.AbstractContextManager["Refusal"]):
         self._networks, self._steps, self._streams = list(networks), steps, streams
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        from rnn_mapper.allocation import CapacityError
+        from rnn_mapper.mapping.allocation import CapacityError
 
         if isinstance(error, CapacityError) and self._networks:
-            from rnn_mapper.fit import account_of
+            from rnn_mapper.explore.fit import account_of
 
             account = account_of(self._networks, _named_grid(self._options), self._steps, streams=self._streams)
             print_account(account, self._console, not grid_is_named(self._options))
@@ -102,7 +102,7 @@ def _named_grid(options: Mapping[str, Any]) -> tuple[str, Any] | None:
 
 def grid_name(parameters: Any) -> str:
     """The name of a preset with these parameters, or "custom"."""
-    from rnn_mapper.preparation import as_grid
+    from rnn_mapper.run.prepare import as_grid
 
     return as_grid(parameters)[0]
 

@@ -32,7 +32,7 @@ def command(directory: Path, init_files: str | None, force: bool, json_file: str
     output = Output(json_file)
     parameters = grid_from_options(options)
     with output_directory(directory, force) as folder:
-        from hdl.package import make_package
+        from hdl.output.package import make_package
 
         with output.status("generating") as status:
             package = make_package(parameters, init_files, lambda name: status(f"generating {name}"))

@@ -68,14 +68,14 @@ def _sizes_table(p: GridParameters) -> Table:
 
 
 def _memory_bits(p: GridParameters) -> dict[str, int]:
-    from hdl.manifest import internal_memory_tables, memory_tables
+    from hdl.output.manifest import internal_memory_tables, memory_tables
 
     tables = {**memory_tables(p), **internal_memory_tables(p)}
     return {name: m["width"] * m["depth"] * m["copies"] for name, m in tables.items()}
 
 
 def _memories_table(p: GridParameters) -> Table:
-    from hdl.manifest import internal_memory_tables, memory_tables
+    from hdl.output.manifest import internal_memory_tables, memory_tables
 
     bits = _memory_bits(p)
     table = Table("memory", "bits", "words", "copies", "bits in all", "what it is", title="Memories")
@@ -87,7 +87,7 @@ def _memories_table(p: GridParameters) -> Table:
 
 
 def _registers_table() -> Table:
-    from hdl.register_tables import register_tables
+    from hdl.output.register_tables import register_tables
 
     table = Table("offset", "register", "access", "reset", "what it is", title="Registers (AXI4-Lite, 32 bits)")
     for entry in register_tables():
@@ -99,7 +99,7 @@ def _registers_table() -> Table:
 
 
 def _layout_tables(p: GridParameters) -> list[Table]:
-    from hdl.layout_tables import layout_tables
+    from hdl.output.layout_tables import layout_tables
 
     tables = []
     for layout in layout_tables(p):
@@ -112,8 +112,8 @@ def _layout_tables(p: GridParameters) -> list[Table]:
 
 
 def _json(p: GridParameters) -> dict[str, Any]:
-    from hdl.manifest import make_manifest
-    from hdl.top import Grid
+    from hdl.grid.top import Grid
+    from hdl.output.manifest import make_manifest
 
     manifest = make_manifest(Grid(p), {})
     shown = ("parameters", "derived", "latencies", "memories", "internal_memories", "registers", "layouts", "enums")

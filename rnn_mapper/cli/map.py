@@ -39,10 +39,10 @@ from rnn_mapper.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from rnn_mapper.importers import Imported
-    from rnn_mapper.mapping import Mapping
-    from rnn_mapper.preparation import Prepared
-    from rnn_mapper.resident import Resident
-    from rnn_mapper.resident_preparation import PreparedResident
+    from rnn_mapper.mapping.deployment import Resident
+    from rnn_mapper.mapping.mapping import Mapping
+    from rnn_mapper.run.prepare import Prepared
+    from rnn_mapper.run.prepare_resident import PreparedResident
 
 #: Steps whose cycles are predicted when nothing says how many.
 _STEPS = 16
@@ -89,11 +89,11 @@ def command(
         output_directory(directory, force) as folder, Refusal(output.console, options) as refusal,
         output.status("reading") as status,
     ):
-        from rnn_mapper.bidirectional_network import BidirectionalNetwork
-        from rnn_mapper.mapping_report import mapping_json
-        from rnn_mapper.phases import Schedule
-        from rnn_mapper.preparation import as_inputs
-        from rnn_mapper.resident_preparation import prepare_resident, resident_json
+        from rnn_mapper.network.bidirectional import BidirectionalNetwork
+        from rnn_mapper.report.mapping import mapping_json
+        from rnn_mapper.run.prepare import as_inputs
+        from rnn_mapper.run.prepare_resident import prepare_resident, resident_json
+        from rnn_mapper.schedule.phases import Schedule
 
         models = models_from_options(model_files, options)
         accounts = [model_json(file, model) for file, model in zip(model_files, models, strict=True)]
@@ -136,7 +136,7 @@ def command(
         if prepared.state is not None:
             _write_start(folder, prepared)
         if picture is not None:
-            from rnn_mapper.pictures import schedule_picture
+            from rnn_mapper.report.schedule_picture import schedule_picture
 
             schedule_picture(mapping, prediction, picture, f"{model_files[0].stem} on a {prepared.grid_name} grid")
     seconds = time.perf_counter() - started
@@ -171,7 +171,7 @@ def _report_models(files: tuple[Path, ...], models: list[Imported], console: Con
 
 def _report_resident(prepared: PreparedResident, steps: int, console: Console) -> None:
     """For each model its number, cycles, and what is left of every memory."""
-    from rnn_mapper.resident_preparation import memories_left
+    from rnn_mapper.run.prepare_resident import memories_left
 
     describe_grid(prepared.grid_name, prepared.resident.parameters, prepared.grid_chosen, console)
     describe_scales((one for model in prepared.models for one in model.mapping.members), console)
@@ -192,9 +192,9 @@ def _report_files(directory: Path, sizes: dict[str, int], seconds: float, consol
 
 def _write(folder: Path, mapping: Mapping | Resident, values: dict[str, Any]) -> dict[str, int]:
     """All files; returns the bytes of each kind."""
-    from rnn_mapper.image_files import image_files, load_packets
-    from rnn_mapper.listing import listing_files
-    from rnn_mapper.resident import Resident
+    from rnn_mapper.mapping.deployment import Resident
+    from rnn_mapper.mapping.packets import image_files, load_packets
+    from rnn_mapper.report.listing import listing_files
 
     sizes = {"images": 0, "listing": 0, "load": 0}
     kinds = {"images": image_files(mapping)}
@@ -215,8 +215,8 @@ def _write(folder: Path, mapping: Mapping | Resident, values: dict[str, Any]) ->
 
 def _write_start(folder: Path, prepared: Prepared) -> None:
     """The packets that load the state that a sequence starts from, as those of the images."""
-    from rnn_mapper.start_state import quantise_state
-    from rnn_mapper.state_images import state_packets
+    from rnn_mapper.mapping.state_images import state_packets
+    from rnn_mapper.quantisation.start_state import quantise_state
 
     assert prepared.state is not None
     mapping = prepared.mapping

@@ -19,10 +19,10 @@ from rnn_mapper.errors import ConfigurationError
 if TYPE_CHECKING:
     from hdl.parameters import GridParameters
     from rnn_mapper.importers import Imported
-    from rnn_mapper.mapping import Mapping as GridMapping
-    from rnn_mapper.network import Network
-    from rnn_mapper.predict import Prediction
-    from rnn_mapper.preparation import Prepared
+    from rnn_mapper.mapping.mapping import Mapping as GridMapping
+    from rnn_mapper.network.network import Network
+    from rnn_mapper.run.prepare import Prepared
+    from rnn_mapper.schedule.prediction import Prediction
 
 __all__ = [
     "PATH", "Progress", "account_table", "check_picture", "describe", "describe_grid", "network_options",
@@ -78,8 +78,8 @@ def prepare_from_options(
     schedule: str, steps: int, streams: int = 1,
 ) -> Prepared:
     """Map a network on the grid that the options name, or on the smallest preset that fits."""
-    from rnn_mapper.phases import Schedule
-    from rnn_mapper.preparation import prepare
+    from rnn_mapper.run.prepare import prepare
+    from rnn_mapper.schedule.phases import Schedule
 
     grid = grid_from_options(options) if grid_is_named(options) else None
     return prepare(
@@ -90,7 +90,7 @@ def prepare_from_options(
 
 def describe(prepared: Prepared, console: Console) -> None:
     """The network, the grid and the loop nests, in a few lines."""
-    from rnn_mapper.mapping_report import splits
+    from rnn_mapper.report.mapping import splits
 
     layers = prepared.network.layers
     sizes = " -> ".join(str(size) for size in (prepared.network.input_size, *(layer.hidden_size for layer in layers)))
@@ -112,7 +112,7 @@ def describe_grid(name: str, p: GridParameters, chosen: bool, console: Console) 
 
 def streams_line(mapping: GridMapping, cycles: int, steps: int, console: Console) -> dict[str, float]:
     """What several streams at once bring, told and as JSON values: cycles per step and stream, and of one alone."""
-    from rnn_mapper.mapper import map_network
+    from rnn_mapper.mapping.mapper import map_network
 
     streams = len(mapping.members)
     if streams == 1 or any(network is not mapping.network for network in mapping.members):
@@ -126,7 +126,7 @@ def streams_line(mapping: GridMapping, cycles: int, steps: int, console: Console
 
 def account_table(mapping: GridMapping, prediction: Prediction) -> Table:
     """Where the cycles of a sequence go."""
-    from rnn_mapper.mapping_report import account_rows
+    from rnn_mapper.report.mapping import account_rows
 
     table = Table(title="Where the cycles go", title_justify="left", box=None, pad_edge=False)
     columns: dict[str, Literal["left", "right"]] = {"": "left", "cycles": "right", "share": "right", "what": "left"}

@@ -10,10 +10,10 @@ from rich.console import Console
 from rich.table import Table
 
 if TYPE_CHECKING:
-    from rnn_mapper.bidirectional_simulation import BidirectionalResult
-    from rnn_mapper.metrics import Metric, MetricValues
-    from rnn_mapper.network import FloatArray
-    from rnn_mapper.simulation_result import SimulationResult
+    from rnn_mapper.network.network import FloatArray
+    from rnn_mapper.report.metrics import Metric, MetricValues
+    from rnn_mapper.run.bidirectional import BidirectionalResult
+    from rnn_mapper.run.result import SimulationResult
 
 __all__ = ["describe_metric", "metric_from_option", "metric_of_result", "metric_option"]
 
@@ -26,7 +26,7 @@ metric_option = click.option(
 
 def metric_from_option(text: str | None) -> Metric | None:
     """The metric that `metric_option` names; raises ConfigurationError if there is none."""
-    from rnn_mapper.metrics import load_metric
+    from rnn_mapper.report.metrics import load_metric
 
     return None if text is None else load_metric(text)
 
@@ -37,9 +37,9 @@ def metric_of_result(
     """The figures of a simulation: by the outputs that came out of the grid. `inputs` are those of each stream."""
     import numpy as np
 
-    from rnn_mapper.bidirectional import run_bidirectional_float
-    from rnn_mapper.float_reference import run_float
-    from rnn_mapper.simulation_result import SimulationResult
+    from rnn_mapper.mapping.bidirectional import run_bidirectional_float
+    from rnn_mapper.network.float_reference import run_float
+    from rnn_mapper.run.result import SimulationResult
 
     if isinstance(result, SimulationResult):
         prepared = result.prepared

@@ -46,7 +46,7 @@ def command(
     """
     started = time.perf_counter()
     output = Output(json_file)
-    from rnn_mapper.real_models.catalogue import MODELS, export, load
+    from rnn_mapper.pretrained.catalogue import MODELS, export, load
 
     grid = grid_from_options(options) if grid_is_named(options) else None
     models = [load(key) for key in dict.fromkeys(keys or MODELS)]
@@ -59,9 +59,9 @@ def command(
         return 0
     from rich.markdown import Markdown
 
-    from rnn_mapper.real_models.model import measure
-    from rnn_mapper.real_models.report import markdown, to_json
-    from sim_tests.simulators import logs_kept
+    from rnn_mapper.pretrained.model import measure
+    from rnn_mapper.pretrained.report import markdown, to_json
+    from sim_tests.simulator.run import logs_kept
 
     outcomes = []
     with tempfile.TemporaryDirectory(prefix="srnn_models_") as temporary, logs_kept():

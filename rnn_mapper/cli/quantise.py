@@ -28,8 +28,8 @@ from rnn_mapper.cli.scale_options import (
 )
 
 if TYPE_CHECKING:
-    from rnn_mapper.quantisation_report import QuantisationReport
-    from rnn_mapper.quantised import QuantisedNetwork
+    from rnn_mapper.quantisation.integer_network import QuantisedNetwork
+    from rnn_mapper.report.quantisation import QuantisationReport
 
 
 @click.command("quantise")
@@ -63,10 +63,10 @@ def command(
         import numpy as np
 
         from hdl.numerics import DEFAULT_ARITHMETIC
-        from rnn_mapper.metrics import metric_json
-        from rnn_mapper.network_runs import run_both
-        from rnn_mapper.preparation import as_inputs, as_streams
-        from rnn_mapper.quantisation_report import report_on
+        from rnn_mapper.quantisation.accuracy import run_both
+        from rnn_mapper.report.metrics import metric_json
+        from rnn_mapper.report.quantisation import report_on
+        from rnn_mapper.run.prepare import as_inputs, as_streams
 
         imported = models_from_options((model,), options)[0]
         inputs = as_streams(list(input_files), imported.network, options["rate"])
@@ -81,7 +81,7 @@ def command(
         report = report_on(runs)
         figures = [] if judge is None else judge.values(runs.wanted, runs.got, inputs)
         if picture is not None:
-            from rnn_mapper.error_picture import error_picture
+            from rnn_mapper.report.error_picture import error_picture
 
             error_picture(report, picture, f"{model.stem}: error of the integers against floating point")
     console = output.console
@@ -112,11 +112,11 @@ def _quantise(imported: Any, typical: Any, arithmetic: Any, rule: Any) -> tuple[
     """The network in integers, its parts by the rule that is asked for, and the same by the automatic one."""
     from dataclasses import replace
 
-    from rnn_mapper.bidirectional import quantise_bidirectional
-    from rnn_mapper.bidirectional_network import BidirectionalNetwork
-    from rnn_mapper.calibration import Method
     from rnn_mapper.errors import ConfigurationError
-    from rnn_mapper.quantise import quantise
+    from rnn_mapper.mapping.bidirectional import quantise_bidirectional
+    from rnn_mapper.network.bidirectional import BidirectionalNetwork
+    from rnn_mapper.quantisation.calibration import Method
+    from rnn_mapper.quantisation.quantise import quantise
 
     network, automatic = imported.network, replace(rule, method=Method.AUTO)
     made: list[Any]
@@ -180,7 +180,7 @@ def _limited(report: QuantisationReport) -> Table:
 
 
 def _errors(report: QuantisationReport) -> Table:
-    from rnn_mapper.quantisation_report import decibels
+    from rnn_mapper.report.quantisation import decibels
 
     table = _table(f"Error of the integers against floating point over {report.steps:,} steps", "", "signal to noise",
                    "RMS", "99.9 %", "largest", "signal RMS", "drift")
@@ -204,7 +204,7 @@ def _products(report: QuantisationReport) -> Table:
 
 
 def _drift(report: QuantisationReport) -> str:
-    from rnn_mapper.quantisation_report import DRIFT_BOUND, DRIFT_STEPS
+    from rnn_mapper.report.quantisation import DRIFT_BOUND, DRIFT_STEPS
 
     rule = "RMS error of the last fifth of the steps over that of the first"
     if not report.is_judged_for_drift:

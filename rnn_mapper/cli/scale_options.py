@@ -10,8 +10,8 @@ import rich_click as click
 from rich.console import Console
 
 if TYPE_CHECKING:
-    from rnn_mapper.calibration import ScaleRule
-    from rnn_mapper.quantised import QuantisedNetwork
+    from rnn_mapper.quantisation.calibration import ScaleRule
+    from rnn_mapper.quantisation.integer_network import QuantisedNetwork
 
 __all__ = ["describe_scales", "input_options", "rate_option", "rule_from_options", "scale_options"]
 
@@ -56,7 +56,7 @@ def scale_options(function: Command) -> Command:
 
 def rule_from_options(options: Mapping[str, Any]) -> ScaleRule:
     """The rule of `scale_options`. Raises ConfigurationError for a percentile out of its range."""
-    from rnn_mapper.calibration import Method, ScaleRule
+    from rnn_mapper.quantisation.calibration import Method, ScaleRule
 
     return ScaleRule(Method(options["method"]), options["percentile"])
 

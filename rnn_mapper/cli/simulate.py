@@ -46,8 +46,8 @@ from rnn_mapper.cli.scale_options import describe_scales, input_options, rule_fr
 from rnn_mapper.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from rnn_mapper.bidirectional_simulation import BidirectionalResult
-    from rnn_mapper.simulation_result import SimulationResult
+    from rnn_mapper.run.bidirectional import BidirectionalResult
+    from rnn_mapper.run.result import SimulationResult
 
 #: Where waves are kept when no directory is named.
 WAVES_DIRECTORY = Path("build/simulate")
@@ -99,13 +99,13 @@ def command(
         status = stack.enter_context(output.status("reading"))
         import numpy as np
 
-        from rnn_mapper.bidirectional_network import BidirectionalNetwork
-        from rnn_mapper.bidirectional_simulation import prepare_bidirectional, simulate_bidirectional
-        from rnn_mapper.phases import Schedule
-        from rnn_mapper.preparation import as_inputs, as_streams
-        from rnn_mapper.simulation import simulate_prepared
-        from rnn_mapper.simulation_result import SimulationResult
-        from sim_tests.simulators import logs_kept
+        from rnn_mapper.network.bidirectional import BidirectionalNetwork
+        from rnn_mapper.run.bidirectional import prepare_bidirectional, simulate_bidirectional
+        from rnn_mapper.run.prepare import as_inputs, as_streams
+        from rnn_mapper.run.result import SimulationResult
+        from rnn_mapper.run.simulate import simulate_prepared
+        from rnn_mapper.schedule.phases import Schedule
+        from sim_tests.simulator.run import logs_kept
 
         if folder is not None:
             # It vanishes when the command fails.
@@ -137,7 +137,7 @@ def command(
             )
             result = simulate_prepared(prepared, inputs, simulator, waves, folder, progress, started)
         if picture is not None and isinstance(result, SimulationResult):
-            from rnn_mapper.pictures import schedule_picture
+            from rnn_mapper.report.schedule_picture import schedule_picture
 
             title = f"{model.stem} on a {prepared.grid_name} grid"
             schedule_picture(prepared.mapping, result.prediction, picture, title)
@@ -146,7 +146,7 @@ def command(
     describe_model(model, imported, output.console)
     more = _report(result, output.console)
     if judge is not None:
-        from rnn_mapper.metrics import metric_json
+        from rnn_mapper.report.metrics import metric_json
 
         figures = metric_of_result(judge, result, inputs)
         more |= {"metric": metric_json(figures)}
@@ -162,7 +162,7 @@ def command(
 
 def difference(result: SimulationResult | BidirectionalResult) -> str:
     """What is not as expected, in a line."""
-    from rnn_mapper.simulation_result import SimulationResult
+    from rnn_mapper.run.result import SimulationResult
 
     texts = []
     if not isinstance(result, SimulationResult):
@@ -193,7 +193,7 @@ def _save(path: Path, result: SimulationResult | BidirectionalResult) -> None:
 
 def _report(result: SimulationResult | BidirectionalResult, console: Console) -> dict[str, Any]:
     """Print the result; returns what belongs into the JSON, too."""
-    from rnn_mapper.simulation_result import SimulationResult
+    from rnn_mapper.run.result import SimulationResult
 
     if not isinstance(result, SimulationResult):
         _report_bidirectional(result, console)

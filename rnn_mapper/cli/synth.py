@@ -17,8 +17,8 @@ from hdl.errors import ConfigurationError
 from rnn_mapper.cli.common import Output, grid_from_options, grid_is_named, grid_options, json_option
 
 if TYPE_CHECKING:
-    from hdl.area_report import ModuleArea, SynthesisReport
-    from hdl.synthesis import Progress as Report
+    from hdl.synthesis.area import Progress as Report
+    from hdl.synthesis.report import ModuleArea, SynthesisReport
 
 
 @click.command("synth")
@@ -48,8 +48,8 @@ def command(
     if directory is not None and grid_is_named(options):
         raise ConfigurationError(f"{directory}: name a generated directory or a grid's options, not both")
     parameters = grid_from_options(options)
-    from hdl.area_recipes import TARGETS, Liberty
-    from hdl.synthesis import synthesise
+    from hdl.synthesis.area import synthesise
+    from hdl.synthesis.recipes import TARGETS, Liberty
 
     # Wrong options are told before the work of generating begins; synthesise() checks them again.
     if target not in TARGETS:
@@ -60,7 +60,7 @@ def command(
         Liberty.read(liberty)
     with tempfile.TemporaryDirectory(prefix="spatial-rnn-") as temporary:
         if directory is None:
-            from hdl.package import make_package
+            from hdl.output.package import make_package
 
             with output.status("generating the grid"):
                 make_package(parameters).write(Path(temporary))

@@ -1,4 +1,1 @@
-"""Searches grids and mappings: cycles, area, memory and multiplier use of many grids for the same models.
-
-Start at `search.py`. All that is known of the mapper stands in `adapter.py`.
-"""
+"""The design space. In: models, a budget or a limit of time. Out: grids and mappings, with cycles, area and devices."""

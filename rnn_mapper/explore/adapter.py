@@ -16,7 +16,6 @@ import numpy as np
 from hdl.latencies import GridLatencies
 from hdl.numerics import DEFAULT_ARITHMETIC, Arithmetic
 from hdl.parameters import GridParameters
-from rnn_mapper.allocation import Demand, allocate
 from rnn_mapper.cells.arithmetic import arithmetic_of
 from rnn_mapper.cells.library import dense
 from rnn_mapper.cells.stages import stages_of
@@ -25,19 +24,20 @@ from rnn_mapper.cells.unit_program import Preference
 from rnn_mapper.cells.user_files import load_cells, with_cells
 from rnn_mapper.errors import ModelError
 from rnn_mapper.importers import Imported
+from rnn_mapper.importers.native import plain_network
 from rnn_mapper.importers.recurrent import with_source
-from rnn_mapper.loop_nest import LoopNest, ceil_div, least_words
-from rnn_mapper.mapper import Part, map_network
-from rnn_mapper.mapping import Mapping
-from rnn_mapper.model_files import plain_network
-from rnn_mapper.network import Dense, Layer, Network, parse_cell
-from rnn_mapper.phase_order import phases_of
-from rnn_mapper.phase_programs import choose_programs
-from rnn_mapper.phases import Phase, Schedule, unit_groups, vectors_of
-from rnn_mapper.predict import SequencePlan
-from rnn_mapper.quantised import QuantisedLayer, QuantisedNetwork, QuantisedProduct, VectorFormat
-from rnn_mapper.schedule import build_schedule
-from rnn_mapper.timing import time_phase
+from rnn_mapper.mapping.allocation import Demand, allocate
+from rnn_mapper.mapping.mapper import Part, map_network
+from rnn_mapper.mapping.mapping import Mapping
+from rnn_mapper.network.network import Dense, Layer, Network, parse_cell
+from rnn_mapper.quantisation.integer_network import QuantisedLayer, QuantisedNetwork, QuantisedProduct, VectorFormat
+from rnn_mapper.schedule.durations import build_schedule
+from rnn_mapper.schedule.loop_nest import LoopNest, ceil_div, least_words
+from rnn_mapper.schedule.order import phases_of
+from rnn_mapper.schedule.phases import Phase, Schedule, unit_groups, vectors_of
+from rnn_mapper.schedule.prediction import SequencePlan
+from rnn_mapper.schedule.programs import choose_programs
+from rnn_mapper.schedule.timing import time_phase
 
 __all__ = [
     "CellsFile", "Choice", "Layers", "Shape", "Way", "base_phases", "blank_network", "cells_file", "demands",

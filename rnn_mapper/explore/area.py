@@ -55,7 +55,7 @@ class AreaError:
 
 
 class AreaModel:
-    """The area of grids for one target of `hdl.synthesis`; `values` is the data file's content."""
+    """The area of grids for one target of `hdl.synthesis.area`; `values` is the data file's content."""
 
     def __init__(self, values: dict[str, Any]) -> None:
         self.target: str = values["target"]

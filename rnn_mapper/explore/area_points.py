@@ -14,11 +14,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from hdl.area_recipes import Measure
-from hdl.netlists import MemoryShape
-from hdl.package import make_package
+from hdl.output.package import make_package
 from hdl.parameters import GridParameters, bits_for
-from hdl.synthesis import _Flow
+from hdl.synthesis.area import _Flow
+from hdl.synthesis.netlists import MemoryShape
+from hdl.synthesis.recipes import Measure
 
 __all__ = ["MEMORY_SHAPES", "SAMPLES", "measure_grids", "measure_memories", "resources_of", "samples_of"]
 

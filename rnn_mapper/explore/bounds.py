@@ -19,8 +19,8 @@ from typing import NamedTuple
 from rnn_mapper.explore.distances import Distances
 from rnn_mapper.explore.fast_schedule import Outline
 from rnn_mapper.explore.fast_timing import FastTiming
-from rnn_mapper.schedule import ScheduleEntry
-from rnn_mapper.token_costs import FIRST_CYCLE
+from rnn_mapper.schedule.durations import ScheduleEntry
+from rnn_mapper.schedule.tokens import FIRST_CYCLE
 
 __all__ = ["Circuit", "Known", "circuits", "follow_on", "least_cycles", "least_durations"]
 

@@ -28,7 +28,7 @@ class Device:
     """A part and its capacities."""
 
     name: str
-    #: Target of `hdl.synthesis` that estimates are made for.
+    #: Target of `hdl.synthesis.area` that estimates are made for.
     target: str
     lut: int
     dsp: int

@@ -1,7 +1,7 @@
-"""Least distances between the tokens of two timed phases, as `rnn_mapper.schedule.least_distance` finds them, kept.
+"""Least distances between the tokens of two timed phases, as `schedule.durations.least_distance` finds them, kept.
 
 A stack of layers has few timings for each layer but many combinations of them, so what two timings have to do with each
-other is found once for both. The rules are asked from `rnn_mapper.schedule` on the smallest nest.
+other is found once for both. The rules are asked from `rnn_mapper.schedule.durations` on the smallest nest.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from typing import NamedTuple
 from hdl.latencies import GridLatencies
 from rnn_mapper.explore.fast_timing import FastTiming
 from rnn_mapper.explore.kinds import Kind, smallest_timing
-from rnn_mapper.loop_nest import ceil_div
-from rnn_mapper.schedule import state_apart, stored_distance, unit_path_apart
+from rnn_mapper.schedule.durations import state_apart, stored_distance, unit_path_apart
+from rnn_mapper.schedule.loop_nest import ceil_div
 
 __all__ = ["NOTHING", "STATE", "STORED", "Between", "Distances"]
 

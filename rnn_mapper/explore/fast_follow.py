@@ -1,6 +1,6 @@
-"""Cycles of a sequence, as `rnn_mapper.token_costs.follow` counts them, without saying where they go.
+"""Cycles of a sequence, as `rnn_mapper.schedule.tokens.follow` counts them, without saying where they go.
 
-The rules are those of `rnn_mapper.token_costs`, which explains them; here everything is a local variable, and what
+The rules are those of `rnn_mapper.schedule.tokens`, which explains them; here everything is a local variable, and what
 nothing depends on is left out.
 """
 
@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from rnn_mapper.schedule import ScheduleEntry
-from rnn_mapper.token_costs import FIRST_CYCLE, TokenCost
+from rnn_mapper.schedule.durations import ScheduleEntry
+from rnn_mapper.schedule.tokens import FIRST_CYCLE, TokenCost
 
 __all__ = ["Controller", "fast_follow"]
 

@@ -1,4 +1,4 @@
-"""The schedule of timed phases, as `rnn_mapper.schedule.build_schedule` finds it, in microseconds.
+"""The schedule of timed phases, as `rnn_mapper.schedule.durations.build_schedule` finds it, in microseconds.
 
 Which two issues can come too close, and what lies between them, depends only on the lags and waits of the phases, so it
 is listed once for each kind of network; the list is a tree, so that what is far enough away is cut off at once.
@@ -16,9 +16,9 @@ from rnn_mapper.explore.distances import NOTHING, STATE, STORED, Distances
 from rnn_mapper.explore.fast_follow import Controller
 from rnn_mapper.explore.fast_timing import FastTiming
 from rnn_mapper.explore.following import Following, Pair, following
-from rnn_mapper.phases import Phase
-from rnn_mapper.schedule import ScheduleEntry
-from rnn_mapper.token_costs import TokenCost
+from rnn_mapper.schedule.durations import ScheduleEntry
+from rnn_mapper.schedule.phases import Phase
+from rnn_mapper.schedule.tokens import TokenCost
 
 __all__ = ["Lengths", "Outline", "Table", "fast_costs", "fast_lengths"]
 
@@ -123,7 +123,7 @@ class Table:
 
 
 def fast_lengths(outline: Outline, timings: Sequence[FastTiming], table: Table) -> Lengths:
-    """The durations that `rnn_mapper.schedule.build_schedule` finds for phases with these timings."""
+    """The durations that `rnn_mapper.schedule.durations.build_schedule` finds for phases with these timings."""
     durations = [
         _duration(outline, place, variant, table)
         for place, variant in enumerate(variant for timing in timings for variant in (timing, timing.fresh or timing))
@@ -133,7 +133,7 @@ def fast_lengths(outline: Outline, timings: Sequence[FastTiming], table: Table) 
 
 
 def fast_costs(timings: Sequence[FastTiming], lengths: Lengths) -> tuple[list[TokenCost], list[TokenCost]]:
-    """What `rnn_mapper.token_costs.token_costs` makes of that schedule: costs in most steps, and in the first."""
+    """What `rnn_mapper.schedule.tokens.token_costs` makes of that schedule: costs in most steps, and in the first."""
     durations = lengths.durations
     return (
         [_cost(timing, duration, timing) for timing, duration in zip(timings, durations[::2], strict=True)],

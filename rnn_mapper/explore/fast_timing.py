@@ -1,8 +1,8 @@
-"""The timing of a phase, as `rnn_mapper.timing` finds it, in microseconds.
+"""The timing of a phase, as `rnn_mapper.schedule.timing` finds it, in microseconds.
 
 Cycles in which results arrive are the bits of one integer, so that all results of a chain are compared with all others
 at once. The rules themselves (which programs fit an interval, what holds a register how long) are asked from
-`rnn_mapper.timing` and `rnn_mapper.unit_timing` on the smallest nest, and kept.
+`rnn_mapper.schedule.timing` and `rnn_mapper.cells.unit_timing` on the smallest nest, and kept.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from hdl.latencies import GridLatencies
+from rnn_mapper.cells.unit_timing import follows, same_flow
 from rnn_mapper.errors import MappingError
 from rnn_mapper.explore.kinds import Kind, name_of, program_of
-from rnn_mapper.loop_nest import LoopNest, ceil_div
-from rnn_mapper.timing import FIELD_LIMIT, FIRST_STEP_TRIALS, arrival_base
-from rnn_mapper.unit_timing import follows, same_flow
+from rnn_mapper.schedule.loop_nest import LoopNest, ceil_div
+from rnn_mapper.schedule.timing import FIELD_LIMIT, FIRST_STEP_TRIALS, arrival_base
 
 __all__ = ["FastTiming", "Split", "fast_timing", "steady_timing"]
 
@@ -35,7 +35,7 @@ class Split(NamedTuple):
 
 @dataclass(frozen=True, eq=False, slots=True)
 class FastTiming:
-    """Cycles from the issue of a token, as those of `rnn_mapper.timing.PhaseTiming`. Tuples are by chain.
+    """Cycles from the issue of a token, as those of `rnn_mapper.schedule.timing.PhaseTiming`. Tuples are by chain.
 
     Timings are looked up by identity: `fast_timing` gives the same one for the same arguments.
     """
@@ -109,7 +109,7 @@ class _Delayed(NamedTuple):
 
 @lru_cache(maxsize=1 << 16)
 def fast_timing(kind: Kind, split: Split, latencies: GridLatencies, group_beats: int) -> FastTiming:
-    """As `rnn_mapper.timing.time_phase`. Raises `MappingError` likewise, with fewer words."""
+    """As `rnn_mapper.schedule.timing.time_phase`. Raises `MappingError` likewise, with fewer words."""
     timing = steady_timing(kind, split, latencies, group_beats)
     if kind.stores or not kind.previous:
         return timing

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
-from rnn_mapper.schedule import ScheduleEntry, issues, skipped_between
+from rnn_mapper.schedule.durations import ScheduleEntry, issues, skipped_between
 
 __all__ = ["Following", "Pair", "following"]
 
@@ -45,7 +45,7 @@ class _Sequence:
 
 
 class Following:
-    """All pairs of a schedule. The order of pairs is that in which `rnn_mapper.schedule` looks for faults."""
+    """All pairs of a schedule. The order of pairs is that in which `rnn_mapper.schedule.durations` looks for faults."""
 
     def __init__(self, entries: list[ScheduleEntry]) -> None:
         self._entries = entries

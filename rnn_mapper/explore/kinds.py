@@ -9,10 +9,10 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from hdl.latencies import GridLatencies
-from rnn_mapper.loop_nest import LoopNest
-from rnn_mapper.phases import Phase
-from rnn_mapper.programs import Program
-from rnn_mapper.timing import PhaseTiming
+from rnn_mapper.cells.program import Program
+from rnn_mapper.schedule.loop_nest import LoopNest
+from rnn_mapper.schedule.phases import Phase
+from rnn_mapper.schedule.timing import PhaseTiming
 
 __all__ = ["Kind", "kind_of", "name_of", "program_of", "smallest_timing"]
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 
-from rnn_mapper.loop_nest import ceil_div
+from rnn_mapper.schedule.loop_nest import ceil_div
 
 __all__ = ["memory_resources"]
 

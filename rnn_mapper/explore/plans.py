@@ -20,7 +20,7 @@ from rnn_mapper.explore.fast_follow import Controller, fast_follow
 from rnn_mapper.explore.fast_schedule import Lengths, Outline, Table, fast_costs, fast_lengths
 from rnn_mapper.explore.fast_timing import FastTiming, Split, fast_timing, steady_timing
 from rnn_mapper.explore.kinds import Kind, kind_of
-from rnn_mapper.loop_nest import ceil_div
+from rnn_mapper.schedule.loop_nest import ceil_div
 
 __all__ = ["Plan", "Plans", "cycles_of"]
 
@@ -28,7 +28,7 @@ __all__ = ["Plan", "Plans", "cycles_of"]
 def cycles_of(
     shape: Shape, steps: int, choice: Choice, parameters: GridParameters, latencies: GridLatencies
 ) -> int:
-    """Exact cycles of a sequence, as `rnn_mapper.predict.predict` counts them.
+    """Exact cycles of a sequence, as `rnn_mapper.schedule.prediction.predict` counts them.
 
     Of `parameters` only rows and lanes count. Raises `MappingError` when no timing is free of collisions.
     """

@@ -18,7 +18,7 @@ from typing import Any
 from hdl.latencies import GridLatencies
 from hdl.parameters import GridParameters
 from rnn_mapper.errors import ToolError
-from rnn_mapper.explore.part import Part, PartResult, search_part
+from rnn_mapper.explore.size import Part, PartResult, search_part
 
 __all__ = ["cache_folder", "cached", "latencies_of", "run_parts"]
 

@@ -15,9 +15,9 @@ from hdl.errors import ConfigurationError
 from hdl.parameters import RANGES, GridParameters
 from rnn_mapper.explore.adapter import Choice, demands, parameters_for
 from rnn_mapper.explore.area import AreaModel, OutOfRange, area_model, memory_bits
-from rnn_mapper.explore.part import Found, Part, PartResult
 from rnn_mapper.explore.requests import Budget, Model
 from rnn_mapper.explore.runner import latencies_of
+from rnn_mapper.explore.size import Found, Part, PartResult
 
 __all__ = ["Candidate", "Request", "combine", "grid_with", "pareto_front", "parts_of"]
 

@@ -45,7 +45,7 @@ def _import(path: Path, kind: str, selection: Selection, cells: Mapping[str, Cel
         if selection.parts:
             raise ModelError(f"{path}: --part names modules of PyTorch files; of an ONNX graph name tensors with "
                              "--from and --to")
-        from rnn_mapper.importers.onnx_files import load_onnx
+        from rnn_mapper.importers.onnx.load import load_onnx
 
         return load_onnx(path, selection)
     if selection.start is not None or selection.stop is not None:
@@ -55,10 +55,10 @@ def _import(path: Path, kind: str, selection: Selection, cells: Mapping[str, Cel
 
         return with_source(path, lambda: import_safetensors(path, selection, cells))
     if kind == _ARCHIVE:
-        from rnn_mapper.importers.torch_archive import import_torch_archive
+        from rnn_mapper.importers.torch.archive import import_torch_archive
 
         return with_source(path, lambda: import_torch_archive(path, selection, cells))
-    from rnn_mapper.model_files import import_arrays, load_arrays
+    from rnn_mapper.importers.native import import_arrays, load_arrays
 
     arrays = load_arrays(path)
     return with_source(path, lambda: import_arrays(arrays, selection.cell, cells, selection.parts))

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from rnn_mapper.bidirectional_network import BidirectionalNetwork
-from rnn_mapper.float_reference import FloatState
-from rnn_mapper.network import FloatArray, Network
+from rnn_mapper.network.bidirectional import BidirectionalNetwork
+from rnn_mapper.network.float_reference import FloatState
+from rnn_mapper.network.network import FloatArray, Network
 
 __all__ = ["HostStep", "Imported", "Selection"]
 

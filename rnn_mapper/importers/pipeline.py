@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from rnn_mapper.bidirectional_network import Bidirectional, BidirectionalNetwork, Reversed
 from rnn_mapper.errors import ModelError
 from rnn_mapper.importers.imported import HostStep, Imported
 from rnn_mapper.importers.recurrent import dense_layer
-from rnn_mapper.importers.stored import Stored
-from rnn_mapper.network import Dense, FloatArray, Layer, Network
+from rnn_mapper.importers.tensor import Stored
+from rnn_mapper.network.bidirectional import Bidirectional, BidirectionalNetwork, Reversed
+from rnn_mapper.network.network import Dense, FloatArray, Layer, Network
 
 __all__ = ["FUNCTIONS", "HOST_FUNCTIONS", "Pipeline", "network_of"]
 

@@ -7,12 +7,12 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, TypeVar
 
-from rnn_mapper.bidirectional_network import Bidirectional, Reversed
 from rnn_mapper.cells.library import gru, lstm, lstm_projection, rnn_relu, rnn_tanh
 from rnn_mapper.cells.tracing import Cell
 from rnn_mapper.errors import ModelError
-from rnn_mapper.importers.stored import Stored, shape_of
-from rnn_mapper.network import Dense, Layer, RecurrentLayer
+from rnn_mapper.importers.tensor import Stored, shape_of
+from rnn_mapper.network.bidirectional import Bidirectional, Reversed
+from rnn_mapper.network.network import Dense, Layer, RecurrentLayer
 
 __all__ = ["KINDS", "LAYER_TENSOR", "dense_layer", "recurrent_layers", "single_cell", "with_source"]
 

@@ -13,9 +13,9 @@ import numpy.typing as npt
 from rnn_mapper.cells.tracing import Cell
 from rnn_mapper.errors import ModelError
 from rnn_mapper.importers.imported import Imported, Selection
-from rnn_mapper.importers.state_dict import read_state_dict
-from rnn_mapper.importers.stored import Stored, from_bytes, printable
-from rnn_mapper.network import parse_cell
+from rnn_mapper.importers.tensor import Stored, from_bytes, printable
+from rnn_mapper.importers.torch.state_dict import read_state_dict
+from rnn_mapper.network.network import parse_cell
 
 __all__ = ["import_safetensors"]
 

@@ -1,0 +1,1 @@
+"""The gateware. In: parameters of a grid. Out: Amaranth components; the modules are the blocks of the diagram."""

@@ -1,0 +1,145 @@
+"""Collector at the west edge: results of all rows become a vector word and a word of the output buffer."""
+
+from __future__ import annotations
+
+from amaranth.hdl import Cat, Module, Signal, Value, signed
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from hdl.grid.fixed_point import round_shift, saturate, saturate_int
+from hdl.layouts import LinkError, result_layout, unit_entry_layout, vector_address_layout
+from hdl.parameters import GridParameters, bits_for
+
+__all__ = ["Collector"]
+
+
+class Collector(wiring.Component):
+    """Turns one group of results (`rows` values with one tag, in one cycle) into write-stream beats and outputs.
+
+    `beat_valid`, `beat_address` and `beat_data` carry the group's operands to the vector memories: the first beat
+    in the cycle of the results (combinational), `group_beats - 1` more in the cycles that follow. They cannot wait.
+    `complete` goes high with the last beat of the last result of phase `complete_phase`.
+    `output_valid`, `output_group`, `output_parity` and `output_values` (16-bit values) belong to the results' cycle.
+    `row_mismatch` reports rows that did not deliver together, `overlap` a group that met the beats of another.
+    """
+
+    module_name = "srnn_collector"
+
+    def __init__(self, parameters: GridParameters) -> None:
+        self.parameters = p = parameters
+        super().__init__({
+            **{f"result_{row}": In(result_layout(p)) for row in range(p.rows)},
+            "beat_valid": Out(1),
+            "beat_address": Out(vector_address_layout(p)),
+            "beat_data": Out(p.beat_bits),
+            "complete": Out(1),
+            "complete_phase": Out(p.phase_bits),
+            "output_valid": Out(1),
+            "output_group": Out(p.group_bits),
+            "output_parity": Out(1),
+            "output_values": Out(16 * p.rows),
+            "errors": Out(len(LinkError)),
+            "row_mismatch": Out(1),
+            "overlap": Out(1),
+        })
+
+    @property
+    def clocked(self) -> bool:
+        """Only the second and later beats of a group need registers."""
+        return self.parameters.group_beats > 1
+
+    def model(self, value: int, feedback_shift: int) -> int:
+        """The operand that is fed back for a 16-bit result."""
+        bits = self.parameters.operand_bits
+        return saturate_int(round_shift(value, feedback_shift), bits) if bits < 16 else value
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        p = self.parameters
+        results = [getattr(self, f"result_{row}") for row in range(p.rows)]
+        first = results[0]
+        entry = first.unit
+
+        with m.If(Cat(result.valid != first.valid for result in results).any()):
+            m.d.comb += self.row_mismatch.eq(1)
+        errors: Value = first.errors
+        for result in results[1:]:
+            errors = errors | result.errors
+        m.d.comb += [
+            self.errors.eq(errors),
+            self.output_valid.eq(first.valid & entry.to_host),
+            self.output_group.eq(entry.group),
+            self.output_parity.eq(first.parity),
+            self.output_values.eq(Cat(result.value for result in results)),
+        ]
+        operands = [result.value for result in results]
+        if p.operand_bits < 16:
+            operands = [self._narrow(m, value, entry.feedback_shift, row) for row, value in enumerate(operands)]
+        self._beats(m, first, Cat(*operands))
+        return m
+
+    def _narrow(self, m: Module, value: Value, shift: Value, row: int) -> Value:
+        """`sat8(round(value, shift))`, for operands of 8 bits: shifting left by one first leaves the rounding bit in
+        place for shift 0."""
+        doubled = Signal(signed(17), name=f"doubled_{row}")
+        rounded = Signal(signed(17), name=f"rounded_{row}")
+        m.d.comb += [
+            doubled.eq((Cat(0, value).as_signed() >> shift) + 1),
+            rounded.eq(doubled >> 1),
+        ]
+        return saturate(m, rounded, self.parameters.operand_bits, f"narrow_{row}")
+
+    def _beats(self, m: Module, first: data.View, group: Value) -> None:
+        p = self.parameters
+        entry = first.unit
+        fresh = Signal()
+        m.d.comb += fresh.eq(first.valid & entry.to_vector)
+        if p.group_beats == 1:
+            m.d.comb += [
+                self.beat_valid.eq(fresh),
+                self.beat_data.eq(group),
+                self.complete.eq(first.valid & entry.final),
+                self.complete_phase.eq(entry.phase),
+            ]
+            self._address(m, entry.group, first.parity)
+            return
+        left = Signal(bits_for(p.group_beats))
+        rest = Signal(p.operand_bits * p.rows, reset_less=True)
+        held = Signal(unit_entry_layout(p), reset_less=True)
+        parity = Signal(reset_less=True)
+        beat = Signal(p.group_bits + bits_for(p.group_beats))
+        with m.If(left != 0):
+            m.d.sync += [left.eq(left - 1), rest.eq(rest >> p.beat_bits)]
+            m.d.comb += [
+                self.beat_valid.eq(1),
+                self.beat_data.eq(rest),
+                beat.eq(held.group * p.group_beats + (p.group_beats - left)),
+                self.complete.eq(held.final & (left == 1)),
+                self.complete_phase.eq(held.phase),
+                self.overlap.eq(first.valid),
+            ]
+            self._address(m, beat, parity)
+        with m.Else():
+            m.d.comb += [
+                self.beat_valid.eq(fresh),
+                self.beat_data.eq(group),
+                beat.eq(entry.group * p.group_beats),
+                # A group that is not fed back has no further beats.
+                self.complete.eq(first.valid & entry.final & ~entry.to_vector),
+                self.complete_phase.eq(entry.phase),
+            ]
+            self._address(m, beat, first.parity)
+            with m.If(fresh):
+                m.d.sync += [
+                    left.eq(p.group_beats - 1), rest.eq(group >> p.beat_bits), held.eq(entry),
+                    parity.eq(first.parity),
+                ]
+
+    def _address(self, m: Module, beat: Value, parity: Value) -> None:
+        """Vector word and beat inside it of a beat number; a division by a constant, free for powers of two."""
+        word_beats = self.parameters.word_beats
+        m.d.comb += [
+            self.beat_address.parity.eq(parity),
+            self.beat_address.offset.eq(beat // word_beats),
+            self.beat_address.beat.eq(beat % word_beats if word_beats > 1 else 0),
+        ]

@@ -1,0 +1,148 @@
+"""Row path of the epilogue: from the sum of one matrix row to the activated value of one gate."""
+
+from __future__ import annotations
+
+from amaranth.hdl import Module, Mux, Signal, signed
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from hdl.grid.activation import ActivationUnit
+from hdl.grid.fixed_point import saturate
+from hdl.grid.requantiser import Requantiser
+from hdl.grid.sharing import Shared
+from hdl.layouts import Hold, gate_entry_layout, table_entry_layout
+from hdl.parameters import GridParameters
+
+__all__ = ["GatePath", "issue_layout"]
+
+
+def issue_layout(p: GridParameters) -> data.StructLayout:
+    """A value on its way to the unit path: which instruction receives it (with `valid`), for which unit."""
+    return data.StructLayout({
+        "valid": 1,
+        "hold": Hold,
+        "instruction": p.program_bits,
+        "unit": p.unit_bits,
+        "fresh": 1,
+        "parity": 1,
+    })
+
+
+class GatePath(wiring.Component):
+    """Requantise, add the stored pre-activation, saturate, and activate or store.
+
+    `valid`, `entry`, `fresh` and `parity` belong to `total`, a whole matrix row. Beside it stand the stored
+    pre-activations' memory (read and write ports here) and the activation table (`segment`, `table_entry`).
+    `issue` announces a value one cycle before `value` (activated) and `stored` (as read) carry it,
+    `latency` cycles after `total`. A stored value can be read by a row that follows `store_distance` cycles later.
+    One row a cycle, no stalls.
+    """
+
+    module_name = "srnn_gate_path"
+
+    #: Rows must follow one another by this many cycles for the second to read what the first stores.
+    store_distance = 3
+
+    def __init__(self, parameters: GridParameters) -> None:
+        self.parameters = p = parameters
+        self.requantiser = Requantiser(p)
+        self.activation = ActivationUnit(p)
+        super().__init__({
+            "total": In(signed(p.accumulator_bits)),
+            "valid": In(1),
+            "entry": In(gate_entry_layout(p)),
+            "fresh": In(1),
+            "parity": In(1),
+            "stored_read_enable": Out(1),
+            "stored_read_address": Out(p.stored_bits),
+            "stored_read_data": In(signed(16)),
+            "stored_write_enable": Out(1),
+            "stored_write_address": Out(p.stored_bits),
+            "stored_write_data": Out(16),
+            "segment": Out(p.segment_bits),
+            "table_entry": In(table_entry_layout(p)),
+            "issue": Out(issue_layout(p)),
+            "value": Out(signed(16)),
+            "stored": Out(signed(16)),
+        })
+
+    @property
+    def latency(self) -> int:
+        """Cycles from `total` to `value`: requantise, add, activate."""
+        return self.requantiser.latency + 1 + self.activation.latency
+
+    @property
+    def store_latency(self) -> int:
+        """Cycles from `total` until its part is in the memory: requantise, add, write."""
+        return self.requantiser.latency + 2
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        p = self.parameters
+        m.submodules.requantiser = requantiser = Shared(self.requantiser)
+        m.submodules.activation = activation = Shared(self.activation)
+
+        # One control word for each pipeline stage, named after what is valid with it.
+        prescaled = _control(m, p, "prescaled", self)
+        m.d.comb += [
+            requantiser.total.eq(self.total),
+            requantiser.shift.eq(self.entry.shift),
+            requantiser.multiplier.eq(prescaled.entry.multiplier),
+            self.stored_read_enable.eq(prescaled.valid & (~prescaled.entry.store | prescaled.entry.add_stored)),
+            self.stored_read_address.eq(prescaled.entry.stored),
+        ]
+
+        requantised = _control(m, p, "requantised", prescaled)
+        added = _control(m, p, "added", requantised)
+        pre_activation = Signal(signed(16), reset_less=True)
+        total = Signal(signed(17))
+        stored = Signal(signed(16), reset_less=True)
+        m.d.comb += total.eq(requantiser.part + Mux(requantised.entry.add_stored, self.stored_read_data, 0))
+        m.d.sync += [
+            pre_activation.eq(saturate(m, total, 16, "limited")),
+            stored.eq(self.stored_read_data),
+        ]
+        m.d.comb += [
+            self.stored_write_enable.eq(added.valid & added.entry.store),
+            self.stored_write_address.eq(added.entry.stored),
+            self.stored_write_data.eq(pre_activation),
+            activation.value.eq(pre_activation),
+            activation.function.eq(added.entry.activation),
+            self.segment.eq(activation.segment),
+            activation.entry.eq(self.table_entry),
+        ]
+
+        looked_up = _control(m, p, "looked_up", added)
+        stored_q = Signal(signed(16), reset_less=True)
+        m.d.sync += [stored_q.eq(stored), self.stored.eq(stored_q)]
+        m.d.comb += [
+            self.issue.valid.eq(looked_up.valid & looked_up.entry.run),
+            self.issue.hold.eq(Mux(looked_up.valid, looked_up.entry.hold, Hold.NONE)),
+            self.issue.instruction.eq(looked_up.entry.instruction),
+            self.issue.unit.eq(looked_up.entry.unit),
+            self.issue.fresh.eq(looked_up.fresh),
+            self.issue.parity.eq(looked_up.parity),
+            self.value.eq(activation.result),
+        ]
+        return m
+
+
+class _Stage:
+    """Control word of one pipeline stage. Registers whose output nothing reads are removed by synthesis."""
+
+    def __init__(self, p: GridParameters, name: str) -> None:
+        self.valid = Signal(name=f"{name}_valid")
+        self.entry = Signal(gate_entry_layout(p), name=f"{name}_entry", reset_less=True)
+        self.fresh = Signal(name=f"{name}_fresh", reset_less=True)
+        self.parity = Signal(name=f"{name}_parity", reset_less=True)
+
+
+def _control(m: Module, p: GridParameters, name: str, previous: GatePath | _Stage) -> _Stage:
+    stage = _Stage(p, name)
+    m.d.sync += [
+        stage.valid.eq(previous.valid),
+        stage.entry.eq(previous.entry),
+        stage.fresh.eq(previous.fresh),
+        stage.parity.eq(previous.parity),
+    ]
+    return stage

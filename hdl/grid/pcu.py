@@ -1,0 +1,207 @@
+"""Pattern compute unit: dot product, partial-sum chain and epilogue of one site."""
+
+from __future__ import annotations
+
+from amaranth.hdl import Module, Mux, Signal, signed
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from hdl.grid.dot_product import DotProduct
+from hdl.grid.gate_path import GatePath
+from hdl.grid.sharing import Shared
+from hdl.grid.unit_path import UnitPath
+from hdl.layouts import (
+    LinkError,
+    bias_layout,
+    gate_entry_layout,
+    instruction_layout,
+    operand_tag_layout,
+    result_layout,
+    table_entry_layout,
+    unit_entry_layout,
+)
+from hdl.parameters import GridParameters
+
+__all__ = ["Pcu"]
+
+
+class Pcu(wiring.Component):
+    """Multiplies, chains and finishes what its PMU streams; all control arrives in `tag`.
+
+    `weights`, `vector` and `tag` are one word each, one a cycle, without stalls. A matrix row is a run of words from
+    `first` to `last`. `partial_out` carries the row's sum `partial_latency` cycles after its last word; `partial_in`
+    is the western neighbour's, whose words come one cycle earlier. The PCU with `tail` runs the epilogue. A result
+    that instruction k of a unit's program emits is on `result_out` `result_latency` cycles after the last word,
+    plus k trips round the ring (`ring_latency` each).
+    Memories stand beside the PCU; each port here is a read or write port of one of them.
+    """
+
+    module_name = "srnn_pcu"
+
+    def __init__(self, parameters: GridParameters) -> None:
+        self.parameters = p = parameters
+        self.dot_product = DotProduct(p)
+        self.gate_path = GatePath(p)
+        self.unit_path = UnitPath(p)
+        super().__init__({
+            "weights": In(8 * p.lanes),
+            "vector": In(p.operand_bits * p.lanes),
+            "tag": In(operand_tag_layout(p)),
+            "overrun": In(1),
+            "partial_in": In(signed(p.accumulator_bits)),
+            "partial_out": Out(signed(p.accumulator_bits)),
+            "result_in": In(result_layout(p)),
+            "result_out": Out(result_layout(p)),
+            "bias_enable": Out(1),
+            "bias_address": Out(p.gate_entry_bits),
+            "bias": In(bias_layout(p)),
+            "gate_enable": Out(1),
+            "gate_address": Out(p.gate_entry_bits),
+            "gate_entry": In(gate_entry_layout(p)),
+            "stored_read_enable": Out(1),
+            "stored_read_address": Out(p.stored_bits),
+            "stored_read_data": In(16),
+            "stored_write_enable": Out(1),
+            "stored_write_address": Out(p.stored_bits),
+            "stored_write_data": Out(16),
+            "gate_segment": Out(p.segment_bits),
+            "gate_table_entry": In(table_entry_layout(p)),
+            "fetch_enable": Out(1),
+            "program_address": Out(p.program_bits),
+            "instruction": In(instruction_layout(p)),
+            "state_address": Out(p.state_address_bits),
+            "state": In(16),
+            "unit_enable": Out(1),
+            "unit_address": Out(p.unit_bits),
+            "unit_entry": In(unit_entry_layout(p)),
+            "unit_segment": Out(p.segment_bits),
+            "unit_table_entry": In(table_entry_layout(p)),
+            "state_write_enable": Out(1),
+            "state_write_address": Out(p.state_address_bits),
+            "state_write_data": Out(16),
+        })
+
+    @property
+    def partial_latency(self) -> int:
+        """Cycles from the last word of a row to `partial_out`."""
+        return self.dot_product.latency + 1
+
+    @property
+    def result_latency(self) -> int:
+        """Cycles from the last word of a row to `result_out`, when the row's own instruction emits."""
+        return self.partial_latency + self.gate_path.latency + self.unit_path.emit_latency + 1
+
+    @property
+    def ring_latency(self) -> int:
+        """Cycles that each further instruction of a unit adds."""
+        return self.unit_path.ring_latency
+
+    @property
+    def store_latency(self) -> int:
+        """Cycles from the last word of a row that stores until its part is in the memory."""
+        return self.partial_latency + self.gate_path.store_latency
+
+    @property
+    def store_distance(self) -> int:
+        """Cycles between a row that stores and the first row that may read what it stored."""
+        return self.gate_path.store_distance
+
+    @property
+    def state_distance(self) -> int:
+        """Cycles from an instruction that writes a state word to the first one that reads what it wrote."""
+        return self.unit_path.state_distance
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        p = self.parameters
+        m.submodules.dot_product = dot = Shared(self.dot_product)
+        m.submodules.gate_path = gate = Shared(self.gate_path)
+        m.submodules.unit_path = unit = Shared(self.unit_path)
+
+        # The tag keeps pace with the products and the adder tree.
+        tags = [self.tag]
+        for stage in range(self.dot_product.accumulate_latency):
+            tag = Signal(operand_tag_layout(p), name=f"tag_q{stage + 1}", reset_less=True)
+            valid = Signal(name=f"tag_q{stage + 1}_valid")
+            m.d.sync += [tag.eq(tags[-1]), valid.eq(tags[-1].valid)]
+            now = Signal(operand_tag_layout(p), name=f"tag_{stage + 1}")
+            m.d.comb += [now.eq(tag), now.valid.eq(valid)]
+            tags.append(now)
+        fetching, summing = tags[-2], tags[-1]
+
+        m.d.comb += [
+            self.bias_enable.eq(fetching.valid & fetching.first & fetching.tail),
+            self.bias_address.eq(fetching.entry),
+            dot.weights.eq(self.weights),
+            dot.vector.eq(self.vector),
+            dot.first.eq(summing.first),
+            dot.zero.eq(summing.zero),
+            dot.initial.eq(Mux(summing.tail, self.bias.bias, 0)),
+        ]
+
+        # The row's sum goes through the accumulator and the chain's adder; its gate entry is read meanwhile.
+        accumulated = Signal(operand_tag_layout(p), reset_less=True)
+        accumulated_valid, chained_valid = Signal(), Signal()
+        chained_fresh, chained_parity = Signal(reset_less=True), Signal(reset_less=True)
+        m.d.sync += [
+            accumulated.eq(summing),
+            accumulated_valid.eq(summing.valid & summing.last & summing.tail),
+            self.partial_out.eq(dot.accumulator + Mux(accumulated.head, 0, self.partial_in)),
+            chained_valid.eq(accumulated_valid),
+            chained_fresh.eq(accumulated.fresh),
+            chained_parity.eq(accumulated.parity),
+        ]
+        m.d.comb += [self.gate_enable.eq(accumulated_valid), self.gate_address.eq(accumulated.entry)]
+
+        m.d.comb += [
+            gate.total.eq(self.partial_out),
+            gate.valid.eq(chained_valid),
+            gate.entry.eq(self.gate_entry),
+            gate.fresh.eq(chained_fresh),
+            gate.parity.eq(chained_parity),
+            self.stored_read_enable.eq(gate.stored_read_enable),
+            self.stored_read_address.eq(gate.stored_read_address),
+            gate.stored_read_data.eq(self.stored_read_data),
+            self.stored_write_enable.eq(gate.stored_write_enable),
+            self.stored_write_address.eq(gate.stored_write_address),
+            self.stored_write_data.eq(gate.stored_write_data),
+            self.gate_segment.eq(gate.segment),
+            gate.table_entry.eq(self.gate_table_entry),
+            unit.issue.eq(gate.issue),
+            unit.value.eq(gate.value),
+            unit.stored.eq(gate.stored),
+            self.fetch_enable.eq(unit.fetch_enable),
+            self.program_address.eq(unit.program_address),
+            unit.instruction.eq(self.instruction),
+            self.state_address.eq(unit.state_address),
+            unit.state.eq(self.state),
+            self.unit_enable.eq(unit.unit_enable),
+            self.unit_address.eq(unit.unit_address),
+            unit.unit_entry.eq(self.unit_entry),
+            self.unit_segment.eq(unit.segment),
+            unit.table_entry.eq(self.unit_table_entry),
+            self.state_write_enable.eq(unit.state_write_enable),
+            self.state_write_address.eq(unit.state_write_address),
+            self.state_write_data.eq(unit.state_write_data),
+        ]
+        self._result_link(m, unit.local, unit.collision)
+        return m
+
+    def _result_link(self, m: Module, local: data.View, collision: Signal) -> None:
+        p = self.parameters
+        payload = Signal(result_layout(p), reset_less=True)
+        valid = Signal()
+        errors = Signal(len(LinkError))
+        m.d.sync += [
+            valid.eq(local.valid | self.result_in.valid),
+            payload.eq(Mux(local.valid, local, self.result_in)),
+            errors.eq(self.result_in.errors),
+        ]
+        with m.If(local.valid & self.result_in.valid):
+            m.d.sync += errors[LinkError.RESULT_COLLISION].eq(1)
+        with m.If(collision):
+            m.d.sync += errors[LinkError.EPILOGUE_COLLISION].eq(1)
+        with m.If(self.overrun):
+            m.d.sync += errors[LinkError.SEQUENCER_OVERRUN].eq(1)
+        m.d.comb += [self.result_out.eq(payload), self.result_out.valid.eq(valid), self.result_out.errors.eq(errors)]
+

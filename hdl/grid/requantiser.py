@@ -1,0 +1,52 @@
+"""From an accumulator to a 16-bit pre-activation part."""
+
+from __future__ import annotations
+
+from amaranth.hdl import Module, Signal, signed
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from hdl.grid.fixed_point import round_shift, saturate, saturate_int
+from hdl.numerics import MULTIPLIER_BITS, PRESCALED_BITS, REQUANTISE_RIGHT
+from hdl.parameters import GridParameters
+
+__all__ = ["Requantiser"]
+
+
+class Requantiser(wiring.Component):
+    """`part = sat16(round(sat19((total << prescale_left) >> shift) * multiplier, 12))`, Q5.10.
+
+    `total` and `shift` (0 to 31) are sampled in one cycle, `multiplier` in the next; `part` is valid `latency` cycles
+    after `total`. One value a cycle. Shifting before multiplying keeps the multiplier at 19 x 11 bits.
+    """
+
+    module_name = "srnn_requantiser"
+
+    #: Cycles from `total` to `part`.
+    latency = 2
+
+    def __init__(self, parameters: GridParameters) -> None:
+        self.parameters = parameters
+        self.left = parameters.arithmetic.prescale_left
+        super().__init__({
+            "total": In(signed(parameters.accumulator_bits)),
+            "shift": In(5),
+            "multiplier": In(MULTIPLIER_BITS),
+            "part": Out(signed(16)),
+        })
+
+    def model(self, total: int, multiplier: int, shift: int) -> int:
+        """`part` for one value."""
+        prescaled = saturate_int((total << self.left) >> shift, PRESCALED_BITS)
+        return saturate_int(round_shift(prescaled * multiplier, REQUANTISE_RIGHT), 16)
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        shifted = Signal(signed(self.parameters.accumulator_bits + self.left))
+        prescaled = Signal(signed(PRESCALED_BITS), reset_less=True)
+        m.d.comb += shifted.eq((self.total << self.left) >> self.shift)
+        m.d.sync += prescaled.eq(saturate(m, shifted, PRESCALED_BITS, "limited_total"))
+        rounded = Signal(signed(PRESCALED_BITS + MULTIPLIER_BITS + 1))
+        m.d.comb += rounded.eq(prescaled * self.multiplier + (1 << (REQUANTISE_RIGHT - 1)))
+        m.d.sync += self.part.eq(saturate(m, rounded[REQUANTISE_RIGHT:], 16, "limited_part"))
+        return m

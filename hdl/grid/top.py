@@ -1,0 +1,249 @@
+"""The whole grid: sites, links, distributor, collector, controller, streams and registers."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from hdl.grid.collector import Collector
+from hdl.grid.controller import Controller
+from hdl.grid.distributor import Distributor
+from hdl.grid.image_loader import ImageLoader
+from hdl.grid.memory import ExternalMemory
+from hdl.grid.output_stream import OutputStream
+from hdl.grid.registers import Registers, axi_lite_members
+from hdl.grid.sharing import Shared
+from hdl.grid.site import Site
+from hdl.grid.vector_input import VectorInput
+from hdl.layouts import LinkError, Memory, WriteKind, schedule_width, write_word_layout
+from hdl.naming import SCHEDULE_INSTANCE, SITE_INSTANCES, TOP_MODULE, image_file, site_name
+from hdl.parameters import GridParameters
+from hdl.register_map import Error
+
+__all__ = ["Grid"]
+
+
+class Grid(wiring.Component):
+    """A `rows` x `cols` grid with an AXI4-Lite subordinate, an AXI4-Stream input and an AXI4-Stream output.
+
+    `s_axil` holds the registers of `register_map`. `s_axis` takes input vectors (`tdest` 0) and load packets
+    (`tdest` 1), `beat_values` values of `operand_bits` a beat; `m_axis` gives `rows` 16-bit outputs a beat, in order.
+    With `init_files`, every memory is baked in from `<init_files>/<hierarchical name>.hex`; every site is then a
+    module of its own.
+    """
+
+    module_name = TOP_MODULE
+
+    def __init__(self, parameters: GridParameters, init_files: str | None = None) -> None:
+        self.parameters = p = parameters
+        self.init_files = init_files
+        self.site = Site(p)
+        self.distributor = Distributor(p)
+        self.collector = Collector(p)
+        self.vector_input = VectorInput(p)
+        self.image_loader = ImageLoader(p)
+        self.output_stream = OutputStream(p)
+        self.registers = Registers(p)
+        self.controller = Controller(p, self.drain_cycles)
+        super().__init__({
+            **axi_lite_members("s_axil"),
+            "interrupt": Out(1),
+            "s_axis_tdata": In(p.beat_bits),
+            "s_axis_tvalid": In(1),
+            "s_axis_tready": Out(1),
+            "s_axis_tlast": In(1),
+            "s_axis_tdest": In(1),
+            "m_axis_tdata": Out(16 * p.rows),
+            "m_axis_tkeep": Out(2 * p.rows),
+            "m_axis_tvalid": Out(1),
+            "m_axis_tready": In(1),
+            "m_axis_tlast": Out(1),
+        })
+
+    @cached_property
+    def token_latency(self) -> int:
+        """Cycles from the issue of a token to its first operands in column 0, without the site's delay."""
+        return 1 + self.distributor.latency + self.site.token_latency
+
+    @cached_property
+    def drain_cycles(self) -> int:
+        """Cycles after which nothing of a phase is under way any more, counted from the end of its duration."""
+        longest_delay, longest_program = 255, self.parameters.program_length
+        return (
+            self.token_latency + longest_delay + 2 * self.parameters.cols + self.site.pcu.result_latency
+            + longest_program * self.site.pcu.ring_latency + self.parameters.group_beats
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        p = self.parameters
+        m.submodules.registers = registers = Shared(self.registers)
+        m.submodules.controller = controller = Shared(self.controller)
+        m.submodules.vector_input = vectors = Shared(self.vector_input)
+        m.submodules.image_loader = loader = Shared(self.image_loader)
+        m.submodules.output_stream = output = Shared(self.output_stream)
+        m.submodules.distributor = distributor = Shared(self.distributor)
+        m.submodules.collector = collector = Shared(self.collector)
+        m.submodules[SCHEDULE_INSTANCE] = schedule = ExternalMemory(
+            schedule_width(p), p.schedule_depth, p.beat_bits, self._init_file(SCHEDULE_INSTANCE)
+        )
+        self._host_ports(m, registers, output)
+        self._input(m, vectors, loader, controller, collector, distributor, schedule)
+        self._control(m, registers, controller, vectors, loader, output, collector)
+        self._grid(m, distributor, collector)
+        return m
+
+    def _init_file(self, *path: str) -> str:
+        return f"{self.init_files}/{image_file(*path)}" if self.init_files is not None else ""
+
+    def _host_ports(self, m: Module, registers: Shared, output: Shared) -> None:
+        for prefix, child in (("s_axil", registers), ("m_axis", output)):
+            for name, member in child.signature.members.items():
+                if name.startswith(prefix):
+                    if member.flow == In:
+                        m.d.comb += getattr(child, name).eq(getattr(self, name))
+                    else:
+                        m.d.comb += getattr(self, name).eq(getattr(child, name))
+        m.d.comb += self.interrupt.eq(registers.interrupt)
+
+    def _input(
+        self, m: Module, vectors: Shared, loader: Shared, controller: Shared, collector: Shared,
+        distributor: Shared, schedule: ExternalMemory,
+    ) -> None:
+        """The write stream's source: results go first, then tokens, then what the host sends."""
+        p = self.parameters
+        word = Signal(write_word_layout(p), reset_less=True)
+        kind = Signal(WriteKind)
+        host_turn = Signal()
+        # Without tvalid the host need not drive tdest, and tready must not depend on it.
+        loading = Signal()
+        m.d.comb += [
+            loading.eq(self.s_axis_tvalid & self.s_axis_tdest),
+            host_turn.eq(~collector.beat_valid & ~controller.token_valid),
+            vectors.tdata.eq(self.s_axis_tdata),
+            vectors.tvalid.eq(self.s_axis_tvalid & ~loading),
+            vectors.tlast.eq(self.s_axis_tlast),
+            vectors.taken.eq(host_turn),
+            loader.tdata.eq(self.s_axis_tdata),
+            loader.tvalid.eq(loading),
+            loader.tlast.eq(self.s_axis_tlast),
+            loader.taken.eq(host_turn),
+            self.s_axis_tready.eq(Mux(loading, loader.tready, vectors.tready)),
+            distributor.source.eq(word),
+            distributor.source.kind.eq(kind),
+            schedule.write_enable.eq(loader.schedule_write),
+            schedule.write_address.eq(loader.word_address),
+            schedule.write_slice.eq(loader.word_beat),
+            schedule.write_data.eq(self.s_axis_tdata),
+            schedule.read_enable.eq(1),
+            schedule.read_address.eq(controller.schedule_address),
+            controller.schedule_word.eq(schedule.read_data),
+        ]
+        with m.If(collector.beat_valid):
+            m.d.sync += [kind.eq(WriteKind.VECTOR), word.address.eq(collector.beat_address),
+                         word.data.eq(collector.beat_data)]
+        with m.Elif(controller.token_valid):
+            m.d.sync += [kind.eq(WriteKind.TOKEN), word.address.eq(controller.token)]
+        with m.Elif(loader.word_valid):
+            m.d.sync += [kind.eq(WriteKind.MEMORY), word.eq(loader.word)]
+        with m.Elif(vectors.word_valid):
+            m.d.sync += [kind.eq(WriteKind.VECTOR), word.eq(vectors.word)]
+        with m.Else():
+            m.d.sync += kind.eq(WriteKind.IDLE)
+
+    def _control(
+        self, m: Module, registers: Shared, controller: Shared, vectors: Shared, loader: Shared, output: Shared,
+        collector: Shared,
+    ) -> None:
+        m.d.comb += [
+            controller.start.eq(registers.start),
+            controller.abort.eq(registers.abort | vectors.framing_early),
+            controller.keep_state.eq(registers.keep_state),
+            controller.model.eq(registers.model),
+            controller.steps.eq(registers.steps),
+            controller.phase_enable.eq(registers.phase_enable),
+            controller.loaded.eq(loader.begun),
+            controller.loaded_state.eq(loader.begun_state),
+            controller.complete.eq(collector.complete),
+            controller.complete_phase.eq(collector.complete_phase),
+            controller.stream_busy.eq(collector.beat_valid),
+            controller.input_available.eq(vectors.available),
+            controller.input_quiet.eq(~vectors.in_packet),
+            controller.output_idle.eq(output.idle),
+            controller.steps_sent.eq(output.steps_sent),
+            loader.busy.eq(controller.busy),
+            vectors.begin_sequence.eq(controller.begin_sequence),
+            vectors.running.eq(controller.running),
+            vectors.flush.eq(controller.flush),
+            vectors.steps.eq(controller.steps_latched),
+            vectors.parity.eq(controller.parity),
+            vectors.header.eq(controller.header),
+            vectors.free.eq(controller.input_free),
+            vectors.consume.eq(controller.input_consume),
+            output.begin_sequence.eq(controller.begin_sequence),
+            # After an abort, what is left in the output buffer must not be sent.
+            output.flush.eq(~controller.running),
+            output.steps.eq(controller.steps_latched),
+            output.parity.eq(controller.parity),
+            output.header.eq(controller.header),
+            output.skip_step.eq(controller.output_skip),
+            output.group_valid.eq(collector.output_valid & controller.running),
+            output.group.eq(collector.output_group),
+            output.group_parity.eq(collector.output_parity),
+            output.values.eq(collector.output_values),
+            *(
+                getattr(registers, name).eq(getattr(controller, name))
+                for name in ("busy", "done", "aborted", "state_valid", "cycles", "stall_input", "stall_output",
+                             "stall_result")
+            ),
+            registers.steps_done.eq(output.steps_sent),
+        ]
+        sources: dict[Error, Value] = {
+            Error.RESULT_COLLISION: collector.errors[LinkError.RESULT_COLLISION],
+            Error.EPILOGUE_COLLISION: collector.errors[LinkError.EPILOGUE_COLLISION],
+            Error.SEQUENCER_OVERRUN: collector.errors[LinkError.SEQUENCER_OVERRUN],
+            Error.ROW_MISMATCH: collector.row_mismatch,
+            Error.COLLECTOR_OVERLAP: collector.overlap,
+            Error.LOAD_WHILE_BUSY: loader.load_while_busy,
+            Error.LOAD_ADDRESS: loader.load_address,
+            Error.INPUT_FRAMING: vectors.framing_early | vectors.framing_late,
+            Error.START_WHILE_BUSY: controller.start_while_busy,
+            Error.NO_STEPS: controller.no_steps,
+            Error.NO_MODEL: controller.no_model,
+            Error.NO_STATE: controller.no_state,
+        }
+        m.d.comb += registers.errors.eq(Cat(sources[error] for error in Error))
+
+    def _grid(self, m: Module, distributor: Shared, collector: Shared) -> None:
+        p = self.parameters
+        sites: dict[tuple[int, int], Shared] = {}
+        for row in range(p.rows):
+            for col in range(p.cols):
+                sites[row, col] = m.submodules[site_name(row, col)] = site = Shared(self._site(row, col))
+                m.d.comb += [site.row.eq(Const(row, p.row_bits)), site.col.eq(Const(col, p.col_bits))]
+        for (row, col), site in sites.items():
+            if col == 0:
+                m.d.comb += site.write_in.eq(getattr(distributor, f"head_{row}"))
+                m.d.comb += getattr(collector, f"result_{row}").eq(site.result_out)
+            else:
+                west = sites[row, col - 1]
+                m.d.comb += [
+                    site.write_in.eq(west.write_out),
+                    site.partial_in.eq(west.partial_out),
+                    west.result_in.eq(site.result_out),
+                ]
+
+    def _site(self, row: int, col: int) -> Site:
+        if self.init_files is None:
+            return self.site
+        name = site_name(row, col)
+        # State and vectors belong to a sequence, not to a model: they start from zero.
+        instances = [
+            instance for memory, names in SITE_INSTANCES.items() if memory not in (Memory.STATE, Memory.VECTOR)
+            for instance in names
+        ]
+        files = {instance: self._init_file(name, instance) for instance in instances}
+        return Site(self.parameters, f"srnn_{name}", files)

@@ -1,0 +1,229 @@
+"""Unit path of the epilogue: a ring of one multiply-accumulate and one activation unit, run by a program."""
+
+from __future__ import annotations
+
+from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from hdl.grid.activation import ActivationUnit
+from hdl.grid.gate_path import issue_layout
+from hdl.grid.multiply_accumulate import MultiplyAccumulate
+from hdl.grid.sharing import Shared
+from hdl.layouts import (
+    Activation,
+    Addend,
+    FactorX,
+    FactorY,
+    Hold,
+    Keep,
+    Subtrahend,
+    instruction_layout,
+    result_layout,
+    table_entry_layout,
+    unit_entry_layout,
+)
+from hdl.parameters import GridParameters
+
+__all__ = ["UnitPath"]
+
+
+class UnitPath(wiring.Component):
+    """Executes one instruction for each value that arrives.
+
+    A value arrives from the gate path (`issue`, and `value` and `stored` one cycle later) or from the ring itself: an
+    instruction with `proceed` sends its result through the activation unit to its `next` instruction,
+    `ring_latency` cycles later. Memories beside this component: program and state (read with `issue`), unit entries
+    (read with `value`), activation table. All cycles below are those of values.
+
+    A gate's value with `hold`, and the activated result of an instruction with `hold` (`ring_latency` cycles after
+    the instruction), are kept whether an instruction runs on them or not; instructions from the next cycle on see
+    them. HOLD0 exists twice, by the lowest bit of the unit, so it lives until the unit after next writes it; HOLD1 and
+    the kept result live until the next unit does. A kept result is seen from the cycle after its instruction on.
+    A gate's value and a returning one that run an instruction in the same cycle, or are kept in the same register,
+    raise `collision` (in the cycle before) and lose the returning one; the mapper spaces units so that this cannot
+    happen. A returning value without `proceed` meets nobody unless both are kept in the same register.
+
+    A unit has `state_words` state words. An instruction reads the one whose number is in the low bits of its own
+    address, and writes `write_slot`. A word that an instruction writes is read by instructions `state_distance` or
+    more cycles later; until then they read the old one.
+    An emitted result is in `local` `emit_latency` cycles after its value, with the unit entry `destination` behind the
+    unit.
+    """
+
+    module_name = "srnn_unit_path"
+
+    def __init__(self, parameters: GridParameters) -> None:
+        self.parameters = p = parameters
+        self.mac = MultiplyAccumulate()
+        self.activation = ActivationUnit(p)
+        super().__init__({
+            "issue": In(issue_layout(p)),
+            "value": In(signed(16)),
+            "stored": In(signed(16)),
+            "fetch_enable": Out(1),
+            "program_address": Out(p.program_bits),
+            "instruction": In(instruction_layout(p)),
+            "state_address": Out(p.state_address_bits),
+            "state": In(signed(16)),
+            "unit_enable": Out(1),
+            "unit_address": Out(p.unit_bits),
+            "unit_entry": In(unit_entry_layout(p)),
+            "state_write_enable": Out(1),
+            "state_write_address": Out(p.state_address_bits),
+            "state_write_data": Out(16),
+            "segment": Out(p.segment_bits),
+            "table_entry": In(table_entry_layout(p)),
+            "local": Out(result_layout(p)),
+            "collision": Out(1),
+        })
+
+    @property
+    def emit_latency(self) -> int:
+        """Cycles from a value to its result in `local`."""
+        return self.mac.latency
+
+    @property
+    def ring_latency(self) -> int:
+        """Cycles from a value to the value that its instruction sends on: compute, register, activate."""
+        return self.mac.latency + 1 + self.activation.latency
+
+    @property
+    def state_distance(self) -> int:
+        """Cycles from an instruction that writes a state word to the first one that reads what it wrote."""
+        # Compute, register, write; the word is read a cycle before the value.
+        return self.mac.latency + 1 + 1 + 1
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        p = self.parameters
+        m.submodules.mac = mac = Shared(self.mac)
+        m.submodules.activation = activation = Shared(self.activation)
+
+        # Fetch: one cycle before the value.
+        returning = Signal(issue_layout(p), reset_less=True)
+        returning_valid = Signal()
+        returning_hold = Signal(Hold)
+        arriving = Signal(issue_layout(p))
+        gate_writes, ring_writes, both_write = Signal(_HOLDS), Signal(_HOLDS), Signal(_HOLDS)
+        m.d.comb += [
+            arriving.eq(Mux(self.issue.valid, self.issue, returning)),
+            arriving.valid.eq(self.issue.valid | returning_valid),
+            gate_writes.eq(_hold_registers(self.issue.hold, self.issue.unit)),
+            ring_writes.eq(_hold_registers(returning_hold, returning.unit)),
+            both_write.eq(gate_writes & ring_writes),
+            self.collision.eq((self.issue.valid & returning_valid) | both_write.any()),
+            self.fetch_enable.eq(arriving.valid),
+            self.program_address.eq(arriving.instruction),
+            self.state_address.eq(Cat(arriving.instruction[: p.slot_bits], arriving.unit)),
+        ]
+
+        # Execute: the instruction, the state and the value are here.
+        execute = Signal(issue_layout(p), reset_less=True)
+        execute_valid = Signal()
+        from_ring = Signal(reset_less=True)
+        m.d.sync += [execute.eq(arriving), execute_valid.eq(arriving.valid), from_ring.eq(~self.issue.valid)]
+        op = self.instruction
+        value = Signal(signed(16))
+        state = Signal(signed(16))
+        holds = [Signal(signed(16), name=name, reset_less=True) for name in ("hold0_0", "hold0_1", "hold1")]
+        for index, hold in enumerate(holds):
+            gate_write = Signal(name=f"{hold.name}_gate")
+            ring_write = Signal(name=f"{hold.name}_ring")
+            m.d.sync += [gate_write.eq(gate_writes[index]), ring_write.eq(ring_writes[index])]
+            with m.If(gate_write | ring_write):
+                m.d.sync += hold.eq(Mux(gate_write, self.value, activation.result))
+        m.d.comb += [
+            value.eq(Mux(from_ring, activation.result, self.value)),
+            state.eq(Mux(execute.fresh & op.carried, 0, self.state)),
+            mac.use_kept.eq(op.addend == Addend.KEPT),
+            self.unit_enable.eq(execute_valid),
+            self.unit_address.eq(execute.unit + op.destination),
+        ]
+        with m.Switch(op.x):
+            with m.Case(FactorX.ZERO):
+                m.d.comb += mac.x.eq(0)
+            with m.Case(FactorX.VALUE):
+                m.d.comb += mac.x.eq(value)
+            with m.Case(FactorX.HOLD0):
+                m.d.comb += mac.x.eq(Mux(execute.unit[0], holds[1], holds[0]))
+            with m.Case(FactorX.HOLD1):
+                m.d.comb += mac.x.eq(holds[2])
+        with m.Switch(op.y):
+            with m.Case(FactorY.VALUE):
+                m.d.comb += mac.y.eq(value)
+            with m.Case(FactorY.STATE):
+                m.d.comb += mac.y.eq(state)
+            with m.Case(FactorY.ONE):
+                m.d.comb += mac.y.eq(1 << 15)
+            with m.Default():
+                m.d.comb += mac.y.eq(0)
+        with m.Switch(op.subtract):
+            with m.Case(Subtrahend.VALUE):
+                m.d.comb += mac.z.eq(value)
+            with m.Case(Subtrahend.STATE):
+                m.d.comb += mac.z.eq(state)
+            with m.Default():
+                m.d.comb += mac.z.eq(0)
+        with m.Switch(op.addend):
+            with m.Case(Addend.VALUE):
+                m.d.comb += mac.value.eq(value)
+            with m.Case(Addend.STORED):
+                m.d.comb += mac.value.eq(self.stored)
+            with m.Case(Addend.STATE):
+                m.d.comb += mac.value.eq(state)
+            with m.Default():
+                m.d.comb += mac.value.eq(0)
+
+        # Round: the result leaves for the link.
+        rounding = Signal(issue_layout(p), reset_less=True)
+        rounding_op = Signal(instruction_layout(p), reset_less=True)
+        rounding_valid = Signal()
+        m.d.sync += [rounding.eq(execute), rounding_op.eq(op), rounding_valid.eq(execute_valid)]
+        m.d.comb += [
+            mac.keep.eq(Mux(rounding_valid, rounding_op.keep, Keep.NONE)),
+            self.local.valid.eq(rounding_valid & rounding_op.emit),
+            self.local.value.eq(mac.result),
+            self.local.parity.eq(rounding.parity),
+            self.local.unit.eq(self.unit_entry),
+        ]
+
+        # Write back and look up.
+        result = Signal(signed(16), reset_less=True)
+        done = Signal(issue_layout(p), reset_less=True)
+        done_activation = Signal(Activation, reset_less=True)
+        done_proceed = Signal()
+        done_hold = Signal(Hold)
+        done_write = Signal()
+        done_slot = Signal(max(1, p.slot_bits), reset_less=True)
+        m.d.sync += [
+            result.eq(mac.result),
+            done.eq(rounding),
+            done.instruction.eq(rounding_op.next),
+            done_activation.eq(rounding_op.activation),
+            done_proceed.eq(rounding_valid & rounding_op.proceed),
+            done_hold.eq(Mux(rounding_valid, rounding_op.hold, Hold.NONE)),
+            done_write.eq(rounding_valid & rounding_op.write_state),
+            done_slot.eq(rounding_op.write_slot),
+        ]
+        m.d.comb += [
+            self.state_write_enable.eq(done_write),
+            self.state_write_address.eq(Cat(done_slot[: p.slot_bits], done.unit)),
+            self.state_write_data.eq(result),
+            activation.value.eq(result),
+            activation.function.eq(done_activation),
+            self.segment.eq(activation.segment),
+            activation.entry.eq(self.table_entry),
+        ]
+        m.d.sync += [returning.eq(done), returning_valid.eq(done_proceed), returning_hold.eq(done_hold)]
+        return m
+
+
+#: Hold registers: HOLD0 of an even and of an odd unit, HOLD1.
+_HOLDS = 3
+
+
+def _hold_registers(hold: Value, unit: Value) -> Value:
+    """One bit for each hold register: whether a value with this `hold` and unit is kept there."""
+    first = hold == Hold.HOLD0
+    return Cat(first & ~unit[0], first & unit[0], hold == Hold.HOLD1)

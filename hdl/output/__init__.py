@@ -1,0 +1,1 @@
+"""Files for users. In: components. Out: Verilog, manifest, headers, FuseSoC core and reference pages."""

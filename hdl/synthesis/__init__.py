@@ -1,0 +1,1 @@
+"""Area. In: emitted Verilog. Out: counts of cells by module, from Yosys."""

@@ -1,0 +1,131 @@
+"""How Yosys measures one module: the passes for each target, and reading what they print."""
+
+import json
+import re
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from hdl.errors import ConfigurationError
+from hdl.output.yosys_worker import run_yosys
+
+#: "ice40hx" is for the parts of the family that have no DSPs: multipliers are made of LUTs.
+TARGETS = ("generic", "ice40", "ecp5", "xilinx", "ice40hx")
+MEMORY = "srnn_memory"
+#: Attribute of the instances whose hardware is counted elsewhere: sub-modules and memories.
+BOX = "srnn_box"
+#: Transistors of a two-input NAND gate in CMOS.
+_NAND2_TRANSISTORS = 4
+
+_FPGA = {
+    "ice40": "synth_ice40 -dsp -top {top}",
+    "ice40hx": "synth_ice40 -top {top}",
+    "ecp5": "synth_ecp5 -top {top}",
+    "xilinx": "synth_xilinx -flatten -noiopad -noclkbuf -top {top}",
+}
+#: Resource, and the whole names of the cells that use it with the number each uses (a RAM slice counts its LUTs).
+_RESOURCES: tuple[tuple[str, str, int], ...] = (
+    ("lut", r"SB_LUT4|LUT[1-6]", 1),
+    ("lut", r"CCU2C", 2),
+    ("lut", r"TRELLIS_DPR16X4|RAM32M|RAM64M", 4),
+    ("ff", r"SB_DFF\w*|TRELLIS_FF|FD[RSCP]E(_1)?", 1),
+    ("dsp", r"SB_MAC16|MULT18X18D|DSP48E1", 1),
+    ("bram", r"SB_RAM40_4K\w*|DP16KD|PDPW16KD|RAMB18E1|RAMB36E1", 1),
+)
+
+
+@dataclass(frozen=True)
+class Liberty:
+    """A library of standard cells in a Liberty file."""
+
+    path: Path
+    #: Area of the smallest two-input NAND cell, in the library's unit.
+    nand2_area: float
+    #: Names of the cells that are flip-flops.
+    flip_flops: frozenset[str]
+
+    @classmethod
+    def read(cls, path: Path) -> "Liberty":
+        """Read what is needed of a Liberty file; raise `ConfigurationError` when it is not one or has no NAND2 cell."""
+        try:
+            text = re.sub(r"/\*.*?\*/", " ", path.read_text(errors="replace"), flags=re.DOTALL)
+        except OSError as error:
+            raise ConfigurationError(f"{path}: cannot be read ({error.strerror}); name a Liberty file") from error
+        areas: dict[str, float] = {}
+        flip_flops: set[str] = set()
+        # Cells do not nest: each reaches to the beginning of the next.
+        for name, body in re.findall(r'\bcell\s*\(\s*"?(\w+)"?\s*\)(.*?)(?=\bcell\s*\(|\Z)', text, re.DOTALL):
+            if area := re.search(r"\barea\s*:\s*([\d.eE+-]+)", body):
+                areas[name] = float(area.group(1))
+            if re.search(r"\bff\s*\(", body):
+                flip_flops.add(name)
+        nands = [area for name, area in areas.items() if re.search(r"nand_?2(?!\d)", name, re.IGNORECASE) and area > 0]
+        if not nands:
+            raise ConfigurationError(f"{path}: has no two-input NAND cell with an area; name another Liberty file")
+        return cls(path.absolute(), min(nands), frozenset(flip_flops))
+
+
+@dataclass
+class Measure:
+    """One synthesised module: its own logic, without its sub-modules and memories."""
+
+    #: Cells after mapping, by type.
+    cells: Counter[str] = field(default_factory=Counter)
+    #: NAND2 equivalents; None for the FPGA targets.
+    gate_equivalents: float | None = None
+    flip_flops: int = 0
+    #: FPGA resources: "lut", "ff", "dsp", "bram"; empty for the generic target.
+    resources: dict[str, int] = field(default_factory=dict)
+
+
+def mapping_passes(top: str, target: str, liberty: Liberty | None, statistics: str) -> list[str]:
+    """Return the passes that map module `top`, drop its black boxes and write `stat` to the file `statistics`."""
+    if target in _FPGA:
+        return [_FPGA[target].format(top=top), *_drop_boxes(), f"tee -o {statistics} stat -json"]
+    passes = [
+        f"synth -flatten -booth -top {top}",
+        # Registers of generated modules carry power-up values, which the flip-flop to map to does not have.
+        "setattr -unset init",
+        "dfflegalize -cell $_DFF_P_ x",
+    ]
+    if liberty:
+        library = f'-liberty "{liberty.path}"'
+        passes += [f"dfflibmap {library}", f"abc {library}", "opt_clean", *_drop_boxes()]
+        return [*passes, f"tee -o {statistics} stat -json {library}"]
+    return [*passes, "abc -g cmos4", "opt_clean", *_drop_boxes(), f"tee -o {statistics} stat -json -tech cmos"]
+
+
+def _drop_boxes() -> list[str]:
+    # Only once the logic around them is final; then nothing is left that `stat` cannot count. Black boxes of the
+    # target's own library stay: they are its cells.
+    return [f"delete a:{BOX}"]
+
+
+def read_measure(statistics: Path, top: str, target: str, liberty: Liberty | None) -> Measure:
+    """Read the file that `mapping_passes` left."""
+    content = json.loads(statistics.read_text())
+    # A module without any cell has no entry.
+    module = content["modules"].get("\\" + top, {})
+    cells = Counter({name: int(count) for name, count in module.get("num_cells_by_type", {}).items()})
+    if target in _FPGA:
+        used = {"lut": 0, "ff": 0, "dsp": 0, "bram": 0}
+        for resource, pattern, each in _RESOURCES:
+            used[resource] += each * sum(count for name, count in cells.items() if re.fullmatch(pattern, name))
+        return Measure(cells, None, used["ff"], used)
+    if liberty:
+        flip_flops = sum(count for name, count in cells.items() if name in liberty.flip_flops)
+        return Measure(cells, float(module.get("area", 0.0)) / liberty.nand2_area, flip_flops)
+    transistors = str(module.get("estimated_num_transistors", "0"))
+    if transistors.endswith("+"):
+        raise AssertionError(f"cells of unknown size in {top}: {dict(cells)}")
+    return Measure(cells, int(transistors) / _NAND2_TRANSISTORS, cells.get("$_DFF_P_", 0))
+
+
+def measure_source(
+    verilog: str, top: str, folder: Path, liberty: Liberty | None = None, timeout: float = 600.0
+) -> Measure:
+    """Measure a module without sub-modules, given as text, for the generic target; `folder` takes working files."""
+    (folder / f"{top}.v").write_text(verilog)
+    passes = [f"read_verilog {top}.v", *mapping_passes(top, "generic", liberty, f"{top}.stat")]
+    run_yosys(passes, f"synthesis of {top}", folder, timeout)
+    return read_measure(folder / f"{top}.stat", top, "generic", liberty)

@@ -1,1 +1,0 @@
-"""The demonstration: two trained networks, real input, every bit and cycle compared, area and a picture."""

@@ -1,0 +1,325 @@
+"""What models need, what a grid has, and the smallest grid and FPGA that would do."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from hdl.parameters import RANGES, GridParameters, load_parameters, usual_preset_names
+from rnn_mapper.cells.unit_program import Preference
+from rnn_mapper.errors import ConfigurationError, MappingError
+from rnn_mapper.explore.area import OutOfRange, area_model
+from rnn_mapper.explore.devices import DEVICES, Device
+from rnn_mapper.explore.search import grid_with
+from rnn_mapper.mapping.allocation import CapacityError, Demand, enlarge
+from rnn_mapper.mapping.bidirectional import quantise_bidirectional
+from rnn_mapper.mapping.deployment import Resident, map_resident
+from rnn_mapper.mapping.mapper import TYPICAL_STEPS, least_reading
+from rnn_mapper.network.bidirectional import BidirectionalNetwork
+from rnn_mapper.network.network import Network
+from rnn_mapper.quantisation.integer_network import QuantisedNetwork
+from rnn_mapper.quantisation.quantise import quantise
+from rnn_mapper.run.prepare import default_calibration
+
+__all__ = ["Account", "FittingGrid", "GridAccount", "Need", "account_of"]
+
+#: Sizes that the search for the smallest grid looks at: those of which areas are known.
+ROWS = (1, 2, 4, 8, 16)
+COLS = (1, 2, 3, 4, 6, 8, 12, 16)
+LANES = (4, 8, 12, 16, 24, 32, 48, 64)
+#: Grids with as many multipliers that are tried, those that an FPGA is likely to take first.
+_TRIED = 6
+#: Sizes are compared with one preference for unit programs; the one that is taken is mapped with all.
+_QUICK = Preference.EARLY_RESULT
+
+#: Resources of an FPGA that are told.
+_SHOWN: tuple[str, ...] = ("lut", "ff", "dsp", "bram")
+
+#: What one START runs: a network, or two side by side.
+_Model = Sequence[QuantisedNetwork]
+
+
+@dataclass(frozen=True)
+class Need:
+    """What models take of one memory or table, in words."""
+
+    #: Field of `GridParameters` that sets its size.
+    field: str
+    what: str
+    needed: int
+    available: int
+
+    @property
+    def is_met(self) -> bool:
+        """There is enough of it."""
+        return self.needed <= self.available
+
+
+@dataclass(frozen=True)
+class FittingGrid:
+    """A grid that takes the models."""
+
+    parameters: GridParameters
+    #: Exact cycles of a sequence of `Account.steps` steps of every model, one after the other.
+    cycles: int
+    #: The smallest FPGA of those known that takes it and what it takes there, or None.
+    device: Device | None
+    #: By resource ("lut", "dsp", "bram", "ff"); empty without a device.
+    used: dict[str, float]
+
+
+@dataclass(frozen=True)
+class GridAccount:
+    """A grid that was named, and how the models do on it."""
+
+    name: str
+    parameters: GridParameters
+    #: Largest demands first by what they leave; the last models may be missing where an earlier one does not fit.
+    needs: tuple[Need, ...]
+    #: Exact cycles, as `FittingGrid.cycles`; None if the models do not fit.
+    cycles: int | None
+    #: The same sites and lanes with memories that suffice, or None if there is no such grid.
+    enlarged: FittingGrid | None
+
+    @property
+    def fits(self) -> bool:
+        """The models fit."""
+        return self.cycles is not None
+
+
+@dataclass(frozen=True)
+class Account:
+    """Everything about models that are to be in one grid at once."""
+
+    #: Trained weights of all matrices, and multiplications of one step of every model.
+    weights: int
+    multiplications: int
+    steps: int
+    grid: GridAccount
+    #: The grid with the fewest multipliers of which areas are known, and the fastest such; None if nothing does.
+    smallest: FittingGrid | None
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything as JSON values."""
+        return {
+            "weights": self.weights, "multiplications_per_step": self.multiplications, "steps": self.steps,
+            "grid": {
+                "name": self.grid.name, "parameters": self.grid.parameters.to_dict(), "fits": self.grid.fits,
+                "needs": [{**vars(need), "met": need.is_met} for need in self.grid.needs],
+                "cycles": self.grid.cycles, "enlarged": _grid_json(self.grid.enlarged),
+            },
+            "smallest": _grid_json(self.smallest),
+        }
+
+
+def account_of(
+    networks: Sequence[Network | BidirectionalNetwork], grid: tuple[str, GridParameters] | None = None,
+    steps: int = TYPICAL_STEPS, within: float | None = None, streams: int = 1,
+) -> Account:
+    """The account of networks that are resident in one grid, each with so many streams.
+
+    `grid` is a name with its parameters, by default the smallest preset that fits, or else the largest. `within` is the
+    largest number of cycles a step (of all networks, one after the other) that the smallest grid may take.
+    Raises `ModelError` or `MappingError` for what no grid can do, `ConfigurationError` if `within` is not above 0.
+    """
+    if within is not None and not within > 0:
+        raise ConfigurationError(f"within = {within}: must be a number of cycles a step above 0")
+    work = _Work(tuple(networks), steps, streams)
+    return Account(
+        weights=sum(_weights(network) for network in networks), multiplications=work.multiplications, steps=steps,
+        grid=_chosen(work, grid), smallest=_smallest(work, within),
+    )
+
+
+class _Work:
+    """Networks, quantised once for each arithmetic, and what their mappings take."""
+
+    def __init__(self, networks: tuple[Network | BidirectionalNetwork, ...], steps: int, streams: int) -> None:
+        self.networks, self.steps, self.streams = networks, steps, streams
+        self._models: dict[object, list[_Model]] = {}
+        self.multiplications = sum(
+            product.weights.size for model in self.models(GridParameters()) for network in model
+            for product in network.products().values()
+        )
+
+    def models(self, parameters: GridParameters) -> list[_Model]:
+        """The networks in integers; which values they have does not matter to what they take."""
+        arithmetic = parameters.arithmetic
+        if arithmetic not in self._models:
+            found: list[_Model] = []
+            for network in self.networks:
+                typical = default_calibration(network)
+                if isinstance(network, BidirectionalNetwork):
+                    both = quantise_bidirectional(network, typical, arithmetic)
+                    found += [segment.members for segment in both.segments]
+                else:
+                    found.append([quantise(network, typical, arithmetic)] * self.streams)
+            self._models[arithmetic] = found
+        return self._models[arithmetic]
+
+    def place(self, parameters: GridParameters, programs: Preference | None = None) -> Resident:
+        """All models on a grid. Raises `CapacityError` for the first that does not fit beside those before it."""
+        return map_resident(self.models(parameters), parameters, self.steps, programs=programs)
+
+    def cycles(self, resident: Resident) -> int:
+        """Cycles of a sequence of all models."""
+        return sum(model.predict(self.steps).cycles for model in resident.models)
+
+    def grown(
+        self, parameters: GridParameters, programs: Preference | None = None
+    ) -> tuple[GridParameters, Resident] | None:
+        """The grid with memories doubled until all models fit, and the models there; None if it cannot be."""
+        while True:
+            try:
+                return parameters, self.place(parameters, programs)
+            except CapacityError as error:
+                larger = enlarge(parameters, [demand for demand in error.demands if demand.needed > demand.available])
+                if larger == parameters:
+                    return None
+                parameters = larger
+
+
+def _chosen(work: _Work, grid: tuple[str, GridParameters] | None) -> GridAccount:
+    if grid is not None:
+        return _grid_account(work, *grid)
+    account: GridAccount | None = None
+    for name in usual_preset_names():
+        account = _grid_account(work, name, load_parameters(name))
+        if account.fits:
+            break
+    assert account is not None, "there are presets"
+    return account
+
+
+def _grid_account(work: _Work, name: str, parameters: GridParameters) -> GridAccount:
+    cycles: int | None = None
+    try:
+        resident = work.place(parameters)
+        demands, cycles = _last_demands(resident), work.cycles(resident)
+    except CapacityError as error:
+        demands = error.demands
+    enlarged = None
+    if cycles is None and (grown := work.grown(parameters)) is not None:
+        demands = _last_demands(grown[1])
+        enlarged = _fitting(grown[0], work.cycles(grown[1]))
+    needs = {}
+    for demand in sorted(demands, key=lambda item: item.needed):
+        needs[demand.field, demand.what] = Need(
+            demand.field, demand.what, demand.needed, getattr(parameters, demand.field)
+        )
+    ranked = sorted(needs.values(), key=lambda need: need.needed / need.available, reverse=True)
+    return GridAccount(name, parameters, tuple(ranked), cycles, enlarged)
+
+
+def _last_demands(resident: Resident) -> list[Demand]:
+    """What all models take together; each is placed behind those before it."""
+    largest: dict[tuple[str, str], Demand] = {}
+    for model in resident.models:
+        for demand in model.demands:
+            known = largest.get((demand.field, demand.what))
+            if known is None or demand.needed > known.needed:
+                largest[demand.field, demand.what] = demand
+    return list(largest.values())
+
+
+def _smallest(work: _Work, within: float | None) -> FittingGrid | None:
+    """The grid with the fewest multipliers that fits and is fast enough; of those with as many the fastest."""
+    for _, sizes in itertools.groupby(_sizes(), key=math.prod):
+        possible = [size for size in sizes if _may_fit(work, size, within)]
+        likely = sorted(possible, key=lambda size: not _likely(work, size))[:_TRIED]
+        found = [tight for size in likely if (tight := _tight(work, size, within)) is not None]
+        if found:
+            # One that some FPGA takes is of more use than a faster one that none takes.
+            parameters, _ = min(found, key=lambda item: (_device_for(item[0]) is None, item[1]))
+            return _fitting(parameters, work.cycles(work.place(parameters)))
+    return None
+
+
+def _sizes() -> Iterator[tuple[int, int, int]]:
+    """Rows, columns and lanes, fewest multipliers first, then those with about as many lanes as sites."""
+    sizes = itertools.product(ROWS, COLS, LANES)
+    yield from sorted(sizes, key=lambda size: (math.prod(size), max(size[2], size[0] * size[1]), size))
+
+
+def _may_fit(work: _Work, size: tuple[int, int, int], within: float | None) -> bool:
+    """False where no mapping is fast enough, or has weight and vector memories of known area."""
+    largest = area_model("generic").largest(*size)
+    longest = max(
+        product.weights.shape[2] for model in work.models(largest) for network in model
+        for product in network.products().values()
+    )
+    if longest > largest.vector_words * largest.lanes:
+        return False
+    reading = sum(least_reading(model, largest) for model in work.models(largest))
+    return reading <= min(largest.weight_depth, within or float("inf"))
+
+
+def _likely(work: _Work, size: tuple[int, int, int]) -> bool:
+    """Whether an FPGA takes the weights and the logic, whatever else the models need."""
+    area = area_model("generic")
+    deep = min(-(-work.multiplications // math.prod(size)), area.largest(*size).weight_depth)
+    smallest = area.smallest(*size)
+    return _device_for(replace(smallest, weight_depth=max(deep, smallest.weight_depth))) is not None
+
+
+def _tight(
+    work: _Work, size: tuple[int, int, int], within: float | None
+) -> tuple[GridParameters, int] | None:
+    """The grid of this size with the least memories that do and its cycles with the first unit programs that are
+    found; None if there is none of known area, or it is slower than asked for."""
+    rows, cols, lanes = size
+    area = area_model("generic")
+    largest = area.largest(rows, cols, lanes)
+    count = 1 << (len(work.models(largest)) - 1).bit_length()
+    largest = replace(largest, models=count, schedule_depth=RANGES["schedule_depth"][1])
+    grown = work.grown(largest, _QUICK)
+    if grown is None:
+        return None
+    needed: dict[str, int] = {}
+    for demand in _last_demands(grown[1]):
+        needed[demand.field] = max(needed.get(demand.field, 0), demand.needed)
+    tight = grid_with(needed, rows, cols, lanes, count)
+    try:
+        if tight is None:
+            return None
+        area.check(tight)
+        cycles = work.cycles(work.place(tight, _QUICK))
+    except (OutOfRange, MappingError):
+        return None
+    return None if within is not None and cycles > within * work.steps else (tight, cycles)
+
+
+def _fitting(parameters: GridParameters, cycles: int) -> FittingGrid:
+    device, used = _device_for(parameters) or (None, {})
+    return FittingGrid(parameters, cycles, device, {name: used[name] for name in _SHOWN if name in used})
+
+
+def _device_for(parameters: GridParameters) -> tuple[Device, dict[str, float]] | None:
+    """The FPGA with the fewest LUTs that takes a grid, and what it takes there; None where none does or is known to."""
+    for device in sorted(DEVICES, key=lambda item: item.lut):
+        try:
+            used = area_model(device.target).resources(parameters)
+        except OutOfRange:
+            continue
+        if all(used.get(name, 0) <= limit for name, limit in device.limits.items()):
+            return device, used
+    return None
+
+
+def _weights(network: Network | BidirectionalNetwork) -> int:
+    plain = [network] if isinstance(network, Network) else [one for part in network.segments for one in part.networks]
+    layers = [layer for one in plain for layer in one.all_layers]
+    return sum(tensor.size for layer in layers for tensor in layer.tensors.values() if tensor.ndim == 2)
+
+
+def _grid_json(grid: FittingGrid | None) -> dict[str, Any] | None:
+    if grid is None:
+        return None
+    return {
+        "parameters": grid.parameters.to_dict(), "cycles": grid.cycles,
+        "device": None if grid.device is None else grid.device.name,
+        "used": {name: round(value, 1) for name, value in grid.used.items()},
+    }

@@ -1,0 +1,70 @@
+"""Simulates the Verilog of what a search found and compares it with the search's own figures."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from rnn_mapper.explore.adapter import known_cells, mapping_of, random_network
+from rnn_mapper.explore.requests import Model
+from rnn_mapper.explore.search import Candidate
+
+__all__ = ["Verified", "verify_candidate"]
+
+
+@dataclass(frozen=True)
+class Verified:
+    """One model on one grid, simulated."""
+
+    model: str
+    grid: str
+    steps: int
+    predicted: int
+    simulated: int
+    #: Outputs that differ from the reference.
+    mismatches: int
+    #: Cycles of the whole sequence: those of the search, and those that the mapper predicts.
+    searched: int
+    mapped: int
+
+    @property
+    def exact(self) -> bool:
+        """Everything agrees."""
+        return self.predicted == self.simulated and not self.mismatches and self.searched == self.mapped
+
+
+def verify_candidate(
+    candidate: Candidate, models: tuple[Model, ...], steps: int, progress: Callable[[str], None]
+) -> list[Verified]:
+    """Simulate up to `steps` steps of every model on a grid, with the weights of its file or random ones."""
+    from rnn_mapper.importers import load_model
+    from rnn_mapper.importers.native import plain_network
+    from rnn_mapper.quantisation.quantise import quantise, quantise_inputs
+    from rnn_mapper.run.prepare import default_calibration
+    from rnn_mapper.run.result import IntSequence
+    from rnn_mapper.run.simulate import choose_simulator, verify
+    from sim_tests.simulator.run import logs_kept
+
+    p = candidate.parameters
+    done = []
+    for model, found in zip(models, candidate.found, strict=True):
+        network = random_network(model.shape)
+        if model.file is not None:
+            known = known_cells((model.shape.cells_file, model.shape.cells_digest))
+            network = plain_network(load_model(model.file, model.selection, known).network)
+        quantised = quantise(network, default_calibration(network), p.arithmetic)
+        mapping = mapping_of(quantised, p, found.choice, model.steps)
+        count = min(steps, model.steps)
+        inputs = np.random.default_rng(1).standard_normal((count, network.input_size))
+        with tempfile.TemporaryDirectory(prefix="srnn_explore_") as folder, logs_kept():
+            sequence = IntSequence(quantise_inputs(quantised, inputs))
+            result = verify(mapping, [sequence], choose_simulator(mapping, count), Path(folder), progress=progress)[0]
+        done.append(Verified(
+            model.name, f"{p.rows} x {p.cols} x {p.lanes}", count, result.prediction.cycles, result.cycles_simulated,
+            int((result.outputs != result.expected).sum()), found.cycles, mapping.predict(model.steps).cycles,
+        ))
+    return done

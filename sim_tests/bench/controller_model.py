@@ -1,0 +1,160 @@
+"""What the controller must do in every cycle, by the contract of `hdl.grid.controller`; steps and cycles as integers.
+
+`running`, `busy`, `done` and the counters are those that the other parts of the grid and the registers rely on:
+`begin_sequence` is the cycle after START, the first entry is considered in the one after that.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+__all__ = ["STALLS", "ControllerModel"]
+
+STALLS = ("stall_input", "stall_output", "stall_result")
+
+
+class ControllerModel:
+    """`headers` and `schedules` hold what the memory says of each model: the header and the entries as mappings of
+    fields."""
+
+    def __init__(self, drain_cycles: int, models: int) -> None:
+        self.drain_cycles, self.models = drain_cycles, models
+        self.headers: list[dict[str, int]] = [{"entries": 0}] * models
+        self.schedules: list[Sequence[dict[str, int]]] = [[]] * models
+        #: Of each model: half of the next step, and whether it has a state.
+        self.parities, self.valid = [0] * models, [0] * models
+        #: The model that runs or ran last, its header and its entries.
+        self.current = 0
+        self.header: Mapping[str, int] = {}
+        self.entries: Sequence[Mapping[str, int]] = []
+        self.now = 0
+        self.state = "idle"
+        self.done = self.aborted = 0
+        self.counters = dict.fromkeys(("cycles", *STALLS), 0)
+        self.steps = 0
+        #: First cycle in which the duration of the last entry is over; then its input is free, if it says so.
+        self.free_at = 0
+        self.frees = False
+        #: What happened, for a test that must not miss anything.
+        self.seen: Counter[str] = Counter()
+        self._fresh = False
+        self._enables = 0
+        self._place = self._iteration = 0
+        self._completed: Counter[int] = Counter()
+        self._drained_at = 0
+
+    def cycle(self, inputs: Mapping[str, int]) -> dict[str, int]:
+        """Outputs in the cycle with these inputs; then the clock edge after it."""
+        outputs = {
+            "busy": int(self.state != "idle"), "running": int(self.state == "run"),
+            "flush": int(self.state == "abort"), "begin_sequence": int(self.state == "begin"),
+            "done": self.done, "aborted": self.aborted, "parity": self.parities[self.current],
+            "state_valid": self.valid[inputs["model"]] if inputs["model"] < self.models else 0,
+            "input_free": int(self.frees and self.now == self.free_at), **self.counters,
+            **dict.fromkeys(("token_valid", "input_consume", "output_skip"), 0),
+            **dict.fromkeys(("start_while_busy", "no_steps", "no_model", "no_state"), 0),
+        }
+        if outputs["busy"]:
+            outputs |= {"steps_latched": self.steps, "start_while_busy": inputs["start"]}
+        if inputs["loaded"] and not inputs["loaded_state"]:
+            self.parities, self.valid = [0] * self.models, [0] * self.models
+        elif inputs["loaded"] and inputs["model"] < self.models:
+            self.seen["state loaded beside another"] += sum(self.valid) > self.valid[inputs["model"]]
+            self.parities[inputs["model"]], self.valid[inputs["model"]] = 0, 1
+        state = self.state
+        if state == "begin":
+            self._completed.clear()
+            self.counters = {"cycles": 1, **dict.fromkeys(STALLS, 0)}
+            self.state = "run"
+        elif state != "idle":
+            self.counters = self.counters | {"cycles": self.counters["cycles"] + 1}
+        if state == "idle":
+            self._idle(inputs, outputs)
+        elif state == "run":
+            self._run(inputs, outputs)
+        elif state == "abort" and self.now >= self._drained_at and inputs["input_quiet"] and inputs["output_idle"]:
+            self.state, self.aborted = "idle", 1
+        if state in ("begin", "run") and self.state == "run" and inputs["abort"]:
+            self.state = "abort"
+            self.valid[self.current] = 0
+            self.seen["aborted beside another"] += any(self.valid)
+            self._drained_at = max(self.now + 1, self.free_at) + self.drain_cycles
+        if inputs["complete"]:
+            self._completed[inputs["complete_phase"]] += 1
+        for name, value in outputs.items():
+            self.seen[name] += int(bool(value))
+        self.now += 1
+        return outputs
+
+    def _idle(self, inputs: Mapping[str, int], outputs: dict[str, int]) -> None:
+        if not inputs["start"]:
+            return
+        if not inputs["steps"]:
+            outputs["no_steps"] = 1
+        elif inputs["model"] >= self.models or not self.headers[inputs["model"]]["entries"]:
+            outputs["no_model"] = 1
+            self.seen["no such model"] += inputs["model"] >= self.models
+        else:
+            before, self.current = self.current, inputs["model"]
+            self.header, self.entries = self.headers[self.current], self.schedules[self.current]
+            kept = inputs["keep_state"] and outputs["state_valid"]
+            outputs["no_state"] = int(bool(inputs["keep_state"] and not kept))
+            self.state, self.steps, self.done, self.aborted = "begin", inputs["steps"], 0, 0
+            self.seen["kept beside another"] += bool(kept and self.current != before and self.parities[self.current])
+            self._fresh, self._place, self._iteration = not kept, 0, 0
+            self._enables = inputs["phase_enable"]
+
+    def _run(self, inputs: Mapping[str, int], outputs: dict[str, int]) -> None:
+        if self._iteration == self.steps + self.header["max_lag"]:
+            if inputs["steps_sent"] == self.steps and inputs["output_idle"]:
+                self.state, self.done, self.valid[self.current] = "idle", 1, 1
+                self.parities[self.current] ^= self.steps & 1
+            return
+        entry = self.entries[self._place]
+        step = self._iteration - entry["lag"]
+        passed = self.now >= self.free_at
+        if 0 <= step < self.steps:
+            if not passed or not self._ready(entry, step, inputs) or inputs["stream_busy"]:
+                self.seen["stream_busy"] += passed
+                return
+            self._issue(entry, step, outputs)
+        elif entry["holds_slot"]:
+            if not passed:
+                return
+            self._take(entry["duration"], False)
+            self.seen["slot held"] += 1
+        self._place += 1
+        if self._place == self.header["entries"]:
+            self._place, self._iteration = 0, self._iteration + 1
+
+    def _ready(self, entry: Mapping[str, int], step: int, inputs: Mapping[str, int]) -> bool:
+        """Whether all that the entry waits for is there; what is missing alone counts as a stall of its kind."""
+        missing = []
+        if entry["needs_input"] and not inputs["input_available"]:
+            missing.append("stall_input")
+        if entry["to_host"] and step - inputs["steps_sent"] >= 2:
+            missing.append("stall_output")
+        if entry["wait"] and self._completed[entry["wait_phase"]] < step + 1 - entry["wait_back"]:
+            # A missing result is counted whatever else is missing, and hides it.
+            missing = ["stall_result"]
+        if len(missing) == 1:
+            self.counters = self.counters | {missing[0]: self.counters[missing[0]] + 1}
+        self.seen["two missing"] += len(missing) == 2
+        return not missing
+
+    def _issue(self, entry: Mapping[str, int], step: int, outputs: dict[str, int]) -> None:
+        phase = entry["phase"]
+        enabled = self._enables >> phase & 1
+        fresh = int(self._fresh and step == 0)
+        outputs |= {
+            "token_valid": enabled, "phase": phase, "token_parity": step & 1 ^ outputs["parity"], "fresh": fresh,
+            "input_consume": entry["frees_input"], "output_skip": int(entry["to_host"] and not enabled),
+        }
+        # A phase that is switched off is complete at once; the others are when `complete` says so.
+        self._completed[phase] += not enabled
+        self._take(entry["fresh_duration" if fresh else "duration"], bool(entry["frees_input"]))
+        self.seen["switched off"] += not enabled
+
+    def _take(self, duration: int, frees: bool) -> None:
+        self.free_at, self.frees = self.now + duration + 1, frees

@@ -1,0 +1,116 @@
+"""Models to simulate: random networks of a given shape, quantised and placed on a grid."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+import numpy as np
+
+from hdl.parameters import GridParameters
+from rnn_mapper.cells.arithmetic import arithmetic_of
+from rnn_mapper.cells.binding import tensor_shapes
+from rnn_mapper.cells.library import BOX
+from rnn_mapper.cells.stages import stages_of
+from rnn_mapper.cells.tracing import Cell
+from rnn_mapper.fixed_point import Codes
+from rnn_mapper.mapping.mapper import Part, map_network
+from rnn_mapper.mapping.mapping import Mapping
+from rnn_mapper.network.network import Dense, Layer, Network
+from rnn_mapper.quantisation.quantise import quantise
+from rnn_mapper.schedule.loop_nest import ceil_div
+from rnn_mapper.schedule.phases import Schedule, unit_groups
+from sim_tests.bench.stimulus import random_codes
+
+__all__ = ["ModelCase", "cell_for", "cells_for", "random_layer"]
+
+
+def _state_words(cell: Cell) -> int:
+    return max(len(stage.kind.words) for stage in stages_of(arithmetic_of(cell)))
+
+
+def cells_for(parameters: GridParameters) -> list[Cell]:
+    """The built-in cells whose units need no more state words than the grid has."""
+    return [cell for cell in BOX.values() if _state_words(cell) <= parameters.state_words]
+
+
+def cell_for(parameters: GridParameters, *wanted: Cell) -> Cell:
+    """The first of these cells whose units need no more state words than the grid has; one must."""
+    return next(cell for cell in wanted if _state_words(cell) <= parameters.state_words)
+
+
+def random_layer(rng: np.random.Generator, cell: Cell, inputs: int, outputs: int, scale: float) -> Layer:
+    """A layer of any cell with random tensors, uniform within `scale`; vectors that are factors stay below 1.
+
+    A layer with a projection has from 1 to twice as many values before it as after it.
+    """
+    inner = int(rng.integers(1, 2 * outputs + 1))
+    limits = dict.fromkeys(arithmetic_of(cell).fixed, min(scale, 1.0))
+    shapes = tensor_shapes(cell, inputs, outputs, inner)
+    return Layer(cell, {name: limits.get(name, scale) * rng.uniform(-1, 1, shape) for name, shape in shapes.items()})
+
+
+def _random_parts(rng: np.random.Generator, groups: int, cols: int) -> list[Part]:
+    """Two parts of at least one group; one part of a single group."""
+    first = int(rng.integers(1, groups)) if groups > 1 else groups
+    parts = []
+    for size in (first, groups - first):
+        if size:
+            ru = int(rng.integers(1, cols + 1))
+            parts.append(Part(size, ru, int(rng.integers(1, min(size, cols // ru) + 1))))
+    return parts
+
+
+@dataclass(frozen=True)
+class ModelCase:
+    """A network of random weights, uniform within `scale`, of any cell, and how to place it."""
+
+    cell: Cell
+    inputs: int
+    hidden: tuple[int, ...]
+    outputs: int | None = None
+    ru: int | None = None
+    #: Cut every layer that has more than one group into two parts, each with a random split.
+    cut: bool = False
+    schedule: Schedule = Schedule.FUSED
+    scale: float = 1.0
+    seed: int = 1
+
+    def __str__(self) -> str:
+        sizes = "-".join(str(size) for size in (self.inputs, *self.hidden, self.outputs) if size is not None)
+        head = " head" if self.outputs is not None else ""
+        placed = f"{self.schedule.value} {'cut' if self.cut else f'ru={self.ru}'}"
+        return f"{self.cell.name} {sizes}{head} {placed} scale={self.scale} seed={self.seed}"
+
+    def network(self) -> Network:
+        """The float network."""
+        rng = np.random.default_rng(self.seed)
+        layers = tuple(
+            random_layer(rng, self.cell, inputs, size, self.scale)
+            for inputs, size in pairwise((self.inputs, *self.hidden))
+        )
+        if self.outputs is None:
+            return Network(layers)
+        weight = self.scale * rng.uniform(-1, 1, (self.outputs, self.hidden[-1]))
+        return Network(layers, Dense(weight, self.scale * rng.uniform(-1, 1, self.outputs)))
+
+    def mapping(self, parameters: GridParameters) -> Mapping:
+        """The network on a grid; raises `MappingError` when it does not fit."""
+        rng = np.random.default_rng(self.seed + 1)
+        # rnn_relu may grow without bound, so its calibration is short.
+        calibration = rng.normal(size=(6, self.inputs))
+        enough = min(24 + parameters.operand_bits, parameters.accumulator_bits)
+        arithmetic = replace(parameters.arithmetic, accumulator_bits=enough)
+        quantised = quantise(self.network(), calibration, arithmetic)
+        if not self.cut:
+            return map_network(quantised, parameters, ru=self.ru, schedule=self.schedule)
+        splits = [
+            _random_parts(rng, ceil_div(group.units, parameters.rows), parameters.cols)
+            for group in unit_groups([quantised])
+        ]
+        return map_network(quantised, parameters, splits=splits, schedule=self.schedule)
+
+    def operands(self, parameters: GridParameters, steps: int, seed: int = 0, extreme: bool = False) -> Codes:
+        """Input codes [steps, inputs] over their whole range; `extreme` takes the two ends only."""
+        rng = np.random.default_rng((self.seed, seed))
+        return random_codes(rng, parameters.arithmetic, (steps, self.inputs), extreme)

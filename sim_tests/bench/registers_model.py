@@ -1,0 +1,90 @@
+"""What the registers answer in every cycle, from the contract of `hdl.grid.registers`."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+
+from cocotbext.axi import AxiResp
+
+from hdl.parameters import GridParameters
+from hdl.register_map import REGISTERS, Access
+
+__all__ = ["BY_OFFSET", "RegistersModel"]
+
+BY_OFFSET = {register.offset: register for register in REGISTERS}
+
+
+class RegistersModel:
+    """Registers, sticky flags and the two responses on offer."""
+
+    def __init__(self, parameters: GridParameters) -> None:
+        self.grid = parameters.rows | parameters.cols << 8 | parameters.lanes << 16
+        self.grid |= (parameters.operand_bits == 16) << 24
+        self.held = {register.name: register.reset for register in REGISTERS if register.access == Access.READ_WRITE}
+        self.sticky = 0
+        #: Responses on offer: a write's code, a read's code and data.
+        self.write_response: int | None = None
+        self.read_response: tuple[int, int] | None = None
+        self.start = self.abort = 0
+        #: Writes of every register, and of what a test must not miss.
+        self.seen: Counter[str] = Counter()
+
+    def outputs(self, inputs: Mapping[str, int]) -> dict[str, int]:
+        """Outputs in the cycle with these inputs."""
+        write = inputs["awvalid"] and inputs["wvalid"] and (self.write_response is None or inputs["bready"])
+        enable, mode = self.held["INTERRUPT_ENABLE"], self.held["MODE"]
+        return {
+            "s_axil_awready": int(bool(write)), "s_axil_wready": int(bool(write)),
+            "s_axil_arready": int(self.read_response is None or bool(inputs["rready"])),
+            "s_axil_bvalid": int(self.write_response is not None), "s_axil_rvalid": int(self.read_response is not None),
+            "interrupt": int(bool(
+                (enable & 1 and (inputs["done"] or inputs["aborted"])) or (enable & 2 and self.sticky)
+            )),
+            "start": self.start, "abort": self.abort, "keep_state": mode & 1, "steps": self.held["STEPS"],
+            "model": self.held["MODEL"],
+            "phase_enable": self.held["PHASE_ENABLE_HIGH"] << 32 | self.held["PHASE_ENABLE_LOW"],
+        }
+
+    def _value(self, name: str, inputs: Mapping[str, int]) -> int:
+        if name in self.held:
+            return self.held[name]
+        for half, place in (("_LOW", 0), ("_HIGH", 32)):
+            if name.endswith(half):
+                return inputs[name.removesuffix(half).lower()] >> place & 0xFFFFFFFF
+        status = inputs["busy"] | inputs["done"] << 1 | inputs["aborted"] << 2 | inputs["state_valid"] << 3
+        return {
+            "ID": int.from_bytes(b"SRNN", "big"), "VERSION": 0x00010001, "CONTROL": 0, "STATUS": status,
+            "GRID": self.grid, "ERRORS": self.sticky,
+            "STEPS_DONE": inputs["steps_done"],
+        }[name]
+
+    def advance(self, inputs: Mapping[str, int]) -> None:
+        """The clock edge after the cycle with these inputs."""
+        taken = self.outputs(inputs)
+        if taken["s_axil_arready"]:
+            register = BY_OFFSET.get(inputs["araddr"] & ~3)
+            self.read_response = None
+            if inputs["arvalid"]:
+                self.read_response = (
+                    (int(AxiResp.SLVERR), 0) if register is None else (0, self._value(register.name, inputs))
+                )
+        self.start = self.abort = clear = 0
+        if inputs["bready"]:
+            self.write_response = None
+        if taken["s_axil_awready"]:
+            register = BY_OFFSET.get(inputs["awaddr"] & ~3)
+            self.write_response = int(AxiResp.SLVERR if register is None else AxiResp.OKAY)
+            mask = sum(0xFF << 8 * byte for byte in range(4) if inputs["wstrb"] >> byte & 1)
+            ones = inputs["wdata"] & mask
+            name = "unknown" if register is None else register.name
+            self.seen[name] += 1
+            if name in self.held:
+                self.held[name] = self.held[name] & ~mask | ones
+            elif name == "ERRORS":
+                clear = ones
+                self.seen["error kept while cleared"] += bool(ones & self.sticky & inputs["errors"])
+            elif name == "CONTROL":
+                self.start, self.abort = ones & 1, ones >> 1 & 1
+                self.seen["start and abort"] += self.start & self.abort
+        self.sticky = self.sticky & ~clear | inputs["errors"]

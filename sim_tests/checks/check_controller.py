@@ -1,0 +1,146 @@
+"""cocotb test of the controller, cycle by cycle; SRNN_GRID names the grid whose parameters it has."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import cocotb
+import numpy as np
+
+from hdl.layouts import schedule_entry_layout, schedule_header_layout, token_layout
+from rnn_mapper.mapping.images import LayoutPacker
+from sim_tests.bench.component_bench import DRAIN_CYCLES, CycleBench
+from sim_tests.bench.controller_host import Surroundings, random_schedule
+from sim_tests.bench.controller_model import STALLS, ControllerModel
+from sim_tests.bench.grids import GRIDS
+
+PARAMETERS = GRIDS[os.environ["SRNN_GRID"]]
+HEADERS, ENTRIES, TOKENS = (
+    LayoutPacker(layout(PARAMETERS)) for layout in (schedule_header_layout, schedule_entry_layout, token_layout)
+)
+SEQUENCES = 120
+#: Sequences (by number) so long that completed steps are counted beyond 256.
+LONG = (20,)
+#: Inputs and their values while nothing happens.
+IDLE = dict.fromkeys(
+    ("start", "abort", "keep_state", "steps", "phase_enable", "loaded", "loaded_state", "complete", "complete_phase",
+     "stream_busy", "input_available", "steps_sent", "model"), 0
+) | {"input_quiet": 1, "output_idle": 1}
+
+
+class ControllerBench(CycleBench):
+    """The controller and its schedule ROM beside its model."""
+
+    def __init__(self, dut: Any) -> None:
+        super().__init__(dut)
+        self.model = ControllerModel(DRAIN_CYCLES, PARAMETERS.models)
+        self.rom = [0] * PARAMETERS.schedule_depth
+        self.word = 0
+        #: Model that the host names; it stays until another is named.
+        self.named = 0
+
+    async def compare(self, **inputs: int) -> Mapping[str, int]:
+        """One cycle, in which all outputs must be the model's; returns these."""
+        values = IDLE | {"model": self.named} | inputs
+        self.named = values["model"]
+        await self.cycle(values, schedule_word=self.word)
+        wanted = self.model.cycle(values)
+        for name, value in wanted.items():
+            if name not in ("phase", "token_parity", "fresh"):
+                assert self.read(name) == value, f"cycle {self.model.now}: {name} = {self.read(name)}, not {value}"
+        if wanted["token_valid"]:
+            token = {"phase": wanted["phase"], "parity": wanted["token_parity"], "fresh": wanted["fresh"]}
+            assert TOKENS.unpack(self.read("token")) == token, f"cycle {self.model.now}"
+        if wanted["busy"]:
+            assert HEADERS.unpack(self.read("header")) == self.model.header
+        self.word = self.rom[self.read("schedule_address")]
+        return wanted
+
+    async def load(self, model: int, header: dict[str, int], entries: list[dict[str, int]], state: int) -> None:
+        """Another schedule of a model; `state` says whether a state was loaded, and nothing else."""
+        # What lies in the same words is lost.
+        words = range(header["first"], header["first"] + header["entries"])
+        for other, lost in enumerate(self.model.headers):
+            if lost["entries"] and {*words} & {*range(lost["first"], lost["first"] + lost["entries"])}:
+                self.model.headers[other] = lost | {"entries": 0}
+                self.rom[other] = 0
+        self.rom[model] = HEADERS.pack(header)
+        self.rom[words.start : words.stop] = map(ENTRIES.pack, entries)
+        self.model.headers[model], self.model.schedules[model] = header, entries
+        await self.compare(loaded=1, loaded_state=state)
+        # The header is read again before START can arrive.
+        await self.compare()
+        await self.compare()
+
+
+def some_model(rng: np.random.Generator) -> int:
+    """Mostly one of those that there may be."""
+    model = int(rng.integers(PARAMETERS.models))
+    return model if rng.random() < 0.9 else model + PARAMETERS.models * int(rng.choice([1, 2, 16, 1 << 20]))
+
+
+async def name_a_model(bench: ControllerBench, rng: np.random.Generator, start: Mapping[str, int]) -> None:
+    """Name models, each in the cycle before a `start`, until one can run; often the one that is named already."""
+    model = bench.model
+    while not (bench.named < PARAMETERS.models and model.headers[bench.named]["entries"]) or rng.random() < 0.2:
+        if bench.named >= PARAMETERS.models or not model.headers[bench.named]["entries"]:
+            await bench.compare(**start)
+        able = [index for index, header in enumerate(model.headers) if header["entries"]]
+        await bench.compare(model=int(rng.choice(able)) if rng.random() < 0.8 else some_model(rng))
+
+
+@cocotb.test()
+async def controller(dut: Any) -> None:
+    """Random schedules, hosts and aborts: tokens, counters, flags and the state in every cycle."""
+    bench, rng, p = ControllerBench(dut), np.random.default_rng(24), PARAMETERS
+    await bench.begin(**IDLE, schedule_word=0)
+    model = bench.model
+    header, entries = random_schedule(PARAMETERS, rng)
+    await bench.load(0, header | {"entries": 0}, [], state=0)
+    await bench.compare(start=1, steps=1)
+    assert model.seen["no_model"] == 1
+    await bench.load(0, header, entries, state=0)
+    for number in range(SEQUENCES):
+        if number in LONG or rng.random() < 0.3:
+            header, entries = random_schedule(PARAMETERS, rng)
+            await bench.compare(model=some_model(rng))
+            # A schedule alone leaves the other models' states; a real load of one does not.
+            await bench.load(int(rng.integers(p.models)), header, entries, state=int(rng.random() < 0.7))
+        if rng.random() < 0.2:
+            await bench.compare(start=1, steps=0, abort=int(rng.integers(2)))
+        steps = 300 if number in LONG else int(rng.integers(1, 8))
+        held = {
+            "steps": steps, "keep_state": int(rng.random() < 0.6),
+            "phase_enable": (1 << 64) - 1 if rng.random() < 0.5 else int.from_bytes(rng.bytes(8), "little"),
+        }
+        await name_a_model(bench, rng, held | {"start": 1})
+        entries = list(model.schedules[bench.named])
+        fast = number in LONG or rng.random() < 0.3
+        paces = (1.0, 1.0, 1.0, 0.1) if fast else tuple(float(pace) for pace in rng.choice([0.05, 0.3, 0.9], 4))
+        around = Surroundings(rng, entries, steps, (paces[0], paces[1], paces[2], min(paces[3], 0.5)))
+        abort = int(rng.integers(2, 60)) if number not in LONG and rng.random() < 0.4 else None
+        # START and ABORT in one write start the sequence.
+        await bench.compare(**held, start=1, abort=int(rng.integers(2)))
+        cycle = 0
+        while model.state != "idle":
+            cycle += 1
+            assert cycle < 20_000, f"sequence {number} does not end"
+            again = int(rng.random() < 0.02)
+            inputs = around.inputs() | held | {"start": again, "abort": int(cycle == abort)}
+            # What is written after START belongs to the next sequence.
+            inputs |= {
+                "steps": int(rng.integers(9)), "keep_state": int(rng.integers(2)), "model": some_model(rng),
+                "phase_enable": int.from_bytes(rng.bytes(8), "little"),
+            }
+            around.react(await bench.compare(**inputs))
+        for _ in range(int(rng.choice([0, 0, 0, 1, 11]))):
+            await bench.compare(model=some_model(rng))
+    assert model.counters["cycles"] > 0
+    if p.models > 1:
+        for name in ("kept beside another", "state loaded beside another", "aborted beside another"):
+            assert model.seen[name], f"never seen: {name}"
+    for name in (*STALLS, "no_steps", "no_state", "start_while_busy", "aborted", "done", "input_free", "output_skip",
+                 "slot held", "switched off", "two missing", "stream_busy", "no such model"):
+        assert model.seen[name], f"never seen: {name}"

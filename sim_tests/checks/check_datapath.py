@@ -1,0 +1,143 @@
+"""cocotb tests of the arithmetic components against their integer models; run one by name on its own build.
+
+SRNN_GRID names the grid whose parameters the component has; SRNN_STRIDE thins the exhaustive test.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import cocotb
+import numpy as np
+
+from hdl.grid.activation import ActivationUnit
+from hdl.grid.dot_product import DotProduct
+from hdl.grid.multiply_accumulate import MultiplyAccumulate
+from hdl.grid.requantiser import Requantiser
+from hdl.layouts import Activation, Keep, table_entry_layout
+from hdl.numerics import MULTIPLIER_BITS, Arithmetic
+from rnn_mapper.fixed_point import Codes, activation_sigmoid, activation_tanh, requantise, saturate, sigmoid_table
+from rnn_mapper.mapping.images import LayoutPacker, packed_words
+from sim_tests.bench.component_bench import CycleBench
+from sim_tests.bench.grids import GRIDS
+from sim_tests.bench.stimulus import corner_values, random_codes
+
+PARAMETERS = GRIDS[os.environ["SRNN_GRID"]]
+
+
+@cocotb.test()
+async def dot_product(dut: Any) -> None:
+    """Sums of every length, with `zero` and `first` at random, up to wrapping."""
+    component, bench = DotProduct(PARAMETERS), CycleBench(dut)
+    rng, lanes = np.random.default_rng(1), PARAMETERS.lanes
+    await bench.begin(weights=0, vector=0, first=1, zero=0, initial=0)
+    initials = corner_values(rng, PARAMETERS.accumulator_bits, 400)
+    steps: list[tuple[Codes, Codes, bool, bool, int]] = []
+    for initial in initials:
+        ends = rng.random() < 0.3
+        weights, vector = (
+            random_codes(rng, arithmetic, (lanes,), ends) for arithmetic in (Arithmetic(), PARAMETERS.arithmetic)
+        )
+        steps.append((weights, vector, rng.random() < 0.3 or not steps, rng.random() < 0.1, initial))
+    total, expected = 0, []
+    for weights, vector, first, zero, initial in steps:
+        start = initial if first else total
+        total = component.model([0] * lanes if zero else weights.tolist(), vector.tolist(), start)
+        expected.append(total)
+    depth = component.accumulate_latency
+    for cycle in range(len(steps) + component.latency + 1):
+        inputs: dict[str, int] = {}
+        if cycle < len(steps):
+            weights, vector = steps[cycle][:2]
+            inputs |= {"weights": packed_words(weights[None])[0], "vector": packed_words(vector[None])[0]}
+        if 0 <= cycle - depth < len(steps):
+            _, _, first, zero, initial = steps[cycle - depth]
+            inputs |= {"first": first, "zero": zero, "initial": initial}
+        await bench.cycle(inputs)
+        if 0 <= cycle - component.latency < len(steps):
+            assert bench.read("accumulator", signed=True) == expected[cycle - component.latency]
+
+
+@cocotb.test()
+async def requantiser(dut: Any) -> None:
+    """Every shift with corner values of sum and multiplier; class, reference and hardware agree."""
+    component, bench = Requantiser(PARAMETERS), CycleBench(dut)
+    rng = np.random.default_rng(2)
+    await bench.begin(total=0, shift=0, multiplier=0)
+    totals = corner_values(rng, PARAMETERS.accumulator_bits, 3200)
+    multipliers = rng.integers(0, 1 << MULTIPLIER_BITS, len(totals))
+    multipliers[::4] = (1 << MULTIPLIER_BITS) - 1
+    multipliers[::41] = 0
+    cases = [(total, index % 32, int(multipliers[index])) for index, total in enumerate(totals)]
+    results: list[int] = []
+    for cycle in range(len(cases) + component.latency):
+        total, shift, _ = cases[min(cycle, len(cases) - 1)]
+        multiplier = cases[max(0, min(cycle - 1, len(cases) - 1))][2]
+        await bench.cycle(total=total, shift=shift, multiplier=multiplier)
+        if cycle >= component.latency:
+            results.append(bench.read("part", signed=True))
+    assert {-32768, 32767} <= set(results)
+    for (total, shift, multiplier), part in zip(cases, results, strict=True):
+        assert part == component.model(total, multiplier, shift), (total, multiplier, shift)
+        assert part == int(saturate(requantise(total, multiplier, shift, PARAMETERS.arithmetic), 16))
+
+
+@cocotb.test()
+async def activation(dut: Any) -> None:
+    """Every input of every function."""
+    p = PARAMETERS
+    component, bench = ActivationUnit(p), CycleBench(dut)
+    knots = [int(knot) for knot in sigmoid_table(p.table_segments)]
+    packer = LayoutPacker(table_entry_layout(p))
+    table = [packer.pack({"base": knots[k], "rise": knots[k + 1] - knots[k]}) for k in range(p.table_segments)]
+    values = np.arange(-(1 << 15), 1 << 15)[:: int(os.environ.get("SRNN_STRIDE", "1"))]
+    reference = {
+        Activation.IDENTITY: values, Activation.RELU: np.maximum(values, 0),
+        Activation.SIGMOID: activation_sigmoid(values, p.table_segments),
+        Activation.TANH: activation_tanh(values, p.table_segments),
+    }
+    await bench.begin(value=0, function=0, entry=0)
+    segment = 0
+    for function, wanted in reference.items():
+        for cycle in range(len(values) + component.latency):
+            inputs = {"entry": table[segment], "function": int(function.value)}
+            if cycle < len(values):
+                inputs["value"] = int(values[cycle])
+            await bench.cycle(inputs)
+            segment = bench.read("segment")
+            if cycle >= component.latency:
+                place = cycle - component.latency
+                value, found = int(values[place]), bench.read("result", signed=True)
+                assert found == wanted[place], f"{function.name}({value}) = {found}, not {wanted[place]}"
+                if place % 64 == 0:
+                    assert component.model(value, function, knots) == found
+
+
+@cocotb.test()
+async def multiply_accumulate(dut: Any) -> None:
+    """Corner values of all operands, with kept results."""
+    component, bench = MultiplyAccumulate(), CycleBench(dut)
+    rng = np.random.default_rng(3)
+    await bench.begin(x=0, y=0, z=0, value=0, use_kept=0, keep=Keep.ACTIVATION.value)
+    operands = list(zip(*(corner_values(rng, 16, 3000) for _ in range(4)), strict=True))
+    # The only second factor with 17 bits is one, also with the value that it must not be combined with.
+    operands = [
+        (x, 1 << 15 if index % 5 == 0 else y, -(1 << 15) if index % 50 == 0 else z, value)
+        for index, (x, y, z, value) in enumerate(operands)
+    ]
+    kept, results = (0, Keep.ACTIVATION), set()
+    await bench.cycle(x=0, y=0, z=0, value=0, use_kept=0, keep=Keep.ACTIVATION.value)
+    previous: int | None = None
+    for x, y, z, value in operands:
+        use = bool(rng.random() < 0.4)
+        keep = Keep(int(rng.choice([0, 0, 0, 1, 2])))
+        # `keep` belongs to the operation before, whose result is out now.
+        await bench.cycle(x=x, y=y, z=z, value=value, use_kept=use, keep=keep.value)
+        if previous is not None:
+            assert bench.read("result", signed=True) == previous
+            results.add(previous)
+        if keep != Keep.NONE and previous is not None:
+            kept = previous, keep
+        previous = component.model(x, y, z, value, kept if use else None)
+    assert {-32768, 32767} <= results

@@ -1,0 +1,1 @@
+"""Simulators. In: Verilog sources. Out: cached builds, runs and lint, with Icarus and Verilator."""

@@ -1,0 +1,218 @@
+"""Build generated Verilog for Icarus or Verilator, once for all tests and processes that want the same build."""
+
+import fcntl
+import hashlib
+import json
+import os
+import re
+import shutil
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from hdl.errors import ConfigurationError, ToolError
+from sim_tests.simulator.runners import ProjectIcarus, ProjectRunner, ProjectVerilator
+from sim_tests.simulator.toolchains import tool_versions
+
+#: Generated Verilog has no timescale of its own.
+TIMESCALE = ("1ns", "1ps")
+#: Ports of a tile that are the same wire everywhere: left to Verilator, which then has one clock to watch.
+GLOBAL_PORTS = ("clk", "rst")
+#: Program and makefile of a host that is linked with a Verilated model.
+HOST = "host"
+
+
+@dataclass(frozen=True)
+class Build:
+    """A simulation that is ready to run any number of tests, from any number of processes."""
+
+    simulator: str
+    top: str
+    directory: Path
+    #: True when the build can record waves.
+    waves: bool
+    #: True when an earlier build was found in the cache.
+    cached: bool
+    #: Wall time of this call, in seconds.
+    seconds: float
+    #: The program of `build`'s `host_sources`, if there were any.
+    host: Path | None = None
+
+
+@dataclass(frozen=True)
+class _Options:
+    """Everything a build depends on besides the contents of its sources."""
+
+    top: str
+    simulator: str
+    parameters: Mapping[str, object]
+    defines: Mapping[str, object]
+    #: Ports of every tile module.
+    tiles: Mapping[str, tuple[str, ...]]
+    ports: tuple[str, ...]
+    waves: bool
+    tools: tuple[str, ...]
+    #: Whether a host of its own is linked with the model.
+    host: bool
+    #: Changed whenever the way of building changes, so that older builds are not used.
+    recipe: int = 2
+
+
+def default_cache() -> Path:
+    """Return where builds are kept: $SPATIAL_RNN_CACHE, else spatial-rnn in the user's cache folder."""
+    if named := os.environ.get("SPATIAL_RNN_CACHE"):
+        return Path(named).absolute()
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "spatial-rnn"
+
+
+def port_names(sources: Sequence[Path], top: str) -> list[str]:
+    """Return the names of the ports of module `top`, in order; raise `ConfigurationError` when no source has them."""
+    parameters = r"(?:#\s*\(.*?\)\s*)?"
+    header = re.compile(rf"^\s*module\s+{re.escape(top)}\s*{parameters}\(([^)]*)\)\s*;", re.MULTILINE | re.DOTALL)
+    for source in sources:
+        if found := header.search(source.read_text()):
+            declarations = re.sub(r"\[[^]]*\]|//.*", " ", found.group(1)).split(",")
+            # A name that is a keyword of SystemVerilog is written with a backslash, which is not part of it.
+            if names := [declaration.split()[-1].lstrip("\\") for declaration in declarations if declaration.split()]:
+                return names
+    raise ConfigurationError(f"no module {top!r} with ports in {', '.join(map(str, sources))}: name the top module")
+
+
+def _key(sources: Sequence[Path], options: _Options, hosts: Mapping[str, str]) -> str:
+    digest = hashlib.sha256(json.dumps(asdict(options), sort_keys=True, default=str).encode())
+    contents = [(source.name, source.read_bytes()) for source in sources]
+    for name, content in [*contents, *((name, text.encode()) for name, text in hosts.items())]:
+        digest.update(f"\n{name} {len(content)}\n".encode())
+        digest.update(content)
+    return digest.hexdigest()[:24]
+
+
+#: Beside Verilator's makefile, which has the same rules for cocotb's main program.
+_HOST_RULES = f"""\
+{HOST}.o: {HOST}.cpp $(VM_PREFIX).mk
+\t$(OBJCACHE) $(CXX) $(CXXFLAGS) $(CPPFLAGS) $(OPT_FAST) -c -o $@ $<
+{HOST}: {HOST}.o $(VK_GLOBAL_OBJS) $(VM_PREFIX)__ALL.a
+\t$(LINK) $(LDFLAGS) $^ $(LOADLIBES) $(filter-out $(VM_USER_LDLIBS),$(LDLIBS)) $(LIBS) -o $@
+"""
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle = path.open("w")
+    except OSError as error:
+        raise ToolError(
+            f"builds cannot be kept in {path.parent}: {error.strerror}; set SPATIAL_RNN_CACHE to a folder"
+        ) from error
+    with handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+
+
+def _verilator_arguments(runner: ProjectVerilator, directory: Path, options: _Options) -> list[str]:
+    runner.make_variables = ["CFG_CXXFLAGS_PCH_I=-include", "OPT_FAST=-O2"]
+    if shutil.which("ccache"):
+        runner.make_variables.append("OBJCACHE=ccache")
+    lines = ["`verilator_config"]
+    lines += [f'public_flat_rw -module "{options.top}" -var "{port}"' for port in options.ports]
+    # Tiles share code when nothing that differs between them reaches into them: they are kept apart (no_inline), their
+    # ports are variables (public), and no pass looks at each instance in its scope.
+    for tile, ports in options.tiles.items():
+        lines.append(f'no_inline -module "{tile}"')
+        lines += [f'public_flat_rw -module "{tile}" -var "{port}"' for port in ports if port not in GLOBAL_PORTS]
+    control = directory / "control.vlt"
+    control.write_text("\n".join(lines) + "\n")
+    optimise = ["-fno-dfg-scoped"] if options.tiles else ["-O3"]
+    if options.host:
+        (directory / f"{HOST}.mk").write_text(_HOST_RULES)
+        runner.make_variables += ["-f", f"{HOST}.mk", options.top, HOST]
+    # Lint is a step of its own (sim_tests/simulator/lint.py).
+    return ["-Wno-fatal", "-Wno-lint", "-Wno-style", *optimise, str(control)]
+
+
+def build(
+    sources: Sequence[Path],
+    top: str,
+    simulator: str,
+    *,
+    parameters: Mapping[str, object] | None = None,
+    defines: Mapping[str, object] | None = None,
+    tile_modules: Sequence[str] = (),
+    public_ports: Sequence[str] | None = None,
+    waves: bool = False,
+    host_sources: Mapping[str, str] | None = None,
+    cache_dir: Path | None = None,
+) -> Build:
+    """Build `sources` (Verilog-2005 files) with top module `top`, or find the same build in the cache.
+
+    `simulator` is "icarus" or "verilator". `parameters` are those of the top. `tile_modules` are modules with many
+    instances, whose code Verilator then shares (pays off beyond about 16 instances); `public_ports` are the signals of
+    the top that tests may reach under Verilator (default: all ports). `host_sources` are C++ files by name, among them
+    "host.cpp", a program that drives Verilator's model `Vtop` without cocotb (not for Icarus). Builds are keyed by the
+    contents of the sources, the options and the versions of the tools; a file that a memory reads at run time is not
+    part of a build.
+    Raises `ToolError` when the simulator is missing or the build fails.
+    """
+    started = time.perf_counter()
+    hosts = dict(host_sources or {})
+    options = _Options(
+        top=top,
+        simulator=simulator,
+        parameters=dict(parameters or {}),
+        defines=dict(defines or {}),
+        tiles={tile: tuple(port_names(sources, tile)) for tile in tile_modules},
+        ports=tuple(port_names(sources, top) if public_ports is None else public_ports),
+        waves=waves,
+        tools=tuple(tool_versions(simulator)),
+        host=bool(host_sources),
+    )
+    directory = (cache_dir or default_cache()).absolute() / f"{top}-{simulator}-{_key(sources, options, hosts)}"
+    complete = directory / "complete.json"
+    with _locked(directory.with_suffix(".lock")):
+        cached = complete.exists()
+        if not cached:
+            shutil.rmtree(directory, ignore_errors=True)
+            _build(directory, sources, options, hosts)
+            complete.write_text(json.dumps(asdict(options), default=str, indent=1))
+    host = directory / HOST if hosts else None
+    return Build(simulator, top, directory, waves, cached, time.perf_counter() - started, host)
+
+
+def _build(directory: Path, sources: Sequence[Path], options: _Options, hosts: Mapping[str, str]) -> None:
+    # The build reads copies, so that it does not change meaning when the generated directory is written again.
+    copies = directory / "sources"
+    copies.mkdir(parents=True)
+    files = [Path(shutil.copyfile(source, copies / f"{index}_{source.name}")) for index, source in enumerate(sources)]
+    for name, text in hosts.items():
+        (directory / name).write_text(text)
+    log = directory / "build.log"
+    runner: ProjectRunner = ProjectIcarus() if options.simulator == "icarus" else ProjectVerilator()
+    arguments: list[str] = []
+    if isinstance(runner, ProjectVerilator):
+        arguments = _verilator_arguments(runner, directory, options)
+    try:
+        runner.build(
+            sources=files,
+            hdl_toplevel=options.top,
+            parameters=options.parameters,
+            defines=options.defines,
+            build_args=arguments,
+            build_dir=directory,
+            timescale=TIMESCALE,
+            waves=options.waves,
+            log_file=log,
+            always=True,
+        )
+    except RuntimeError as error:
+        raise ToolError(
+            f"{options.simulator} could not build {options.top}: {error}: {first_error(log)} (all of it: {log})"
+        ) from error
+
+
+def first_error(log: Path) -> str:
+    """Return the first line of `log` that tells of an error, else its last line."""
+    lines = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()]
+    return next((line for line in lines if "error" in line.lower()), lines[-1] if lines else "no output")

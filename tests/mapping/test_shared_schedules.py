@@ -1,0 +1,156 @@
+"""Stacked layers of different kinds and sizes, streams, and different models that share a schedule, in the Verilog."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import rnn_mapper as srnn
+from rnn_mapper import cells
+from rnn_mapper.mapping.deployment import Resident, map_resident
+from rnn_mapper.network.network import Dense
+from rnn_mapper.quantisation.integer_network import QuantisedNetwork
+from rnn_mapper.quantisation.reference import Reference
+from rnn_mapper.schedule.phases import Schedule
+from sim_tests.bench.grids import RESIDENT_GRID
+from tests.support.cli_runner import refusal, spatial_rnn
+from tests.support.random_networks import random_layer
+
+GRID_OPTIONS = (
+    "--preset", "small", "--models", 8, "--state-words", 8, "--phases", 32, "--schedule-depth", 64, "--program-length",
+    64,
+)
+
+
+def quantised(*layers: tuple[cells.Cell, int], inputs: int = 5, head: int | None = None) -> QuantisedNetwork:
+    rng = np.random.default_rng(len(layers) + inputs)
+    sizes = [inputs, *(size for _, size in layers)]
+    built = tuple(random_layer(rng, cell, sizes[i], size, 0.6) for i, (cell, size) in enumerate(layers))
+    top = None if head is None else Dense(rng.normal(size=(head, sizes[-1])))
+    return srnn.quantise(srnn.Network(built, top), rng.normal(size=(30, inputs)))
+
+
+STACK = quantised((cells.lstm, 9), (cells.dense_relu, 6), (cells.gru, 7), (cells.qrnn, 10), head=3)
+SMALL = quantised((cells.gru_reset_before, 6), inputs=7)
+LSTM = quantised((cells.lstm, 7))
+TWO = quantised((cells.sru, 6), (cells.rnn_tanh, 4))
+
+
+@pytest.mark.parametrize(("models", "schedule"), [
+    ([STACK], Schedule.FUSED), ([STACK], Schedule.SEQUENTIAL), ([LSTM] * 2, Schedule.FUSED),
+    ([LSTM] * 4, Schedule.FUSED), ([LSTM, SMALL], Schedule.FUSED), ([SMALL, TWO, LSTM], Schedule.FUSED),
+    ([LSTM, SMALL], Schedule.BLAS),
+], ids=["stack", "stack, sequential", "2 streams", "4 streams", "2 models", "3 models", "2 models, blas"])  # fmt: skip
+def test_networks_that_share_a_schedule(models: list[QuantisedNetwork], schedule: Schedule, tmp_path: Path) -> None:
+    """All bits and cycles, from a cleared and from a loaded state."""
+    mapping = srnn.map_network(models, RESIDENT_GRID, schedule=schedule)
+    rng = np.random.default_rng(1)
+    codes = tuple(rng.integers(-128, 128, size=(8, model.input_size), dtype=np.int8) for model in models)
+    states = tuple(Reference(model).run(one).state for model, one in zip(models, codes, strict=True))
+    sequences = [srnn.IntSequence(codes), srnn.IntSequence(codes, states), srnn.IntSequence(tuple(codes))]
+    for compared in srnn.verify(mapping, sequences, "verilator", tmp_path):
+        assert compared.mismatches == 0
+        assert compared.cycles_simulated == compared.cycles_predicted
+        assert compared.outputs.shape == (8, sum(model.output_size for model in models))
+
+
+def test_networks_of_very_different_depth_do_not_share_a_schedule() -> None:
+    with pytest.raises(srnn.SpatialRnnError, match=r"1 and 5 iterations late cannot share a schedule"):
+        srnn.map_network([STACK, LSTM], RESIDENT_GRID)
+
+
+def test_resident_models_take_turns(tmp_path: Path) -> None:
+    """Models one of which is shared by streams; each sequence names its own."""
+    groups = [[STACK], [LSTM, LSTM], [SMALL]]
+    resident: Resident = map_resident(groups, RESIDENT_GRID)
+    rng = np.random.default_rng(1)
+    sequences = [
+        srnn.IntSequence(
+            tuple(rng.integers(-128, 128, size=(4, one.input_size), dtype=np.int8) for one in groups[model]),
+            model=model,
+        )
+        for model in (2, 0, 1, 1, 0, 2)
+    ]
+    assert all(compared.is_exact for compared in srnn.verify(resident, sequences, "verilator", tmp_path))
+
+
+def test_simulate_takes_streams() -> None:
+    """[streams, steps, features], or a list; each stream is as it is alone."""
+    module = torch.nn.GRU(5, 6)
+    inputs = torch.randn(3, 7, 5)
+    result = srnn.simulate(module, inputs, RESIDENT_GRID, simulator="verilator")
+    assert isinstance(result, srnn.SimulationResult)
+    assert result.is_exact
+    assert result.stream_outputs.shape == (3, 7, 6)
+    with torch.no_grad():
+        exact = np.stack([module(one)[0].numpy() for one in inputs])
+    np.testing.assert_allclose(result.stream_outputs * result.mapping.network.output_scale, exact, atol=0.02)
+    listed = srnn.simulate(module, list(inputs), RESIDENT_GRID, simulator="verilator")
+    np.testing.assert_array_equal(listed.outputs, result.outputs)
+    for bad, message in (
+        ([inputs[0], inputs[1, :3]], r"^inputs of the streams have \[3, 7\] steps, must have as many$"),
+        (np.zeros((2, 3, 4)), r"^inputs\[0\] has shape 3 x 4, must have 5 features per step$"),
+    ):
+        with pytest.raises(srnn.SpatialRnnError, match=message):
+            srnn.simulate(module, bad, RESIDENT_GRID)
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Path:
+    """Model files and inputs."""
+    lstm = torch.nn.LSTM(5, 6)
+    srnn.save_network(tmp_path / "lstm.npz", srnn.network_from_torch(lstm))
+    both = srnn.network_from_torch(torch.nn.GRU(5, 4, bidirectional=True), torch.nn.Linear(8, 2))
+    srnn.save_network(tmp_path / "both.npz", both)
+    rng = np.random.default_rng(0)
+    np.save(tmp_path / "x.npy", rng.normal(size=(6, 5)))
+    np.save(tmp_path / "xs.npy", rng.normal(size=(2, 6, 5)))
+    return tmp_path
+
+
+def test_simulate_command(files: Path) -> None:
+    done = spatial_rnn("simulate", "--model", "lstm.npz", "--input", "xs.npy", "--streams", 2, *GRID_OPTIONS,
+                       "--sim", "verilator", "--json", "r.json", "--outputs", "o.npy", cwd=files)
+    assert done.returncode == 0, done.stdout + done.stderr
+    figures = json.loads((files / "r.json").read_text())
+    assert (figures["streams"], figures["mismatches"]) == (2, 0)
+    together, alone = figures["cycles_per_step_and_stream"], figures["cycles_per_step_of_one_stream_alone"]
+    assert together < alone
+    assert f"tails filled: {alone:.1f} -> {together:.1f} cycles per step and stream" in done.stdout
+    assert np.load(files / "o.npy").shape == (2, 6, 6)
+    done = spatial_rnn("simulate", "--model", "both.npz", "--input", "x.npy", *GRID_OPTIONS, "--sim", "verilator",
+                       "--json", "r.json", cwd=files)
+    assert done.returncode == 0, done.stdout + done.stderr
+    figures = json.loads((files / "r.json").read_text())
+    assert [segment["name"] for segment in figures["segments"]] == ["layer 0", "head"]
+    assert figures["mismatches"] == 0
+    text = refusal("simulate", "--model", "lstm.npz", "--input", "x.npy", "--streams", 2, cwd=files)
+    assert text == "--streams 2: the inputs hold 1"
+
+
+def test_map_command(files: Path) -> None:
+    done = spatial_rnn("map", "--model", "lstm.npz", "--model", "both.npz", *GRID_OPTIONS, "-o", "out", "--json",
+                       "r.json", cwd=files)
+    assert done.returncode == 0, done.stdout + done.stderr
+    figures = json.loads((files / "r.json").read_text())
+    assert [(one["model"], one["name"]) for one in figures["models"]] == [
+        (0, "lstm"), (1, "both layer 0"), (2, "both head"),
+    ]
+    for one in figures["models"]:
+        assert f"MODEL {one['model']}    {one['name']}: {one['cycles']['total']:,} cycles" in done.stdout
+        assert f"units {one['memories_left']['units']:,} of 64" in done.stdout
+    left = [one["memories_left"]["weight_depth"] for one in figures["models"]]
+    assert left == sorted(left, reverse=True)
+    for number in range(3):
+        text = (files / "out" / "listing" / f"model_{number}" / "schedule.txt").read_text()
+        assert f"header of model {number}" in text
+    done = spatial_rnn("map", "--model", "lstm.npz", "--streams", 3, *GRID_OPTIONS, "-o", "streams", cwd=files)
+    assert "Streams    3 at once; tails filled: " in done.stdout, done.stderr
+    text = refusal("map", "--model", "lstm.npz", "--model", "both.npz", "--input", "x.npy", "-o", "no", cwd=files)
+    assert text == "1 --input for 2 --model: give one for each, or none"
+    text = refusal("map", "--model", "both.npz", "--streams", 2, "-o", "no", cwd=files)
+    assert text == "both: 2 streams of a bidirectional network are not supported"

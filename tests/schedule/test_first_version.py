@@ -1,0 +1,73 @@
+"""LSTM and GRU against the first version, whose unit programs were written by hand: no more cycles and table space.
+
+The figures of the first version are predictions of its commit c3ffcc5 (map_network with its defaults, layers without
+weights), which its simulations equalled.
+"""
+
+import pytest
+
+from hdl.parameters import load_parameters
+from rnn_mapper import cells
+from rnn_mapper.mapping.mapper import map_network
+from rnn_mapper.network.network import gate_count
+from rnn_mapper.quantisation.blank import weightless_network
+
+Figures = tuple[int, int]
+Point = tuple[str, str, int, int]
+
+#: For preset, cell, inputs and hidden units: cycles of 16 steps from a cleared state, and of 64 steps from a kept one.
+FIRST_VERSION: dict[Point, Figures] = {
+    ("small", "lstm", 5, 7): (544, 2128),
+    ("small", "lstm", 16, 16): (1054, 4136),
+    ("small", "lstm", 32, 17): (2116, 8434),
+    ("small", "lstm", 24, 33): (4367, 17783),
+    ("small", "gru", 5, 7): (477, 1869),
+    ("small", "gru", 16, 16): (792, 3108),
+    ("small", "gru", 32, 17): (1608, 6387),
+    ("small", "gru", 24, 33): (3283, 13367),
+    ("medium", "lstm", 20, 32): (708, 2778),
+    ("medium", "lstm", 64, 64): (2063, 8248),
+    ("medium", "lstm", 40, 100): (3996, 16321),
+    ("medium", "gru", 20, 32): (640, 2518),
+    ("medium", "gru", 64, 64): (1562, 6194),
+    ("medium", "gru", 40, 100): (3023, 12289),
+    ("large", "lstm", 64, 128): (1617, 6453),
+    ("large", "lstm", 200, 256): (7621, 30827),
+    ("large", "lstm", 256, 512): (23859, 98457),
+    ("large", "gru", 64, 128): (1368, 5421),
+    ("large", "gru", 200, 256): (5748, 23131),
+    ("large", "gru", 256, 512): (17933, 73835),
+    ("paper", "lstm", 128, 128): (737, 2901),
+    ("paper", "lstm", 256, 256): (1039, 4015),
+    ("paper", "lstm", 512, 512): (2926, 11470),
+    ("paper", "lstm", 1024, 1024): (10927, 44253),
+    ("paper", "gru", 128, 128): (704, 2771),
+    ("paper", "gru", 256, 256): (951, 3693),
+    ("paper", "gru", 512, 512): (2171, 8589),
+    ("paper", "gru", 1024, 1024): (8261, 33246),
+}
+#: Instructions of the hand-written programs.
+INSTRUCTIONS = {"lstm": 3, "gru": 2}
+
+
+@pytest.mark.parametrize("point", FIRST_VERSION)
+def test_no_more_cycles(point: Point) -> None:
+    preset, cell, inputs, hidden = point
+    parameters = load_parameters(preset)
+    mapping = map_network(weightless_network(cells.BOX[cell], [inputs, hidden], None, parameters), parameters)
+    now = mapping.predict(16).cycles, mapping.predict(64, cleared=False).cycles
+    assert all(cycles <= first for cycles, first in zip(now, FIRST_VERSION[point], strict=True)), now
+
+
+@pytest.mark.parametrize("point", [point for point in FIRST_VERSION if point[3] <= 128])
+def test_no_more_table_space(point: Point) -> None:
+    """The same loop nest takes a gate entry for each matrix row, and the program as many instructions."""
+    preset, cell, inputs, hidden = point
+    parameters = load_parameters(preset)
+    network = weightless_network(cells.BOX[cell], [inputs, hidden], None, parameters)
+    mapping = map_network(network, parameters, ru=1, hu=parameters.rows)
+    needed = {demand.field: demand.needed for demand in mapping.demands}
+    units = -(-hidden // parameters.rows)
+    assert needed["gate_entries"] == 2 * units * gate_count(cells.BOX[cell])
+    assert needed["program_length"] == INSTRUCTIONS[cell]
+    assert needed["units"] == units

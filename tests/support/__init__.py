@@ -1,0 +1,1 @@
+"""What tests share: random networks and plans, second implementations, command-line runners."""
