@@ -16,13 +16,10 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-ROOT = Path(__file__).parent.parent
-# Benches are found from the path of this process; the schedules come from the tests.
-sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
-
-from rnn_mapper.check.replay import find_violations, plan_to_check  # noqa: E402
-from sim_tests.regression import Job, Outcome, all_jobs, run_job, short_jobs  # noqa: E402
-from tests.support.random_plans import random_plan  # noqa: E402
+from rnn_mapper.check.replay import find_violations, plan_to_check
+from scripts.provenance import ROOT
+from sim_tests.regression import Job, Outcome, all_jobs, run_job, short_jobs
+from tests.support.random_plans import random_plan
 
 #: Random schedules that the independent checker replays.
 SCHEDULES = 3000

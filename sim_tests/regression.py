@@ -78,7 +78,7 @@ def run_job(job: Job, results: Path) -> Outcome:
             build = build_component(job.component, GRIDS[job.grid], job.simulator)
         built = time.perf_counter()
         done = run(
-            build, f"sim_tests.{job.bench}", results_dir=results / job.name, seed=1, testcase=job.component,
+            build, f"sim_tests.checks.{job.bench}", results_dir=results / job.name, seed=1, testcase=job.component,
             env={"SRNN_GRID": job.grid, **job.environment}, timeout=_TIMEOUT,
         )
     except SpatialRnnError as error:

@@ -7,9 +7,9 @@ from typing import ClassVar
 
 import numpy as np
 
-from rnn_mapper import speech
 from rnn_mapper.network.float_reference import run_float
 from rnn_mapper.network.network import FloatArray
+from rnn_mapper.pretrained import speech
 from rnn_mapper.pretrained.deepfilternet import NETWORKS, DeepFilterNet, Sound
 from rnn_mapper.pretrained.deepfilternet_audio import HOP, SAMPLE_RATE
 from rnn_mapper.pretrained.model import Quantised, RealModel

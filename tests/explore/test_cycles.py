@@ -13,7 +13,8 @@ from hdl.latencies import GridLatencies
 from hdl.parameters import GridParameters
 from rnn_mapper.cells.unit_program import Preference
 from rnn_mapper.errors import MappingError
-from rnn_mapper.explore import plans, size
+from rnn_mapper.explore import plans
+from rnn_mapper.explore import size as size_search
 from rnn_mapper.explore.adapter import Choice, Shape, blank_network, demands, exact_plan, mapping_of
 from rnn_mapper.explore.candidates import KEPT, SLOWEST, Trial, fastest, kept
 from rnn_mapper.explore.distances import Distances
@@ -144,7 +145,7 @@ def test_bounds_rule_out_nothing_that_is_kept(monkeypatch: pytest.MonkeyPatch) -
                 trial.improve()
         return fastest(trials, best)
 
-    monkeypatch.setattr(size, "fastest", fastest_of_all)
+    monkeypatch.setattr(size_search, "fastest", fastest_of_all)
     for each, result in zip(parts, found, strict=True):
         known = search_part(each)
         assert (known.found, known.mappings) == (result.found, result.mappings), str(each)
