@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import tomllib
-from collections.abc import Mapping
+from collections import abc
 from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 from pathlib import Path
@@ -253,7 +253,7 @@ class GridParameters:
         return asdict(self)
 
     @classmethod
-    def from_mapping(cls, values: Mapping[str, object], source: str = "configuration") -> GridParameters:
+    def from_mapping(cls, values: abc.Mapping[str, object], source: str = "configuration") -> GridParameters:
         """Parameters from a mapping of field names; raises `ConfigurationError` for an unknown field."""
         known = [field.name for field in fields(cls)]
         for name in values:

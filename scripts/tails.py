@@ -23,7 +23,7 @@ from rnn_mapper import cells
 from rnn_mapper.mapping.mapper import map_network
 from rnn_mapper.quantisation.blank import weightless_network
 from rnn_mapper.quantisation.integer_network import QuantisedNetwork
-from rnn_mapper.schedule.phases import Schedule
+from rnn_mapper.schedule.phases import PhaseOrder
 from scripts.provenance import ROOT, commit
 
 PRESETS = ("medium", "paper")
@@ -80,7 +80,7 @@ def network_of(model: tuple[cells.Cell, int], parameters: GridParameters) -> Qua
     return weightless_network(model[0], (model[1], model[1]), None, parameters)
 
 
-def cycles(members: list[QuantisedNetwork], parameters: GridParameters, schedule: Schedule) -> tuple[float, float]:
+def cycles(members: list[QuantisedNetwork], parameters: GridParameters, schedule: PhaseOrder) -> tuple[float, float]:
     """Cycles of a step of all members, and what all multipliers would take that are always busy."""
     mapping = map_network(members, parameters, steps=STEPS, schedule=schedule)
     ideal = sum(phase.multiplications for phase in mapping.phases) / parameters.multipliers
@@ -91,8 +91,8 @@ def measure_streams(preset: str, model: tuple[cells.Cell, int], streams: int) ->
     """One row of the first table."""
     parameters = grid(preset)
     members = [network_of(model, parameters)] * streams
-    fused, ideal = cycles(members, parameters, Schedule.FUSED)
-    sequential, _ = cycles(members, parameters, Schedule.SEQUENTIAL)
+    fused, ideal = cycles(members, parameters, PhaseOrder.FUSED)
+    sequential, _ = cycles(members, parameters, PhaseOrder.SEQUENTIAL)
     return StreamCost(preset, name_of(model), streams, fused / streams, sequential / streams, ideal / streams)
 
 
@@ -101,13 +101,13 @@ def measure_pair(preset: str, pair: tuple[tuple[cells.Cell, int], tuple[cells.Ce
     parameters = grid(preset)
     members = [network_of(model, parameters) for model in pair]
     found = {}
-    for schedule in (Schedule.FUSED, Schedule.SEQUENTIAL):
+    for schedule in (PhaseOrder.FUSED, PhaseOrder.SEQUENTIAL):
         found[schedule] = (
             cycles(members, parameters, schedule),
             sum(cycles([member], parameters, schedule)[0] for member in members),
         )
-    (shared, ideal), apart = found[Schedule.FUSED]
-    (shared_sequential, _), apart_sequential = found[Schedule.SEQUENTIAL]
+    (shared, ideal), apart = found[PhaseOrder.FUSED]
+    (shared_sequential, _), apart_sequential = found[PhaseOrder.SEQUENTIAL]
     names = " and ".join(name_of(model) for model in pair)
     return PairCost(preset, names, shared, apart, shared_sequential, apart_sequential, ideal)
 

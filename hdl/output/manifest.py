@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import abc
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -81,7 +81,7 @@ def internal_memory_tables(parameters: GridParameters) -> dict[str, dict[str, An
     }
 
 
-def make_manifest(grid: Grid, modules: Mapping[str, tuple[str, int]]) -> dict[str, Any]:
+def make_manifest(grid: Grid, modules: abc.Mapping[str, tuple[str, int]]) -> dict[str, Any]:
     """The manifest; `modules` gives the file and the number of instances of each Verilog module by its name."""
     p = grid.parameters
     return {

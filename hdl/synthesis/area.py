@@ -6,8 +6,8 @@ For the generic target a memory is bits, not gates; for FPGA targets each distin
 
 import json
 import tempfile
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections import Counter, abc
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -107,7 +107,7 @@ class _Flow:
         return {operator: measure.gate_equivalents or 0.0 for operator, measure in measures.items()}
 
 
-def _read_manifest(directory: Path) -> Mapping[str, Any]:
+def _read_manifest(directory: Path) -> abc.Mapping[str, Any]:
     path = directory / "manifest.json"
     try:
         manifest = json.loads(path.read_text())
@@ -122,7 +122,7 @@ def _read_manifest(directory: Path) -> Mapping[str, Any]:
     return manifest
 
 
-def _instances(contents: Mapping[str, Contents], top: str) -> Counter[str]:
+def _instances(contents: abc.Mapping[str, Contents], top: str) -> Counter[str]:
     """Return how many instances of each module there are below and including one instance of `top`."""
     counts: Counter[str] = Counter()
 
@@ -135,7 +135,7 @@ def _instances(contents: Mapping[str, Contents], top: str) -> Counter[str]:
     return counts
 
 
-def _check_instances(modules: Mapping[str, Any], counts: Mapping[str, int]) -> None:
+def _check_instances(modules: abc.Mapping[str, Any], counts: abc.Mapping[str, int]) -> None:
     for name, module in modules.items():
         if module["instances"] != counts.get(name, 0):
             raise ConfigurationError(
@@ -219,7 +219,9 @@ def _synthesise(flow: _Flow, progress: Progress, jobs: int) -> SynthesisReport:
     return SynthesisReport(flow.target, str(flow.liberty.path.name) if flow.liberty else None, areas, reference, ratio)
 
 
-def _area(name: str, times: int, measure: Measure, content: Contents, sizes: Mapping[Operator, float]) -> ModuleArea:
+def _area(
+    name: str, times: int, measure: Measure, content: Contents, sizes: abc.Mapping[Operator, float]
+) -> ModuleArea:
     area = ModuleArea(name, times, dict(sorted(measure.cells.items())), measure.gate_equivalents, measure.flip_flops)
     area.memory_bits = sum(shape.bits * number for shape, number in content.memories.items())
     area.resources = measure.resources

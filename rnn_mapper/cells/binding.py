@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import abc
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,7 +24,7 @@ class Sizes:
     states: dict[str, int]
 
 
-def bind_sizes(cell: Cell, tensors: Mapping[str, npt.NDArray[np.float64]]) -> Sizes:
+def bind_sizes(cell: Cell, tensors: abc.Mapping[str, npt.NDArray[np.float64]]) -> Sizes:
     """The sizes that make every equation of the cell fit. Raises CellError, with the line, if there are none.
 
     `tensors` are the cell's parameters, matrices [units, operands] and vectors [units].

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections import abc
+from collections.abc import Callable, Iterator
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, TypeVar
@@ -43,12 +44,12 @@ def grid_options(function: Command) -> Command:
     )(function)
 
 
-def grid_is_named(options: Mapping[str, Any]) -> bool:
+def grid_is_named(options: abc.Mapping[str, Any]) -> bool:
     """Whether any grid option was given."""
     return any(options.get(name) is not None for name in ("preset", "config", *FIELDS))
 
 
-def grid_from_options(options: Mapping[str, Any]) -> GridParameters:
+def grid_from_options(options: abc.Mapping[str, Any]) -> GridParameters:
     """Parameters from the values of `grid_options`; other keys are ignored.
 
     Fields that are not given come from the preset or the file, or else from the defaults of `GridParameters`.
@@ -95,7 +96,7 @@ class Output:
         if json_file not in (None, "-"):
             check_writable(Path(str(json_file)))
 
-    def write_json(self, values: Mapping[str, Any]) -> None:
+    def write_json(self, values: abc.Mapping[str, Any]) -> None:
         """Write the results, if they were asked for."""
         if self.json_file is None:
             return

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections import abc
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -73,7 +74,7 @@ class Refusal(contextlib.AbstractContextManager["Refusal"]):
     `models` says which, as soon as they are known.
     """
 
-    def __init__(self, console: Console, options: Mapping[str, Any]) -> None:
+    def __init__(self, console: Console, options: abc.Mapping[str, Any]) -> None:
         self._console, self._options = console, options
         self._networks: list[Any] = []
         self._steps, self._streams = _STEPS, 1
@@ -92,7 +93,7 @@ class Refusal(contextlib.AbstractContextManager["Refusal"]):
             print_account(account, self._console, not grid_is_named(self._options))
 
 
-def _named_grid(options: Mapping[str, Any]) -> tuple[str, Any] | None:
+def _named_grid(options: abc.Mapping[str, Any]) -> tuple[str, Any] | None:
     """Name and parameters of the grid that the options name."""
     if not grid_is_named(options):
         return None

@@ -93,7 +93,7 @@ def command(
         from rnn_mapper.report.mapping import mapping_json
         from rnn_mapper.run.prepare import as_inputs
         from rnn_mapper.run.prepare_resident import prepare_resident, resident_json
-        from rnn_mapper.schedule.phases import Schedule
+        from rnn_mapper.schedule.phases import PhaseOrder
 
         models = models_from_options(model_files, options)
         accounts = [model_json(file, model) for file, model in zip(model_files, models, strict=True)]
@@ -116,7 +116,7 @@ def command(
             grid = grid_from_options(options) if grid_is_named(options) else None
             together = prepare_resident(
                 _by_name(model_files, networks), calibrations, grid, ru=ru, hu=hu, steps=count,
-                schedule=Schedule(schedule), streams=streams or 1, rule=rule_from_options(options),
+                schedule=PhaseOrder(schedule), streams=streams or 1, rule=rule_from_options(options),
             )
             values = {"imported": accounts, **resident_json(together, count)}
             status("writing images and listing")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections import abc
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
@@ -74,16 +75,16 @@ class Progress:
 
 
 def prepare_from_options(
-    network: Network | Imported, calibration: Any, options: Mapping[str, Any], ru: int | None, hu: int | None,
+    network: Network | Imported, calibration: Any, options: abc.Mapping[str, Any], ru: int | None, hu: int | None,
     schedule: str, steps: int, streams: int = 1,
 ) -> Prepared:
     """Map a network on the grid that the options name, or on the smallest preset that fits."""
     from rnn_mapper.run.prepare import prepare
-    from rnn_mapper.schedule.phases import Schedule
+    from rnn_mapper.schedule.phases import PhaseOrder
 
     grid = grid_from_options(options) if grid_is_named(options) else None
     return prepare(
-        network, calibration, grid, ru=ru, hu=hu, steps=steps, schedule=Schedule(schedule), streams=streams,
+        network, calibration, grid, ru=ru, hu=hu, steps=steps, schedule=PhaseOrder(schedule), streams=streams,
         rule=rule_from_options(options),
     )
 

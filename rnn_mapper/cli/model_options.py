@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections import abc
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -55,7 +56,7 @@ def model_options(function: Command) -> Command:
     return function
 
 
-def models_from_options(files: tuple[Path, ...], options: Mapping[str, Any]) -> list[Imported]:
+def models_from_options(files: tuple[Path, ...], options: abc.Mapping[str, Any]) -> list[Imported]:
     """The models of these files; `options` holds the values of `model_options`. Raises `ModelError`."""
     from rnn_mapper.cells.user_files import with_cells
     from rnn_mapper.importers import load_model
@@ -65,7 +66,7 @@ def models_from_options(files: tuple[Path, ...], options: Mapping[str, Any]) -> 
     return [load_model(file, chosen, cells) for file in files]
 
 
-def selection_from_options(options: Mapping[str, Any]) -> Selection:
+def selection_from_options(options: abc.Mapping[str, Any]) -> Selection:
     """Which part of a model is meant, from the values of `model_options`."""
     from rnn_mapper.importers import Selection
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections import abc
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -54,7 +55,7 @@ def scale_options(function: Command) -> Command:
     return function
 
 
-def rule_from_options(options: Mapping[str, Any]) -> ScaleRule:
+def rule_from_options(options: abc.Mapping[str, Any]) -> ScaleRule:
     """The rule of `scale_options`. Raises ConfigurationError for a percentile out of its range."""
     from rnn_mapper.quantisation.calibration import Method, ScaleRule
 

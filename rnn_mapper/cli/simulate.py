@@ -104,7 +104,7 @@ def command(
         from rnn_mapper.run.prepare import as_inputs, as_streams
         from rnn_mapper.run.result import SimulationResult
         from rnn_mapper.run.simulate import simulate_prepared
-        from rnn_mapper.schedule.phases import Schedule
+        from rnn_mapper.schedule.phases import PhaseOrder
         from sim_tests.simulator.run import logs_kept
 
         if folder is not None:
@@ -127,7 +127,7 @@ def command(
                 raise ConfigurationError("a start state of a bidirectional network is not supported: clear it")
             grid = grid_from_options(options) if grid_is_named(options) else None
             both = prepare_bidirectional(
-                network, typical, grid, ru=ru, hu=hu, steps=len(inputs[0]), schedule=Schedule(schedule),
+                network, typical, grid, ru=ru, hu=hu, steps=len(inputs[0]), schedule=PhaseOrder(schedule),
                 rule=rule_from_options(options),
             )
             result = simulate_bidirectional(both, inputs[0], simulator, waves, folder, progress, started)

@@ -34,7 +34,7 @@ from rnn_mapper.quantisation.integer_network import QuantisedLayer, QuantisedNet
 from rnn_mapper.schedule.durations import build_schedule
 from rnn_mapper.schedule.loop_nest import LoopNest, ceil_div, least_words
 from rnn_mapper.schedule.order import phases_of
-from rnn_mapper.schedule.phases import Phase, Schedule, unit_groups, vectors_of
+from rnn_mapper.schedule.phases import Phase, PhaseOrder, unit_groups, vectors_of
 from rnn_mapper.schedule.prediction import SequencePlan
 from rnn_mapper.schedule.programs import choose_programs
 from rnn_mapper.schedule.timing import time_phase
@@ -75,7 +75,7 @@ class Shape:
     @property
     def multiplications(self) -> int:
         """Multiplications of one step."""
-        return sum(phase.multiplications for phase in base_phases(self, Schedule.FUSED.value, (1,) * len(self.sizes)))
+        return sum(phase.multiplications for phase in base_phases(self, PhaseOrder.FUSED.value, (1,) * len(self.sizes)))
 
     def __str__(self) -> str:
         kinds = self.cells[0] if len(set(self.cells)) == 1 else "+".join(self.cells)
@@ -202,7 +202,7 @@ def base_phases(shape: Shape, order: str, parts: tuple[int, ...]) -> list[Phase]
     """The phases, without programs, when each layer is cut into this number of parts; units of a part are not those
     of any mapping."""
     sizes = [[1] * (count - 1) + [size - count + 1] for size, count in zip(shape.sizes, parts, strict=True)]
-    return phases_of([blank_network(shape)], sizes, Schedule(order))
+    return phases_of([blank_network(shape)], sizes, PhaseOrder(order))
 
 
 @lru_cache(maxsize=1 << 14)
@@ -225,7 +225,7 @@ def _placed(
     for group, parts in zip(unit_groups([network]), choice.layers, strict=True):
         units = [groups * parameters.rows for groups, _, _ in parts[:-1]]
         sizes.append([*units, group.units - sum(units)])
-    found = phases_of([network], sizes, Schedule(choice.order))
+    found = phases_of([network], sizes, PhaseOrder(choice.order))
     splits = [choice.layers[phase.group][phase.part] for phase in found]
     words = [least_words(phase, parameters, ru) for phase, (_, ru, _) in zip(found, splits, strict=True)]
     found, words = choose_programs(found, words, latencies, Preference(choice.programs))
@@ -275,5 +275,5 @@ def parameters_for(rows: int, cols: int, lanes: int, depths: dict[str, int]) -> 
 def mapping_of(network: QuantisedNetwork, parameters: GridParameters, choice: Choice, steps: int) -> Mapping:
     """A quantised network mapped as chosen. Raises `MappingError`."""
     splits = [[Part(*part) for part in parts] for parts in choice.layers]
-    return map_network(network, parameters, steps=steps, schedule=Schedule(choice.order), splits=splits,
+    return map_network(network, parameters, steps=steps, schedule=PhaseOrder(choice.order), splits=splits,
                        programs=Preference(choice.programs))

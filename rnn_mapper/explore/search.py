@@ -7,7 +7,8 @@ memories follow from all models together, the area from the depths, and the Pare
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import abc
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -166,7 +167,7 @@ def depths_for(
     return grid_with(total, rows, cols, lanes, count)
 
 
-def grid_with(needed: Mapping[str, int], rows: int, cols: int, lanes: int, models: int) -> GridParameters | None:
+def grid_with(needed: abc.Mapping[str, int], rows: int, cols: int, lanes: int, models: int) -> GridParameters | None:
     """The grid with the least memories that hold what is needed, by field, and of which areas can be known.
 
     None where a memory would be larger than can be.

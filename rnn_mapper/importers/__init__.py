@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import abc
 from pathlib import Path
 
 from rnn_mapper.cells.library import BOX
@@ -13,7 +13,7 @@ __all__ = ["HostStep", "Imported", "Selection", "load_model"]
 
 
 def load_model(
-    path: str | Path, selection: Selection | None = None, cells: Mapping[str, Cell] = BOX
+    path: str | Path, selection: Selection | None = None, cells: abc.Mapping[str, Cell] = BOX
 ) -> Imported:
     """Read a model file of any format that is known, chosen by its content.
 

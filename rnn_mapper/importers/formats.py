@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 import zipfile
-from collections.abc import Mapping
+from collections import abc
 from pathlib import Path
 
 from rnn_mapper.cells.tracing import Cell
@@ -32,7 +32,7 @@ _REFUSED = (
 )
 
 
-def import_file(path: Path, selection: Selection, cells: Mapping[str, Cell]) -> Imported:
+def import_file(path: Path, selection: Selection, cells: abc.Mapping[str, Cell]) -> Imported:
     """As `rnn_mapper.importers.load_model`."""
     try:
         return _import(path, _kind_of(path), selection, cells)
@@ -40,7 +40,7 @@ def import_file(path: Path, selection: Selection, cells: Mapping[str, Cell]) -> 
         raise ModelError(f"{path}: does not fit into the memory of this machine") from None
 
 
-def _import(path: Path, kind: str, selection: Selection, cells: Mapping[str, Cell]) -> Imported:
+def _import(path: Path, kind: str, selection: Selection, cells: abc.Mapping[str, Cell]) -> Imported:
     if kind == _ONNX:
         if selection.parts:
             raise ModelError(f"{path}: --part names modules of PyTorch files; of an ONNX graph name tensors with "

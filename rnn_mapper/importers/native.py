@@ -9,7 +9,8 @@ kind, and ``merge``, that of the merge mode of bidirectional layers (concat, as 
 import io
 import re
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections import abc
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from rnn_mapper.errors import ModelError, OutputError
 from rnn_mapper.importers.imported import Imported
 from rnn_mapper.importers.pipeline import network_of
 from rnn_mapper.importers.recurrent import LAYER_TENSOR, dense_layer, recurrent_layers, with_source
-from rnn_mapper.importers.tensor import Stored
+from rnn_mapper.importers.tensor import FileTensor
 from rnn_mapper.importers.torch.state_dict import read_state_dict
 from rnn_mapper.network.bidirectional import Bidirectional, BidirectionalNetwork, Reversed
 from rnn_mapper.network.network import Dense, FloatArray, Layer, Network, check_inputs, parse_cell
@@ -37,7 +38,7 @@ _HEAD_TENSORS = ("head.weight", "head.bias", "head.cell")
 
 
 def load_network(
-    path: str | Path, cell: str | Cell | None = None, cells: Mapping[str, Cell] = BOX
+    path: str | Path, cell: str | Cell | None = None, cells: abc.Mapping[str, Cell] = BOX
 ) -> Network | BidirectionalNetwork:
     """Read a native model file.
 
@@ -81,14 +82,14 @@ def save_network(path: str | Path, network: Network | BidirectionalNetwork) -> N
 
 
 def network_from_state_dict(
-    tensors: Mapping[str, Any], cell: str | Cell | None = None, cells: Mapping[str, Cell] = BOX
+    tensors: abc.Mapping[str, Any], cell: str | Cell | None = None, cells: abc.Mapping[str, Cell] = BOX
 ) -> Network | BidirectionalNetwork:
     """The network of a mapping from state_dict names to arrays or torch tensors. Raises ModelError as load_network."""
     return import_arrays(tensors, cell, cells).network
 
 
 def import_arrays(
-    tensors: Mapping[str, Any], cell: str | Cell | None = None, cells: Mapping[str, Cell] = BOX,
+    tensors: abc.Mapping[str, Any], cell: str | Cell | None = None, cells: abc.Mapping[str, Cell] = BOX,
     parts: Sequence[str] = (),
 ) -> Imported:
     """As network_from_state_dict, with an account.
@@ -101,13 +102,13 @@ def import_arrays(
     name = cell if cell is not None else None if stored is None else str(stored)
     chosen = None if name is None else parse_cell(name, cells)
     # By layer and by half: "", or "_reverse" for the backward half of a bidirectional layer.
-    packed: dict[str, Stored] = {}
+    packed: dict[str, FileTensor] = {}
     general: dict[tuple[int, str], dict[str, Any]] = {}
     merges: dict[int, str] = {}
     foreign = False
     for name, value in given.items():
         if LAYER_TENSOR.fullmatch(name):
-            packed[name] = Stored.of(value)
+            packed[name] = FileTensor.of(value)
         elif match := _CELL_TENSOR.fullmatch(name):
             if match[3] == "merge":
                 merges[int(match[1])] = str(value)
@@ -116,7 +117,7 @@ def import_arrays(
         else:
             foreign = foreign or name not in _HEAD_TENSORS
     if parts or foreign:
-        return read_state_dict({name: Stored.of(value) for name, value in given.items()}, parts, chosen)
+        return read_state_dict({name: FileTensor.of(value) for name, value in given.items()}, parts, chosen)
     if not packed and not general:
         raise ModelError("tensor weight_ih_l0 is missing, a model must have it")
     others = {
@@ -171,7 +172,7 @@ def load_array(path: str | Path) -> npt.NDArray[Any]:
 
 
 def _general_layer(
-    tensors: Mapping[str, Any], index: str, cell: Cell | None, cells: Mapping[str, Cell]
+    tensors: abc.Mapping[str, Any], index: str, cell: Cell | None, cells: abc.Mapping[str, Cell]
 ) -> Layer:
     """A layer whose tensors are named after its cell's parameters."""
     tensors = dict(tensors)
@@ -181,19 +182,20 @@ def _general_layer(
     kind = parse_cell(str(stored), cells) if cell is None else cell
 
     def build() -> Layer:
-        return Layer(kind, {name: Stored.of(value).numbers(name) for name, value in tensors.items()})
+        return Layer(kind, {name: FileTensor.of(value).numbers(name) for name, value in tensors.items()})
 
     return with_source(f"layer {index}", build)
 
 
-def _head(tensors: Mapping[str, Any]) -> Dense | None:
+def _head(tensors: abc.Mapping[str, Any]) -> Dense | None:
     if "head.weight" not in tensors:
         if "head.bias" in tensors:
             raise ModelError("tensor head.weight is missing, head.bias must come with it")
         return None
     kind = str(tensors.get("head.cell", "dense")).removeprefix("dense").removeprefix("_") or "identity"
     bias = tensors.get("head.bias")
-    return dense_layer(Stored.of(tensors["head.weight"]), None if bias is None else Stored.of(bias), kind, "head")
+    weight = FileTensor.of(tensors["head.weight"])
+    return dense_layer(weight, None if bias is None else FileTensor.of(bias), kind, "head")
 
 
 def _describe(layers: Sequence[Layer | Bidirectional | Reversed], head: Dense | None) -> str:

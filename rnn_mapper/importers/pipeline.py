@@ -10,7 +10,7 @@ import numpy as np
 from rnn_mapper.errors import ModelError
 from rnn_mapper.importers.imported import HostStep, Imported
 from rnn_mapper.importers.recurrent import dense_layer
-from rnn_mapper.importers.tensor import Stored
+from rnn_mapper.importers.tensor import FileTensor
 from rnn_mapper.network.bidirectional import Bidirectional, BidirectionalNetwork, Reversed
 from rnn_mapper.network.network import Dense, FloatArray, Layer, Network
 
@@ -37,8 +37,8 @@ HOST_FUNCTIONS: dict[str, Callable[[FloatArray], FloatArray]] = {"softmax": _sof
 @dataclass
 class _Linear:
     name: str
-    weight: Stored
-    bias: Stored | None
+    weight: FileTensor
+    bias: FileTensor | None
     #: None until a function follows.
     function: str | None = None
     #: What the account says of a function that is not known.
@@ -63,7 +63,7 @@ class Pipeline:
         self._items += layers
         self._lines.append(f"{text}, {sizes}{both}: {place}")
 
-    def linear(self, name: str, weight: Stored, bias: Stored | None, note: str = "") -> None:
+    def linear(self, name: str, weight: FileTensor, bias: FileTensor | None, note: str = "") -> None:
         """A linear layer, [outputs, inputs] and [outputs] or None; `note` says of what is unknown after it."""
         self._check_open(f"Linear '{name}'")
         made = _Linear(name, weight, bias, None, note)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections import abc
+from collections.abc import Callable
 from functools import partial
 from typing import Any, TypeVar
 
 from rnn_mapper.cells.library import gru, lstm, lstm_projection, rnn_relu, rnn_tanh
 from rnn_mapper.cells.tracing import Cell
 from rnn_mapper.errors import ModelError
-from rnn_mapper.importers.tensor import Stored, shape_of
+from rnn_mapper.importers.tensor import FileTensor, shape_of
 from rnn_mapper.network.bidirectional import Bidirectional, Reversed
 from rnn_mapper.network.network import Dense, Layer, RecurrentLayer
 
@@ -33,8 +34,9 @@ def with_source(source: object, build: Callable[[], Made]) -> Made:
 
 
 def recurrent_layers(
-    tensors: Mapping[str, Stored], cell: Cell | None, prefix: str = "", merges: Mapping[int, str] | None = None,
-    others: Mapping[tuple[int, str], Callable[[], Layer]] | None = None,
+    tensors: abc.Mapping[str, FileTensor], cell: Cell | None, prefix: str = "",
+    merges: abc.Mapping[int, str] | None = None,
+    others: abc.Mapping[tuple[int, str], Callable[[], Layer]] | None = None,
 ) -> list[Layer | Bidirectional | Reversed]:
     """The stacked layers of a module from `weight_ih_l0`, ..., `weight_hr_l1_reverse`; `prefix` is for messages.
 
@@ -68,7 +70,7 @@ def recurrent_layers(
     return layers
 
 
-def single_cell(tensors: Mapping[str, Stored], cell: Cell | None, prefix: str = "") -> Layer:
+def single_cell(tensors: abc.Mapping[str, FileTensor], cell: Cell | None, prefix: str = "") -> Layer:
     """The layer of an nn.LSTMCell, GRUCell or RNNCell, from `weight_ih`, `weight_hh` and the biases."""
     for name in tensors:
         if name not in KINDS[:4]:
@@ -76,7 +78,7 @@ def single_cell(tensors: Mapping[str, Stored], cell: Cell | None, prefix: str = 
     return _half(tensors, "", "", cell, prefix)
 
 
-def dense_layer(weight: Stored, bias: Stored | None, function: str, source: str) -> Dense:
+def dense_layer(weight: FileTensor, bias: FileTensor | None, function: str, source: str) -> Dense:
     """An nn.Linear and the function after it; `source` is for messages."""
     return with_source(source, lambda: Dense(
         weight.numbers("weight"), None if bias is None else bias.numbers("bias"), function
@@ -97,7 +99,9 @@ def _unknown(prefix: str, name: str, classes: str) -> str:
     return f"tensor {full} is unknown, {classes} has none of that name: a class of its own may compute something else"
 
 
-def _half(tensors: Mapping[str, Stored], suffix: str, index: str, cell: Cell | None, prefix: str) -> RecurrentLayer:
+def _half(
+    tensors: abc.Mapping[str, FileTensor], suffix: str, index: str, cell: Cell | None, prefix: str
+) -> RecurrentLayer:
     """One layer, or one half of a bidirectional one."""
     full = f"{prefix}." if prefix else ""
     for kind in ("weight_ih", "weight_hh"):
@@ -118,7 +122,7 @@ def _half(tensors: Mapping[str, Stored], suffix: str, index: str, cell: Cell | N
     return with_source(source, build)
 
 
-def _cell_of(tensors: Mapping[str, Stored], suffix: str, cell: Cell | None, full: str) -> Cell:
+def _cell_of(tensors: abc.Mapping[str, FileTensor], suffix: str, cell: Cell | None, full: str) -> Cell:
     if cell is not None:
         return cell
     if f"weight_hr{suffix}" in tensors:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections import abc
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ import numpy.typing as npt
 from rnn_mapper.cells.tracing import Cell
 from rnn_mapper.errors import ModelError
 from rnn_mapper.importers.imported import Imported, Selection
-from rnn_mapper.importers.tensor import Stored, from_bytes, printable
+from rnn_mapper.importers.tensor import FileTensor, from_bytes, printable
 from rnn_mapper.importers.torch.state_dict import read_state_dict
 from rnn_mapper.network.network import parse_cell
 
@@ -28,7 +28,7 @@ _KINDS = {
 }
 
 
-def import_safetensors(path: Path, selection: Selection, cells: Mapping[str, Cell]) -> Imported:
+def import_safetensors(path: Path, selection: Selection, cells: abc.Mapping[str, Cell]) -> Imported:
     """The network of a safetensors file. Raises ModelError without the path."""
     import safetensors
 
@@ -50,7 +50,7 @@ def import_safetensors(path: Path, selection: Selection, cells: Mapping[str, Cel
         kind = _KINDS.get(entry["dtype"], printable(str(entry["dtype"])))
         first, last = entry["data_offsets"]
         shape = tuple(entry["shape"])
-        tensors[name] = Stored(shape, kind, partial(_read, path, 8 + length + first, last - first, kind, shape))
+        tensors[name] = FileTensor(shape, kind, partial(_read, path, 8 + length + first, last - first, kind, shape))
     cell = None if selection.cell is None else parse_cell(selection.cell, cells)
     return read_state_dict(tensors, selection.parts, cell)
 

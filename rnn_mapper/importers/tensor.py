@@ -11,14 +11,14 @@ import numpy.typing as npt
 
 from rnn_mapper.errors import ModelError
 
-__all__ = ["FLOAT_KINDS", "Stored", "from_bytes", "printable", "shape_of"]
+__all__ = ["FLOAT_KINDS", "FileTensor", "from_bytes", "printable", "shape_of"]
 
 #: Kinds of numbers that weights may have.
 FLOAT_KINDS = ("float64", "float32", "float16", "bfloat16")
 
 
 @dataclass(frozen=True, eq=False)
-class Stored:
+class FileTensor:
     """A tensor that is not read yet."""
 
     shape: tuple[int, ...]
@@ -28,16 +28,16 @@ class Stored:
     read: Callable[[], npt.NDArray[Any]]
 
     @staticmethod
-    def of(value: Any) -> Stored:
+    def of(value: Any) -> FileTensor:
         """Of an array, a torch tensor, or what it is already."""
-        if isinstance(value, Stored):
+        if isinstance(value, FileTensor):
             return value
         if hasattr(value, "detach"):
             kind = str(value.dtype).removeprefix("torch.")
             # A tensor may be on another device, need a gradient, or be bfloat16, which numpy lacks.
-            return Stored(tuple(value.shape), kind, lambda: value.detach().cpu().double().numpy())
+            return FileTensor(tuple(value.shape), kind, lambda: value.detach().cpu().double().numpy())
         array = np.asarray(value)
-        return Stored(array.shape, array.dtype.name, lambda: array)
+        return FileTensor(array.shape, array.dtype.name, lambda: array)
 
     def numbers(self, name: str) -> npt.NDArray[Any]:
         """The numbers; raises ModelError, with the tensor's name, if they are no floating-point numbers."""
@@ -66,6 +66,6 @@ def printable(text: str, longest: int = 60) -> str:
     return shown + "..." * (len(text) > longest)
 
 
-def shape_of(tensor: Stored) -> str:
+def shape_of(tensor: FileTensor) -> str:
     """The shape for a message, such as ``512 x 128``."""
     return " x ".join(map(str, tensor.shape)) or "scalar"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections import abc
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 from hdl.errors import ConfigurationError
@@ -78,7 +79,7 @@ _NOTHING = Reserved()
 
 def allocate(
     phases: list[Phase], nests: list[LoopNest], vectors: list[Vector], parameters: GridParameters,
-    reserved: Reserved = _NOTHING, states_of: Mapping[object, int] | None = None,
+    reserved: Reserved = _NOTHING, states_of: abc.Mapping[object, int] | None = None,
 ) -> tuple[Allocation, list[Demand]]:
     """Addresses of everything behind what is reserved, and what each memory must hold.
 

@@ -30,7 +30,7 @@ from rnn_mapper.quantisation.integer_network import QuantisedNetwork
 from rnn_mapper.quantisation.layer_error import LayerError, measure_error
 from rnn_mapper.quantisation.quantise import quantise, quantise_inputs
 from rnn_mapper.quantisation.reference import Int16Array, Reference
-from rnn_mapper.schedule.phases import Schedule
+from rnn_mapper.schedule.phases import PhaseOrder
 
 __all__ = [
     "BidirectionalTrace", "QuantisedBidirectional", "QuantisedSegment", "compare_bidirectional", "map_bidirectional",
@@ -177,7 +177,7 @@ def compare_bidirectional(
 
 def map_bidirectional(
     network: QuantisedBidirectional, parameters: GridParameters, ru: int | None = None, hu: int | None = None,
-    steps: int = TYPICAL_STEPS, schedule: Schedule = Schedule.FUSED,
+    steps: int = TYPICAL_STEPS, schedule: PhaseOrder = PhaseOrder.FUSED,
 ) -> Resident:
     """Place every segment as a resident model of one grid; arguments as `map_network`. Raises `MappingError`."""
     return map_resident([segment.members for segment in network.segments], parameters, steps, ru, hu, schedule)

@@ -15,7 +15,7 @@ from rnn_mapper.mapping.images import Image
 from rnn_mapper.mapping.mapper import TYPICAL_STEPS, map_network
 from rnn_mapper.mapping.mapping import Mapping
 from rnn_mapper.quantisation.integer_network import QuantisedNetwork
-from rnn_mapper.schedule.phases import Schedule
+from rnn_mapper.schedule.phases import PhaseOrder
 
 __all__ = ["Resident", "map_resident", "reserved_after"]
 
@@ -63,7 +63,7 @@ class Resident:
 
 def map_resident(
     models: Sequence[QuantisedNetwork | Sequence[QuantisedNetwork]], parameters: GridParameters,
-    steps: int = TYPICAL_STEPS, ru: int | None = None, hu: int | None = None, schedule: Schedule = Schedule.FUSED,
+    steps: int = TYPICAL_STEPS, ru: int | None = None, hu: int | None = None, schedule: PhaseOrder = PhaseOrder.FUSED,
     programs: Preference | None = None,
 ) -> Resident:
     """Place models behind one another, each as `map_network` does with these arguments.

@@ -5,7 +5,7 @@ An image file holds one hexadecimal word a line ($readmemh), from address 0.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import abc
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -28,7 +28,7 @@ class LayoutPacker:
             name: (member.offset, member.width) for name, member in layout
         }
 
-    def pack(self, values: Mapping[str, int]) -> int:
+    def pack(self, values: abc.Mapping[str, int]) -> int:
         """One word. Every field must be given and fit its width."""
         if values.keys() != self.fields.keys():
             raise AssertionError(f"fields {sorted(values.keys() ^ self.fields.keys())} are missing or unknown")

@@ -15,7 +15,7 @@ from rnn_mapper.quantisation.integer_network import QuantisedNetwork
 from rnn_mapper.schedule.durations import build_schedule
 from rnn_mapper.schedule.loop_nest import LoopNest, ceil_div, least_words
 from rnn_mapper.schedule.order import phases_of
-from rnn_mapper.schedule.phases import Phase, Schedule, Vector, unit_groups, vectors_of
+from rnn_mapper.schedule.phases import Phase, PhaseOrder, Vector, unit_groups, vectors_of
 from rnn_mapper.schedule.programs import choose_programs
 from rnn_mapper.schedule.timing import assert_no_collision, time_phase
 
@@ -49,7 +49,7 @@ def map_network(
     ru: int | None = None,
     hu: int | None = None,
     steps: int = TYPICAL_STEPS,
-    schedule: Schedule = Schedule.FUSED,
+    schedule: PhaseOrder = PhaseOrder.FUSED,
     splits: Sequence[Sequence[Part]] | None = None,
     reserved: Reserved | None = None,
     programs: Preference | None = None,
@@ -143,7 +143,8 @@ def _alike(members: Sequence[QuantisedNetwork]) -> list[int]:
 
 
 def _choices(
-    members: Sequence[QuantisedNetwork], parameters: GridParameters, schedule: Schedule, ru: int | None, hu: int | None
+    members: Sequence[QuantisedNetwork], parameters: GridParameters, schedule: PhaseOrder, ru: int | None,
+    hu: int | None,
 ) -> list[list[Split]]:
     """The ways to cut each layer (and the head) that are worth a prediction, best guess first."""
     if ru is not None and not 1 <= ru <= parameters.cols:
@@ -171,7 +172,7 @@ def _choices(
     return choices
 
 
-def _whole_phases(members: Sequence[QuantisedNetwork], schedule: Schedule) -> list[list[Phase]]:
+def _whole_phases(members: Sequence[QuantisedNetwork], schedule: PhaseOrder) -> list[list[Phase]]:
     """The phases of each unit group, uncut."""
     found: dict[int, list[Phase]] = {}
     for phase in phases_of(members, [[group.units] for group in unit_groups(members)], schedule):
@@ -184,10 +185,10 @@ def least_reading(members: Sequence[QuantisedNetwork], parameters: GridParameter
 
     It is also the fewest weight words that a site must hold.
     """
-    choices = _choices(members, parameters, Schedule.FUSED, None, None)
+    choices = _choices(members, parameters, PhaseOrder.FUSED, None, None)
     return sum(
         min(sum(_busy(part, phases, parameters.lanes) for part in split) for split in splits)
-        for splits, phases in zip(choices, _whole_phases(members, Schedule.FUSED), strict=True)
+        for splits, phases in zip(choices, _whole_phases(members, PhaseOrder.FUSED), strict=True)
     )
 
 
@@ -238,7 +239,7 @@ class _Place:
     members: tuple[QuantisedNetwork, ...]
     parameters: GridParameters
     latencies: GridLatencies
-    schedule: Schedule
+    schedule: PhaseOrder
     reserved: Reserved
     preference: Preference = Preference.EARLY_RESULT
 

@@ -30,7 +30,7 @@ from rnn_mapper.mapping.images import Image, LayoutPacker, packed_words, table_i
 from rnn_mapper.quantisation.integer_network import QuantisedNetwork
 from rnn_mapper.schedule.durations import ScheduleEntry
 from rnn_mapper.schedule.loop_nest import ceil_div
-from rnn_mapper.schedule.phases import Phase, Schedule, Vector
+from rnn_mapper.schedule.phases import Phase, PhaseOrder, Vector
 from rnn_mapper.schedule.prediction import Prediction, SequencePlan, predict
 from rnn_mapper.schedule.timing import PhaseTiming
 
@@ -48,7 +48,7 @@ class Mapping:
     members: tuple[QuantisedNetwork, ...]
     parameters: GridParameters
     latencies: GridLatencies
-    schedule: Schedule
+    schedule: PhaseOrder
     vectors: list[Vector]
     phases: list[Phase]
     timings: list[PhaseTiming]

@@ -8,8 +8,8 @@ in place those of all are loaded (`replace_state`).
 
 from __future__ import annotations
 
+from collections import abc
 from collections.abc import Callable, Sequence
-from collections.abc import Mapping as Table
 from dataclasses import dataclass
 from typing import Any
 
@@ -171,7 +171,7 @@ class StreamingService:
         self._streams = [None] * len(self._streams)
         return lost
 
-    def run(self, inputs: Table[Session, Codes]) -> dict[Session, Int16Array]:
+    def run(self, inputs: abc.Mapping[Session, Codes]) -> dict[Session, Int16Array]:
         """Advance sessions together, each by its operand codes [steps, input_size]; returns the outputs of each.
 
         All need as many steps, and there may be as many sessions as the model has streams. Raises ConfigurationError
@@ -216,7 +216,7 @@ class StreamingService:
         if session not in self._states:
             raise ConfigurationError(f"session {session!r} is not open")
 
-    def _steps(self, inputs: Table[Session, Codes]) -> int:
+    def _steps(self, inputs: abc.Mapping[Session, Codes]) -> int:
         kind = operand_type(self.network.arithmetic)
         for session, codes in inputs.items():
             self._check(session)

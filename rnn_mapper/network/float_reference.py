@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections import abc
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,12 +23,12 @@ from rnn_mapper.cells.expressions import (
 from rnn_mapper.cells.tracing import children
 from rnn_mapper.errors import ModelError
 from rnn_mapper.network.network import FloatArray, Layer, Network, check_inputs
-from rnn_mapper.network.ranges import Observed
+from rnn_mapper.network.ranges import ValueRange
 
 __all__ = ["FloatState", "FloatTrace", "run_float"]
 
 #: What one layer carries from step to step, by the names of its states, [values] each.
-FloatState = Mapping[str, FloatArray]
+FloatState = abc.Mapping[str, FloatArray]
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,7 +38,7 @@ class FloatTrace:
     #: Per layer (and the head, last) [steps, output_size].
     layer_outputs: tuple[FloatArray, ...]
     #: Per layer, the values of each expression that a matrix multiplies or that the layer returns.
-    observed: tuple[Mapping[Expression, Observed], ...]
+    observed: tuple[abc.Mapping[Expression, ValueRange], ...]
     #: Per layer, after the last step; `run_float` continues from it.
     state: tuple[FloatState, ...]
 
@@ -74,7 +75,7 @@ class _LayerRun:
             if isinstance(node, State) or any(part in self.moving for part in children(node)):
                 self.moving.add(node)
         watched = [trace.output, *trace.new_states, *(n.operand for n in self.order if isinstance(n, Product))]
-        self.observed = {node: Observed() for node in watched}
+        self.observed = {node: ValueRange() for node in watched}
 
     def run(self, x: FloatArray, start: FloatState) -> tuple[FloatArray, FloatState]:
         """Outputs [steps, output_size] and the state after them."""
@@ -108,7 +109,7 @@ class _LayerRun:
             self.observed[node].add(value)
 
     def _value(
-        self, node: Expression, values: Mapping[Expression, FloatArray], x: FloatArray, state: FloatState
+        self, node: Expression, values: abc.Mapping[Expression, FloatArray], x: FloatArray, state: FloatState
     ) -> FloatArray:
         match node:
             case Input():
@@ -134,7 +135,7 @@ class _LayerRun:
 class _Step(dict[Expression, FloatArray]):
     """Values of one step, with those of the whole sequence behind them."""
 
-    def __init__(self, fixed: Mapping[Expression, FloatArray], step: int, steps: int) -> None:
+    def __init__(self, fixed: abc.Mapping[Expression, FloatArray], step: int, steps: int) -> None:
         super().__init__()
         self.fixed, self.step, self.steps = fixed, step, steps
 

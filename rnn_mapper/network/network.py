@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+from collections import abc
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -26,7 +26,7 @@ FloatArray = npt.NDArray[np.float64]
 _DENSE_CELLS = {"identity": dense, "sigmoid": dense_sigmoid, "tanh": dense_tanh, "relu": dense_relu}
 
 
-def parse_cell(name: str | Cell, cells: Mapping[str, Cell] = BOX) -> Cell:
+def parse_cell(name: str | Cell, cells: abc.Mapping[str, Cell] = BOX) -> Cell:
     """The cell of that name among `cells`; raises ModelError naming the choices."""
     if isinstance(name, Cell):
         return name
@@ -75,7 +75,7 @@ class Layer:
     """
 
     cell: Cell
-    tensors: Mapping[str, FloatArray]
+    tensors: abc.Mapping[str, FloatArray]
     #: Values of the input, of the output and of each state.
     input_size: int = field(init=False)
     output_size: int = field(init=False)

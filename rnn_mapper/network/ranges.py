@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["EXACT_VALUES", "Observed"]
+__all__ = ["EXACT_VALUES", "ValueRange"]
 
 #: As many magnitudes are kept one by one; beyond, they are counted in bins.
 EXACT_VALUES = 1 << 16
@@ -16,7 +16,7 @@ _BATCH = 1 << 14
 _Values = npt.NDArray[np.float64]
 
 
-class Observed:
+class ValueRange:
     """The values of one vector over all steps: their range, and how their magnitudes are distributed.
 
     Up to `EXACT_VALUES` magnitudes other than zero are kept as they are. More are counted in 8,192 bins of equal width

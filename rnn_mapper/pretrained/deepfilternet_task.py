@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections import abc
+from collections.abc import Callable, Sequence
 from typing import ClassVar
 
 import numpy as np
@@ -70,11 +71,11 @@ class DeepFilterNetTask(RealModel):
         self.model = DeepFilterNet()
         self.networks = self.model.networks
 
-    def calibration(self) -> Mapping[str, FloatArray]:
+    def calibration(self) -> abc.Mapping[str, FloatArray]:
         inputs, _, _ = self._run(self.model.listen(noisy(CALIBRATION, 1)[1]), self._exact)
         return inputs
 
-    def example(self) -> Mapping[str, FloatArray]:
+    def example(self) -> abc.Mapping[str, FloatArray]:
         # From where the speech begins.
         start = _PAUSE // HOP
         sound = self.model.listen(noisy(SPOKEN[0], 2)[1][: 2 * _PAUSE])

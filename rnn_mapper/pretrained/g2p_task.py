@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import abc
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -58,10 +59,10 @@ class G2pTask(RealModel):
         self.networks = {"encoder": self.model.encoder, "decoder": self.model.decoder}
         self._float = float_runner(self.model.encoder), float_runner(self.model.decoder)
 
-    def calibration(self) -> Mapping[str, FloatArray]:
+    def calibration(self) -> abc.Mapping[str, FloatArray]:
         return self.model.calibration()
 
-    def example(self) -> Mapping[str, FloatArray]:
+    def example(self) -> abc.Mapping[str, FloatArray]:
         word = SIMULATED[0]
         phonemes = self.model.pronounce(word, *self._float)
         return {"encoder": self.model.encoder_inputs(word), "decoder": self.model.decoder_inputs(phonemes)}

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections import abc
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -30,7 +31,7 @@ class Sentence:
     """A sentence and what some of its characters are read like, by position."""
 
     text: str
-    labels: Mapping[int, str]
+    labels: abc.Mapping[int, str]
 
 
 def sentences() -> list[Sentence]:
@@ -60,10 +61,10 @@ class G2pmTask(RealModel):
         self.model = G2pM()
         self.networks = {"lstm": self.model.network}
 
-    def calibration(self) -> Mapping[str, FloatArray]:
+    def calibration(self) -> abc.Mapping[str, FloatArray]:
         return {"lstm": self.model.embedding}
 
-    def example(self) -> Mapping[str, FloatArray]:
+    def example(self) -> abc.Mapping[str, FloatArray]:
         return {"lstm": self.model.inputs(sentences()[0].text)}
 
     def accuracy(self, quantised: Quantised) -> Accuracy:

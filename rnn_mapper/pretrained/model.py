@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections import abc
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import ClassVar
 
@@ -27,7 +28,7 @@ from rnn_mapper.run.simulate import verify
 __all__ = ["Quantised", "RealModel", "measure"]
 
 #: The networks of a model in integers, by name.
-Quantised = Mapping[str, QuantisedNetwork | QuantisedBidirectional]
+Quantised = abc.Mapping[str, QuantisedNetwork | QuantisedBidirectional]
 
 #: Steps of the sequences between which the cycles of a step are counted: beginning and end fall out.
 _LONG, _SHORT = 400, 200
@@ -40,14 +41,14 @@ class RealModel(ABC):
     #: How the scales follow from the calibration input.
     rule: ClassVar[ScaleRule] = DEFAULT_RULE
     #: Its recurrent layers, by name.
-    networks: Mapping[str, Network | BidirectionalNetwork]
+    networks: abc.Mapping[str, Network | BidirectionalNetwork]
 
     @abstractmethod
-    def calibration(self) -> Mapping[str, FloatArray]:
+    def calibration(self) -> abc.Mapping[str, FloatArray]:
         """Typical inputs [steps, input_size] of each network, which set the scales."""
 
     @abstractmethod
-    def example(self) -> Mapping[str, FloatArray]:
+    def example(self) -> abc.Mapping[str, FloatArray]:
         """Short real inputs [steps, input_size] of each network, by the float model."""
 
     @abstractmethod

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import abc
+from collections.abc import Sequence
 from typing import ClassVar
 
 import numpy as np
@@ -54,10 +55,10 @@ class SileroTask(RealModel):
         self.model = SileroVad()
         self.networks = {"lstm": self.model.network}
 
-    def calibration(self) -> Mapping[str, FloatArray]:
+    def calibration(self) -> abc.Mapping[str, FloatArray]:
         return {"lstm": np.concatenate([self.model.encode(scene(CALIBRATION, voice)[1]) for voice in VOICES])}
 
-    def example(self) -> Mapping[str, FloatArray]:
+    def example(self) -> abc.Mapping[str, FloatArray]:
         # From within the first sentence, so that the detector decides both ways.
         return {"lstm": self.model.encode(scene(SPOKEN[:1], VOICES[0])[1])[:_SIMULATED]}
 

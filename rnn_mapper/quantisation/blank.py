@@ -14,7 +14,7 @@ from rnn_mapper.cells.arithmetic import CellArithmetic, Operand, arithmetic_of
 from rnn_mapper.cells.binding import tensor_shapes
 from rnn_mapper.cells.library import dense
 from rnn_mapper.cells.tracing import Cell
-from rnn_mapper.network.ranges import Observed
+from rnn_mapper.network.ranges import ValueRange
 from rnn_mapper.quantisation.integer_network import QuantisedLayer, QuantisedNetwork, QuantisedProduct
 from rnn_mapper.quantisation.quantise import vector_formats
 
@@ -48,7 +48,7 @@ def _layer(
     }
     states = {name: sizes.get(name, outputs if inner_size is None else inner_size) for name in cell.state_names}
     fixed = {name: np.zeros(shapes[name], dtype=np.int64) for name in arithmetic.fixed}
-    formats = vector_formats(arithmetic, defaultdict(Observed), feeds, target)
+    formats = vector_formats(arithmetic, defaultdict(ValueRange), feeds, target)
     return QuantisedLayer(arithmetic, inputs, outputs, states, products, fixed, 1.0, formats)
 
 

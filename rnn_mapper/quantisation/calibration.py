@@ -8,7 +8,8 @@ always hold the largest value.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections import abc
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -17,7 +18,7 @@ import numpy as np
 
 from rnn_mapper.errors import ConfigurationError, SpatialRnnError
 from rnn_mapper.network.network import FloatArray
-from rnn_mapper.network.ranges import Observed
+from rnn_mapper.network.ranges import ValueRange
 
 if TYPE_CHECKING:
     from rnn_mapper.quantisation.integer_network import QuantisedNetwork
@@ -81,7 +82,7 @@ class Choice:
     is_automatic: bool = False
     #: Of `auto`: for each rule's text the RMS error of the network's outputs on the calibration input, in real units;
     #: None for one that the arithmetic refuses.
-    errors: Mapping[str, float | None] = field(default_factory=dict)
+    errors: abc.Mapping[str, float | None] = field(default_factory=dict)
 
     @property
     def reason(self) -> str:
@@ -132,7 +133,7 @@ def least_error(
     return replace(made[best], choice=Choice(best, True, texts))
 
 
-def clip_of(observed: Observed, rule: ScaleRule, limit: int) -> float:
+def clip_of(observed: ValueRange, rule: ScaleRule, limit: int) -> float:
     """The magnitude that the largest code, `limit`, stands for where any scale is allowed; 0 if all values are 0."""
     peak = observed.peak
     if rule.method is Method.PERCENTILE:
@@ -154,7 +155,7 @@ def clip_of(observed: Observed, rule: ScaleRule, limit: int) -> float:
     return peak * min((coarse, *(clip for clip in fine if clip <= 1.0)), key=error)
 
 
-def shift_of(observed: Observed, fraction: int, rule: ScaleRule, limit: int, shifts: range) -> int:
+def shift_of(observed: ValueRange, fraction: int, rule: ScaleRule, limit: int, shifts: range) -> int:
     """The position of the operands made of a vector with `fraction` fraction bits: saturate(round(value, shift)).
 
     The smallest of `shifts` with which the codes of the rule's range stay within `limit`, or for `mse` the one with the

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import abc
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -103,16 +103,16 @@ class QuantisedLayer:
     arithmetic: CellArithmetic
     input_size: int
     output_size: int
-    state_sizes: Mapping[str, int]
+    state_sizes: abc.Mapping[str, int]
     #: For each operand by its name, the products with it; gates in the order of `CellArithmetic.rows_of`. The product
     #: with a row's first operand carries its bias.
-    products: Mapping[str, QuantisedProduct]
+    products: abc.Mapping[str, QuantisedProduct]
     #: int16 [units], Q0.15, for each parameter that is a factor.
-    fixed: Mapping[str, IntArray]
+    fixed: abc.Mapping[str, IntArray]
     #: Real value of one code of the input operand.
     input_scale: float
     #: For each vector that the layer makes.
-    formats: Mapping[Node, VectorFormat]
+    formats: abc.Mapping[Node, VectorFormat]
 
     @property
     def cell(self) -> Cell:

@@ -1,7 +1,8 @@
 """From a float network and a calibration input to integers, by the rules of the arithmetic's definition (numerics)."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections import abc
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -19,7 +20,7 @@ from rnn_mapper.fixed_point import ACTIVATION_FRACTION, Codes, IntArray, operand
 from rnn_mapper.importers.native import check_inputs
 from rnn_mapper.network.float_reference import FloatState, FloatTrace, run_float
 from rnn_mapper.network.network import FloatArray, Layer, Network
-from rnn_mapper.network.ranges import Observed
+from rnn_mapper.network.ranges import ValueRange
 from rnn_mapper.quantisation.calibration import DEFAULT_RULE, Choice, Method, ScaleRule, clip_of, least_error, shift_of
 from rnn_mapper.quantisation.integer_network import (
     QuantisedLayer,
@@ -65,7 +66,7 @@ def quantise(
         allowed = f"must be {ACCUMULATOR_BITS.start} to {ACCUMULATOR_BITS.stop - 1}"
         raise ConfigurationError(f"accumulator_bits is {arithmetic.accumulator_bits}, {allowed}")
     calibration = check_inputs(calibration, network.input_size, "calibration")
-    inputs = Observed()
+    inputs = ValueRange()
     inputs.add(calibration)
     if inputs.peak <= _ZERO:
         raise ModelError("calibration holds only zeros: no scale of the inputs follows from it; give typical input")
@@ -102,7 +103,7 @@ def _output_error(
 
 
 def _quantise_network(
-    network: Network, inputs: Observed, trace: FloatTrace, arithmetic: Arithmetic, rule: ScaleRule
+    network: Network, inputs: ValueRange, trace: FloatTrace, arithmetic: Arithmetic, rule: ScaleRule
 ) -> QuantisedNetwork:
     """By one rule, which is not `auto`."""
     limit = arithmetic.operand_limit - 1
@@ -163,7 +164,7 @@ def _quantise_layer(
 
 
 def vector_formats(
-    arithmetic: CellArithmetic, observed: Mapping[Expression, Observed], feeds: bool, target: Arithmetic,
+    arithmetic: CellArithmetic, observed: abc.Mapping[Expression, ValueRange], feeds: bool, target: Arithmetic,
     rule: ScaleRule = DEFAULT_RULE,
 ) -> dict[Node, VectorFormat]:
     """Formats of all vectors that the layer makes; `feeds`: a layer above multiplies its output."""
@@ -188,7 +189,7 @@ def vector_formats(
     return formats
 
 
-def _operand_shift(values: Observed, fraction: int, holds_all: bool, target: Arithmetic, rule: ScaleRule) -> int:
+def _operand_shift(values: ValueRange, fraction: int, holds_all: bool, target: Arithmetic, rule: ScaleRule) -> int:
     """`holds_all`: the 16-bit format of the vector holds all values that there can be."""
     if target.operand_bits == 16:
         return 0

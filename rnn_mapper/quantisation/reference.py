@@ -5,8 +5,8 @@ It follows the arithmetic of the cells alone and knows nothing of tiles, schedul
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections import Counter, abc
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -34,7 +34,7 @@ __all__ = ["Int16Array", "LayerState", "Reference", "ReferenceTrace", "run_refer
 Int16Array = npt.NDArray[np.int16]
 #: What one layer carries from step to step, by the names of its states, int16 [values] each; zeros are the cleared
 #: state.
-LayerState = Mapping[str, Int16Array]
+LayerState = abc.Mapping[str, Int16Array]
 
 
 @dataclass(frozen=True, eq=False)
@@ -200,8 +200,8 @@ class _Layer:
         return self.products[operand.name](vector, counts, f"{operand.name}_part")
 
     def _value(
-        self, node: Node, values: Mapping[Node, IntArray], parts: Mapping[Operand, IntArray],
-        state: Mapping[str, IntArray], counts: Counter[str],
+        self, node: Node, values: abc.Mapping[Node, IntArray], parts: abc.Mapping[Operand, IntArray],
+        state: abc.Mapping[str, IntArray], counts: Counter[str],
     ) -> IntArray:
         match node:
             case Read(state=name):
@@ -225,7 +225,7 @@ class _Layer:
                 return self._accumulate(node, values, counts)
         raise AssertionError(node)
 
-    def _accumulate(self, node: Accumulate, values: Mapping[Node, IntArray], counts: Counter[str]) -> IntArray:
+    def _accumulate(self, node: Accumulate, values: abc.Mapping[Node, IntArray], counts: Counter[str]) -> IntArray:
         x = 0 if node.x is None else values[node.x]
         y = values[node.y] if isinstance(node.y, Node) else (1 << 15 if node.y == Unit.ONE else 0)
         z = 0 if node.z is None else values[node.z]
@@ -238,7 +238,7 @@ class _Layer:
 class _Step(dict[Any, IntArray]):
     """Values of one step, with those of the whole sequence behind them."""
 
-    def __init__(self, fixed: Mapping[Any, IntArray], step: int) -> None:
+    def __init__(self, fixed: abc.Mapping[Any, IntArray], step: int) -> None:
         super().__init__()
         self.fixed, self.step = fixed, step
 

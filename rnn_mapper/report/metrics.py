@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import numbers
-from collections.abc import Callable, Mapping, Sequence
+from collections import abc
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -61,7 +62,7 @@ class Metric:
         arrays = [np.array(one[0] if len(one) == 1 else np.stack(one), dtype=np.float64) for one in streams]
         with user_code(self.file, ConfigurationError):
             result = self.function(*arrays)
-        named = dict(result) if isinstance(result, Mapping) else {self.name: result}
+        named = dict(result) if isinstance(result, abc.Mapping) else {self.name: result}
         if not named:
             raise ConfigurationError(f"{self.file.name}: {self.name} returns no figure, must return a number or more")
         for name, value in named.items():
@@ -101,5 +102,5 @@ def metric_json(values: Sequence[MetricValues]) -> dict[str, dict[str, float | N
     return {one.name: {"float": finite(one.float_value), "grid": finite(one.grid_value)} for one in values}
 
 
-def _names(values: Mapping[str, float]) -> str:
+def _names(values: abc.Mapping[str, float]) -> str:
     return ", ".join(values)

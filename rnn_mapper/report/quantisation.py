@@ -5,8 +5,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections import Counter
-from collections.abc import Mapping
+from collections import Counter, abc
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +14,7 @@ import numpy as np
 from rnn_mapper.cells.arithmetic import Accumulate, Activated, CellArithmetic, Node, Row
 from rnn_mapper.fixed_point import round_shift
 from rnn_mapper.network.network import FloatArray
-from rnn_mapper.network.ranges import Observed
+from rnn_mapper.network.ranges import ValueRange
 from rnn_mapper.quantisation.accuracy import LayerRun, NetworkRuns
 from rnn_mapper.quantisation.integer_network import AccumulatorBound, QuantisedLayer, VectorFormat, prove_accumulators
 from rnn_mapper.quantisation.layer_error import LayerError, measure_error
@@ -225,7 +224,7 @@ def _vectors(run: LayerRun) -> list[VectorReport]:
 
 
 def _range(run: LayerRun, expression: Any) -> tuple[float, float]:
-    seen: list[Observed] = [trace.observed[run.index][expression] for trace in run.member.exact]
+    seen: list[ValueRange] = [trace.observed[run.index][expression] for trace in run.member.exact]
     return min(one.low for one in seen), max(one.high for one in seen)
 
 
@@ -271,7 +270,7 @@ def _what(run: LayerRun, label: str) -> str:
     return texts.get(label, f"state {label} to 16 bits")
 
 
-def narrowed_values(layer: QuantisedLayer, steps: int) -> Mapping[str, int]:
+def narrowed_values(layer: QuantisedLayer, steps: int) -> abc.Mapping[str, int]:
     """For each label of `ReferenceTrace.saturations`, how many values pass that narrowing in `steps` steps."""
     arithmetic = layer.arithmetic
     passed: Counter[str] = Counter()

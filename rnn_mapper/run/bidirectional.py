@@ -28,7 +28,7 @@ from rnn_mapper.quantisation.layer_error import LayerError
 from rnn_mapper.run.prepare import default_calibration, on_grid
 from rnn_mapper.run.result import Comparison, IntSequence
 from rnn_mapper.run.simulate import choose_simulator, verify_in
-from rnn_mapper.schedule.phases import Schedule
+from rnn_mapper.schedule.phases import PhaseOrder
 
 __all__ = ["BidirectionalResult", "PreparedBidirectional", "prepare_bidirectional", "simulate_bidirectional"]
 
@@ -146,7 +146,7 @@ def prepare_bidirectional(
     ru: int | None = None,
     hu: int | None = None,
     steps: int = TYPICAL_STEPS,
-    schedule: Schedule = Schedule.FUSED,
+    schedule: PhaseOrder = PhaseOrder.FUSED,
     rule: ScaleRule = DEFAULT_RULE,
 ) -> PreparedBidirectional:
     """As `rnn_mapper.prepare`, of a network with bidirectional layers."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections import abc
 from collections.abc import Callable, Sequence
-from collections.abc import Mapping as Table
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -32,7 +32,7 @@ from rnn_mapper.network.network import FloatArray, Network
 from rnn_mapper.quantisation.calibration import DEFAULT_RULE, ScaleRule
 from rnn_mapper.quantisation.integer_network import QuantisedNetwork
 from rnn_mapper.quantisation.quantise import quantise
-from rnn_mapper.schedule.phases import Schedule
+from rnn_mapper.schedule.phases import PhaseOrder
 
 __all__ = [
     "Prepared", "as_grid", "as_imported", "as_inputs", "as_streams", "choose_grid", "default_calibration",
@@ -71,7 +71,7 @@ def prepare(
     ru: int | None = None,
     hu: int | None = None,
     steps: int = TYPICAL_STEPS,
-    schedule: Schedule = Schedule.FUSED,
+    schedule: PhaseOrder = PhaseOrder.FUSED,
     state: Sequence[FloatState] | None = None,
     streams: int = 1,
     rule: ScaleRule = DEFAULT_RULE,
@@ -136,7 +136,7 @@ def default_calibration(network: Network | BidirectionalNetwork) -> FloatArray:
 
 
 def as_imported(
-    model: Any, cell: str | Cell | None = None, selection: Selection | None = None, cells: Table[str, Cell] = BOX
+    model: Any, cell: str | Cell | None = None, selection: Selection | None = None, cells: abc.Mapping[str, Cell] = BOX
 ) -> Imported:
     """What `rnn_mapper.importers` make of a model: a Network, the path of a file, a PyTorch module, or an Imported.
 

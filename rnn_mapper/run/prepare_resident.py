@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping as Table
+from collections import abc
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +21,7 @@ from rnn_mapper.quantisation.integer_network import QuantisedNetwork
 from rnn_mapper.quantisation.quantise import quantise
 from rnn_mapper.report.mapping import mapping_json
 from rnn_mapper.run.prepare import default_calibration, on_grid
-from rnn_mapper.schedule.phases import Schedule
+from rnn_mapper.schedule.phases import PhaseOrder
 
 __all__ = ["PreparedResident", "ResidentModel", "memories_left", "prepare_resident", "resident_json"]
 
@@ -49,14 +49,14 @@ class PreparedResident:
 
 
 def prepare_resident(
-    networks: Table[str, Network | BidirectionalNetwork],
+    networks: abc.Mapping[str, Network | BidirectionalNetwork],
     calibrations: Sequence[FloatArray | None],
     grid: GridParameters | str | Path | None = None,
     *,
     ru: int | None = None,
     hu: int | None = None,
     steps: int = TYPICAL_STEPS,
-    schedule: Schedule = Schedule.FUSED,
+    schedule: PhaseOrder = PhaseOrder.FUSED,
     streams: int = 1,
     rule: ScaleRule = DEFAULT_RULE,
 ) -> PreparedResident:

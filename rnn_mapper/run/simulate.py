@@ -26,7 +26,7 @@ from rnn_mapper.quantisation.reference import Reference
 from rnn_mapper.quantisation.start_state import quantise_state
 from rnn_mapper.run.prepare import Prepared, as_imported, as_streams, prepare
 from rnn_mapper.run.result import Comparison, IntSequence, SimulationResult
-from rnn_mapper.schedule.phases import Schedule
+from rnn_mapper.schedule.phases import PhaseOrder
 
 if TYPE_CHECKING:
     from rnn_mapper.run.bidirectional import BidirectionalResult
@@ -54,7 +54,7 @@ def simulate(
     simulator: str | None = None,
     ru: int | None = None,
     hu: int | None = None,
-    schedule: Schedule = Schedule.FUSED,
+    schedule: PhaseOrder = PhaseOrder.FUSED,
     rule: ScaleRule = DEFAULT_RULE,
     waves: bool = False,
     results_dir: str | Path | None = None,

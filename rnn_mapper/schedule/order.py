@@ -16,13 +16,13 @@ from rnn_mapper.cells.arithmetic import Operand
 from rnn_mapper.cells.stages import Stage
 from rnn_mapper.errors import MappingError
 from rnn_mapper.quantisation.integer_network import QuantisedLayer, QuantisedNetwork, QuantisedProduct
-from rnn_mapper.schedule.phases import Phase, Schedule, member_name, unit_groups, vectors_of
+from rnn_mapper.schedule.phases import Phase, PhaseOrder, member_name, unit_groups, vectors_of
 
 __all__ = ["phases_of"]
 
 
 def phases_of(
-    members: Sequence[QuantisedNetwork], parts: Sequence[Sequence[int]], schedule: Schedule = Schedule.FUSED
+    members: Sequence[QuantisedNetwork], parts: Sequence[Sequence[int]], schedule: PhaseOrder = PhaseOrder.FUSED
 ) -> list[Phase]:
     """All phases, in the order of issue inside an iteration, without programs.
 
@@ -50,7 +50,7 @@ def phases_of(
     phases[last] = replace(phases[last], frees_input=True)
     last = _last(phases, [phase.to_host for phase in phases])
     phases[last] = replace(phases[last], ends_output=True)
-    if schedule is not Schedule.FUSED:
+    if schedule is not PhaseOrder.FUSED:
         # A step begins when all of the step before is done.
         phases[:] = [
             replace(phase, waits_for=len(phases) - 1, wait_back=1) if phase.needs_input else phase for phase in phases
@@ -89,7 +89,7 @@ class _Builder:
     members: Sequence[QuantisedNetwork]
     member: int
     parts: Sequence[Sequence[int]]
-    schedule: Schedule
+    schedule: PhaseOrder
 
     def __post_init__(self) -> None:
         self.network = self.members[self.member]
@@ -114,19 +114,19 @@ class _Builder:
         lag = 0
         for index, layer in enumerate(self.network.all_layers):
             input_stage = next((stage for stage in layer.stages if stage.operand.is_input), None)
-            if self.schedule is not Schedule.FUSED:
+            if self.schedule is not PhaseOrder.FUSED:
                 lag = 0
             elif index and input_stage is not None:
                 # Nothing lies between the layer below and this one, so it runs an iteration later.
                 lag += 1
             for stage in layer.stages:
-                if stage is not input_stage or self.schedule is not Schedule.FUSED:
+                if stage is not input_stage or self.schedule is not PhaseOrder.FUSED:
                     self._stage(index, layer, stage, lag, lengths)
-            if input_stage is not None and self.schedule is Schedule.FUSED:
+            if input_stage is not None and self.schedule is PhaseOrder.FUSED:
                 self._unit(index, layer, input_stage, lag)
                 lengths.append(len(self.made) - sum(lengths))
             output = next(stage for stage in layer.stages if stage.result is layer.arithmetic.output)
-            if self.schedule is Schedule.FUSED and output is not input_stage:
+            if self.schedule is PhaseOrder.FUSED and output is not input_stage:
                 lag += 1
         for waiter, (vector, back) in self.waiting.items():
             self.made[waiter] = replace(self.made[waiter], waits_for=self.makers[vector], wait_back=back)
@@ -138,7 +138,7 @@ class _Builder:
 
     def _stage(self, index: int, layer: QuantisedLayer, stage: Stage, lag: int, lengths: list[int]) -> None:
         """A stage and the phases that store for it."""
-        fused, kernels = self.schedule is Schedule.FUSED, self.schedule is Schedule.BLAS
+        fused, kernels = self.schedule is PhaseOrder.FUSED, self.schedule is PhaseOrder.BLAS
         later = lag + 1 if fused else lag
         early = [part.operand for part in stage.stored if part.operand.is_input]
         late = [part.operand for part in stage.stored if not part.operand.is_input]
@@ -187,7 +187,7 @@ class _Builder:
             self._append(Phase(
                 **place, product=self._product(layer, stage, operand, place["first_unit"], units),
                 stores=True, result=None, feedback_shift=None, to_host=False, lag=lag,
-                needs_input=place["operand"] < len(self.members), barrier=self.schedule is Schedule.BLAS,
+                needs_input=place["operand"] < len(self.members), barrier=self.schedule is PhaseOrder.BLAS,
             ))
 
     def _unit(self, index: int, layer: QuantisedLayer, stage: Stage, lag: int, kernels: bool = False) -> None:

@@ -17,10 +17,10 @@ from rnn_mapper.cells.program import Program
 from rnn_mapper.cells.stages import Stage
 from rnn_mapper.quantisation.integer_network import QuantisedNetwork, QuantisedProduct
 
-__all__ = ["Phase", "Schedule", "UnitGroup", "Vector", "member_name", "unit_groups", "vectors_of"]
+__all__ = ["Phase", "PhaseOrder", "UnitGroup", "Vector", "member_name", "unit_groups", "vectors_of"]
 
 
-class Schedule(enum.Enum):
+class PhaseOrder(enum.Enum):
     """How the products and the element-wise operations of a step are ordered; all give the same bits."""
 
     #: A stage in one pass, with products of the next step's input in its tail.

@@ -19,7 +19,7 @@ from rnn_mapper.network.network import Network, RecurrentLayer, gate_count, pars
 from rnn_mapper.quantisation.integer_network import QuantisedNetwork
 from rnn_mapper.quantisation.quantise import quantise, quantise_inputs
 from rnn_mapper.quantisation.reference import run_reference
-from rnn_mapper.schedule.phases import Schedule
+from rnn_mapper.schedule.phases import PhaseOrder
 from sim_tests.host.grid_runs import Sequence, run_mapping, run_sequences
 from sim_tests.simulator.run import Build
 
@@ -127,7 +127,7 @@ def run_point(
         result = run_mapping(mapping, codes[:steps], build, here, progress=progress)
         simulated = result.cycles
         mismatches = int((result.outputs != run_reference(quantised, codes[:steps]).outputs).sum())
-        for schedule in Schedule:
+        for schedule in PhaseOrder:
             progress(f"schedule {schedule.value}")
             schedules.append(_schedule_cycles(quantised, codes, parameters, build, here, schedule))
     cycles = simulated or prediction.cycles
@@ -143,7 +143,7 @@ def run_point(
 
 def _schedule_cycles(
     network: QuantisedNetwork, codes: np.ndarray, parameters: GridParameters, build: Build, folder: Path,
-    schedule: Schedule,
+    schedule: PhaseOrder,
 ) -> ScheduleCycles:
     """A step of a running sequence: a longer one minus a short one, both simulated."""
     mapping = map_network(network, parameters, steps=LONGER_STEPS, schedule=schedule)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections import abc
 from dataclasses import dataclass
 
 from hdl.layouts import result_layout, write_word_layout
@@ -58,7 +58,7 @@ class Module:
 class Area:
     """Square millimetres by part."""
 
-    parts: Mapping[str, float]
+    parts: abc.Mapping[str, float]
     #: Of the total, before the overhead of the chip, which is logic and which is memory; for leakage.
     logic: float
     memory: float

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Mapping
+from collections import abc
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -105,7 +106,7 @@ class CycleBench:
                 await RisingEdge(self.dut.clk)
                 await RisingEdge(self.dut.clk)
 
-    async def cycle(self, inputs: Mapping[str, int] | None = None, **more: int) -> None:
+    async def cycle(self, inputs: abc.Mapping[str, int] | None = None, **more: int) -> None:
         """Apply inputs for one cycle and return at its end; outputs then read as they were in it."""
         for name, value in {**(inputs or {}), **more}.items():
             getattr(self.dut, name).value = value

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections import Counter, abc
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -47,7 +47,7 @@ class Surroundings:
     """Results, input and output of one sequence, at random paces; `react` follows what the controller did."""
 
     rng: np.random.Generator
-    entries: Sequence[Mapping[str, int]]
+    entries: Sequence[abc.Mapping[str, int]]
     steps: int
     #: Chance of a result, of an input vector and of an output in a cycle, and of a result on the write stream.
     paces: tuple[float, float, float, float]
@@ -79,7 +79,7 @@ class Surroundings:
         self.sent += int(output and self.sent < ready)
         return values
 
-    def react(self, outputs: Mapping[str, int]) -> None:
+    def react(self, outputs: abc.Mapping[str, int]) -> None:
         """Follow the controller's outputs of the cycle."""
         self.consumed += outputs["input_consume"]
         self.freed += outputs["input_free"]

@@ -6,8 +6,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections import Counter, abc
+from collections.abc import Sequence
 
 __all__ = ["STALLS", "ControllerModel"]
 
@@ -26,8 +26,8 @@ class ControllerModel:
         self.parities, self.valid = [0] * models, [0] * models
         #: The model that runs or ran last, its header and its entries.
         self.current = 0
-        self.header: Mapping[str, int] = {}
-        self.entries: Sequence[Mapping[str, int]] = []
+        self.header: abc.Mapping[str, int] = {}
+        self.entries: Sequence[abc.Mapping[str, int]] = []
         self.now = 0
         self.state = "idle"
         self.done = self.aborted = 0
@@ -44,7 +44,7 @@ class ControllerModel:
         self._completed: Counter[int] = Counter()
         self._drained_at = 0
 
-    def cycle(self, inputs: Mapping[str, int]) -> dict[str, int]:
+    def cycle(self, inputs: abc.Mapping[str, int]) -> dict[str, int]:
         """Outputs in the cycle with these inputs; then the clock edge after it."""
         outputs = {
             "busy": int(self.state != "idle"), "running": int(self.state == "run"),
@@ -87,7 +87,7 @@ class ControllerModel:
         self.now += 1
         return outputs
 
-    def _idle(self, inputs: Mapping[str, int], outputs: dict[str, int]) -> None:
+    def _idle(self, inputs: abc.Mapping[str, int], outputs: dict[str, int]) -> None:
         if not inputs["start"]:
             return
         if not inputs["steps"]:
@@ -105,7 +105,7 @@ class ControllerModel:
             self._fresh, self._place, self._iteration = not kept, 0, 0
             self._enables = inputs["phase_enable"]
 
-    def _run(self, inputs: Mapping[str, int], outputs: dict[str, int]) -> None:
+    def _run(self, inputs: abc.Mapping[str, int], outputs: dict[str, int]) -> None:
         if self._iteration == self.steps + self.header["max_lag"]:
             if inputs["steps_sent"] == self.steps and inputs["output_idle"]:
                 self.state, self.done, self.valid[self.current] = "idle", 1, 1
@@ -128,7 +128,7 @@ class ControllerModel:
         if self._place == self.header["entries"]:
             self._place, self._iteration = 0, self._iteration + 1
 
-    def _ready(self, entry: Mapping[str, int], step: int, inputs: Mapping[str, int]) -> bool:
+    def _ready(self, entry: abc.Mapping[str, int], step: int, inputs: abc.Mapping[str, int]) -> bool:
         """Whether all that the entry waits for is there; what is missing alone counts as a stall of its kind."""
         missing = []
         if entry["needs_input"] and not inputs["input_available"]:
@@ -143,7 +143,7 @@ class ControllerModel:
         self.seen["two missing"] += len(missing) == 2
         return not missing
 
-    def _issue(self, entry: Mapping[str, int], step: int, outputs: dict[str, int]) -> None:
+    def _issue(self, entry: abc.Mapping[str, int], step: int, outputs: dict[str, int]) -> None:
         phase = entry["phase"]
         enabled = self._enables >> phase & 1
         fresh = int(self._fresh and step == 0)

@@ -19,7 +19,7 @@ from rnn_mapper.mapping.mapping import Mapping
 from rnn_mapper.network.network import Dense, Layer, Network
 from rnn_mapper.quantisation.quantise import quantise
 from rnn_mapper.schedule.loop_nest import ceil_div
-from rnn_mapper.schedule.phases import Schedule, unit_groups
+from rnn_mapper.schedule.phases import PhaseOrder, unit_groups
 from sim_tests.bench.stimulus import random_codes
 
 __all__ = ["ModelCase", "cell_for", "cells_for", "random_layer"]
@@ -72,7 +72,7 @@ class ModelCase:
     ru: int | None = None
     #: Cut every layer that has more than one group into two parts, each with a random split.
     cut: bool = False
-    schedule: Schedule = Schedule.FUSED
+    schedule: PhaseOrder = PhaseOrder.FUSED
     scale: float = 1.0
     seed: int = 1
 

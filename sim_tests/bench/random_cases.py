@@ -6,14 +6,14 @@ from hypothesis import strategies as st
 
 from hdl.parameters import GridParameters
 from rnn_mapper import cells
-from rnn_mapper.schedule.phases import Schedule
+from rnn_mapper.schedule.phases import PhaseOrder
 from sim_tests.bench.models import ModelCase
 
 __all__ = ["model_cases"]
 
 
 #: Most are fused.
-SCHEDULES = (Schedule.FUSED, Schedule.FUSED, Schedule.FUSED, Schedule.SEQUENTIAL, Schedule.BLAS)
+SCHEDULES = (PhaseOrder.FUSED, PhaseOrder.FUSED, PhaseOrder.FUSED, PhaseOrder.SEQUENTIAL, PhaseOrder.BLAS)
 
 
 @st.composite

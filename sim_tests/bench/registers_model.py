@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping
+from collections import Counter, abc
 
 from cocotbext.axi import AxiResp
 
@@ -30,7 +29,7 @@ class RegistersModel:
         #: Writes of every register, and of what a test must not miss.
         self.seen: Counter[str] = Counter()
 
-    def outputs(self, inputs: Mapping[str, int]) -> dict[str, int]:
+    def outputs(self, inputs: abc.Mapping[str, int]) -> dict[str, int]:
         """Outputs in the cycle with these inputs."""
         write = inputs["awvalid"] and inputs["wvalid"] and (self.write_response is None or inputs["bready"])
         enable, mode = self.held["INTERRUPT_ENABLE"], self.held["MODE"]
@@ -46,7 +45,7 @@ class RegistersModel:
             "phase_enable": self.held["PHASE_ENABLE_HIGH"] << 32 | self.held["PHASE_ENABLE_LOW"],
         }
 
-    def _value(self, name: str, inputs: Mapping[str, int]) -> int:
+    def _value(self, name: str, inputs: abc.Mapping[str, int]) -> int:
         if name in self.held:
             return self.held[name]
         for half, place in (("_LOW", 0), ("_HIGH", 32)):
@@ -59,7 +58,7 @@ class RegistersModel:
             "STEPS_DONE": inputs["steps_done"],
         }[name]
 
-    def advance(self, inputs: Mapping[str, int]) -> None:
+    def advance(self, inputs: abc.Mapping[str, int]) -> None:
         """The clock edge after the cycle with these inputs."""
         taken = self.outputs(inputs)
         if taken["s_axil_arready"]:

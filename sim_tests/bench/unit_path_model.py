@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import abc
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -65,7 +66,7 @@ class UnitCycle:
 class UnitPathModel:
     """Runs instructions as they arrive. `program` and `states` are the memories' contents; `states` is updated."""
 
-    def __init__(self, component: UnitPath, program: Sequence[Mapping[str, int]], states: list[int]) -> None:
+    def __init__(self, component: UnitPath, program: Sequence[abc.Mapping[str, int]], states: list[int]) -> None:
         self.component, self.program, self.states = component, program, states
         self.parameters = component.parameters
         self.now = 0
@@ -84,7 +85,7 @@ class UnitPathModel:
         self._returned: tuple[Issue, int] | None = None
         #: Cycle of the instruction and value of every write of a state word.
         self._history = [[(-component.state_distance, state)] for state in states]
-        self._fetched: tuple[Issue, Mapping[str, int], int, int | None] | None = None
+        self._fetched: tuple[Issue, abc.Mapping[str, int], int, int | None] | None = None
         self._ring: dict[int, tuple[Issue, int]] = {}
         self._local: dict[int, tuple[int, int, int]] = {}
         self._writes: dict[int, tuple[int, int]] = {}
@@ -129,7 +130,7 @@ class UnitPathModel:
         words = self.parameters.state_words
         return unit * words + slot % words
 
-    def _execute(self, arrived: Issue, op: Mapping[str, int], state: int, value: int, stored: int) -> None:
+    def _execute(self, arrived: Issue, op: abc.Mapping[str, int], state: int, value: int, stored: int) -> None:
         x = {
             FactorX.ZERO: 0, FactorX.VALUE: value,
             FactorX.HOLD0: self.holds.get(_register(Hold.HOLD0, arrived.unit), 0),
@@ -167,7 +168,7 @@ class UnitPathModel:
             # Announced a cycle before the value, as a gate's is.
             self._ring[self.now + self.component.ring_latency - 1] = onward, activated
 
-    def _destination(self, arrived: Issue, op: Mapping[str, int]) -> int:
+    def _destination(self, arrived: Issue, op: abc.Mapping[str, int]) -> int:
         return (arrived.unit + op["destination"]) % (1 << self.parameters.unit_bits)
 
 

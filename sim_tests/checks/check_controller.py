@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections import abc
 from typing import Any
 
 import cocotb
@@ -41,7 +41,7 @@ class ControllerBench(CycleBench):
         #: Model that the host names; it stays until another is named.
         self.named = 0
 
-    async def compare(self, **inputs: int) -> Mapping[str, int]:
+    async def compare(self, **inputs: int) -> abc.Mapping[str, int]:
         """One cycle, in which all outputs must be the model's; returns these."""
         values = IDLE | {"model": self.named} | inputs
         self.named = values["model"]
@@ -81,7 +81,7 @@ def some_model(rng: np.random.Generator) -> int:
     return model if rng.random() < 0.9 else model + PARAMETERS.models * int(rng.choice([1, 2, 16, 1 << 20]))
 
 
-async def name_a_model(bench: ControllerBench, rng: np.random.Generator, start: Mapping[str, int]) -> None:
+async def name_a_model(bench: ControllerBench, rng: np.random.Generator, start: abc.Mapping[str, int]) -> None:
     """Name models, each in the cycle before a `start`, until one can run; often the one that is named already."""
     model = bench.model
     while not (bench.named < PARAMETERS.models and model.headers[bench.named]["entries"]) or rng.random() < 0.2:

@@ -7,7 +7,8 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections import abc
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -47,10 +48,10 @@ class _Options:
 
     top: str
     simulator: str
-    parameters: Mapping[str, object]
-    defines: Mapping[str, object]
+    parameters: abc.Mapping[str, object]
+    defines: abc.Mapping[str, object]
     #: Ports of every tile module.
-    tiles: Mapping[str, tuple[str, ...]]
+    tiles: abc.Mapping[str, tuple[str, ...]]
     ports: tuple[str, ...]
     waves: bool
     tools: tuple[str, ...]
@@ -80,7 +81,7 @@ def port_names(sources: Sequence[Path], top: str) -> list[str]:
     raise ConfigurationError(f"no module {top!r} with ports in {', '.join(map(str, sources))}: name the top module")
 
 
-def _key(sources: Sequence[Path], options: _Options, hosts: Mapping[str, str]) -> str:
+def _key(sources: Sequence[Path], options: _Options, hosts: abc.Mapping[str, str]) -> str:
     digest = hashlib.sha256(json.dumps(asdict(options), sort_keys=True, default=str).encode())
     contents = [(source.name, source.read_bytes()) for source in sources]
     for name, content in [*contents, *((name, text.encode()) for name, text in hosts.items())]:
@@ -138,12 +139,12 @@ def build(
     top: str,
     simulator: str,
     *,
-    parameters: Mapping[str, object] | None = None,
-    defines: Mapping[str, object] | None = None,
+    parameters: abc.Mapping[str, object] | None = None,
+    defines: abc.Mapping[str, object] | None = None,
     tile_modules: Sequence[str] = (),
     public_ports: Sequence[str] | None = None,
     waves: bool = False,
-    host_sources: Mapping[str, str] | None = None,
+    host_sources: abc.Mapping[str, str] | None = None,
     cache_dir: Path | None = None,
 ) -> Build:
     """Build `sources` (Verilog-2005 files) with top module `top`, or find the same build in the cache.
@@ -181,7 +182,7 @@ def build(
     return Build(simulator, top, directory, waves, cached, time.perf_counter() - started, host)
 
 
-def _build(directory: Path, sources: Sequence[Path], options: _Options, hosts: Mapping[str, str]) -> None:
+def _build(directory: Path, sources: Sequence[Path], options: _Options, hosts: abc.Mapping[str, str]) -> None:
     # The build reads copies, so that it does not change meaning when the generated directory is written again.
     copies = directory / "sources"
     copies.mkdir(parents=True)

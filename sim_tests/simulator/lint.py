@@ -6,7 +6,8 @@ Each check returns None when the files are clean and raises `LintError` with the
 import os
 import subprocess
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections import abc
+from collections.abc import Sequence
 from pathlib import Path
 
 from hdl.errors import ToolError
@@ -21,7 +22,7 @@ class LintError(ToolError):
     """A tool found fault with generated Verilog."""
 
 
-def _run(tool: str, command: Sequence[str], environment: Mapping[str, str] | None = None) -> None:
+def _run(tool: str, command: Sequence[str], environment: abc.Mapping[str, str] | None = None) -> None:
     """Run a tool that is silent (on standard error) about clean files; raise `LintError` when it is not."""
     done = subprocess.run(
         command, capture_output=True, text=True, check=False, env={**os.environ, **(environment or {})}

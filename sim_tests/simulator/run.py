@@ -8,7 +8,8 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections import abc
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -87,7 +88,7 @@ def run(
     results_dir: Path,
     seed: int,
     testcase: str | None = None,
-    env: Mapping[str, str] | None = None,
+    env: abc.Mapping[str, str] | None = None,
     plusargs: Sequence[str] = (),
     waves: bool = False,
     timeout: float | None = None,

@@ -1,7 +1,8 @@
 """cocotb's runners of Icarus and Verilator, adapted to generated grids."""
 
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections import abc
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TextIO
 
@@ -14,7 +15,7 @@ class ProjectRunner(Runner):
     """Adds variables that win over the calling environment, and a time limit, to the commands of a cocotb runner."""
 
     #: Variables for the commands. (cocotb's own `extra_env` loses against the calling process's environment.)
-    extra_environment: Mapping[str, str] = {}
+    extra_environment: abc.Mapping[str, str] = {}
     #: Seconds a command may take; None is no limit. `subprocess.TimeoutExpired` is raised beyond it.
     timeout: float | None = None
 

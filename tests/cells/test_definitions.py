@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections import abc
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -91,7 +92,8 @@ def test_dense(function: Any, name: str, inputs: int, units: int, steps: int) ->
 
 
 def _onnx(
-    operator: str, x: Array, gates: str, tensors: Mapping[str, Array], peepholes: Array | None = None, **attributes: int
+    operator: str, x: Array, gates: str, tensors: abc.Mapping[str, Array], peepholes: Array | None = None,
+    **attributes: int
 ) -> Array:
     """Outputs of onnxruntime; `gates` in ONNX's order, tensors W_g, U_g and b_g (and c_g) for each gate g."""
     units = len(tensors[f"W_{gates[0]}"])
@@ -179,7 +181,7 @@ def test_gru_of_onnx(name: str, linear_before_reset: int, inputs: int, units: in
 # Papers
 
 
-def _mgu(x: Array, p: Mapping[str, Array]) -> Array:
+def _mgu(x: Array, p: abc.Mapping[str, Array]) -> Array:
     """Zhou, Wu, Zhang and Zhou, "Minimal gated unit for recurrent neural networks" (2016), equations 8a to 8c."""
     h, outputs = np.zeros(len(p["b_f"])), []
     for row in x:
@@ -190,7 +192,7 @@ def _mgu(x: Array, p: Mapping[str, Array]) -> Array:
     return np.array(outputs)
 
 
-def _sru(x: Array, p: Mapping[str, Array]) -> Array:
+def _sru(x: Array, p: abc.Mapping[str, Array]) -> Array:
     """Lei, Zhang and Artzi, "Training RNNs as fast as CNNs" (2017, first version), equations 3 to 7, g = tanh.
 
     The highway connection takes the input through a matrix, as where the sizes of both differ.
@@ -205,7 +207,7 @@ def _sru(x: Array, p: Mapping[str, Array]) -> Array:
     return np.array(outputs)
 
 
-def _qrnn(x: Array, p: Mapping[str, Array]) -> Array:
+def _qrnn(x: Array, p: abc.Mapping[str, Array]) -> Array:
     """Bradbury, Merity, Xiong and Socher, "Quasi-recurrent neural networks" (2016), equations 1 and 4."""
     c, outputs = np.zeros(len(p["b_f"])), []
     for row in x:
@@ -217,7 +219,7 @@ def _qrnn(x: Array, p: Mapping[str, Array]) -> Array:
     return np.array(outputs)
 
 
-def _cifg(x: Array, p: Mapping[str, Array]) -> Array:
+def _cifg(x: Array, p: abc.Mapping[str, Array]) -> Array:
     """Greff et al., "LSTM: a search space odyssey" (2015), without peepholes: i = 1 - f."""
     h = c = np.zeros(len(p["b_f"]))
     outputs = []
@@ -234,7 +236,7 @@ def _cifg(x: Array, p: Mapping[str, Array]) -> Array:
 @sizes
 @pytest.mark.parametrize(("name", "definition"), [("mgu", _mgu), ("sru", _sru), ("qrnn", _qrnn), ("cifg", _cifg)])
 def test_papers(
-    name: str, definition: Callable[[Array, Mapping[str, Array]], Array], inputs: int, units: int, steps: int
+    name: str, definition: Callable[[Array, abc.Mapping[str, Array]], Array], inputs: int, units: int, steps: int
 ) -> None:
     rng = _generator(4, inputs, units)
     network = random_network(BOX[name], rng, inputs, units)

@@ -20,7 +20,7 @@ from rnn_mapper.quantisation.quantise import quantise, quantise_inputs
 from rnn_mapper.quantisation.reference import Reference
 from rnn_mapper.run.result import IntSequence
 from rnn_mapper.run.simulate import verify
-from rnn_mapper.schedule.phases import Schedule
+from rnn_mapper.schedule.phases import PhaseOrder
 from sim_tests.bench.grids import RESIDENT_GRID_16
 from tests.support.cell_networks import random_network
 from tests.support.stage_values import check_program
@@ -46,7 +46,8 @@ def _network(
 
 
 def _simulate(
-    cell: Cell, grid: GridParameters, simulator: str, folder: Path, schedule: Schedule = Schedule.FUSED, seed: int = 3
+    cell: Cell, grid: GridParameters, simulator: str, folder: Path, schedule: PhaseOrder = PhaseOrder.FUSED,
+    seed: int = 3,
 ) -> None:
     """A sequence from a cleared state, and one from the state that it leaves."""
     quantised, codes = _network(cell, seed, arithmetic=grid.arithmetic)
@@ -67,7 +68,7 @@ def test_box(name: str, grid: GridParameters, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["lstm", "gru_reset_before"])
 def test_kernels(name: str, tmp_path: Path) -> None:
-    _simulate(BOX[name], SMALL, "verilator", tmp_path, Schedule.BLAS)
+    _simulate(BOX[name], SMALL, "verilator", tmp_path, PhaseOrder.BLAS)
 
 
 @pytest.mark.parametrize("name", ["lstm_projection", "mgu", "sru"])

@@ -13,7 +13,7 @@ from rnn_mapper import cells
 from rnn_mapper.check.replay import find_violations, plan_to_check
 from rnn_mapper.quantisation.blank import weightless_network
 from rnn_mapper.schedule.order import phases_of
-from rnn_mapper.schedule.phases import Schedule, unit_groups
+from rnn_mapper.schedule.phases import PhaseOrder, unit_groups
 from rnn_mapper.schedule.prediction import SequencePlan, TokenIssue, predict
 from rnn_mapper.schedule.timing import PhaseTiming
 from tests.support.random_plans import RandomPlan, plan_with, random_plan
@@ -47,9 +47,9 @@ def test_no_random_mapping_collides(seed: int) -> None:
             checked += 1
 
 
-@pytest.mark.parametrize("schedule", [Schedule.FUSED, Schedule.SEQUENTIAL])
+@pytest.mark.parametrize("schedule", [PhaseOrder.FUSED, PhaseOrder.SEQUENTIAL])
 @pytest.mark.parametrize(("outputs", "chains"), [(8, 3), (9, 3), (10, 4)])
-def test_heads_on_columns_of_their_own(schedule: Schedule, outputs: int, chains: int) -> None:
+def test_heads_on_columns_of_their_own(schedule: PhaseOrder, outputs: int, chains: int) -> None:
     """A site that only the head uses still waits for its delay when the layer, elsewhere, could begin."""
     parameters, latencies = GridParameters(1, 8, 16), GridLatencies(4, 10, 4, 7, 2, 4)
     network = weightless_network(cells.lstm, [4, 3], outputs, parameters)
@@ -86,10 +86,10 @@ def end(timing: PhaseTiming, token: TokenIssue) -> int:
 def test_schedules_in_order_do_not_overlap() -> None:
     """A step begins when the one before is done; a kernel, when the one before has written all its results."""
     rng = np.random.default_rng(12)
-    seen = dict.fromkeys((Schedule.SEQUENTIAL, Schedule.BLAS), 0)
+    seen = dict.fromkeys((PhaseOrder.SEQUENTIAL, PhaseOrder.BLAS), 0)
     while min(seen.values()) < 60:
         plan = random_plan(rng)
-        if plan is None or plan.schedule is Schedule.FUSED:
+        if plan is None or plan.schedule is PhaseOrder.FUSED:
             continue
         seen[plan.schedule] += 1
         groups = sum(timing.nest.groups for timing in plan.timings if timing.phase.to_host)
@@ -97,7 +97,7 @@ def test_schedules_in_order_do_not_overlap() -> None:
         tokens = predict(sequence, 5, cleared=seen[plan.schedule] % 2 > 0).tokens
         ends = [end(plan.timings[token.phase], token) for token in tokens]
         for (token, over), after in zip(zip(tokens, ends, strict=True), tokens[1:], strict=False):
-            kernel = plan.timings[token.phase].phase.stores and plan.schedule is Schedule.BLAS
+            kernel = plan.timings[token.phase].phase.stores and plan.schedule is PhaseOrder.BLAS
             if kernel or after.step > token.step:
                 assert after.cycle >= over, f"{plan}: {after} before the end of {token} in cycle {over}"
 

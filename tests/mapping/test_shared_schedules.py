@@ -15,7 +15,7 @@ from rnn_mapper.mapping.deployment import Resident, map_resident
 from rnn_mapper.network.network import Dense
 from rnn_mapper.quantisation.integer_network import QuantisedNetwork
 from rnn_mapper.quantisation.reference import Reference
-from rnn_mapper.schedule.phases import Schedule
+from rnn_mapper.schedule.phases import PhaseOrder
 from sim_tests.bench.grids import RESIDENT_GRID
 from tests.support.cli_runner import refusal, spatial_rnn
 from tests.support.random_networks import random_layer
@@ -41,11 +41,11 @@ TWO = quantised((cells.sru, 6), (cells.rnn_tanh, 4))
 
 
 @pytest.mark.parametrize(("models", "schedule"), [
-    ([STACK], Schedule.FUSED), ([STACK], Schedule.SEQUENTIAL), ([LSTM] * 2, Schedule.FUSED),
-    ([LSTM] * 4, Schedule.FUSED), ([LSTM, SMALL], Schedule.FUSED), ([SMALL, TWO, LSTM], Schedule.FUSED),
-    ([LSTM, SMALL], Schedule.BLAS),
+    ([STACK], PhaseOrder.FUSED), ([STACK], PhaseOrder.SEQUENTIAL), ([LSTM] * 2, PhaseOrder.FUSED),
+    ([LSTM] * 4, PhaseOrder.FUSED), ([LSTM, SMALL], PhaseOrder.FUSED), ([SMALL, TWO, LSTM], PhaseOrder.FUSED),
+    ([LSTM, SMALL], PhaseOrder.BLAS),
 ], ids=["stack", "stack, sequential", "2 streams", "4 streams", "2 models", "3 models", "2 models, blas"])  # fmt: skip
-def test_networks_that_share_a_schedule(models: list[QuantisedNetwork], schedule: Schedule, tmp_path: Path) -> None:
+def test_networks_that_share_a_schedule(models: list[QuantisedNetwork], schedule: PhaseOrder, tmp_path: Path) -> None:
     """All bits and cycles, from a cleared and from a loaded state."""
     mapping = srnn.map_network(models, RESIDENT_GRID, schedule=schedule)
     rng = np.random.default_rng(1)

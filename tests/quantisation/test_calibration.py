@@ -16,7 +16,7 @@ from rnn_mapper.mapping.bidirectional import quantise_bidirectional
 from rnn_mapper.network.bidirectional import Bidirectional, BidirectionalNetwork
 from rnn_mapper.network.float_reference import run_float
 from rnn_mapper.network.network import Dense, Network
-from rnn_mapper.network.ranges import EXACT_VALUES, Observed
+from rnn_mapper.network.ranges import EXACT_VALUES, ValueRange
 from rnn_mapper.quantisation.calibration import CANDIDATES, Choice, Method, ScaleRule, clip_of, least_error, shift_of
 from rnn_mapper.quantisation.integer_network import QuantisedNetwork
 from rnn_mapper.quantisation.quantise import OPERAND_SHIFTS, quantise, quantise_inputs
@@ -37,8 +37,8 @@ DISTRIBUTIONS: dict[str, Callable[[int], np.ndarray]] = {
 }
 
 
-def observe(values: np.ndarray, parts: int = 7) -> Observed:
-    observed = Observed()
+def observe(values: np.ndarray, parts: int = 7) -> ValueRange:
+    observed = ValueRange()
     for part in np.array_split(values, parts):
         observed.add(part)
     return observed
@@ -78,7 +78,7 @@ def test_values_that_are_not_finite_are_told() -> None:
     observed = observe(np.array([1.0, np.inf, np.nan, -2.0]))
     assert not observed.is_finite
     assert (observed.low, observed.high, observed.count) == (-2.0, 1.0, 4)
-    assert Observed().peak == Observed().percentile(99) == 0.0
+    assert ValueRange().peak == ValueRange().percentile(99) == 0.0
 
 
 def squares(values: np.ndarray, clip: float, limit: int = 127) -> float:

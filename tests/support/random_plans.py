@@ -16,7 +16,7 @@ from rnn_mapper.quantisation.integer_network import QuantisedNetwork
 from rnn_mapper.schedule.durations import ScheduleEntry, build_schedule
 from rnn_mapper.schedule.loop_nest import LoopNest, ceil_div, least_words
 from rnn_mapper.schedule.order import phases_of
-from rnn_mapper.schedule.phases import Phase, Schedule, unit_groups, vectors_of
+from rnn_mapper.schedule.phases import Phase, PhaseOrder, unit_groups, vectors_of
 from rnn_mapper.schedule.programs import choose_programs
 from rnn_mapper.schedule.timing import PhaseTiming, time_phase
 
@@ -29,14 +29,14 @@ CELLS = (
 #: found.
 RINGS = ((4, 4), (4, 1), (5, 3), (7, 2))
 #: Most are fused.
-SCHEDULES = (Schedule.FUSED, Schedule.FUSED, Schedule.FUSED, Schedule.SEQUENTIAL, Schedule.BLAS)
+SCHEDULES = (PhaseOrder.FUSED, PhaseOrder.FUSED, PhaseOrder.FUSED, PhaseOrder.SEQUENTIAL, PhaseOrder.BLAS)
 
 
 @dataclass
 class RandomPlan:
     """A network's phases on a grid, timed and scheduled."""
 
-    schedule: Schedule
+    schedule: PhaseOrder
     timings: list[PhaseTiming]
     entries: list[ScheduleEntry]
     unit_bases: list[int]
@@ -98,7 +98,8 @@ def random_plan(rng: np.random.Generator) -> RandomPlan | None:
 
 
 def plan_with(
-    network: QuantisedNetwork, phases: list[Phase], splits: dict[tuple[int, int], tuple[int, int]], schedule: Schedule,
+    network: QuantisedNetwork, phases: list[Phase], splits: dict[tuple[int, int], tuple[int, int]],
+    schedule: PhaseOrder,
     parameters: GridParameters, latencies: GridLatencies, preference: Preference = Preference.EARLY_RESULT,
 ) -> RandomPlan:
     """The plan with these splits: ru and chains of each (unit group, part)."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import abc
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -41,7 +42,7 @@ class _Word:
 
 
 def run_program(
-    program: Program, words: int, rows: Sequence[Values], states: Mapping[int, Values], fresh: bool, segments: int
+    program: Program, words: int, rows: Sequence[Values], states: abc.Mapping[int, Values], fresh: bool, segments: int
 ) -> UnitResult:
     """Run one unit. `rows` are the complete pre-activations by number of the row, `states` its state words; `fresh` in
     the first step of a cleared sequence.
@@ -100,8 +101,8 @@ def run_program(
 
 
 def _execute(
-    instruction: Instruction, value: Values, stored: Values | None, memory: Mapping[int, _Word],
-    holds: Mapping[Hold, Values], kept: Values | None, cycle: int, fresh: bool,
+    instruction: Instruction, value: Values, stored: Values | None, memory: abc.Mapping[int, _Word],
+    holds: abc.Mapping[Hold, Values], kept: Values | None, cycle: int, fresh: bool,
 ) -> Values:
     """`result = sat16(round(x * (y - subtract) + addend, 15))`."""
     zero = np.zeros_like(value)

@@ -6,8 +6,7 @@ The archive holds a pickle that says which tensor is where in which storage, and
 from __future__ import annotations
 
 import zipfile
-from collections import deque
-from collections.abc import Mapping
+from collections import abc, deque
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -19,7 +18,7 @@ import numpy.typing as npt
 from rnn_mapper.cells.tracing import Cell
 from rnn_mapper.errors import ModelError
 from rnn_mapper.importers.imported import Imported, Selection
-from rnn_mapper.importers.tensor import Stored, from_bytes, printable
+from rnn_mapper.importers.tensor import FileTensor, from_bytes, printable
 from rnn_mapper.importers.torch.pickles import LARGEST, Instance, Name, run_pickle
 from rnn_mapper.importers.torch.state_dict import modules_of, read_state_dict
 from rnn_mapper.network.network import parse_cell
@@ -109,7 +108,7 @@ class _Archive:
             raise ModelError(f"is damaged: member {name} has {len(data)} bytes, must have {info.file_size}")
         return data
 
-    def tensors(self) -> tuple[dict[str, Stored], list[str]]:
+    def tensors(self) -> tuple[dict[str, FileTensor], list[str]]:
         """All tensors by name, and remarks on what else there is."""
         value = run_pickle(self.read("data.pkl", LARGEST), self._call, self._outside)
         return _state_dict(value)
@@ -147,14 +146,14 @@ class _Archive:
             "model to ONNX"
         )
 
-    def _tensor(self, arguments: tuple[Any, ...]) -> Stored | _Opaque:
+    def _tensor(self, arguments: tuple[Any, ...]) -> FileTensor | _Opaque:
         storage, offset, shape, strides = arguments[:4]
         if not isinstance(storage, _Storage) or not _counts((offset,)) or not _counts(shape) or not _counts(strides):
             raise ModelError("a tensor has no storage, or no sizes")
         if len(shape) != len(strides) or len(shape) > _MOST_DIMENSIONS:
             raise ModelError(f"a tensor has {len(shape)} sizes and {len(strides)} strides")
         read = partial(self._read, storage, offset, tuple(shape), tuple(strides))
-        return Stored(tuple(shape), storage.kind, read)
+        return FileTensor(tuple(shape), storage.kind, read)
 
     def _read(
         self, storage: _Storage, offset: int, shape: tuple[int, ...], strides: tuple[int, ...]
@@ -186,9 +185,9 @@ def _counts(values: Any) -> bool:
     return isinstance(values, tuple) and all(type(value) is int and 0 <= value < 1 << 48 for value in values)
 
 
-def _state_dict(value: Any) -> tuple[dict[str, Stored], list[str]]:
+def _state_dict(value: Any) -> tuple[dict[str, FileTensor], list[str]]:
     """The tensors of the object that was saved: a state_dict, or a checkpoint that holds one."""
-    if isinstance(value, Stored):
+    if isinstance(value, FileTensor):
         raise ModelError("holds a single tensor, must hold a state_dict")
     if not isinstance(value, dict):
         raise ModelError(f"holds a {type(value).__name__}, must hold a state_dict (names and tensors)")
@@ -196,15 +195,15 @@ def _state_dict(value: Any) -> tuple[dict[str, Stored], list[str]]:
     holders = [
         name for name, tensors in owners.items() if any(one.kind != "other" for one in modules_of(tensors).values())
     ]
-    if len(holders) == 1 and not any(isinstance(one, Stored) for one in value.values()):
+    if len(holders) == 1 and not any(isinstance(one, FileTensor) for one in value.values()):
         beside = ", ".join(printable(name) for name in list(value)[:12] if name != holders[0])
         return owners[holders[0]], [f"'{printable(holders[0])}' of the file" + (f", beside {beside}" if beside else "")]
     return _flat(value), []
 
 
-def _flat(value: dict[str, Any]) -> dict[str, Stored]:
+def _flat(value: dict[str, Any]) -> dict[str, FileTensor]:
     """Tensors by their names, those of inner dicts after the name of the dict; each dict is looked at once."""
-    found: dict[str, Stored] = {}
+    found: dict[str, FileTensor] = {}
     waiting = deque([("", value, 1)])
     seen: set[int] = set()
     while waiting:
@@ -217,16 +216,16 @@ def _flat(value: dict[str, Any]) -> dict[str, Stored]:
             if len(full) > _LONGEST_NAME or len(found) > _MOST_TENSORS:
                 raise ModelError(f"holds more than {_MOST_TENSORS} tensors, or names of more than {_LONGEST_NAME} "
                                  "characters")
-            if isinstance(item, Stored):
+            if isinstance(item, FileTensor):
                 found[full] = item
             elif isinstance(item, dict) and depth < _MOST_DEPTH:
                 waiting.append((f"{full}.", item, depth + 1))
             elif isinstance(item, _Opaque) and item.kind is not None:
-                found[full] = Stored(item.shape, item.kind, partial(np.zeros, ()))
+                found[full] = FileTensor(item.shape, item.kind, partial(np.zeros, ()))
     return found
 
 
-def import_torch_archive(path: Path, selection: Selection, cells: Mapping[str, Cell]) -> Imported:
+def import_torch_archive(path: Path, selection: Selection, cells: abc.Mapping[str, Cell]) -> Imported:
     """The network of a file that torch.save wrote of a state_dict, a zip archive that can be opened.
 
     Raises ModelError without the path.

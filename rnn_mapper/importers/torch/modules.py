@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import abc
+from collections.abc import Sequence
 from typing import Any
 
 from rnn_mapper.cells.library import BOX, gru, lstm, lstm_projection, rnn_relu, rnn_tanh
@@ -11,7 +12,7 @@ from rnn_mapper.errors import ModelError
 from rnn_mapper.importers.imported import Imported, Selection
 from rnn_mapper.importers.pipeline import Pipeline
 from rnn_mapper.importers.recurrent import recurrent_layers, single_cell
-from rnn_mapper.importers.tensor import Stored
+from rnn_mapper.importers.tensor import FileTensor
 from rnn_mapper.importers.torch.state_dict import ROOT, split_part
 from rnn_mapper.network.network import parse_cell
 
@@ -100,7 +101,7 @@ def _full_name(module: Any) -> str:
     return f"{type(module).__module__}.{type(module).__qualname__}"
 
 
-def _child(children: Mapping[str, Any], name: str) -> Any:
+def _child(children: abc.Mapping[str, Any], name: str) -> Any:
     if name == ROOT:
         return children[""]
     if name not in children:
@@ -196,7 +197,7 @@ def _options(module: Any) -> str:
     return f" ({'; '.join(texts)})" if texts else ""
 
 
-def _tensors(module: Any, title: str) -> dict[str, Stored]:
+def _tensors(module: Any, title: str) -> dict[str, FileTensor]:
     """The module's own parameters as it uses them."""
     flat = getattr(module, "_flat_weights", None)
     names = getattr(module, "_flat_weights_names", ())
@@ -209,5 +210,5 @@ def _tensors(module: Any, title: str) -> dict[str, Stored]:
             continue
         if value.is_meta or not hasattr(value, "detach"):
             raise ModelError(f"{title}: {name} has no values (device {value.device}): load the weights first")
-        tensors[name] = Stored.of(value)
+        tensors[name] = FileTensor.of(value)
     return tensors

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections import abc
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from rnn_mapper.cells.tracing import Cell
@@ -11,7 +12,7 @@ from rnn_mapper.errors import ModelError
 from rnn_mapper.importers.imported import Imported
 from rnn_mapper.importers.pipeline import Pipeline
 from rnn_mapper.importers.recurrent import recurrent_layers, single_cell
-from rnn_mapper.importers.tensor import Stored, printable, shape_of
+from rnn_mapper.importers.tensor import FileTensor, printable, shape_of
 
 __all__ = ["ROOT", "Module", "modules_of", "read_state_dict", "split_part"]
 
@@ -30,7 +31,7 @@ class Module:
     """The tensors of a module by their own names; `name` is their prefix, without a dot, `ROOT` for none."""
 
     name: str
-    tensors: dict[str, Stored] = field(default_factory=dict)
+    tensors: dict[str, FileTensor] = field(default_factory=dict)
 
     @property
     def kind(self) -> str:
@@ -73,7 +74,7 @@ class Module:
         return f"{name} ({kind} {of_input.shape[1]} -> {of_state.shape[1]}{f', {layers} layers' * (layers > 1)})"
 
 
-def modules_of(tensors: Mapping[str, Stored]) -> dict[str, Module]:
+def modules_of(tensors: abc.Mapping[str, FileTensor]) -> dict[str, Module]:
     """Modules by name, in the order of the file."""
     modules: dict[str, Module] = {}
     for name, tensor in tensors.items():
@@ -88,7 +89,8 @@ def modules_of(tensors: Mapping[str, Stored]) -> dict[str, Module]:
 
 
 def read_state_dict(
-    tensors: Mapping[str, Stored], parts: Sequence[str] = (), cell: Cell | None = None, remarks: Sequence[str] = ()
+    tensors: abc.Mapping[str, FileTensor], parts: Sequence[str] = (), cell: Cell | None = None,
+    remarks: Sequence[str] = (),
 ) -> Imported:
     """The network of the modules that `parts` name in the order of the data, or of the only module there is.
 
@@ -156,7 +158,7 @@ def _title(module: Module) -> str:
     return f"{kind} '{module.name}'" if module.prefix else kind
 
 
-def _find(name: str, modules: Mapping[str, Module]) -> Module:
+def _find(name: str, modules: abc.Mapping[str, Module]) -> Module:
     if name in modules:
         return modules[name]
     ending = [module for key, module in modules.items() if key.endswith(f".{name}")]
@@ -167,7 +169,7 @@ def _find(name: str, modules: Mapping[str, Module]) -> Module:
     raise ModelError(f"part {name} is not there; there are {_listed([one.describe() for one in modules.values()])}")
 
 
-def _must_name(modules: Mapping[str, Module]) -> str:
+def _must_name(modules: abc.Mapping[str, Module]) -> str:
     listed = _listed([module.describe() for module in modules.values()])
     known = [module for module in modules.values() if module.kind != "other"]
     if not known:
