@@ -9,10 +9,10 @@ import numpy as np
 from rnn_mapper.errors import ConfigurationError
 from rnn_mapper.importers.native import save_network
 from rnn_mapper.pretrained.deepfilternet_task import DeepFilterNetTask
-from rnn_mapper.pretrained.g2p_task import G2pTask
+from rnn_mapper.pretrained.g2p import G2pTask
 from rnn_mapper.pretrained.g2pm_task import G2pmTask
 from rnn_mapper.pretrained.model import RealModel
-from rnn_mapper.pretrained.silero_task import SileroTask
+from rnn_mapper.pretrained.silero import SileroTask
 
 __all__ = ["MODELS", "export", "load"]
 

@@ -6,14 +6,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from rnn_mapper.quantisation.layer_error import LayerError
+from rnn_mapper.report.quantisation import DRIFT_BOUND, DRIFT_STEPS
 from rnn_mapper.run.result import Comparison
 
-__all__ = ["CLOCK_HZ", "DRIFT_BOUND", "DRIFT_STEPS", "Accuracy", "Facts", "Outcome", "Simulated", "Task"]
+__all__ = ["CLOCK_HZ", "Accuracy", "Facts", "Outcome", "Simulated", "Task"]
 
-#: Error of the last window of a long sequence over that of the first, at most.
-DRIFT_BOUND = 1.5
-#: Steps of that sequence, at least.
-DRIFT_STEPS = 5000
 #: Clock of the times. The seed paper's Plasticine runs at it; no grid of this project was timed in silicon.
 CLOCK_HZ = 1e9
 

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from rnn_mapper.pretrained.outcome import DRIFT_BOUND, Outcome
+from rnn_mapper.pretrained.outcome import Outcome
+from rnn_mapper.report.quantisation import DRIFT_BOUND
 
 __all__ = ["markdown", "picture", "to_json"]
 

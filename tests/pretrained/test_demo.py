@@ -31,13 +31,13 @@ def report(speech: SpeechDemo, pronunciation: PronunciationDemo) -> DemoReport:
 def test_speech_is_detected_as_in_floating_point(speech: SpeechDemo) -> None:
     assert speech.comparison.is_exact
     assert speech.error.rms < 0.010
-    assert speech.changed <= 0.0025 * len(speech.wanted) + 1
-    assert 0.5 < (speech.got > 0.5).mean() < 0.95
+    assert speech.decisions.flipped <= 0.0025 * speech.frames + 1
+    assert 0.5 < (speech.decisions.grid > 0.5).mean() < 0.95
     assert speech.comparison.prediction.utilisation > 0.99
 
 
 def test_words_are_pronounced_from_the_loaded_state(pronunciation: PronunciationDemo) -> None:
-    assert all(comparison.is_exact for comparison in pronunciation.comparisons)
+    assert all(comparison.is_exact for comparison in pronunciation.simulated.comparisons)
     assert [(word.text, word.got) for word in pronunciation.words] == [
         ("light", "L AY1 T"), ("network", "N EH1 T W ER2 K"),
     ]

@@ -18,8 +18,7 @@ from rnn_mapper.pretrained.catalogue import MODELS, load
 from rnn_mapper.pretrained.deepfilternet import NETWORKS, DeepFilterNet
 from rnn_mapper.pretrained.deepfilternet_audio import BANDS, HOP, analyse, deep_filter, spread, synthesise
 from rnn_mapper.pretrained.deepfilternet_task import noisy, si_sdr
-from rnn_mapper.pretrained.g2p import PHONEMES
-from rnn_mapper.pretrained.g2p_task import distance, word_list
+from rnn_mapper.pretrained.g2p import PHONEMES, distance, word_list
 from rnn_mapper.pretrained.g2pm import G2pM
 from rnn_mapper.pretrained.g2pm_task import sentences
 from rnn_mapper.pretrained.model import measure
