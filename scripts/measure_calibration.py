@@ -18,13 +18,13 @@ import numpy as np
 
 from rnn_mapper.network.float_reference import run_float
 from rnn_mapper.network.network import FloatArray
-from rnn_mapper.pretrained.g2p import G2pEn, float_runner, integer_runner
-from rnn_mapper.pretrained.packages import package_file
-from rnn_mapper.pretrained.silero import SileroVad
+from rnn_mapper.pretrained.g2p import G2pTask, hidden_errors, integer_runner, word_list
+from rnn_mapper.pretrained.model import Quantised
+from rnn_mapper.pretrained.silero import THRESHOLD, SileroVad
 from rnn_mapper.pretrained.speech import speak
 from rnn_mapper.quantisation.accuracy import run_both
 from rnn_mapper.quantisation.calibration import Method, ScaleRule
-from rnn_mapper.quantisation.layer_error import compare_with_float, measure_error
+from rnn_mapper.quantisation.layer_error import LayerError, compare_with_float
 from rnn_mapper.quantisation.quantise import quantise_inputs
 from rnn_mapper.quantisation.reference import run_reference
 from rnn_mapper.report.error_picture import error_picture
@@ -51,10 +51,11 @@ _PARTS = np.linspace(1.0, 0.4, 61)
 
 def main() -> None:
     """Print a Markdown table, a line for each method, and draw the error of Silero over a long sequence."""
-    silero, g2p = SileroVad(), G2pEn()
+    silero, g2p = SileroVad(), G2pTask()
     typical, speech = silero.encode(_scene((CALIBRATION,))), silero.encode(_scene(SPEECH))
-    decided = silero.decode(run_float(silero.network, speech).outputs) > 0.5
-    words = _words()
+    decided = silero.decode(run_float(silero.network, speech).outputs) > THRESHOLD
+    # Half of the words that the package lists as homographs.
+    words = sorted(word_list())[::2]
     print("| method | Silero RMS | 99.9 % | decisions changed | auto took | g2p_en RMS | 99.9 % | words changed | "
           "auto took |")
     print("|---|---:|---:|---:|---|---:|---:|---:|---|")
@@ -62,13 +63,16 @@ def main() -> None:
         with patch:
             network = quantise.quantise(silero.network, typical, rule=rule)
             inputs = g2p.calibration()
-            encoder = quantise.quantise(g2p.encoder, inputs["encoder"], rule=rule)
-            decoder = quantise.quantise(g2p.decoder, inputs["decoder"], rule=rule)
+            integers = {
+                name: quantise.quantise(one, inputs[name], rule=rule)
+                for name, one in (("encoder", g2p.model.encoder), ("decoder", g2p.model.decoder))
+            }
         error = compare_with_float(silero.network, network, speech)[0]
         outputs = run_reference(network, quantise_inputs(network, speech)).outputs * network.output_scale
-        flipped = int(((silero.decode(outputs) > 0.5) != decided).sum())
-        h, changed = _pronounce(g2p, encoder, decoder, words)
-        taken = (network.choice.rule.text, f"{encoder.choice.rule.text}, {decoder.choice.rule.text}")
+        flipped = int(((silero.decode(outputs) > THRESHOLD) != decided).sum())
+        h, changed = _pronounce(g2p, integers, words)
+        chosen = ", ".join(member.choice.rule.text for (member,) in g2p.members(integers))
+        taken = (network.choice.rule.text, chosen)
         taken = taken if rule.method is Method.AUTO else ("", "")
         cells = (
             name, f"{error.rms:.5f}", f"{error.p999:.4f}", f"{flipped} of {len(speech)}", taken[0], f"{h.rms:.5f}",
@@ -109,31 +113,16 @@ def best_rows(weight: FloatArray) -> FloatArray:
     return peak * _PARTS[np.argmin(errors, axis=0)]
 
 
-def _pronounce(g2p: G2pEn, encoder: Any, decoder: Any, words: list[str]) -> tuple[Any, int]:
-    """Error of h of both networks on what floating point chooses, and how many words come out otherwise."""
-    exact = float_runner(g2p.encoder), float_runner(g2p.decoder)
+def _pronounce(g2p: G2pTask, quantised: Quantised, words: list[str]) -> tuple[LayerError, int]:
+    """Error of h of both networks on what floating point chooses, and how many words the integers pronounce otherwise.
+    """
+    (encoder,), (decoder,) = g2p.members(quantised)
     integers = integer_runner(encoder), integer_runner(decoder)
-    wanted, got, changed = [], [], 0
-    for word in words:
-        spoken = g2p.pronounce(word, *exact)
-        changed += spoken != g2p.pronounce(word, *integers)
-        state: Any = None
-        codes: Any = None
-        for network, made, inputs in (
-            (g2p.encoder, encoder, g2p.encoder_inputs(word)), (g2p.decoder, decoder, g2p.decoder_inputs(spoken)),
-        ):
-            trace = run_float(network, inputs, state)
-            result = run_reference(made, quantise_inputs(made, inputs), codes)
-            state, codes = trace.state, result.state
-            wanted.append(trace.layer_outputs[0])
-            got.append(result.layer_outputs[0] / 2**15)
-    return measure_error("h", np.concatenate(wanted), np.concatenate(got)), changed
-
-
-def _words() -> list[str]:
-    """Half of the words that the package lists as homographs."""
-    lines = package_file("g2p_en", "homographs.en").read_text().splitlines()
-    return sorted({line.split("|")[0].lower() for line in lines if not line.startswith("#")})[::2]
+    found = [g2p.compare(word, quantised) for word in words]
+    changed = sum(
+        one.phonemes != g2p.model.pronounce(word, *integers) for word, one in zip(words, found, strict=True)
+    )
+    return hidden_errors(found)[0], changed
 
 
 def _scene(sentences: tuple[str, ...]) -> FloatArray:

@@ -32,11 +32,12 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             speech = run_speech(Path(folder) / "speech", console.print, grid)
             words = run_pronunciation(Path(folder) / "words", console.print, grid)
-        compared = [speech.comparison, *words.comparisons]
+        compared = [speech.comparison, *words.simulated.comparisons]
         table.add_row(
             grid, str(load_parameters(grid).operand_bits), f"{speech.error.rms:.4f}", f"{speech.error.p999:.3f}",
-            f"{speech.changed} of {len(speech.got)}", f"{speech.comparison.cycles_simulated / len(speech.got):.1f}",
-            f"{words.changed} of {len(words.words)}", f"{sum(one.cycles_simulated for one in words.comparisons):,}",
+            f"{speech.decisions.flipped} of {speech.frames}",
+            f"{speech.comparison.cycles_simulated / speech.frames:.1f}",
+            f"{words.changed} of {len(words.words)}", f"{words.simulated.cycles:,}",
             f"{sum(one.outputs.size for one in compared):,}", str(sum(one.mismatches for one in compared)),
             str(sum(abs(one.cycles_predicted - one.cycles_simulated) for one in compared)),
         )

