@@ -1,4 +1,4 @@
-"""What there is to say about a mapping: loop nests, cycles, memory use and the proof of the accumulator's width."""
+"""Reports of a mapping: loop nests, cycles, memory use and the proof of the accumulator's width."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def account_rows(account: CycleAccount) -> list[tuple[str, float, float, str]]:
 
 
 def splits(mapping: Mapping) -> list[dict[str, Any]]:
-    """`hu`, `ru` and `rv` of every layer (of every part of it, where it is cut), and of the head if there is one."""
+    """`hu`, `ru` and `rv` of every layer (of each of its parts, where it is cut) and of the head if there is one."""
     groups = unit_groups(mapping.members)
     found: dict[tuple[int, int], dict[str, Any]] = {}
     for phase, timing in zip(mapping.phases, mapping.timings, strict=True):
@@ -47,7 +47,7 @@ def splits(mapping: Mapping) -> list[dict[str, Any]]:
 
 
 def mapping_json(mapping: Mapping, prediction: Prediction) -> dict[str, Any]:
-    """Everything as JSON values; `hu` and `ru` are those of the first layer (its first part)."""
+    """Everything as JSON values; `hu`, `ru` and `rv` are those of the first layer (its first part)."""
     layers = splits(mapping)
     steps = len(prediction.step_cycles)
     return {
