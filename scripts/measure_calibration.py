@@ -1,9 +1,9 @@
-"""Accuracy of trained models by calibration method, and with weights clipped row by row: table and picture of
-docs/quantise.md.
+"""Accuracy of trained models by calibration method, and with weights clipped row by row.
 
     .venv/bin/python -m scripts.measure_calibration
 
-Calibration and evaluation share no sentence and no word. Takes a few minutes.
+Makes the table and the picture of docs/quantise.md in a few minutes. Calibration and evaluation share no sentence and
+no word.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from contextlib import nullcontext
 from typing import Any
 from unittest import mock
 
+import click
 import numpy as np
 
 from rnn_mapper.network.float_reference import run_float
@@ -31,7 +32,7 @@ from rnn_mapper.report.error_picture import error_picture
 from rnn_mapper.report.quantisation import report_on
 from scripts.provenance import ROOT
 
-# The package's name for the function hides the module's.
+# `rnn_mapper.quantisation.quantise` is the function; the module is needed to patch one of its functions.
 quantise = importlib.import_module("rnn_mapper.quantisation.quantise")
 
 CALIBRATION = "The quick brown fox jumps over the lazy dog. She sells sea shells by the sea shore."
@@ -49,6 +50,7 @@ PICTURE = ROOT / "docs" / "images" / "error.svg"
 _PARTS = np.linspace(1.0, 0.4, 61)
 
 
+@click.command()
 def main() -> None:
     """Print a Markdown table, a line for each method, and draw the error of Silero over a long sequence."""
     silero, g2p = SileroVad(), G2pTask()
@@ -103,8 +105,10 @@ def _variants() -> Iterator[tuple[str, ScaleRule, Any]]:
 
 
 def best_rows(weight: FloatArray) -> FloatArray:
-    """For each row of [gates, units, operands] the largest magnitude that 8 bits should hold: the one with the least
-    mean square of clipping and rounding."""
+    """For each row of [gates, units, operands] the largest magnitude that 8 bits should hold.
+
+    It is the magnitude with the least mean square of clipping and rounding.
+    """
     peak = np.abs(weight).max(axis=2)
     errors = []
     for part in _PARTS:

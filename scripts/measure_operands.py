@@ -1,4 +1,4 @@
-"""Operands of 8 and of 16 bits in the Verilog, with the demo's models on their real input (docs/numerics.md).
+"""8-bit and 16-bit operands in the Verilog, with the demo's models on their real input (docs/numerics.md).
 
     .venv/bin/python -m scripts.measure_operands
 
@@ -11,6 +11,7 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
+import click
 from rich.console import Console
 from rich.table import Table
 
@@ -21,8 +22,9 @@ from rnn_mapper.pretrained.demo.speech import run_speech
 GRIDS = ("medium", "medium16")
 
 
+@click.command()
 def main() -> None:
-    """Print a row for each grid."""
+    """Simulate the demo's models on both grids and print a row for each grid."""
     console = Console(width=160)
     table = Table(
         "grid", "operand bits", "LSTM: RMS error", "p99.9", "decisions changed", "cycles a step", "GRUs: words changed",

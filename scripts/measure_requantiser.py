@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 from unittest import mock
 
+import click
 from rich.console import Console
 from rich.table import Table
 
@@ -21,7 +22,7 @@ from rnn_mapper.pretrained.speech import speak
 from rnn_mapper.quantisation.integer_network import QuantisedNetwork
 from rnn_mapper.quantisation.layer_error import LayerError, compare_with_float, measure_error
 
-# The package's name for the function hides the module's.
+# `rnn_mapper.quantisation.quantise` is the function; the module is needed to patch its constants.
 quantise = importlib.import_module("rnn_mapper.quantisation.quantise")
 
 CALIBRATION = "She had your dark suit in greasy wash water all year. The quick brown fox jumps over the lazy dog."
@@ -38,6 +39,7 @@ OPERANDS = (Arithmetic(), Arithmetic(accumulator_bits=36, operand_bits=16))
 WIDTHS = (6, 7, 8, 9, 10, 12, 16)
 
 
+@click.command()
 def main() -> None:
     """Print root-mean-square and 99.9th percentile errors of h for each width of operands and multiplier."""
     silero, g2p = SileroVad(), G2pTask()

@@ -4,8 +4,8 @@
     .venv/bin/python -m scripts.simulation_speed --only shared,cocotb   # some of them
 
 Every variant is built from nothing (without ccache) and runs the same steps of a GRU of 1024 units, whose outputs are
-compared. Times are processor seconds, which other work on the machine disturbs less than the clock on the wall. The
-speed is that of the steps beyond the first, so without start and load, of the best of three runs.
+compared. Times are processor seconds, which other work on the machine disturbs less than wall-clock time. The speed is
+that of the steps beyond the first, so without start and load, in the best of three runs.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class Variant:
     optimise: str = "-O2"
 
 
-#: "shared" is what sim_tests/simulator/builds.py does for large grids.
+#: "shared" is the way in which sim_tests/simulator/builds.py builds large grids.
 VARIANTS = {
     "parts": Variant("site, PMU and PCU apart, no gate pass", PARTS, False, ("-fno-gate", "-fno-dfg-scoped")),
     "site": Variant("site apart, no gate pass", SITE, False, ("-fno-gate", "-fno-dfg-scoped")),
@@ -66,7 +66,7 @@ VARIANTS = {
                       ("-fno-dfg-scoped", "--x-assign", "fast", "--x-initial", "fast")),
     "threads": Variant("the same on two threads", SITE, True, ("-fno-dfg-scoped", "--threads", "2")),
 }
-#: Everything in one module, as small grids are built. A paper-size grid did not compile in ten minutes, so not of all.
+#: Everything in one module, as small grids are built; not for all, a paper-size grid did not compile in ten minutes.
 VARIANTS_OF_SMALL_GRIDS = {"flat": Variant("nothing apart", (), False, ("-O3",))}
 #: The project's build, driven by cocotb instead of the C++ host.
 COCOTB = "cocotb"
@@ -74,7 +74,7 @@ COCOTB = "cocotb"
 
 @dataclass(frozen=True)
 class Workload:
-    """A mapping, its inputs and what must come out."""
+    """A mapping, its inputs and the expected outputs."""
 
     mapping: Mapping
     inputs: np.ndarray

@@ -1,4 +1,4 @@
-"""`spatial-rnn demo`: what `make demo` runs."""
+"""`spatial-rnn demo`, the command of `make demo`."""
 
 from __future__ import annotations
 

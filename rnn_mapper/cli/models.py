@@ -1,4 +1,4 @@
-"""`spatial-rnn models`: real trained models end to end."""
+"""`spatial-rnn models`: trained models of PyPI packages end to end."""
 
 from __future__ import annotations
 

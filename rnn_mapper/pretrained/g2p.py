@@ -43,7 +43,7 @@ AA0 AA1 AA2 AE0 AE1 AE2 AH0 AH1 AH2 AO0 AO1 AO2 AW0 AW1 AW2 AY0 AY1 AY2 B CH D D
 F G HH IH0 IH1 IH2 IY0 IY1 IY2 JH K L M N NG OW0 OW1 OW2 OY0 OY1 OY2 P R S SH T TH UH0 UH1 UH2 UW UW0 UW1 UW2 V W Y Z ZH
 """
 PHONEMES = ("<pad>", "<unk>", "<s>", "</s>", *_ARPABET.split())
-#: The decoder stops after as many phonemes at the latest.
+#: The decoder stops after this many phonemes at the latest.
 MAX_PHONEMES = 20
 #: The words that run in simulation.
 SIMULATED = ("light", "grid")
@@ -83,8 +83,8 @@ class G2pEn:
         return self.letter_embedding[letters]
 
     def decoder_inputs(self, phonemes: Sequence[int]) -> FloatArray:
-        """What the decoder is fed while it produces `phonemes` (indices): the start mark, then all of them but one
-        that would come after MAX_PHONEMES, embedded, [steps, 256]."""
+        """The decoder's inputs while it produces `phonemes` (indices): the start mark and the phonemes, at most
+        MAX_PHONEMES in all, embedded, [steps, 256]."""
         return self.phoneme_embedding[[_START, *phonemes][:MAX_PHONEMES]]
 
     def pronounce(self, word: str, run_encoder: Runner, run_decoder: Runner) -> list[int]:
@@ -98,14 +98,6 @@ class G2pEn:
                 break
             phonemes.append(best)
         return phonemes
-
-    def calibration(self) -> dict[str, FloatArray]:
-        """Typical inputs of ``encoder`` and ``decoder``: all embeddings, and those of a sentence."""
-        run = float_runner(self.encoder), float_runner(self.decoder)
-        words = _CALIBRATION_SENTENCE.split()
-        letters = [self.letter_embedding, *map(self.encoder_inputs, words)]
-        phonemes = [self.phoneme_embedding, *(self.decoder_inputs(self.pronounce(word, *run)) for word in words)]
-        return {"encoder": np.concatenate(letters), "decoder": np.concatenate(phonemes)}
 
 
 def float_runner(network: Network) -> Runner:
@@ -145,7 +137,7 @@ def word_list() -> dict[str, list[list[str]]]:
 
 
 def distance(one: Sequence[str], other: Sequence[str]) -> int:
-    """Phonemes to insert, delete or replace to make one of the other."""
+    """The number of phonemes to insert, delete or replace to make one sequence of the other."""
     row = list(range(len(other) + 1))
     for i, a in enumerate(one, start=1):
         before, row[0] = row[0], i
@@ -181,7 +173,11 @@ class G2pTask(RealModel):
         self.words = words
 
     def calibration(self) -> abc.Mapping[str, FloatArray]:
-        return self.model.calibration()
+        # All embeddings, and those of a sentence.
+        model, words = self.model, _CALIBRATION_SENTENCE.split()
+        letters = [model.letter_embedding, *map(model.encoder_inputs, words)]
+        phonemes = [model.phoneme_embedding, *(model.decoder_inputs(self.pronounce(word)) for word in words)]
+        return {"encoder": np.concatenate(letters), "decoder": np.concatenate(phonemes)}
 
     def example(self) -> abc.Mapping[str, FloatArray]:
         word = self.words[0]
@@ -190,7 +186,7 @@ class G2pTask(RealModel):
         }
 
     def pronounce(self, word: str) -> list[int]:
-        """What the float model says."""
+        """The phonemes of the float model, as indices into PHONEMES."""
         return self.model.pronounce(word, float_runner(self.model.encoder), float_runner(self.model.decoder))
 
     def accuracy(self, quantised: Quantised) -> Accuracy:

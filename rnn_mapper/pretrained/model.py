@@ -1,4 +1,4 @@
-"""What every real model offers: its networks, real inputs for them, its task, and how it lies on a grid."""
+"""The interface of a trained model: its networks, real inputs for them, its task, and its placement on a grid."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ __all__ = ["Quantised", "RealModel", "measure"]
 #: The networks of a model in integers, by name.
 Quantised = abc.Mapping[str, QuantisedNetwork | QuantisedBidirectional]
 
-#: Steps of the sequences between which the cycles of a step are counted: beginning and end fall out.
+#: Steps of two sequences whose difference gives the cycles of a step, without beginning and end.
 _LONG, _SHORT = 400, 200
 
 
@@ -38,7 +38,7 @@ class RealModel(ABC):
     """A trained model of a package."""
 
     facts: ClassVar[Facts]
-    #: How the scales follow from the calibration input.
+    #: The rule that derives scales from the calibration input.
     rule: ClassVar[ScaleRule] = DEFAULT_RULE
     #: Its recurrent layers, by name.
     networks: abc.Mapping[str, Network | BidirectionalNetwork]
@@ -57,11 +57,11 @@ class RealModel(ABC):
 
     @abstractmethod
     def members(self, quantised: Quantised) -> Sequence[Sequence[QuantisedNetwork]]:
-        """For each resident model of the grid the networks that run in it step by step side by side."""
+        """For each resident model of the grid, the networks that share its schedule."""
 
     @abstractmethod
     def sequences(self, quantised: Quantised) -> list[IntSequence]:
-        """Short real sequences for the resident models; each follows from the ones before by the reference."""
+        """Short real sequences for the resident models; the reference computes what one needs from those before."""
 
     def quantise(self, arithmetic: Arithmetic = DEFAULT_ARITHMETIC) -> Quantised:
         """All networks in integers; errors as `rnn_mapper.quantisation.quantise`."""
@@ -95,7 +95,7 @@ def measure(
 ) -> Outcome:
     """The task with the reference, and a short part of it in the grid's Verilog; images and log go to `folder`.
 
-    Without a grid it is that of the model's facts.
+    The default grid is the preset of the model's facts.
     """
     started = time.perf_counter()
     name, parameters = as_grid(model.facts.grid if grid is None else grid)

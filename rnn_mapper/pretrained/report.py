@@ -1,4 +1,4 @@
-"""What the real models came to, as a table and as a picture."""
+"""Outcomes of the trained models, as tables and as a picture."""
 
 from __future__ import annotations
 

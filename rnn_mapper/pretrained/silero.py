@@ -102,7 +102,7 @@ class SileroVad:
 
 
 def _frames(audio: npt.ArrayLike) -> npt.NDArray[np.float32]:
-    """[frames, context + frame]: each frame after the end of the one before, zeros before the first."""
+    """[frames, context + frame]: each frame behind the end of the previous one, the first behind zeros."""
     samples = check_tensor("audio", audio, 1)
     count = -(-len(samples) // FRAME)
     padded = np.zeros(_CONTEXT + count * FRAME, dtype=np.float32)
@@ -111,7 +111,7 @@ def _frames(audio: npt.ArrayLike) -> npt.NDArray[np.float32]:
 
 
 def scene(sentences: Sequence[str], voice: str) -> tuple[FloatArray, FloatArray]:
-    """The sentences with half a second before, between and after them, and the same with faint noise, [samples]."""
+    """The sentences with pauses of half a second around them, and the same with faint noise, [samples]."""
     pause = np.zeros(_PAUSE)
     clean = np.concatenate([pause, *(part for text in sentences for part in (speech.speak(text, voice), pause))])
     return clean, clean + 1e-3 * np.random.default_rng(1).standard_normal(len(clean))
@@ -131,7 +131,7 @@ class Decisions:
 
 
 class SileroTask(RealModel):
-    """Which frames of 32 ms are speech, in sentences that each of some voices speaks."""
+    """Which frames of 32 ms are speech: every sentence is spoken by every voice."""
 
     facts: ClassVar[Facts] = Facts(
         "silero", "Silero VAD", REQUIREMENTS["silero_vad"], "MIT", "LSTM 128", "medium", "32 ms of speech", 0.010, 0.055
@@ -159,7 +159,7 @@ class SileroTask(RealModel):
         return np.concatenate(clean), np.concatenate(noisy)
 
     def decide(self, audio: FloatArray, outputs: Codes, network: QuantisedNetwork) -> Decisions:
-        """Both decisions on `audio`, of which the LSTM in integers made `outputs` [frames, 128]."""
+        """Both decisions on `audio`; `outputs` [frames, 128] are those of the LSTM in integers."""
         h = outputs.astype(np.float64) * network.output_scale
         return Decisions(self.model.probabilities(audio), self.model.decode(h))
 

@@ -1,4 +1,4 @@
-"""The demonstration on one small grid: both networks end to end, and what the report says of them."""
+"""The demonstration on one small grid: both networks end to end, and the report of them."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -44,7 +44,7 @@ def test_words_are_pronounced_from_the_loaded_state(pronunciation: Pronunciation
     assert pronunciation.changed == 0
 
 
-def test_report_tells_the_figures(report: DemoReport) -> None:
+def test_report_shows_the_figures(report: DemoReport) -> None:
     text = report.markdown()
     assert "**Every output bit equals the reference and every cycle count equals the prediction.**" in text
     cycles = report.speech.comparison.cycles_simulated
@@ -60,7 +60,7 @@ def test_report_tells_the_figures(report: DemoReport) -> None:
     assert values["speech"]["cycles_simulated"] == values["speech"]["cycles_predicted"]
 
 
-def test_report_tells_a_failure(report: DemoReport) -> None:
+def test_report_shows_a_failure(report: DemoReport) -> None:
     comparison = report.speech.comparison
     wrong = replace(comparison, cycles_simulated=comparison.cycles_simulated + 1)
     failed = replace(report, speech=replace(report.speech, comparison=wrong))

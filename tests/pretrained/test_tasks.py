@@ -166,7 +166,7 @@ def outcome(**changes: float) -> Outcome:
         ({"steps": 4999}, "drift 1.20 over 4999 steps, must be at most 1.5"),
     ],
 )
-def test_a_broken_bound_is_told(changes: dict[str, float], message: str) -> None:
+def test_a_broken_bound_is_reported(changes: dict[str, float], message: str) -> None:
     assert outcome().broken == []
     one = outcome(**changes)
     assert one.broken == [message]
@@ -174,7 +174,7 @@ def test_a_broken_bound_is_told(changes: dict[str, float], message: str) -> None
     assert to_json([one])["models"][0]["broken"] == [message]
 
 
-def test_report_tells_the_figures(tmp_path: Path) -> None:
+def test_report_shows_the_figures(tmp_path: Path) -> None:
     text = markdown([outcome()], "a test")
     assert "Every bound holds." in text
     assert ("| X | GRU 4 | 123 | 100 | 0.0100 (0.012) | 0.050 (0.055) | 1.20 (5,000 steps) | right | 90.00 % | 90.00 % "

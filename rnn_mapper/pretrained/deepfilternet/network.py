@@ -39,8 +39,8 @@ __all__ = ["NETWORKS", "DeepFilterNet", "Sound"]
 NETWORKS = ("encoder", "gains", "filter")
 
 _ARCHIVE = "_models/DeepFilterNet3_onnx.tar.gz"
-_FEATURES = ["feat_erb", "feat_spec"]
-_SKIPS = ["e3", "e2", "e1", "e0"]
+_FEATURES = ("feat_erb", "feat_spec")
+_SKIPS = ("e3", "e2", "e1", "e0")
 
 
 @dataclass(frozen=True)
@@ -48,16 +48,22 @@ class _Cut:
     """Where a graph is cut: the GRUs are between `first`, [steps, 1, 256], and `last`, [steps, 1, 1, 256]."""
 
     file: str
-    inputs: tuple[str, ...]
     first: str
     last: str
-    outputs: tuple[str, ...]
+    #: Inputs of the part before the GRUs, and its outputs beside `first`.
+    inputs: tuple[str, ...]
+    maps: tuple[str, ...]
+    #: Inputs of the part after the GRUs beside `last`, and its output.
+    skips: tuple[str, ...]
+    output: str
 
 
 _CUTS = {
-    "encoder": _Cut("enc", tuple(_FEATURES), "/emb_gru/Transpose_output_0", "/emb_gru/GRU_output_0", ("emb",)),
-    "gains": _Cut("erb_dec", ("emb", *_SKIPS), "/emb_gru/Transpose_output_0", "/emb_gru/GRU_1_output_0", ("m",)),
-    "filter": _Cut("df_dec", ("emb", "c0"), "/df_gru/gru/Transpose_output_0", "/df_gru/gru/GRU_1_output_0", ("coefs",)),
+    "encoder": _Cut("enc", "/emb_gru/Transpose_output_0", "/emb_gru/GRU_output_0", _FEATURES, (*_SKIPS, "c0"), (),
+                    "emb"),
+    "gains": _Cut("erb_dec", "/emb_gru/Transpose_output_0", "/emb_gru/GRU_1_output_0", ("emb",), (), _SKIPS, "m"),
+    "filter": _Cut("df_dec", "/df_gru/gru/Transpose_output_0", "/df_gru/gru/GRU_1_output_0", ("emb",), (),
+                   ("emb", "c0"), "coefs"),
 }
 
 
@@ -139,19 +145,15 @@ class DeepFilterNet:
     @cached_property
     def _front(self) -> dict[str, Any]:
         """The graphs before the GRUs; the encoder's also outputs the maps that the decoders read."""
-        more = {"encoder": [*_SKIPS, "c0"]}
-        inputs = {"encoder": _FEATURES, "gains": ["emb"], "filter": ["emb"]}
         return {
-            name: part_session(self._models[name], inputs[name], [cut.first, *more.get(name, ())])
-            for name, cut in _CUTS.items()
+            name: part_session(self._models[name], cut.inputs, (cut.first, *cut.maps)) for name, cut in _CUTS.items()
         }
 
     @cached_property
     def _back(self) -> dict[str, Any]:
         """The graphs after the GRUs."""
-        skips = {"encoder": [], "gains": _SKIPS, "filter": ["emb", "c0"]}
         return {
-            name: part_session(self._models[name], [cut.last, *skips[name]], cut.outputs) for name, cut in _CUTS.items()
+            name: part_session(self._models[name], (cut.last, *cut.skips), (cut.output,)) for name, cut in _CUTS.items()
         }
 
 

@@ -55,7 +55,7 @@ class PronunciationDemo:
 
     @property
     def changed(self) -> int:
-        """Words that the float model pronounces otherwise."""
+        """Words that the float model pronounces differently."""
         return sum(word.wanted != word.got for word in self.words)
 
     def to_json(self) -> dict[str, Any]:
