@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import json
 import math
-import time
 from collections import abc
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -19,6 +18,7 @@ matplotlib.use("Agg")
 from matplotlib import pyplot
 from rich.console import Console
 
+from rnn_mapper.pretrained.progress import with_seconds
 from scripts.provenance import ROOT
 
 __all__ = [
@@ -35,12 +35,7 @@ output_option = click.option(
 
 def progress_lines(console: Console) -> Callable[[str], None]:
     """A function that prints a line with the seconds since this call."""
-    started = time.perf_counter()
-
-    def tell(text: str) -> None:
-        console.print(f"{time.perf_counter() - started:6.0f} s  {text}", highlight=False, markup=False, soft_wrap=True)
-
-    return tell
+    return with_seconds(lambda text: console.print(text, highlight=False, markup=False, soft_wrap=True))
 
 
 def write_json(path: Path, values: abc.Mapping[str, Any]) -> None:

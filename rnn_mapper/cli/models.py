@@ -42,9 +42,13 @@ def command(
 
     Example: spatial-rnn models --model deepfilternet
     """
-    output = Output(json_file)
-    from rnn_mapper.pretrained.catalogue import MODELS, export, load, measure_all
+    # Imported here to keep the start of the other commands and of --help quick.
+    from rich.markdown import Markdown
 
+    from rnn_mapper.pretrained.catalogue import MODELS, export, load, measure_all
+    from rnn_mapper.pretrained.report import markdown, to_json
+
+    output = Output(json_file)
     grid = grid_from_options(options) if grid_is_named(options) else None
     models = [load(key) for key in dict.fromkeys(keys or MODELS)]
     if directory is not None:
@@ -54,10 +58,6 @@ def command(
         print_line(output.console, "\n".join(commands))
         output.write_json({"commands": commands})
         return 0
-    from rich.markdown import Markdown
-
-    from rnn_mapper.pretrained.report import markdown, to_json
-
     outcomes = measure_all(models, lambda text: print_line(output.console, text), grid)
     output.console.print()
     output.console.print(Markdown(markdown(outcomes, "spatial-rnn models")))

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-import time
 from collections.abc import Callable, Iterable
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +16,7 @@ from rnn_mapper.pretrained.g2p import G2pTask
 from rnn_mapper.pretrained.g2pm_task import G2pmTask
 from rnn_mapper.pretrained.model import RealModel, measure
 from rnn_mapper.pretrained.outcome import Outcome
+from rnn_mapper.pretrained.progress import with_seconds
 from rnn_mapper.pretrained.silero import SileroTask
 from sim_tests.simulator.run import logs_kept
 
@@ -39,16 +38,13 @@ def measure_all(
     models: Iterable[RealModel], progress: Callable[[str], None], grid: GridParameters | str | Path | None = None
 ) -> list[Outcome]:
     """`measure` of each model; `progress` gets a line for each stage of the work, with the seconds since the start."""
-    started = time.perf_counter()
+    tell = with_seconds(progress)
 
-    def tell(key: str, text: str) -> None:
-        progress(f"[{time.perf_counter() - started:5.0f} s]  {key}: {text}")
+    def measured(model: RealModel, folder: Path) -> Outcome:
+        return measure(model, folder, lambda text: tell(f"{model.facts.key}: {text}"), grid=grid)
 
     with tempfile.TemporaryDirectory(prefix="srnn_models_") as folder, logs_kept():
-        return [
-            measure(model, Path(folder) / model.facts.key, partial(tell, model.facts.key), grid=grid)
-            for model in models
-        ]
+        return [measured(model, Path(folder) / model.facts.key) for model in models]
 
 
 def export(model: RealModel, directory: Path) -> list[str]:
