@@ -17,15 +17,14 @@ from unittest import mock
 import numpy as np
 
 from rnn_mapper.network.float_reference import run_float
-from rnn_mapper.network.network import FloatArray
+from rnn_mapper.network.tensors import FloatArray
 from rnn_mapper.pretrained.g2p import G2pEn, float_runner, integer_runner
 from rnn_mapper.pretrained.packages import package_file
 from rnn_mapper.pretrained.silero import SileroVad
 from rnn_mapper.pretrained.speech import speak
-from rnn_mapper.quantisation.accuracy import run_both
+from rnn_mapper.quantisation.accuracy import compare_with_float, measure_error, run_both
 from rnn_mapper.quantisation.calibration import Method, ScaleRule
-from rnn_mapper.quantisation.layer_error import compare_with_float, measure_error
-from rnn_mapper.quantisation.quantise import quantise_inputs
+from rnn_mapper.quantisation.codes import quantise_inputs
 from rnn_mapper.quantisation.reference import run_reference
 from rnn_mapper.report.error_picture import error_picture
 from rnn_mapper.report.quantisation import report_on

@@ -9,16 +9,16 @@ from typing import ClassVar
 import numpy as np
 
 from rnn_mapper.network.float_reference import run_float
-from rnn_mapper.network.network import FloatArray
+from rnn_mapper.network.tensors import FloatArray
 from rnn_mapper.pretrained import speech
 from rnn_mapper.pretrained.deepfilternet import NETWORKS, DeepFilterNet, Sound
 from rnn_mapper.pretrained.deepfilternet_audio import HOP, SAMPLE_RATE
 from rnn_mapper.pretrained.model import Quantised, RealModel
 from rnn_mapper.pretrained.outcome import DRIFT_STEPS, Accuracy, Facts, Task
+from rnn_mapper.quantisation.accuracy import measure_error
 from rnn_mapper.quantisation.calibration import Method, ScaleRule
+from rnn_mapper.quantisation.codes import quantise_inputs
 from rnn_mapper.quantisation.integer_network import QuantisedNetwork
-from rnn_mapper.quantisation.layer_error import measure_error
-from rnn_mapper.quantisation.quantise import quantise_inputs
 from rnn_mapper.quantisation.reference import run_reference
 from rnn_mapper.run.result import IntSequence
 

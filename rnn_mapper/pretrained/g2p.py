@@ -15,10 +15,13 @@ from rnn_mapper import cells
 from rnn_mapper.errors import ModelError
 from rnn_mapper.importers.native import load_arrays
 from rnn_mapper.network.float_reference import run_float
-from rnn_mapper.network.network import Dense, FloatArray, Network, RecurrentLayer, check_tensor
+from rnn_mapper.network.layers import Dense, RecurrentLayer
+from rnn_mapper.network.network import Network
+from rnn_mapper.network.tensors import FloatArray, check_tensor
 from rnn_mapper.pretrained.packages import package_file
+from rnn_mapper.quantisation.codes import quantise_inputs
 from rnn_mapper.quantisation.integer_network import QuantisedNetwork
-from rnn_mapper.quantisation.quantise import quantise, quantise_inputs
+from rnn_mapper.quantisation.quantise import quantise
 from rnn_mapper.quantisation.reference import Reference
 
 #: Runs a network: (inputs [steps, I] in real units, state or None) to (outputs [steps, O] in real units, state).

@@ -9,14 +9,15 @@ from typing import Any, ClassVar
 import numpy as np
 
 from rnn_mapper.network.float_reference import run_float
-from rnn_mapper.network.network import FloatArray, Network
+from rnn_mapper.network.network import Network
+from rnn_mapper.network.tensors import FloatArray
 from rnn_mapper.pretrained.g2p import MAX_PHONEMES, PHONEMES, G2pEn, Runner, float_runner, integer_runner
 from rnn_mapper.pretrained.model import Quantised, RealModel
 from rnn_mapper.pretrained.outcome import Accuracy, Facts, Task
 from rnn_mapper.pretrained.packages import package_file
+from rnn_mapper.quantisation.accuracy import measure_error
+from rnn_mapper.quantisation.codes import quantise_inputs
 from rnn_mapper.quantisation.integer_network import QuantisedNetwork
-from rnn_mapper.quantisation.layer_error import measure_error
-from rnn_mapper.quantisation.quantise import quantise_inputs
 from rnn_mapper.quantisation.reference import Reference
 from rnn_mapper.run.result import IntSequence
 

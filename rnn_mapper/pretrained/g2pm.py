@@ -15,15 +15,13 @@ import numpy.typing as npt
 
 from rnn_mapper.errors import ModelError
 from rnn_mapper.importers.native import network_from_state_dict
-from rnn_mapper.mapping.bidirectional import (
-    QuantisedBidirectional,
-    run_bidirectional,
-    run_bidirectional_float,
-)
-from rnn_mapper.network.bidirectional import BidirectionalNetwork
-from rnn_mapper.network.network import FloatArray, check_tensor
+from rnn_mapper.network.float_reference import run_float
+from rnn_mapper.network.network import Network
+from rnn_mapper.network.tensors import FloatArray, check_tensor
 from rnn_mapper.pretrained.packages import package_file
 from rnn_mapper.pretrained.plain_pickles import load_plain_pickle
+from rnn_mapper.quantisation.integer_network import QuantisedModel
+from rnn_mapper.quantisation.reference import run_model
 
 __all__ = ["G2pM", "float_hidden", "integer_hidden"]
 
@@ -58,7 +56,7 @@ class G2pM:
             self._marks = {mark: int(characters[mark]) for mark in (_UNKNOWN, _BEGIN, _END)}
         except (KeyError, AttributeError, ModelError) as error:
             raise ModelError(f"{paths['np_ckpt'].parent}: must hold the files of g2pM ({error})") from None
-        if not isinstance(network, BidirectionalNetwork):
+        if network.layers[0].merge is None:
             raise ModelError(f"{paths['np_ckpt']}: the LSTM has one direction, must have two")
         #: A bidirectional LSTM, 64 to 2 x 32.
         self.network = network
@@ -90,11 +88,11 @@ class G2pM:
         return {position: self.readings[int(one)] for position, one in zip(positions, best, strict=True)}
 
 
-def float_hidden(network: BidirectionalNetwork) -> Hidden:
+def float_hidden(network: Network) -> Hidden:
     """Runs `network` in float64."""
-    return lambda inputs: run_bidirectional_float(network, inputs)[-1]
+    return lambda inputs: run_float(network, inputs).outputs
 
 
-def integer_hidden(network: QuantisedBidirectional) -> Hidden:
+def integer_hidden(network: QuantisedModel) -> Hidden:
     """Runs `network` on the integer reference."""
-    return lambda inputs: run_bidirectional(network, inputs).outputs.astype(np.float64) * network.output_scale
+    return lambda inputs: run_model(network, inputs).outputs.astype(np.float64) * network.output_scale

@@ -11,13 +11,13 @@ from typing import ClassVar
 
 import numpy as np
 
-from rnn_mapper.mapping.bidirectional import QuantisedBidirectional
-from rnn_mapper.network.network import FloatArray
+from rnn_mapper.network.tensors import FloatArray
 from rnn_mapper.pretrained.g2pm import G2pM, float_hidden, integer_hidden
 from rnn_mapper.pretrained.model import Quantised, RealModel
 from rnn_mapper.pretrained.outcome import Accuracy, Facts, Task
-from rnn_mapper.quantisation.integer_network import QuantisedNetwork
-from rnn_mapper.quantisation.layer_error import measure_error
+from rnn_mapper.quantisation.accuracy import measure_error
+from rnn_mapper.quantisation.codes import segment_codes
+from rnn_mapper.quantisation.integer_network import QuantisedModel, QuantisedNetwork
 from rnn_mapper.run.result import IntSequence
 
 __all__ = ["G2pmTask", "Sentence", "sentences"]
@@ -95,9 +95,9 @@ class G2pmTask(RealModel):
 
     def sequences(self, quantised: Quantised) -> list[IntSequence]:
         (segment,) = self._network(quantised).segments
-        return [IntSequence(segment.inputs(self.example()["lstm"]))]
+        return [IntSequence(segment_codes(segment, self.example()["lstm"]))]
 
-    def _network(self, quantised: Quantised) -> QuantisedBidirectional:
+    def _network(self, quantised: Quantised) -> QuantisedModel:
         network = quantised["lstm"]
-        assert isinstance(network, QuantisedBidirectional)
+        assert isinstance(network, QuantisedModel)
         return network

@@ -11,9 +11,9 @@ import numpy.typing as npt
 
 from rnn_mapper.errors import ModelError
 from rnn_mapper.importers.imported import Selection
-from rnn_mapper.importers.native import plain_network
 from rnn_mapper.importers.onnx.load import load_onnx
-from rnn_mapper.network.network import FloatArray, Network, check_inputs, check_tensor
+from rnn_mapper.network.network import Network
+from rnn_mapper.network.tensors import FloatArray, check_inputs, check_tensor
 from rnn_mapper.pretrained.onnx_sessions import session
 from rnn_mapper.pretrained.packages import package_file
 
@@ -46,7 +46,7 @@ class SileroVad:
         except Exception as error:  # protobuf's and the system's, undocumented
             raise ModelError(f"{path}: is not an ONNX model ({type(error).__name__})") from None
         #: The LSTM, 128 inputs and 128 hidden units.
-        self.network = plain_network(load_onnx(path, Selection(start=_LSTM_INPUT, stop=_LSTM_OUTPUT)).network)
+        self.network = load_onnx(path, Selection(start=_LSTM_INPUT, stop=_LSTM_OUTPUT)).network
         extractor = onnx.utils.Extractor(onnx.shape_inference.infer_shapes(model))
         self._encoder = session(extractor.extract_model(["input"], [_LSTM_INPUT]))
         self._decoder = session(extractor.extract_model([_LSTM_OUTPUT], ["speech_probs"]))

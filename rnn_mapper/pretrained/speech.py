@@ -7,7 +7,7 @@ import numpy as np
 
 from rnn_mapper.errors import ToolError
 from rnn_mapper.importers.arrays import read_samples, samples_of
-from rnn_mapper.network.network import FloatArray
+from rnn_mapper.network.tensors import FloatArray
 
 #: Samples per second where none are named.
 SAMPLE_RATE = 16000

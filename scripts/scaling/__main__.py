@@ -27,10 +27,12 @@ from hdl.output.emit import emit_grid
 from hdl.parameters import GridParameters, load_parameters
 from rnn_mapper import cells
 from rnn_mapper.mapping.mapper import map_network
-from rnn_mapper.network.network import Network, RecurrentLayer
+from rnn_mapper.network.layers import RecurrentLayer
+from rnn_mapper.network.network import Network
 from rnn_mapper.quantisation.blank import weightless_network
+from rnn_mapper.quantisation.codes import quantise_inputs
 from rnn_mapper.quantisation.integer_network import QuantisedNetwork
-from rnn_mapper.quantisation.quantise import quantise, quantise_inputs
+from rnn_mapper.quantisation.quantise import quantise
 from rnn_mapper.quantisation.reference import run_reference
 from scripts.provenance import ROOT, commit
 from scripts.scaling.report import write_report

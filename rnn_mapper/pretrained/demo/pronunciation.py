@@ -14,7 +14,7 @@ from hdl.parameters import load_parameters
 from rnn_mapper.mapping.mapper import map_network
 from rnn_mapper.mapping.mapping import Mapping
 from rnn_mapper.pretrained.g2p import PHONEMES, G2pEn, float_runner, integer_runner
-from rnn_mapper.quantisation.quantise import quantise_inputs
+from rnn_mapper.quantisation.codes import quantise_inputs
 from rnn_mapper.run.result import Comparison, IntSequence
 from rnn_mapper.run.simulate import verify
 

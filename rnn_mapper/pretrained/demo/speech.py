@@ -13,11 +13,12 @@ import numpy as np
 from hdl.parameters import load_parameters
 from rnn_mapper.mapping.mapper import map_network
 from rnn_mapper.mapping.mapping import Mapping
-from rnn_mapper.network.network import FloatArray
+from rnn_mapper.network.tensors import FloatArray
 from rnn_mapper.pretrained import speech
 from rnn_mapper.pretrained.silero import FRAME, SAMPLE_RATE, SileroVad
-from rnn_mapper.quantisation.layer_error import LayerError, compare_with_float
-from rnn_mapper.quantisation.quantise import quantise, quantise_inputs
+from rnn_mapper.quantisation.accuracy import LayerError, compare_with_float
+from rnn_mapper.quantisation.codes import quantise_inputs
+from rnn_mapper.quantisation.quantise import quantise
 from rnn_mapper.run.result import Comparison, IntSequence
 from rnn_mapper.run.simulate import verify
 
