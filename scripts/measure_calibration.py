@@ -18,15 +18,14 @@ import click
 import numpy as np
 
 from rnn_mapper.network.float_reference import run_float
-from rnn_mapper.network.network import FloatArray
+from rnn_mapper.network.tensors import FloatArray
 from rnn_mapper.pretrained.g2p import G2pTask, hidden_errors, integer_runner, word_list
 from rnn_mapper.pretrained.model import Quantised
 from rnn_mapper.pretrained.silero import THRESHOLD, SileroVad
 from rnn_mapper.pretrained.speech import speak
-from rnn_mapper.quantisation.accuracy import run_both
+from rnn_mapper.quantisation.accuracy import LayerError, compare_with_float, run_both
 from rnn_mapper.quantisation.calibration import Method, ScaleRule
-from rnn_mapper.quantisation.layer_error import LayerError, compare_with_float
-from rnn_mapper.quantisation.quantise import quantise_inputs
+from rnn_mapper.quantisation.codes import quantise_inputs
 from rnn_mapper.quantisation.reference import run_reference
 from rnn_mapper.report.error_picture import error_picture
 from rnn_mapper.report.quantisation import report_on
@@ -64,11 +63,7 @@ def main() -> None:
     for name, rule, patch in _variants():
         with patch:
             network = quantise.quantise(silero.network, typical, rule=rule)
-            inputs = g2p.calibration()
-            integers = {
-                name: quantise.quantise(one, inputs[name], rule=rule)
-                for name, one in (("encoder", g2p.model.encoder), ("decoder", g2p.model.decoder))
-            }
+            integers = g2p.quantise(rule=rule)
         error = compare_with_float(silero.network, network, speech)[0]
         outputs = run_reference(network, quantise_inputs(network, speech)).outputs * network.output_scale
         flipped = int(((silero.decode(outputs) > THRESHOLD) != decided).sum())

@@ -15,12 +15,14 @@ from rich.table import Table
 from hdl.numerics import Arithmetic
 from rnn_mapper import fixed_point
 from rnn_mapper.network.float_reference import run_float
-from rnn_mapper.network.network import FloatArray, Layer, Network
+from rnn_mapper.network.layers import Layer
+from rnn_mapper.network.network import Network
+from rnn_mapper.network.tensors import FloatArray
 from rnn_mapper.pretrained.g2p import G2pTask, hidden_errors
 from rnn_mapper.pretrained.silero import SileroVad
 from rnn_mapper.pretrained.speech import speak
+from rnn_mapper.quantisation.accuracy import LayerError, compare_with_float, measure_error
 from rnn_mapper.quantisation.integer_network import QuantisedNetwork
-from rnn_mapper.quantisation.layer_error import LayerError, compare_with_float, measure_error
 
 # `rnn_mapper.quantisation.quantise` is the function; the module is needed to patch its constants.
 quantise = importlib.import_module("rnn_mapper.quantisation.quantise")
@@ -69,7 +71,7 @@ def main() -> None:
 
 def error_of_weights(network: Network, integers: QuantisedNetwork, inputs: FloatArray) -> LayerError:
     """Error of h of a network of one layer if nothing but its weights is rounded."""
-    layer, quantised = network.layers[0], integers.layers[0]
+    layer, quantised = network.single_layers[0], integers.layers[0]
     tensors = dict(layer.tensors)
     for operand in quantised.arithmetic.operands:
         codes = quantised.products[operand.name]

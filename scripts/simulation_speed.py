@@ -31,7 +31,8 @@ from hdl.parameters import GridParameters, load_parameters
 from rnn_mapper import cells
 from rnn_mapper.mapping.mapper import map_network
 from rnn_mapper.mapping.mapping import Mapping
-from rnn_mapper.quantisation.quantise import quantise, quantise_inputs
+from rnn_mapper.quantisation.codes import quantise_inputs
+from rnn_mapper.quantisation.quantise import quantise
 from rnn_mapper.quantisation.reference import run_reference
 from scripts.deepbench.points import random_model
 from sim_tests.host.grid_runs import run_mapping

@@ -41,7 +41,7 @@ def command(name: str | None, cells_file: Path | None, words: tuple[int, ...], j
     """
     output = Output(json_file)
     from rnn_mapper.cells.user_files import with_cells
-    from rnn_mapper.network.network import parse_cell
+    from rnn_mapper.network.layers import parse_cell
 
     cells = with_cells(cells_file)
     if name is None:

@@ -24,12 +24,12 @@ from rnn_mapper.cells.unit_program import Preference
 from rnn_mapper.cells.user_files import load_cells, with_cells
 from rnn_mapper.errors import ModelError
 from rnn_mapper.importers import Imported
-from rnn_mapper.importers.native import plain_network
 from rnn_mapper.importers.recurrent import with_source
 from rnn_mapper.mapping.allocation import Demand, allocate
 from rnn_mapper.mapping.mapper import Part, map_network
 from rnn_mapper.mapping.mapping import Mapping
-from rnn_mapper.network.network import Dense, Layer, Network, parse_cell
+from rnn_mapper.network.layers import Dense, Layer, parse_cell
+from rnn_mapper.network.network import Network, single_segment
 from rnn_mapper.quantisation.integer_network import QuantisedLayer, QuantisedNetwork, QuantisedProduct, VectorFormat
 from rnn_mapper.schedule.durations import build_schedule
 from rnn_mapper.schedule.loop_nest import LoopNest, ceil_div, least_words
@@ -102,12 +102,12 @@ class Choice(NamedTuple):
 
 def shape_of_model(path: Path, model: Imported, cells: CellsFile = ("", "")) -> Shape:
     """The shape of the model of a file. Raises `ModelError`."""
-    network = with_source(path, lambda: plain_network(model.network))
-    for layer in network.layers:
+    network = with_source(path, lambda: single_segment(model.network, "explore"))
+    for layer in network.single_layers:
         _check_cell(layer.cell, f"{path}: ")
     head = None if network.head is None else network.output_size
     return Shape(
-        tuple(layer.cell.name for layer in network.layers), network.input_size,
+        tuple(layer.cell.name for layer in network.single_layers), network.input_size,
         tuple(layer.output_size for layer in network.layers), head, *cells,
     )
 

@@ -42,8 +42,8 @@ def verify_candidate(
 ) -> list[Verified]:
     """Simulate up to `steps` steps of every model on a grid, with the weights of its file or random ones."""
     from rnn_mapper.importers import load_model
-    from rnn_mapper.importers.native import plain_network
-    from rnn_mapper.quantisation.quantise import quantise, quantise_inputs
+    from rnn_mapper.quantisation.codes import quantise_inputs
+    from rnn_mapper.quantisation.quantise import quantise
     from rnn_mapper.run.prepare import default_calibration
     from rnn_mapper.run.result import IntSequence
     from rnn_mapper.run.simulate import choose_simulator, verify
@@ -55,7 +55,7 @@ def verify_candidate(
         network = random_network(model.shape)
         if model.file is not None:
             known = known_cells((model.shape.cells_file, model.shape.cells_digest))
-            network = plain_network(load_model(model.file, model.selection, known).network)
+            network = load_model(model.file, model.selection, known).network
         quantised = quantise(network, default_calibration(network), p.arithmetic)
         mapping = mapping_of(quantised, p, found.choice, model.steps)
         count = min(steps, model.steps)

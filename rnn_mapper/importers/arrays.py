@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from rnn_mapper.errors import ModelError
-from rnn_mapper.network.network import FloatArray
+from rnn_mapper.network.tensors import FloatArray
 
 __all__ = ["is_wav", "read_samples", "samples_of", "wav_frames"]
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from rnn_mapper.network.bidirectional import BidirectionalNetwork
 from rnn_mapper.network.float_reference import FloatState
-from rnn_mapper.network.network import FloatArray, Network
+from rnn_mapper.network.network import Network
+from rnn_mapper.network.tensors import FloatArray
 
 __all__ = ["HostStep", "Imported", "Selection"]
 
@@ -45,7 +45,7 @@ class Imported:
     ModelError, by name, what it cannot honour.
     """
 
-    network: Network | BidirectionalNetwork
+    network: Network
     #: One line for each node or module of the source: its name, what it is and what became of it.
     account: tuple[str, ...] = ()
     #: State of every layer that a sequence starts from; None is the cleared state.

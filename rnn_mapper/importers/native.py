@@ -26,8 +26,9 @@ from rnn_mapper.importers.pipeline import network_of
 from rnn_mapper.importers.recurrent import LAYER_TENSOR, dense_layer, recurrent_layers, with_source
 from rnn_mapper.importers.tensor import FileTensor
 from rnn_mapper.importers.torch.state_dict import read_state_dict
-from rnn_mapper.network.bidirectional import Bidirectional, BidirectionalNetwork, Reversed
-from rnn_mapper.network.network import Dense, FloatArray, Layer, Network, check_inputs, parse_cell
+from rnn_mapper.network.layers import Block, Dense, Layer, parse_cell
+from rnn_mapper.network.network import Network
+from rnn_mapper.network.tensors import FloatArray, check_inputs
 
 _CELL_TENSOR = re.compile(r"layers\.(0|[1-9][0-9]{0,3})(_reverse)?\.(\w+)")
 #: More than a name of a layer can say.
@@ -39,7 +40,7 @@ _HEAD_TENSORS = ("head.weight", "head.bias", "head.cell")
 
 def load_network(
     path: str | Path, cell: str | Cell | None = None, cells: abc.Mapping[str, Cell] = BOX
-) -> Network | BidirectionalNetwork:
+) -> Network:
     """Read a native model file.
 
     The cell kind comes from `cell`, else from the file, else from the rows of weight_hh per column (4: lstm, 3: gru).
@@ -50,26 +51,16 @@ def load_network(
     return with_source(path, lambda: network_from_state_dict(arrays, cell, cells))
 
 
-def plain_network(network: Network | BidirectionalNetwork) -> Network:
-    """The network; raises ModelError if it has bidirectional layers, for what cannot do with them."""
-    if isinstance(network, BidirectionalNetwork):
-        raise ModelError("bidirectional layers are not supported here: `map` and `simulate` take them")
-    return network
-
-
-def save_network(path: str | Path, network: Network | BidirectionalNetwork) -> None:
+def save_network(path: str | Path, network: Network) -> None:
     """Write a native model file that load_network reads back exactly. Raises OutputError if it cannot be written."""
     tensors: dict[str, Any] = {}
-    for index, layer in enumerate(network.layers):
-        halves: dict[str, Layer]
-        if isinstance(layer, Bidirectional):
-            halves = {"_reverse": layer.backward, "": layer.forward}
-            tensors[f"layers.{index}.merge"] = np.array(layer.merge)
-        else:
-            halves = {"_reverse": layer.layer} if isinstance(layer, Reversed) else {"": layer}
-        for half, one in halves.items():
-            tensors[f"layers.{index}{half}.cell"] = np.array(one.cell.name)
-            tensors |= {f"layers.{index}{half}.{name}": value for name, value in one.tensors.items()}
+    for index, block in enumerate(network.layers):
+        if block.merge is not None:
+            tensors[f"layers.{index}.merge"] = np.array(block.merge)
+        for layer, backward in block.directions:
+            place = f"layers.{index}{'_reverse' if backward else ''}"
+            tensors[f"{place}.cell"] = np.array(layer.cell.name)
+            tensors |= {f"{place}.{name}": value for name, value in layer.tensors.items()}
     if network.head is not None:
         tensors |= {"head.weight": network.head.tensors["W"], "head.bias": network.head.tensors["b"]}
         tensors |= {"head.cell": np.array(network.head.cell.name)}
@@ -83,7 +74,7 @@ def save_network(path: str | Path, network: Network | BidirectionalNetwork) -> N
 
 def network_from_state_dict(
     tensors: abc.Mapping[str, Any], cell: str | Cell | None = None, cells: abc.Mapping[str, Cell] = BOX
-) -> Network | BidirectionalNetwork:
+) -> Network:
     """The network of a mapping from state_dict names to arrays or torch tensors. Raises ModelError as load_network."""
     return import_arrays(tensors, cell, cells).network
 
@@ -126,14 +117,14 @@ def import_arrays(
     }
     default = {} if merge is None else dict.fromkeys(range(_MOST_LAYERS), str(merge))
     layers = recurrent_layers(packed, chosen, merges={**default, **merges}, others=others)
-    both = [index for index, layer in enumerate(layers) if isinstance(layer, Bidirectional)]
+    both = [index for index, layer in enumerate(layers) if layer.merge is not None]
     if set(merges) - set(both) or (merge is not None and not both):
         raise ModelError("merge is given, but no bidirectional layer (tensors such as weight_ih_l0_reverse) for it")
     head = _head(given)
     return Imported(network_of(layers, head), (_describe(layers, head),))
 
 
-def network_from_torch(module: Any, head: Any = None) -> Network | BidirectionalNetwork:
+def network_from_torch(module: Any, head: Any = None) -> Network:
     """The network of a ``torch.nn.LSTM``, ``GRU``, ``RNN`` or another module that `rnn_mapper.importers` knows, and an
     optional ``torch.nn.Linear`` head.
 
@@ -198,9 +189,9 @@ def _head(tensors: abc.Mapping[str, Any]) -> Dense | None:
     return dense_layer(weight, None if bias is None else FileTensor.of(bias), kind, "head")
 
 
-def _describe(layers: Sequence[Layer | Bidirectional | Reversed], head: Dense | None) -> str:
+def _describe(layers: Sequence[Block], head: Dense | None) -> str:
     """The line of the account."""
-    kinds = [layer.cell.name if isinstance(layer, Layer) else layer.kind for layer in layers]
+    kinds = [layer.kind for layer in layers]
     sizes = [layers[0].input_size, *(layer.output_size for layer in layers)]
     outputs = "" if head is None else f", {head.cell.name} head to {head.output_size}"
     return f"{' and '.join(dict.fromkeys(kinds))} {' -> '.join(map(str, sizes))}{outputs}"

@@ -11,8 +11,9 @@ from rnn_mapper.errors import ModelError
 from rnn_mapper.importers.imported import HostStep, Imported
 from rnn_mapper.importers.recurrent import dense_layer
 from rnn_mapper.importers.tensor import FileTensor
-from rnn_mapper.network.bidirectional import Bidirectional, BidirectionalNetwork, Reversed
-from rnn_mapper.network.network import Dense, FloatArray, Layer, Network
+from rnn_mapper.network.layers import Block, Dense
+from rnn_mapper.network.network import Network
+from rnn_mapper.network.tensors import FloatArray
 
 __all__ = ["FUNCTIONS", "HOST_FUNCTIONS", "Pipeline", "network_of"]
 
@@ -49,16 +50,16 @@ class _Linear:
 class Pipeline:
     """What was found so far, in order. Every addition raises ModelError for what cannot follow."""
 
-    _items: list[_Linear | Layer | Bidirectional | Reversed] = field(default_factory=list)
+    _items: list[_Linear | Block] = field(default_factory=list)
     _lines: list[str | _Linear] = field(default_factory=list)
     _host: list[HostStep] = field(default_factory=list)
 
-    def recurrent(self, text: str, layers: Sequence[Layer | Bidirectional | Reversed]) -> None:
+    def recurrent(self, text: str, layers: Sequence[Block]) -> None:
         """Recurrent layers; `text` is for the account, such as ``LSTM 'encoder'``."""
         self._check_open(text)
         first, last = len(self._items), len(self._items) + len(layers) - 1
         sizes = " -> ".join(str(size) for size in (layers[0].input_size, *(layer.output_size for layer in layers)))
-        both = ", bidirectional" if any(isinstance(layer, Bidirectional) for layer in layers) else ""
+        both = ", bidirectional" if any(layer.merge for layer in layers) else ""
         place = f"layer {first}" if first == last else f"layers {first} to {last}"
         self._items += layers
         self._lines.append(f"{text}, {sizes}{both}: {place}")
@@ -101,7 +102,7 @@ class Pipeline:
     def imported(self) -> Imported:
         """The network with its account. Raises ModelError if the sizes do not follow one another."""
         places: dict[int, str] = {}
-        layers: list[Layer | Bidirectional | Reversed] = []
+        layers: list[Block] = []
         for item in self._items:
             if isinstance(item, _Linear):
                 dense = dense_layer(item.weight, item.bias, item.function or "identity", item.name or "linear")
@@ -131,12 +132,9 @@ def known_functions() -> tuple[str, ...]:
     return (*FUNCTIONS, *HOST_FUNCTIONS)
 
 
-def network_of(
-    layers: Sequence[Layer | Bidirectional | Reversed], head: Dense | None = None
-) -> Network | BidirectionalNetwork:
+def network_of(layers: Sequence[Block], head: Dense | None = None) -> Network:
     """Stacked layers as a network; without `head` a dense layer at the end, of several, becomes it."""
     last = layers[-1]
     if head is None and len(layers) > 1 and isinstance(last, Dense):
         head, layers = last, layers[:-1]
-    plain = tuple(layer for layer in layers if isinstance(layer, Layer))
-    return Network(plain, head) if len(plain) == len(layers) else BidirectionalNetwork(tuple(layers), head)
+    return Network(tuple(layers), head)

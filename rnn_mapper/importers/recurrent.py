@@ -12,8 +12,7 @@ from rnn_mapper.cells.library import gru, lstm, lstm_projection, rnn_relu, rnn_t
 from rnn_mapper.cells.tracing import Cell
 from rnn_mapper.errors import ModelError
 from rnn_mapper.importers.tensor import FileTensor, shape_of
-from rnn_mapper.network.bidirectional import Bidirectional, Reversed
-from rnn_mapper.network.network import Dense, Layer, RecurrentLayer
+from rnn_mapper.network.layers import Bidirectional, Block, Dense, Layer, RecurrentLayer, Reversed
 
 __all__ = ["KINDS", "LAYER_TENSOR", "dense_layer", "recurrent_layers", "single_cell", "with_source"]
 
@@ -37,7 +36,7 @@ def recurrent_layers(
     tensors: abc.Mapping[str, FileTensor], cell: Cell | None, prefix: str = "",
     merges: abc.Mapping[int, str] | None = None,
     others: abc.Mapping[tuple[int, str], Callable[[], Layer]] | None = None,
-) -> list[Layer | Bidirectional | Reversed]:
+) -> list[Block]:
     """The stacked layers of a module from `weight_ih_l0`, ..., `weight_hr_l1_reverse`; `prefix` is for messages.
 
     Without `cell` it follows from the rows of weight_hh per column. `merges` are the merge modes of bidirectional
@@ -58,7 +57,7 @@ def recurrent_layers(
             return others[index, suffix]()
         return _half(tensors, f"_l{index}{suffix}", f"{index}{suffix}", cell, prefix)
 
-    layers: list[Layer | Bidirectional | Reversed] = []
+    layers: list[Block] = []
     for index in range(max(index for index, _ in found) + 1):
         if (index, "_reverse") not in found:
             layers.append(half(index, ""))

@@ -65,6 +65,11 @@ class Mapping:
         """The (first) network."""
         return self.members[0]
 
+    @property
+    def models(self) -> tuple[Mapping, ...]:
+        """Itself: whatever takes a `Deployment` takes the mapping of one model, too."""
+        return (self,)
+
     # What the host sees
 
     @property

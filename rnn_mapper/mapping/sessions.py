@@ -19,13 +19,13 @@ from hdl.parameters import GridParameters
 from rnn_mapper.errors import ConfigurationError, ModelError
 from rnn_mapper.fixed_point import Codes, operand_type
 from rnn_mapper.mapping.allocation import Reserved
-from rnn_mapper.mapping.deployment import Resident, reserved_after
+from rnn_mapper.mapping.deployment import Deployment, reserved_after
 from rnn_mapper.mapping.mapper import TYPICAL_STEPS, map_network
 from rnn_mapper.mapping.mapping import Mapping
 from rnn_mapper.mapping.state_images import state_packets
 from rnn_mapper.mapping.state_reader import map_state_reader, states_read
-from rnn_mapper.quantisation.integer_network import QuantisedNetwork
-from rnn_mapper.quantisation.reference import Int16Array, LayerState, Reference, check_state
+from rnn_mapper.quantisation.integer_network import Int16Array, LayerState, QuantisedNetwork
+from rnn_mapper.quantisation.reference import Reference, check_state
 
 __all__ = ["BusSequence", "State", "StreamingService", "Transport", "load_states", "map_services", "replace_state"]
 
@@ -58,7 +58,7 @@ Transport = Callable[[BusSequence], Int16Array]
 def map_services(
     models: Sequence[QuantisedNetwork | Sequence[QuantisedNetwork]], parameters: GridParameters,
     steps: int = TYPICAL_STEPS,
-) -> Resident:
+) -> Deployment:
     """Place models in one grid, each with its reader behind it: model k is number 2 k, its reader 2 k + 1.
 
     For a service of n streams name the network n times. Raises `MappingError` where something does not fit, or a model
@@ -72,7 +72,7 @@ def map_services(
     for model in models:
         placed.append(map_network(model, parameters, steps=steps, reserved=behind()))
         placed.append(map_state_reader(placed[-1], behind()))
-    return Resident(tuple(placed))
+    return Deployment(tuple(placed))
 
 
 def load_states(model: Mapping, states: Sequence[State]) -> tuple[bytes, ...]:
@@ -103,7 +103,7 @@ class StreamingService:
     the grid from one call to the next; they are saved when another session takes their place.
     """
 
-    def __init__(self, resident: Resident, number: int, transport: Transport) -> None:
+    def __init__(self, resident: Deployment, number: int, transport: Transport) -> None:
         self.number, self.transport = number, transport
         self.model, self.reader = resident.models[number], resident.models[number + 1]
         self.network = self.model.network

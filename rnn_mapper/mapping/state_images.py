@@ -16,7 +16,8 @@ from rnn_mapper.fixed_point import operand_type, round_shift, saturate
 from rnn_mapper.mapping.images import Image, packed_words
 from rnn_mapper.mapping.mapping import Mapping
 from rnn_mapper.mapping.packets import load_packet
-from rnn_mapper.quantisation.reference import LayerState, Reference, check_state
+from rnn_mapper.quantisation.integer_network import LayerState
+from rnn_mapper.quantisation.reference import Reference, check_state
 from rnn_mapper.schedule.phases import Phase
 
 __all__ = ["state_packets"]

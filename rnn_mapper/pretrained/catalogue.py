@@ -13,7 +13,7 @@ from rnn_mapper.errors import ConfigurationError
 from rnn_mapper.importers.native import save_network
 from rnn_mapper.pretrained.deepfilternet.task import DeepFilterNetTask
 from rnn_mapper.pretrained.g2p import G2pTask
-from rnn_mapper.pretrained.g2pm_task import G2pmTask
+from rnn_mapper.pretrained.g2pm import G2pmTask
 from rnn_mapper.pretrained.model import RealModel, measure
 from rnn_mapper.pretrained.outcome import Outcome
 from rnn_mapper.pretrained.progress import with_seconds

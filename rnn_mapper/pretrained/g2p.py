@@ -19,14 +19,16 @@ from rnn_mapper import cells
 from rnn_mapper.errors import ModelError
 from rnn_mapper.importers.native import load_arrays
 from rnn_mapper.network.float_reference import run_float
-from rnn_mapper.network.network import Dense, FloatArray, Network, RecurrentLayer, check_tensor
+from rnn_mapper.network.layers import Dense, RecurrentLayer
+from rnn_mapper.network.network import Network
+from rnn_mapper.network.tensors import FloatArray, check_tensor
 from rnn_mapper.pretrained.model import Quantised, RealModel
 from rnn_mapper.pretrained.outcome import Accuracy, Facts, Task
 from rnn_mapper.pretrained.packages import REQUIREMENTS, package_file
-from rnn_mapper.quantisation.integer_network import QuantisedNetwork
-from rnn_mapper.quantisation.layer_error import LayerError, measure_error
-from rnn_mapper.quantisation.quantise import quantise_inputs
-from rnn_mapper.quantisation.reference import LayerState, Reference
+from rnn_mapper.quantisation.accuracy import LayerError, measure_error
+from rnn_mapper.quantisation.codes import quantise_inputs
+from rnn_mapper.quantisation.integer_network import LayerState, QuantisedNetwork
+from rnn_mapper.quantisation.reference import Reference, run_model
 from rnn_mapper.run.result import IntSequence
 
 __all__ = [
@@ -213,11 +215,8 @@ class G2pTask(RealModel):
         note = f"{changed} of {len(words)} words changed; errors against the nearer of two pronunciations"
         return Accuracy(sum(len(h) for one in found for h in one.exact), error, layers, task, note=note)
 
-    def members(self, quantised: Quantised) -> Sequence[Sequence[QuantisedNetwork]]:
-        return [[network] for network in self._networks(quantised)]
-
     def sequences(self, quantised: Quantised) -> list[IntSequence]:
-        encoder, _ = self._networks(quantised)
+        (encoder,), _ = self.members(quantised)
         letters = self.encoder_sequences(quantised)
         states = [Reference(encoder).run(one.member_codes[0]).state for one in letters]
         phonemes = self.decoder_sequences(quantised, states, model=1)
@@ -225,14 +224,14 @@ class G2pTask(RealModel):
 
     def encoder_sequences(self, quantised: Quantised) -> list[IntSequence]:
         """The letters of each of `words`."""
-        encoder, _ = self._networks(quantised)
+        (encoder,), _ = self.members(quantised)
         return [IntSequence(quantise_inputs(encoder, self.model.encoder_inputs(word))) for word in self.words]
 
     def decoder_sequences(
         self, quantised: Quantised, states: Sequence[Sequence[LayerState]], model: int = 0
     ) -> list[IntSequence]:
         """The phonemes that the integers choose for each of `words`, from the state that the encoder left."""
-        _, decoder = self._networks(quantised)
+        _, (decoder,) = self.members(quantised)
         runners = self._runners(quantised)
         chosen = [self.model.decoder_inputs(self.model.pronounce(word, *runners)) for word in self.words]
         return [
@@ -252,25 +251,15 @@ class G2pTask(RealModel):
             return run
 
         phonemes = self.model.pronounce(word, *map(recorder, (self.model.encoder, self.model.decoder), exact))
-        encoder, decoder = self._networks(quantised)
-        first = Reference(encoder).run(quantise_inputs(encoder, self.model.encoder_inputs(word)))
-        second = Reference(decoder).run(quantise_inputs(decoder, self.model.decoder_inputs(phonemes)), first.state)
-        integer = [
-            trace.layer_outputs[0].astype(np.float64) * network.layers[0].output_scale
-            for trace, network in ((first, encoder), (second, decoder))
-        ]
-        scores = second.outputs.astype(np.float64) * decoder.output_scale
-        return Pronunciation(phonemes, [np.concatenate(one) for one in exact], integer, scores)
+        first = run_model(quantised["encoder"], self.model.encoder_inputs(word))
+        (left,) = first.segments[0].traces
+        second = run_model(quantised["decoder"], self.model.decoder_inputs(phonemes), left.state)
+        integer = [first.layer_outputs[0], second.layer_outputs[0]]
+        return Pronunciation(phonemes, [np.concatenate(one) for one in exact], integer, second.layer_outputs[-1])
 
     def _runners(self, quantised: Quantised) -> tuple[Runner, Runner]:
-        encoder, decoder = self._networks(quantised)
+        (encoder,), (decoder,) = self.members(quantised)
         return integer_runner(encoder), integer_runner(decoder)
-
-    def _networks(self, quantised: Quantised) -> tuple[QuantisedNetwork, QuantisedNetwork]:
-        encoder, decoder = quantised["encoder"], quantised["decoder"]
-        assert isinstance(encoder, QuantisedNetwork)
-        assert isinstance(decoder, QuantisedNetwork)
-        return encoder, decoder
 
 
 def hidden_errors(found: Sequence[Pronunciation]) -> tuple[LayerError, tuple[LayerError, LayerError]]:

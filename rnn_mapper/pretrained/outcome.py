@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from rnn_mapper.quantisation.layer_error import LayerError
+from rnn_mapper.quantisation.accuracy import LayerError
 from rnn_mapper.report.quantisation import DRIFT_BOUND, DRIFT_STEPS
 from rnn_mapper.run.result import Comparison
 

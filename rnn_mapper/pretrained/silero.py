@@ -17,22 +17,17 @@ import numpy.typing as npt
 import onnx
 
 from rnn_mapper.errors import ModelError
-from rnn_mapper.fixed_point import Codes
 from rnn_mapper.importers.imported import Selection
-from rnn_mapper.importers.native import plain_network
 from rnn_mapper.importers.onnx.load import load_onnx
-from rnn_mapper.network.network import FloatArray, check_inputs, check_tensor
+from rnn_mapper.network.tensors import FloatArray, check_inputs, check_tensor
 from rnn_mapper.pretrained import speech
 from rnn_mapper.pretrained.model import Quantised, RealModel
 from rnn_mapper.pretrained.onnx_sessions import part_session, session
 from rnn_mapper.pretrained.outcome import Accuracy, Facts, Task
 from rnn_mapper.pretrained.packages import REQUIREMENTS, package_file
-from rnn_mapper.quantisation.integer_network import QuantisedNetwork
-from rnn_mapper.quantisation.layer_error import compare_with_float
-from rnn_mapper.quantisation.quantise import quantise_inputs
-from rnn_mapper.quantisation.reference import run_reference
+from rnn_mapper.quantisation.accuracy import compare_with_float
+from rnn_mapper.quantisation.reference import run_model
 from rnn_mapper.report.quantisation import DRIFT_STEPS
-from rnn_mapper.run.result import IntSequence
 
 __all__ = ["FRAME", "SAMPLE_RATE", "THRESHOLD", "Decisions", "SileroTask", "SileroVad", "scene"]
 
@@ -76,7 +71,7 @@ class SileroVad:
         except Exception as error:  # protobuf's and the system's, undocumented
             raise ModelError(f"{path}: is not an ONNX model ({type(error).__name__})") from None
         #: The LSTM, 128 inputs and 128 hidden units.
-        self.network = plain_network(load_onnx(path, Selection(start=_LSTM_INPUT, stop=_LSTM_OUTPUT)).network)
+        self.network = load_onnx(path, Selection(start=_LSTM_INPUT, stop=_LSTM_OUTPUT)).network
         self._encoder = part_session(model, ["input"], [_LSTM_INPUT])
         self._decoder = part_session(model, [_LSTM_OUTPUT], ["speech_probs"])
         self._whole = session(model)
@@ -158,17 +153,16 @@ class SileroTask(RealModel):
         clean, noisy = zip(*(scene(self.spoken, voice) for voice in self.voices), strict=True)
         return np.concatenate(clean), np.concatenate(noisy)
 
-    def decide(self, audio: FloatArray, outputs: Codes, network: QuantisedNetwork) -> Decisions:
-        """Both decisions on `audio`; `outputs` [frames, 128] are those of the LSTM in integers."""
-        h = outputs.astype(np.float64) * network.output_scale
+    def decide(self, audio: FloatArray, h: FloatArray) -> Decisions:
+        """Both decisions on `audio`; `h` [frames, 128] are the outputs of the LSTM in integers, in real units."""
         return Decisions(self.model.probabilities(audio), self.model.decode(h))
 
     def accuracy(self, quantised: Quantised) -> Accuracy:
-        ((network,),) = self.members(quantised)
+        network = quantised["lstm"]
         clean, audio = self.audio()
         inputs = self.model.encode(audio)
         (error,) = compare_with_float(self.model.network, network, inputs)
-        decisions = self.decide(audio, run_reference(network, quantise_inputs(network, inputs)).outputs, network)
+        decisions = self.decide(audio, run_model(network, inputs).layer_outputs[-1])
         wanted, got = decisions.original > THRESHOLD, decisions.grid > THRESHOLD
         frames = np.zeros((len(inputs), FRAME))
         frames.reshape(-1)[: len(clean)] = clean
@@ -182,12 +176,3 @@ class SileroTask(RealModel):
         )
         note = f"{wanted.sum()} of {len(wanted)} frames are speech to the original, {decisions.flipped} flipped"
         return Accuracy(len(inputs), error, (error,), task, long.drift, len(repeated), note)
-
-    def members(self, quantised: Quantised) -> Sequence[Sequence[QuantisedNetwork]]:
-        network = quantised["lstm"]
-        assert isinstance(network, QuantisedNetwork)
-        return [[network]]
-
-    def sequences(self, quantised: Quantised) -> list[IntSequence]:
-        ((network,),) = self.members(quantised)
-        return [IntSequence(quantise_inputs(network, self.example()["lstm"]))]

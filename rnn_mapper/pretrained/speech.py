@@ -9,7 +9,7 @@ import numpy as np
 
 from rnn_mapper.errors import ToolError
 from rnn_mapper.importers.arrays import read_samples, samples_of
-from rnn_mapper.network.network import FloatArray
+from rnn_mapper.network.tensors import FloatArray
 
 #: Default samples per second.
 SAMPLE_RATE = 16000

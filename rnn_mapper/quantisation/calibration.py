@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rnn_mapper.errors import ConfigurationError, SpatialRnnError
-from rnn_mapper.network.network import FloatArray
 from rnn_mapper.network.ranges import ValueRange
+from rnn_mapper.network.tensors import FloatArray
 
 if TYPE_CHECKING:
     from rnn_mapper.quantisation.integer_network import QuantisedNetwork

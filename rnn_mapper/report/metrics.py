@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from rnn_mapper.errors import ConfigurationError
-from rnn_mapper.network.network import FloatArray
+from rnn_mapper.network.tensors import FloatArray
 from rnn_mapper.user_code import run_file, user_code
 
 __all__ = ["Metric", "MetricValues", "load_metric", "metric_json"]

@@ -13,12 +13,11 @@ import numpy as np
 
 from rnn_mapper.cells.arithmetic import Accumulate, Activated, CellArithmetic, Node, Row
 from rnn_mapper.fixed_point import round_shift
-from rnn_mapper.network.network import FloatArray
 from rnn_mapper.network.ranges import ValueRange
-from rnn_mapper.quantisation.accuracy import LayerRun, NetworkRuns
+from rnn_mapper.network.tensors import FloatArray
+from rnn_mapper.quantisation.accuracy import LayerError, LayerRun, NetworkRuns, measure_error
+from rnn_mapper.quantisation.codes import quantise_inputs
 from rnn_mapper.quantisation.integer_network import AccumulatorBound, QuantisedLayer, VectorFormat, prove_accumulators
-from rnn_mapper.quantisation.layer_error import LayerError, measure_error
-from rnn_mapper.quantisation.quantise import quantise_inputs
 
 __all__ = [
     "DRIFT_BOUND", "DRIFT_STEPS", "ErrorWindow", "LayerReport", "Limited", "ProductReport", "QuantisationReport",

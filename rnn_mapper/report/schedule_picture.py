@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,23 +22,26 @@ _INPUT = "#999999"
 _BAR = 0.36  # half the height of a column's bar
 
 
-def schedule_picture(mapping: Mapping, prediction: Prediction, path: str | Path, title: str = "") -> None:
-    """Draw about two steps and write them to `path` (.svg or .png); the same input gives the same bytes.
+def schedule_picture(models: Sequence[tuple[Mapping, Prediction]], path: str | Path, title: str = "") -> None:
+    """Draw about two steps of each model, one below the other, and write them to `path` (.svg or .png).
 
-    Raises `OutputError` for another ending or when the file cannot be written.
+    The same input gives the same bytes. Raises `OutputError` for another ending or when the file cannot be written.
     """
-    write_picture(path, lambda kind: draw_schedule(mapping, prediction, kind, title))
+    write_picture(path, lambda kind: draw_schedule(models, kind, title))
 
 
-def draw_schedule(mapping: Mapping, prediction: Prediction, kind: str, title: str = "") -> bytes:
+def draw_schedule(models: Sequence[tuple[Mapping, Prediction]], kind: str, title: str = "") -> bytes:
     """The picture as the bytes of an "svg" or "png" file."""
 
     def draw(figure: Any) -> None:
-        axes = figure.add_subplot()
-        _draw(axes, mapping, prediction)
-        _label(figure, axes, mapping, prediction, title)
+        figure.suptitle(title or "Schedule on the grid", x=0.01, ha="left", fontsize=14, fontweight="bold", color=INK)
+        panels = [figure] if len(models) == 1 else figure.subfigures(len(models), 1)
+        for panel, (mapping, prediction) in zip(panels, models, strict=True):
+            axes = panel.add_subplot()
+            _draw(axes, mapping, prediction)
+            _label(panel, axes, mapping, prediction)
 
-    return picture_bytes(kind, (13, 2.9 + 0.42 * mapping.parameters.cols), draw)
+    return picture_bytes(kind, (13, len(models) * (2.9 + 0.42 * models[0][0].parameters.cols)), draw)
 
 
 def _draw(axes: Any, mapping: Mapping, prediction: Prediction) -> None:
@@ -112,7 +116,7 @@ def _hue(phase: int) -> str:
     return _HUES[phase % len(_HUES)]
 
 
-def _label(figure: Any, axes: Any, mapping: Mapping, prediction: Prediction, title: str) -> None:
+def _label(figure: Any, axes: Any, mapping: Mapping, prediction: Prediction) -> None:
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
@@ -129,7 +133,6 @@ def _label(figure: Any, axes: Any, mapping: Mapping, prediction: Prediction, tit
         axes.spines[side].set_visible(False)
     steps = len(prediction.step_cycles)
     nest = mapping.timings[0].nest
-    figure.suptitle(title or "Schedule on the grid", x=0.01, ha="left", fontsize=14, fontweight="bold", color=INK)
     axes.set_title(
         f"{p.rows} x {p.cols} sites of {p.lanes} lanes (all rows do the same)   |   hu {nest.hu}, ru {nest.ru}, "
         f"rv {nest.rv}   |   {prediction.cycles:,} cycles for {steps} step{'s' if steps > 1 else ''}, "

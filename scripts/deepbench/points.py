@@ -15,9 +15,11 @@ from hdl.parameters import GridParameters
 from rnn_mapper import cells
 from rnn_mapper.mapping.mapper import map_network
 from rnn_mapper.mapping.mapping import Mapping
-from rnn_mapper.network.network import Network, RecurrentLayer, gate_count, parse_cell
+from rnn_mapper.network.layers import RecurrentLayer, gate_count, parse_cell
+from rnn_mapper.network.network import Network
+from rnn_mapper.quantisation.codes import quantise_inputs
 from rnn_mapper.quantisation.integer_network import QuantisedNetwork
-from rnn_mapper.quantisation.quantise import quantise, quantise_inputs
+from rnn_mapper.quantisation.quantise import quantise
 from rnn_mapper.quantisation.reference import run_reference
 from rnn_mapper.schedule.phases import PhaseOrder
 from sim_tests.host.grid_runs import Sequence, run_mapping, run_sequences

@@ -13,7 +13,7 @@ from hdl.output.package import make_package
 from hdl.parameters import GridParameters
 from hdl.synthesis.area import synthesise
 from rnn_mapper.mapping.mapper import map_network
-from rnn_mapper.network.network import parse_cell
+from rnn_mapper.network.layers import parse_cell
 from rnn_mapper.quantisation.quantise import quantise
 from rnn_mapper.report.activity import count_activity
 from scripts.deepbench.points import random_model

@@ -17,8 +17,9 @@ from rnn_mapper import cells
 from rnn_mapper.mapping.mapper import map_network
 from rnn_mapper.network.network import Network
 from rnn_mapper.quantisation.blank import weightless_network
+from rnn_mapper.quantisation.codes import quantise_inputs
 from rnn_mapper.quantisation.integer_network import QuantisedNetwork
-from rnn_mapper.quantisation.quantise import quantise, quantise_inputs
+from rnn_mapper.quantisation.quantise import quantise
 from rnn_mapper.quantisation.reference import run_reference
 from scripts.deepbench.points import random_model
 from sim_tests.host.grid_runs import build_grid, run_mapping

@@ -17,7 +17,8 @@ from rnn_mapper import cells
 from rnn_mapper.fixed_point import Codes
 from rnn_mapper.mapping.mapping import Mapping
 from rnn_mapper.mapping.packets import load_packets
-from rnn_mapper.quantisation.reference import LayerState, Reference
+from rnn_mapper.quantisation.integer_network import LayerState
+from rnn_mapper.quantisation.reference import Reference
 from sim_tests.bench.models import ModelCase, cell_for
 from sim_tests.host.grid_bench import GridBench
 

@@ -16,7 +16,8 @@ from rnn_mapper.cells.tracing import Cell
 from rnn_mapper.fixed_point import Codes
 from rnn_mapper.mapping.mapper import Part, map_network
 from rnn_mapper.mapping.mapping import Mapping
-from rnn_mapper.network.network import Dense, Layer, Network
+from rnn_mapper.network.layers import Dense, Layer
+from rnn_mapper.network.network import Network
 from rnn_mapper.quantisation.quantise import quantise
 from rnn_mapper.schedule.loop_nest import ceil_div
 from rnn_mapper.schedule.phases import PhaseOrder, unit_groups

@@ -18,8 +18,9 @@ from rnn_mapper.mapping.packets import load_packets
 from rnn_mapper.mapping.sessions import load_states, map_services
 from rnn_mapper.mapping.state_reader import states_read
 from rnn_mapper.network.network import Network
+from rnn_mapper.quantisation.integer_network import LayerState
 from rnn_mapper.quantisation.quantise import quantise
-from rnn_mapper.quantisation.reference import LayerState, Reference
+from rnn_mapper.quantisation.reference import Reference
 from sim_tests.bench.grids import RESIDENT_GRID
 from sim_tests.bench.models import random_layer
 from sim_tests.host.beats import output_steps

@@ -17,7 +17,7 @@ from hdl.output.emit import emit_grid
 from hdl.output.headers import c_header
 from hdl.parameters import GridParameters
 from rnn_mapper.fixed_point import Codes
-from rnn_mapper.mapping.deployment import Resident
+from rnn_mapper.mapping.deployment import Deployment
 from rnn_mapper.mapping.mapping import Mapping
 from rnn_mapper.mapping.packets import image_files
 from sim_tests.host.beats import input_packet, output_steps
@@ -70,7 +70,7 @@ def _host_sources(parameters: GridParameters) -> dict[str, str]:
     return {"host.cpp": HOST_SOURCE.read_text(encoding="utf-8"), "spatial_rnn.h": c_header(parameters)}
 
 
-def write_images(mapping: Mapping | Resident, directory: Path) -> None:
+def write_images(mapping: Mapping | Deployment, directory: Path) -> None:
     """Write all images of a mapping, or of several; the folder must exist."""
     for name, text in image_files(mapping):
         (directory / name).write_text(text, encoding="ascii")
@@ -107,7 +107,7 @@ def run_mapping(
 
 
 def run_sequences(
-    mapping: Mapping | Resident,
+    mapping: Mapping | Deployment,
     sequences: list[Sequence],
     grid_build: Build,
     results_dir: Path,
@@ -132,7 +132,7 @@ def run_sequences(
         for s in sequences
     ]
     runs, seconds = run_host(grid_build, jobs, images, results_dir, progress)
-    models = mapping.models if isinstance(mapping, Resident) else [mapping]
+    models = mapping.models if isinstance(mapping, Deployment) else [mapping]
     return [
         GridRun(
             output_steps(run.outputs, job.steps, models[job.model].output_size), *run.counters, grid_build.seconds,
@@ -143,13 +143,13 @@ def run_sequences(
 
 
 def _run_in_cocotb(
-    mapping: Mapping | Resident, sequences: list[Sequence], grid_build: Build, results_dir: Path, waves: bool
+    mapping: Mapping | Deployment, sequences: list[Sequence], grid_build: Build, results_dir: Path, waves: bool
 ) -> list[GridRun]:
     images = results_dir / "images"
     p = mapping.parameters
     job, result = results_dir / "job.npz", results_dir / "result.npz"
     values: dict[str, Any] = {"rows": p.rows, "beat_bytes": p.beat_bytes, "sequences": len(sequences)}
-    models = mapping.models if isinstance(mapping, Resident) else [mapping]
+    models = mapping.models if isinstance(mapping, Deployment) else [mapping]
     for number, sequence in enumerate(sequences):
         values[f"inputs_{number}"] = sequence.inputs
         values[f"keep_state_{number}"] = sequence.keep_state

@@ -16,7 +16,8 @@ from rnn_mapper.cells.stages import stages_of
 from rnn_mapper.cells.unit_program import unit_program
 from rnn_mapper.network.float_reference import run_float
 from rnn_mapper.network.network import Network
-from rnn_mapper.quantisation.quantise import quantise, quantise_inputs
+from rnn_mapper.quantisation.codes import quantise_inputs
+from rnn_mapper.quantisation.quantise import quantise
 from rnn_mapper.quantisation.reference import Reference
 from tests.support.cell_networks import random_network
 from tests.support.stage_values import check_program

@@ -14,10 +14,12 @@ import torch
 from onnx import TensorProto, helper
 
 from rnn_mapper.cells import BOX, Cell
-from rnn_mapper.importers.native import network_from_torch, plain_network
+from rnn_mapper.importers.native import network_from_torch
 from rnn_mapper.network.float_reference import run_float
-from rnn_mapper.network.network import Dense, Layer, Network
-from rnn_mapper.quantisation.quantise import quantise, quantise_inputs
+from rnn_mapper.network.layers import Dense, Layer
+from rnn_mapper.network.network import Network
+from rnn_mapper.quantisation.codes import quantise_inputs
+from rnn_mapper.quantisation.quantise import quantise
 from rnn_mapper.quantisation.reference import Reference
 from tests.support.cell_networks import random_network
 
@@ -57,11 +59,11 @@ def test_torch(kind: str, inputs: int, units: int, steps: int) -> None:
     cells = {"LSTM": "lstm", "projection": "lstm_projection", "GRU": "gru", "RNN": "rnn_tanh", "relu": "rnn_relu"}
     module = modules[kind]().double()
     x = torch.randn(steps, inputs, dtype=torch.float64)
-    network = plain_network(network_from_torch(module))
-    assert network.layers[0].cell is BOX[cells[kind]]
+    network = network_from_torch(module)
+    assert network.single_layers[0].cell is BOX[cells[kind]]
     # From a state that is not zero, too.
     state = _states(network, _generator(inputs, units))
-    order = [torch.tensor(state[name])[None] for name in network.layers[0].cell.state_names]
+    order = [torch.tensor(state[name])[None] for name in network.single_layers[0].cell.state_names]
     with torch.no_grad():
         cleared, _ = module(x)
         kept, last = module(x, tuple(order) if len(order) > 1 else order[0])
@@ -69,7 +71,7 @@ def test_torch(kind: str, inputs: int, units: int, steps: int) -> None:
     trace = run_float(network, x.numpy(), [state])
     assert _error(trace.outputs, kept.numpy()) < DOUBLE
     ends = last if isinstance(last, tuple) else (last,)
-    for name, end in zip(network.layers[0].cell.state_names, ends, strict=True):
+    for name, end in zip(network.single_layers[0].cell.state_names, ends, strict=True):
         assert _error(trace.state[0][name], end[0].numpy()) < DOUBLE
 
 
@@ -123,7 +125,7 @@ def _onnx(
 
 def _single_precision(cell: Cell, rng: np.random.Generator, inputs: int, units: int) -> Network:
     """Tensors that onnxruntime gets as they are."""
-    (layer,) = random_network(cell, rng, inputs, units).layers
+    (layer,) = random_network(cell, rng, inputs, units).single_layers
     return Network((Layer(cell, {name: _single(value) for name, value in layer.tensors.items()}),))
 
 
@@ -135,7 +137,7 @@ def _single(values: Array) -> Array:
 def test_peepholes(inputs: int, units: int, steps: int) -> None:
     rng = _generator(1, inputs, units)
     network = _single_precision(BOX["lstm_peephole"], rng, inputs, units)
-    tensors = dict(network.layers[0].tensors)
+    tensors = dict(network.single_layers[0].tensors)
     x = _single(rng.normal(size=(steps, inputs)))
     for kind in "WUb":
         tensors[f"{kind}_c"] = tensors[f"{kind}_g"]
@@ -152,7 +154,7 @@ def test_coupled_gates(inputs: int, units: int, steps: int) -> None:
     """onnxruntime couples with f = 1 - i, so that i has the weights of -f."""
     rng = _generator(2, inputs, units)
     network = _single_precision(BOX["cifg"], rng, inputs, units)
-    tensors = dict(network.layers[0].tensors)
+    tensors = dict(network.single_layers[0].tensors)
     for kind in "WUb":
         tensors[f"{kind}_c"] = tensors[f"{kind}_g"]
         tensors[f"{kind}_i"] = -tensors[f"{kind}_f"]
@@ -169,7 +171,7 @@ def test_coupled_gates(inputs: int, units: int, steps: int) -> None:
 def test_gru_of_onnx(name: str, linear_before_reset: int, inputs: int, units: int, steps: int) -> None:
     rng = _generator(3, inputs, units)
     network = _single_precision(BOX[name], rng, inputs, units)
-    tensors = dict(network.layers[0].tensors)
+    tensors = dict(network.single_layers[0].tensors)
     for kind in "WUbc":
         if f"{kind}_n" in tensors:
             tensors[f"{kind}_h"] = tensors[f"{kind}_n"]
@@ -241,7 +243,7 @@ def test_papers(
     rng = _generator(4, inputs, units)
     network = random_network(BOX[name], rng, inputs, units)
     x = rng.normal(size=(steps, inputs))
-    assert _error(run_float(network, x).outputs, definition(x, network.layers[0].tensors)) < DOUBLE
+    assert _error(run_float(network, x).outputs, definition(x, network.single_layers[0].tensors)) < DOUBLE
 
 
 # Integers
@@ -271,7 +273,7 @@ def test_integers_are_close(name: str) -> None:
 
 
 def _states(network: Network, rng: np.random.Generator) -> dict[str, Array]:
-    return {name: rng.uniform(-1, 1, size) for name, size in network.layers[0].state_sizes.items()}
+    return {name: rng.uniform(-1, 1, size) for name, size in network.single_layers[0].state_sizes.items()}
 
 
 def _error(found: Array, wanted: Array) -> float:

@@ -19,7 +19,8 @@ from rnn_mapper.cells.unit_program import unit_program
 from rnn_mapper.cells.user_files import load_cells, with_cells
 from rnn_mapper.errors import MappingError, ModelError
 from rnn_mapper.mapping.mapper import map_network
-from rnn_mapper.network.network import Layer, Network
+from rnn_mapper.network.layers import Layer
+from rnn_mapper.network.network import Network
 from rnn_mapper.quantisation.quantise import quantise
 from tests.support.cell_networks import random_network
 from tests.support.cli_runner import refusal, spatial_rnn
@@ -222,7 +223,7 @@ def test_shapes(changes: dict[str, tuple[int, ...] | None], message: str) -> Non
 
 def test_factors_beyond_one() -> None:
     rng = np.random.default_rng(0)
-    (layer,) = random_network(BOX["lstm_peephole"], rng, 3, 4).layers
+    (layer,) = random_network(BOX["lstm_peephole"], rng, 3, 4).single_layers
     wide = Layer(layer.cell, dict(layer.tensors) | {"p_f": np.array([0.1, -1.5, 0.2, 1.2])})
     with pytest.raises(ModelError) as error:
         quantise(Network((wide,)), rng.normal(size=(9, 3)))

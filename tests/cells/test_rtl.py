@@ -15,8 +15,9 @@ from rnn_mapper.cells.user_files import load_cells
 from rnn_mapper.check.replay import find_violations, plan_of
 from rnn_mapper.mapping.mapper import map_network
 from rnn_mapper.network.network import Network
+from rnn_mapper.quantisation.codes import quantise_inputs
 from rnn_mapper.quantisation.integer_network import QuantisedNetwork
-from rnn_mapper.quantisation.quantise import quantise, quantise_inputs
+from rnn_mapper.quantisation.quantise import quantise
 from rnn_mapper.quantisation.reference import Reference
 from rnn_mapper.run.result import IntSequence
 from rnn_mapper.run.simulate import verify

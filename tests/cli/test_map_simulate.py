@@ -17,7 +17,7 @@ from hdl.parameters import load_parameters
 from rnn_mapper import cells
 from rnn_mapper.importers.native import save_network
 from rnn_mapper.mapping.packets import image_files, load_packets
-from rnn_mapper.quantisation.quantise import quantise_inputs
+from rnn_mapper.quantisation.codes import quantise_inputs
 from rnn_mapper.quantisation.reference import run_reference
 from rnn_mapper.run.prepare import prepare
 from tests.support.cli_runner import Run, start

@@ -7,7 +7,7 @@ from hdl.grid.top import Grid
 from hdl.latencies import GridLatencies
 from hdl.parameters import load_parameters, preset_names
 from rnn_mapper import cells
-from rnn_mapper.network.network import gate_count
+from rnn_mapper.network.layers import gate_count
 from rnn_mapper.quantisation.integer_network import QuantisedNetwork
 from rnn_mapper.quantisation.quantise import quantise
 from rnn_mapper.schedule.loop_nest import LoopNest

@@ -16,10 +16,10 @@ from rnn_mapper.importers.native import (
     load_network,
     network_from_state_dict,
     network_from_torch,
-    plain_network,
     save_network,
 )
-from rnn_mapper.network.network import Dense, Network, RecurrentLayer
+from rnn_mapper.network.layers import Dense, RecurrentLayer
+from rnn_mapper.network.network import Network
 from tests.support.random_networks import ALL_CELLS, random_network
 
 
@@ -37,10 +37,10 @@ def tensors(gates: int = 4, inputs: int = 3, hidden: int = 2) -> dict[str, Any]:
 def test_save_and_load_keep_everything(tmp_path: Path, cell: cells.Cell) -> None:
     network = random_network(1, cell, hidden=(7, 4), outputs=3)
     save_network(tmp_path / "model.npz", network)
-    loaded = plain_network(load_network(tmp_path / "model.npz"))
+    loaded = load_network(tmp_path / "model.npz")
     assert loaded.head is not None
     assert network.head is not None
-    for got, wanted in zip(loaded.all_layers, network.all_layers, strict=True):
+    for got, wanted in zip(loaded.stack, network.stack, strict=True):
         assert got.cell is wanted.cell
         assert set(got.tensors) == set(wanted.tensors)
         for name, value in wanted.tensors.items():
@@ -56,22 +56,22 @@ def test_saved_bytes_are_reproducible(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("gates", "cell"), [(4, cells.lstm), (3, cells.gru)])
 def test_cell_follows_from_the_rows(tmp_path: Path, gates: int, cell: cells.Cell) -> None:
     np.savez(tmp_path / "model.npz", **tensors(gates))
-    assert plain_network(load_network(tmp_path / "model.npz")).layers[0].cell is cell
+    assert load_network(tmp_path / "model.npz").single_layers[0].cell is cell
 
 
 def test_the_function_of_an_rnn_must_be_named() -> None:
     with pytest.raises(ModelError, match=r"^weight_hh_l0 has shape 2 x 2, .* --cell rnn_tanh or --cell rnn_relu$"):
         network_from_state_dict(tensors(1))
     for cell in (cells.rnn_relu, cells.rnn_tanh):
-        assert plain_network(network_from_state_dict(tensors(1), cell.name)).layers[0].cell is cell
+        assert network_from_state_dict(tensors(1), cell.name).single_layers[0].cell is cell
 
 
 def test_missing_biases_are_zeros_and_sizes_are_reported() -> None:
     given = tensors()
     del given["bias_ih_l0"], given["bias_hh_l0"]
-    network = plain_network(network_from_state_dict(given | {"head.weight": np.ones((5, 2))}))
+    network = network_from_state_dict(given | {"head.weight": np.ones((5, 2))})
     for gate in "ifgo":
-        assert not network.layers[0].tensors[f"b_{gate}"].any()
+        assert not network.single_layers[0].tensors[f"b_{gate}"].any()
     assert (network.input_size, network.hidden_size, network.output_size) == (3, 2, 5)
 
 
@@ -169,7 +169,7 @@ def test_unsupported_torch_modules_are_named(module: Any, message: str) -> None:
 
 def test_torch_tensors_of_any_kind_are_taken() -> None:
     module = torch.nn.GRU(2, 3).bfloat16()
-    layer = plain_network(network_from_torch(module)).layers[0]
+    layer = network_from_torch(module).single_layers[0]
     rows = np.concatenate([layer.tensors[f"W_{gate}"] for gate in "rzn"])
     assert (rows == module.weight_ih_l0.detach().float().numpy()).all()
 

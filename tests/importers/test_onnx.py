@@ -16,7 +16,7 @@ import rnn_mapper as srnn
 from rnn_mapper.errors import ModelError
 from rnn_mapper.importers.imported import Selection
 from rnn_mapper.importers.onnx.load import load_onnx
-from rnn_mapper.network.bidirectional import Reversed
+from rnn_mapper.network.layers import Reversed
 from tests.support.onnx_models import Array, model, node, run_imported, run_onnxruntime, single, weights
 
 T = 9
@@ -86,8 +86,7 @@ def test_random_attributes(op: str) -> None:
         for name in ("initial_h", "initial_c")[: 2 if op == "LSTM" else 1]:
             kind = rng.integers(3)
             if kind:
-                zero = kind == 1 or attributes.get("direction", "forward") != "forward"
-                stored[name] = (0 if zero else 1) * noise(halves, 1, hidden, seed=seed)
+                stored[name] = (kind - 1) * noise(halves, 1, hidden, seed=seed)
                 extra[name] = name
         if rng.random() < 0.6:
             attributes["hidden_size"] = hidden

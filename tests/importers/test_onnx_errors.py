@@ -199,10 +199,6 @@ REFUSALS: dict[str, tuple[Any, str]] = {
     "batch of states": (model([node("GRU", w, extra={"initial_h": "h"})], {"X": (5, 2, 3)}, ["Y"],
                               {**w, "h": noise(1, 2, 4)}),
                         "initial_h differs between the streams of the batch, must be one state for all"),
-    "state of a reversed layer": (
-        model([node("GRU", w, extra={"initial_h": "h"}, direction="reverse")], {"X": ("t", 1, 3)}, ["Y"],
-              {**w, "h": noise(1, 1, 4)}),
-        "an initial state (a constant) in a network with bidirectional or reversed layers is not supported"),
     "inputs": (changed(lambda p: p.graph.node[0].input.extend(["", "", "", "", "X", "X"])), "has 10 inputs"),
     "names": (changed(lambda p: (p.graph.node[0].__setattr__("name", "a\nb\x1b[31m" * 50),
                                  p.graph.node[0].attribute[0].__setattr__("i", 3))),

@@ -18,9 +18,8 @@ import rnn_mapper as srnn
 from rnn_mapper import cells, cli
 from rnn_mapper.errors import ModelError
 from rnn_mapper.importers.torch.modules import import_module
-from rnn_mapper.mapping.bidirectional import run_bidirectional_float
 from rnn_mapper.mapping.state_images import state_packets
-from rnn_mapper.quantisation.start_state import quantise_state
+from rnn_mapper.quantisation.codes import quantise_state
 from rnn_mapper.run.prepare import as_imported
 
 #: A module of random attributes for each.
@@ -30,10 +29,7 @@ CLOSE = 1e-5
 
 def outputs_of(imported: srnn.Imported, inputs: np.ndarray) -> np.ndarray:
     """[steps, values] of the float reference, after the host's steps."""
-    network = imported.network
-    if isinstance(network, srnn.BidirectionalNetwork):
-        return imported.finish(run_bidirectional_float(network, inputs)[-1])
-    return imported.finish(srnn.run_float(network, inputs, imported.state).outputs)
+    return imported.finish(srnn.run_float(imported.network, inputs, imported.state).outputs)
 
 
 def wanted_of(module: Any, inputs: np.ndarray) -> np.ndarray:
@@ -294,7 +290,7 @@ def test_a_forward_of_its_own_is_not_guessed() -> None:
         import_module(Wrapped())
     imported = import_module(Wrapped(), srnn.Selection(parts=("inner",)))
     assert isinstance(imported.network, srnn.Network)
-    assert imported.network.layers[0].cell is cells.gru
+    assert imported.network.single_layers[0].cell is cells.gru
     assert imported.account[0] == "GRU 'inner', 2 -> 3: layer 0"
     assert "forward() of test_import_torch.test_a_forward" in imported.account[1]
 

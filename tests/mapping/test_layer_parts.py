@@ -10,7 +10,8 @@ from hdl.parameters import load_parameters
 from rnn_mapper import cells
 from rnn_mapper.errors import MappingError
 from rnn_mapper.mapping.mapper import Part, map_network
-from rnn_mapper.quantisation.quantise import quantise, quantise_inputs
+from rnn_mapper.quantisation.codes import quantise_inputs
+from rnn_mapper.quantisation.quantise import quantise
 from rnn_mapper.quantisation.reference import run_reference
 from sim_tests.host.grid_runs import build_grid, run_mapping
 from tests.support.random_networks import random_network

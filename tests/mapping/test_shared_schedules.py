@@ -11,8 +11,8 @@ import torch
 
 import rnn_mapper as srnn
 from rnn_mapper import cells
-from rnn_mapper.mapping.deployment import Resident, map_resident
-from rnn_mapper.network.network import Dense
+from rnn_mapper.mapping.deployment import Deployment, deploy
+from rnn_mapper.network.layers import Dense
 from rnn_mapper.quantisation.integer_network import QuantisedNetwork
 from rnn_mapper.quantisation.reference import Reference
 from rnn_mapper.schedule.phases import PhaseOrder
@@ -66,7 +66,7 @@ def test_networks_of_very_different_depth_do_not_share_a_schedule() -> None:
 def test_resident_models_take_turns(tmp_path: Path) -> None:
     """Models one of which is shared by streams; each sequence names its own."""
     groups = [[STACK], [LSTM, LSTM], [SMALL]]
-    resident: Resident = map_resident(groups, RESIDENT_GRID)
+    resident: Deployment = deploy(groups, RESIDENT_GRID)
     rng = np.random.default_rng(1)
     sequences = [
         srnn.IntSequence(
@@ -122,12 +122,14 @@ def test_simulate_command(files: Path) -> None:
     assert together < alone
     assert f"tails filled: {alone:.1f} -> {together:.1f} cycles per step and stream" in done.stdout
     assert np.load(files / "o.npy").shape == (2, 6, 6)
-    done = spatial_rnn("simulate", "--model", "both.npz", "--input", "x.npy", *GRID_OPTIONS, "--sim", "verilator",
-                       "--json", "r.json", cwd=files)
+    done = spatial_rnn("simulate", "--model", "both.npz", "--input", "xs.npy", *GRID_OPTIONS, "--sim", "verilator",
+                       "--json", "r.json", "--outputs", "o.npy", "--picture", "p.svg", cwd=files)
     assert done.returncode == 0, done.stdout + done.stderr
     figures = json.loads((files / "r.json").read_text())
     assert [segment["name"] for segment in figures["segments"]] == ["layer 0", "head"]
-    assert figures["mismatches"] == 0
+    assert (figures["streams"], figures["mismatches"]) == (2, 0)
+    assert sum(figures["account"].values()) == pytest.approx(figures["cycles_simulated"])
+    assert np.load(files / "o.npy").shape == (2, 6, 2)
     text = refusal("simulate", "--model", "lstm.npz", "--input", "x.npy", "--streams", 2, cwd=files)
     assert text == "--streams 2: the inputs hold 1"
 
@@ -152,5 +154,9 @@ def test_map_command(files: Path) -> None:
     assert "Streams    3 at once; tails filled: " in done.stdout, done.stderr
     text = refusal("map", "--model", "lstm.npz", "--model", "both.npz", "--input", "x.npy", "-o", "no", cwd=files)
     assert text == "1 --input for 2 --model: give one for each, or none"
-    text = refusal("map", "--model", "both.npz", "--streams", 2, "-o", "no", cwd=files)
-    assert text == "both: 2 streams of a bidirectional network are not supported"
+    done = spatial_rnn("map", "--model", "both.npz", "--streams", 2, *GRID_OPTIONS, "-o", "both", "--picture", "m.svg",
+                       "--json", "r.json", cwd=files)
+    assert "Streams    2 at once; tails filled: " in done.stdout, done.stderr
+    assert [one["streams"] for one in json.loads((files / "r.json").read_text())["models"]] == [2, 2]
+    one, two = (len((files / name).read_bytes()) for name in ("p.svg", "m.svg"))
+    assert min(one, two) > 10_000

@@ -10,7 +10,8 @@ from rnn_mapper import cells
 from rnn_mapper.errors import ModelError
 from rnn_mapper.mapping.mapper import map_network
 from rnn_mapper.mapping.state_images import state_packets
-from rnn_mapper.quantisation.quantise import quantise, quantise_inputs
+from rnn_mapper.quantisation.codes import quantise_inputs
+from rnn_mapper.quantisation.quantise import quantise
 from rnn_mapper.quantisation.reference import run_reference
 from sim_tests.host.grid_runs import build_grid, run_mapping
 from sim_tests.simulator.run import Build

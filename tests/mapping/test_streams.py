@@ -12,14 +12,14 @@ from hdl.parameters import GridParameters
 from rnn_mapper import cells
 from rnn_mapper.errors import ConfigurationError, MappingError, ModelError
 from rnn_mapper.fixed_point import Codes
-from rnn_mapper.mapping.deployment import Resident, map_resident
+from rnn_mapper.mapping.deployment import Deployment, deploy
 from rnn_mapper.mapping.mapper import map_network
 from rnn_mapper.mapping.sessions import BusSequence, State, StreamingService, map_services, replace_state
 from rnn_mapper.mapping.state_reader import states_read
 from rnn_mapper.network.network import Network
-from rnn_mapper.quantisation.integer_network import QuantisedNetwork
+from rnn_mapper.quantisation.integer_network import Int16Array, LayerState, QuantisedNetwork
 from rnn_mapper.quantisation.quantise import quantise
-from rnn_mapper.quantisation.reference import Int16Array, LayerState, Reference
+from rnn_mapper.quantisation.reference import Reference
 from sim_tests.bench.grids import RESIDENT_GRID, RESIDENT_GRID_16
 from sim_tests.bench.stimulus import random_codes
 from sim_tests.host.grid_runs import build_grid
@@ -115,7 +115,7 @@ def test_random_sessions_on_three_models(parameters: GridParameters, actions: in
     assert any(job.packets for job in grid.sequences), "no state was loaded"
 
 
-def test_sessions_that_wait_are_saved(pair: tuple[list[QuantisedNetwork], Resident], tmp_path: Path) -> None:
+def test_sessions_that_wait_are_saved(pair: tuple[list[QuantisedNetwork], Deployment], tmp_path: Path) -> None:
     """One of two sessions in the grid goes on alone; then the other does, as if nothing had been."""
     networks, resident = pair
     grid = ReplayedGrid(resident, tmp_path)
@@ -139,13 +139,13 @@ def test_sessions_that_wait_are_saved(pair: tuple[list[QuantisedNetwork], Reside
 
 
 @pytest.fixture(scope="module")
-def pair() -> tuple[list[QuantisedNetwork], Resident]:
+def pair() -> tuple[list[QuantisedNetwork], Deployment]:
     networks = [network(cells.lstm, 7), network(cells.gru, 6, seed=2)]
     return networks, map_services([[networks[0]] * 2, networks[1]], RESIDENT_GRID)
 
 
 def test_a_stream_and_a_model_next_to_an_adversary(
-    pair: tuple[list[QuantisedNetwork], Resident], tmp_path: Path
+    pair: tuple[list[QuantisedNetwork], Deployment], tmp_path: Path
 ) -> None:
     """Stream 0 of model 0 gets extreme inputs and states; stream 1 and model 2 stay as they are alone."""
     networks, resident = pair
@@ -192,7 +192,7 @@ def test_a_stream_and_a_model_next_to_an_adversary(
     assert same(states_read(other, read, resident.models[3])[0], elsewhere)
 
 
-def test_a_model_that_never_ran_has_no_state(pair: tuple[list[QuantisedNetwork], Resident], tmp_path: Path) -> None:
+def test_a_model_that_never_ran_has_no_state(pair: tuple[list[QuantisedNetwork], Deployment], tmp_path: Path) -> None:
     """KEEP_STATE is refused for it, even when another model has a state."""
     _, resident = pair
     grid = ReplayedGrid(resident, tmp_path)
@@ -207,7 +207,7 @@ def test_aborts_in_cocotb(tmp_path: Path) -> None:
     run(build_grid(RESIDENT_GRID, "icarus"), "sim_tests.checks.check_isolation", results_dir=tmp_path, seed=1)
 
 
-def test_what_a_service_refuses(pair: tuple[list[QuantisedNetwork], Resident]) -> None:
+def test_what_a_service_refuses(pair: tuple[list[QuantisedNetwork], Deployment]) -> None:
     def never(sequence: BusSequence) -> Int16Array:
         raise AssertionError("nothing is to be sent")
 
@@ -230,7 +230,7 @@ def test_what_a_service_refuses(pair: tuple[list[QuantisedNetwork], Resident]) -
         service.restore("a", [])
     service.close("a")
     assert service.sessions == ["b", "c"]
-    mixed = map_resident([networks, networks[0]], RESIDENT_GRID)
+    mixed = deploy([networks, networks[0]], RESIDENT_GRID)
     with pytest.raises(ConfigurationError, match=r"^model 0 is of different networks, must be streams of one$"):
         StreamingService(mixed, 0, never)
     dense = network(cells.dense_relu, 4)
@@ -239,7 +239,7 @@ def test_what_a_service_refuses(pair: tuple[list[QuantisedNetwork], Resident]) -
 
 
 def test_a_service_goes_back_after_an_abort(
-    pair: tuple[list[QuantisedNetwork], Resident], tmp_path: Path
+    pair: tuple[list[QuantisedNetwork], Deployment], tmp_path: Path
 ) -> None:
     """`lose` returns to the saved states, `save_all` keeps everything."""
     networks, resident = pair

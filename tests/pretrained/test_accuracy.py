@@ -27,9 +27,10 @@ from rnn_mapper.pretrained.g2p import (
 )
 from rnn_mapper.pretrained.packages import package_file
 from rnn_mapper.pretrained.silero import FRAME, SileroVad
+from rnn_mapper.quantisation.accuracy import compare_with_float, measure_error
+from rnn_mapper.quantisation.codes import quantise_inputs
 from rnn_mapper.quantisation.integer_network import QuantisedNetwork
-from rnn_mapper.quantisation.layer_error import compare_with_float, measure_error
-from rnn_mapper.quantisation.quantise import quantise, quantise_inputs
+from rnn_mapper.quantisation.quantise import quantise
 from rnn_mapper.quantisation.reference import Reference
 
 SPOKEN = (
@@ -211,7 +212,7 @@ def test_failing_espeak_is_reported(monkeypatch: pytest.MonkeyPatch, tmp_path: P
 
 
 def test_torch_agrees_with_silero_gate_order(silero: SileroVad) -> None:
-    layer = silero.network.layers[0]
+    layer = silero.network.single_layers[0]
     module = torch.nn.LSTM(128, 128).double()
     w, u, b = (np.concatenate([layer.tensors[f"{kind}_{gate}"] for gate in "ifgo"]) for kind in "WUb")
     tensors = {"weight_ih_l0": w, "weight_hh_l0": u, "bias_ih_l0": b, "bias_hh_l0": np.zeros_like(b)}

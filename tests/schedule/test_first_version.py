@@ -9,7 +9,7 @@ import pytest
 from hdl.parameters import load_parameters
 from rnn_mapper import cells
 from rnn_mapper.mapping.mapper import map_network
-from rnn_mapper.network.network import gate_count
+from rnn_mapper.network.layers import gate_count
 from rnn_mapper.quantisation.blank import weightless_network
 
 Figures = tuple[int, int]

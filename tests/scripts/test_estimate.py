@@ -13,7 +13,8 @@ from hdl.parameters import GridParameters
 from rnn_mapper import cells
 from rnn_mapper.mapping.mapper import Part, map_network
 from rnn_mapper.mapping.mapping import Mapping
-from rnn_mapper.network.network import Network, RecurrentLayer
+from rnn_mapper.network.layers import RecurrentLayer
+from rnn_mapper.network.network import Network
 from rnn_mapper.quantisation.quantise import quantise
 from rnn_mapper.report.activity import Activity, count_activity
 from scripts.estimate.constants import CONSTANTS, Bound, energy_scale, value

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from rnn_mapper.cells import Cell
-from rnn_mapper.network.network import Layer, Network
+from rnn_mapper.network.layers import Layer
+from rnn_mapper.network.network import Network
 
 __all__ = ["random_layer", "random_network"]
 

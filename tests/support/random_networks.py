@@ -3,7 +3,8 @@
 import numpy as np
 
 from rnn_mapper import cells
-from rnn_mapper.network.network import Dense, Layer, Network, RecurrentLayer, gate_count
+from rnn_mapper.network.layers import Dense, Layer, RecurrentLayer, gate_count
+from rnn_mapper.network.network import Network
 from rnn_mapper.network.packed import TORCH_GATES
 from sim_tests.bench.models import random_layer as any_layer
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from rnn_mapper.mapping.deployment import Resident
+from rnn_mapper.mapping.deployment import Deployment
 from rnn_mapper.mapping.sessions import BusSequence
 from sim_tests.host.grid_runs import GridRun, Sequence, build_grid, run_sequences
 
@@ -17,7 +17,7 @@ __all__ = ["ReplayedGrid"]
 class ReplayedGrid:
     """A transport that simulates all sequences so far, from the reset on, to answer the last one."""
 
-    def __init__(self, resident: Resident, folder: Path) -> None:
+    def __init__(self, resident: Deployment, folder: Path) -> None:
         self.resident, self.folder = resident, folder
         self.build = build_grid(resident.parameters, "verilator")
         self.sequences: list[Sequence] = []

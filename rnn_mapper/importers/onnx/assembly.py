@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -23,13 +24,13 @@ from rnn_mapper.importers.onnx.sources import (
 )
 from rnn_mapper.importers.onnx.tensors import quoted
 from rnn_mapper.importers.onnx.walk import Walk
-from rnn_mapper.network.bidirectional import Bidirectional, BidirectionalNetwork, Reversed
 from rnn_mapper.network.float_reference import FloatState
-from rnn_mapper.network.network import Dense, FloatArray, Layer, Network
+from rnn_mapper.network.layers import Bidirectional, Block, Dense, Layer, Reversed
+from rnn_mapper.network.network import Network
+from rnn_mapper.network.tensors import FloatArray
 
 __all__ = ["Assembled", "assemble"]
 
-Block = Layer | Bidirectional | Reversed
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +60,8 @@ class _Stages:
     """A walk's result from the bottom up."""
 
     blocks: list[Block]
-    states: list[FloatState]
+    #: What each layer begins with: of a bidirectional one the forward half, then the backward half.
+    states: list[list[FloatState]]
     host: list[_Choice | _Function]
 
 
@@ -67,7 +69,7 @@ class _Stages:
 class Assembled:
     """A network and what belongs to it."""
 
-    network: Network | BidirectionalNetwork
+    network: Network
     state: tuple[FloatState, ...] | None
     host: tuple[HostStep, ...]
 
@@ -82,25 +84,15 @@ def assemble(walks: Sequence[tuple[Walk, Value]]) -> Assembled:
     for parts in zip(*(stage.host for stage in stages), strict=True):
         host += _host_step(parts)
     blocks, states = stages[0].blocks, stages[0].states
-    if not any(isinstance(block, Bidirectional | Reversed) or block.cell.trace.states for block in blocks):
+    if not any(layer.cell.trace.states for block in blocks for layer, _ in block.directions):
         raise ModelError("there is no LSTM, GRU or RNN between input and output")
     top = blocks[-1]
     head = Dense(top.tensors["W"], top.tensors["b"], _function_of(top)) if (
         len(blocks) > 1 and isinstance(top, Dense)
     ) else None
     layers = tuple(blocks if head is None else blocks[:-1])
-    state = tuple(states[:len(layers)]) if any(states) else None
-    if all(isinstance(layer, Layer) for layer in layers):
-        plain = Network(tuple(layer for layer in layers if isinstance(layer, Layer)), head)
-        return Assembled(plain, state, tuple(host))
-    carried = [name for walk, _ in walks[:1] for name, what in walk.carried.items() if "state" in what]
-    if state is not None or carried:
-        what = carried[0] if carried else "a constant"
-        raise ModelError(
-            f"an initial state ({what}) in a network with bidirectional or reversed layers is not supported: they "
-            "begin cleared"
-        )
-    return Assembled(BidirectionalNetwork(layers, head), None, tuple(host))
+    flat = [state for layer in states[: len(layers)] for state in layer]
+    return Assembled(Network(layers, head), tuple(flat) if any(flat) else None, tuple(host))
 
 
 def _stages(walk: Walk, value: Value) -> _Stages:
@@ -112,7 +104,7 @@ def _stages(walk: Walk, value: Value) -> _Stages:
         )
     sources, rows, columns = walk.sources.located(value)
     blocks: list[Block] = []
-    states: list[FloatState] = []
+    states: list[list[FloatState]] = []
     host: list[_Choice | _Function] = [_final(walk, sources, rows, columns)]
     while True:
         above = sources
@@ -123,11 +115,8 @@ def _stages(walk: Walk, value: Value) -> _Stages:
             break
         else:
             blocks.append(made)
-            recipe = above[0].recipe
-            states.append(recipe.state or {} if isinstance(recipe, LayerRecipe) else {})
-            if isinstance(made, Bidirectional):
-                halves = [_recipe(half) for half in _halves(above)]
-                states[-1] = next((half.state for half in halves if half.state), {})
+            halves = [half.recipe for half in _halves(above)]
+            states.append([one.state or {} if isinstance(one, LayerRecipe) else {} for one in halves])
     return _Stages(blocks[::-1], states[::-1], host[::-1])
 
 
@@ -258,17 +247,11 @@ def _same(one: _Stages, other: _Stages) -> bool:
     for first, second in zip(one.blocks, other.blocks, strict=True):
         if type(first) is not type(second):
             return False
-        for a, b in zip(_layers(first), _layers(second), strict=True):
+        for (a, _), (b, _) in zip(first.directions, second.directions, strict=True):
             if a.cell is not b.cell or any(not np.array_equal(a.tensors[name], b.tensors[name]) for name in a.tensors):
                 return False
-    for a_state, b_state in zip(one.states, other.states, strict=True):
+    for a_state, b_state in zip(itertools.chain(*one.states), itertools.chain(*other.states), strict=True):
         if a_state.keys() != b_state.keys() or any(not np.array_equal(a_state[k], b_state[k]) for k in a_state):
             return False
     functions = zip(one.host, other.host, strict=True)
     return all(np.array_equal(a.columns, b.columns) for a, b in functions if isinstance(a, _Function))
-
-
-def _layers(block: Block) -> tuple[Layer, ...]:
-    if isinstance(block, Bidirectional):
-        return block.forward, block.backward
-    return (block.layer,) if isinstance(block, Reversed) else (block,)

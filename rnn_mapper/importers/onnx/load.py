@@ -18,10 +18,8 @@ from rnn_mapper.importers.onnx.glue import MoreSteps, Value
 from rnn_mapper.importers.onnx.graph import read_graph
 from rnn_mapper.importers.onnx.tensors import quoted
 from rnn_mapper.importers.onnx.walk import COMPUTED, MOVED, Cut, Walk
-from rnn_mapper.mapping.bidirectional import run_bidirectional_float
-from rnn_mapper.network.bidirectional import BidirectionalNetwork
 from rnn_mapper.network.float_reference import run_float
-from rnn_mapper.network.network import FloatArray
+from rnn_mapper.network.tensors import FloatArray
 
 __all__ = ["load_onnx"]
 
@@ -59,11 +57,7 @@ def _load(source: Any, selection: Selection) -> Imported:
     made = assemble(walks)
 
     def run(inputs: FloatArray) -> FloatArray:
-        network = made.network
-        if isinstance(network, BidirectionalNetwork):
-            outputs = run_bidirectional_float(network, inputs)[-1]
-        else:
-            outputs = run_float(network, inputs, made.state).outputs
+        outputs = run_float(made.network, inputs, made.state).outputs
         for step in made.host:
             outputs = step.function(outputs)
         return outputs

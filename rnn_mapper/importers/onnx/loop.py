@@ -20,7 +20,7 @@ from rnn_mapper.importers.onnx.glue import GLUE, Value
 from rnn_mapper.importers.onnx.graph import Node, body_of
 from rnn_mapper.importers.onnx.sources import Taken
 from rnn_mapper.importers.onnx.tensors import AnyArray
-from rnn_mapper.network.network import Layer
+from rnn_mapper.network.layers import Layer
 
 __all__ = ["LoopLayer", "read_loop"]
 

@@ -18,7 +18,7 @@ from rnn_mapper.importers.onnx.glue import Value
 from rnn_mapper.importers.onnx.graph import Node
 from rnn_mapper.importers.onnx.sources import Taken
 from rnn_mapper.importers.onnx.tensors import AnyArray, quoted
-from rnn_mapper.network.network import Layer
+from rnn_mapper.network.layers import Layer
 
 __all__ = ["RECURRENT", "Recurrent", "read_recurrent", "start_state"]
 

@@ -21,7 +21,7 @@ from rnn_mapper.importers.imported import Imported, Selection
 from rnn_mapper.importers.tensor import FileTensor, from_bytes, printable
 from rnn_mapper.importers.torch.pickles import LARGEST, Instance, Name, run_pickle
 from rnn_mapper.importers.torch.state_dict import modules_of, read_state_dict
-from rnn_mapper.network.network import parse_cell
+from rnn_mapper.network.layers import parse_cell
 
 __all__ = ["import_torch_archive"]
 

@@ -14,7 +14,7 @@ from rnn_mapper.importers.pipeline import Pipeline
 from rnn_mapper.importers.recurrent import recurrent_layers, single_cell
 from rnn_mapper.importers.tensor import FileTensor
 from rnn_mapper.importers.torch.state_dict import ROOT, split_part
-from rnn_mapper.network.network import parse_cell
+from rnn_mapper.network.layers import parse_cell
 
 __all__ = ["import_module", "import_modules"]
 

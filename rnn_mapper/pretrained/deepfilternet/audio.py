@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from rnn_mapper.network.network import FloatArray
+from rnn_mapper.network.tensors import FloatArray
 
 __all__ = [
     "BANDS", "FILTERED", "HOP", "LOOKAHEAD", "SAMPLE_RATE", "analyse", "deep_filter", "features", "spread",

@@ -19,9 +19,9 @@ import onnx
 
 from rnn_mapper.errors import ModelError
 from rnn_mapper.importers.imported import Selection
-from rnn_mapper.importers.native import plain_network
 from rnn_mapper.importers.onnx.load import load_onnx
-from rnn_mapper.network.network import FloatArray, Network, check_tensor
+from rnn_mapper.network.network import Network
+from rnn_mapper.network.tensors import FloatArray, check_tensor
 from rnn_mapper.pretrained.deepfilternet.audio import (
     LOOKAHEAD,
     analyse,
@@ -169,7 +169,7 @@ def _load(path: Path, name: str) -> Any:
 
 def _network(model: Any, cut: _Cut, path: Path) -> Network:
     try:
-        return plain_network(load_onnx(model, Selection(start=cut.first, stop=cut.last)).network)
+        return load_onnx(model, Selection(start=cut.first, stop=cut.last)).network
     except ModelError as error:
         raise ModelError(f"{path}: {cut.file}.onnx: {error}") from None
 

@@ -9,20 +9,17 @@ from typing import ClassVar
 import numpy as np
 
 from rnn_mapper.network.float_reference import run_float
-from rnn_mapper.network.network import FloatArray
+from rnn_mapper.network.tensors import FloatArray
 from rnn_mapper.pretrained import speech
 from rnn_mapper.pretrained.deepfilternet.audio import HOP, SAMPLE_RATE
-from rnn_mapper.pretrained.deepfilternet.network import NETWORKS, DeepFilterNet, Sound
+from rnn_mapper.pretrained.deepfilternet.network import DeepFilterNet, Sound
 from rnn_mapper.pretrained.model import Quantised, RealModel
 from rnn_mapper.pretrained.outcome import Accuracy, Facts, Task
 from rnn_mapper.pretrained.packages import REQUIREMENTS
+from rnn_mapper.quantisation.accuracy import measure_error
 from rnn_mapper.quantisation.calibration import Method, ScaleRule
-from rnn_mapper.quantisation.integer_network import QuantisedNetwork
-from rnn_mapper.quantisation.layer_error import measure_error
-from rnn_mapper.quantisation.quantise import quantise_inputs
-from rnn_mapper.quantisation.reference import run_reference
+from rnn_mapper.quantisation.reference import run_model
 from rnn_mapper.report.quantisation import DRIFT_STEPS
-from rnn_mapper.run.result import IntSequence
 
 __all__ = ["DeepFilterNetTask", "noisy", "si_sdr"]
 
@@ -92,7 +89,7 @@ class DeepFilterNetTask(RealModel):
         sound = self.model.listen(audio)
         _, wanted, _ = self._run(sound, self._exact)
         original = self.model.original(sound)
-        _, got, decoded = self._run(sound, self._integer(quantised))
+        _, got, decoded = self._run(sound, lambda name, codes: run_model(quantised[name], codes).layer_outputs)
         layers = [measure_error(name, wanted[name], got[name]) for name in wanted]
         error = measure_error("all", *(np.concatenate(list(one.values()), axis=1) for one in (wanted, got)))
         task = Task(
@@ -104,15 +101,9 @@ class DeepFilterNetTask(RealModel):
         note = f"the noisy sound has {si_sdr(clean, audio):.1f} dB; filter RMS {_rms(decoded[1] - original[1]):.4f}"
         return Accuracy(len(sound.spectrum), error, tuple(layers), task, error.drift, len(sound.spectrum), note)
 
-    def members(self, quantised: Quantised) -> Sequence[Sequence[QuantisedNetwork]]:
-        encoder, gains, filter_ = self._networks(quantised)
-        return [[encoder], [gains, filter_]]
-
-    def sequences(self, quantised: Quantised) -> list[IntSequence]:
-        encoder, *decoders = self._networks(quantised)
-        example = self.example()
-        codes = [quantise_inputs(one, example[name]) for name, one in zip(NETWORKS[1:], decoders, strict=True)]
-        return [IntSequence(quantise_inputs(encoder, example["encoder"])), IntSequence(tuple(codes), model=1)]
+    @property
+    def groups(self) -> Sequence[Sequence[str]]:
+        return [["encoder"], ["gains", "filter"]]
 
     def _run(
         self, sound: Sound, run: Run
@@ -128,21 +119,6 @@ class DeepFilterNetTask(RealModel):
 
     def _exact(self, name: str, inputs: FloatArray) -> Sequence[FloatArray]:
         return run_float(self.model.networks[name], inputs).layer_outputs
-
-    def _integer(self, quantised: Quantised) -> Run:
-        networks = dict(zip(NETWORKS, self._networks(quantised), strict=True))
-
-        def run(name: str, inputs: FloatArray) -> Sequence[FloatArray]:
-            network = networks[name]
-            trace = run_reference(network, quantise_inputs(network, inputs))
-            pairs = zip(trace.layer_outputs, network.layers, strict=True)
-            return [h.astype(np.float64) * layer.output_scale for h, layer in pairs]
-
-        return run
-
-    def _networks(self, quantised: Quantised) -> list[QuantisedNetwork]:
-        networks = [quantised[name] for name in NETWORKS]
-        return [one for one in networks if isinstance(one, QuantisedNetwork)]
 
 
 def _rms(values: FloatArray) -> float:

@@ -38,7 +38,7 @@ def run_demo(folder: Path, progress: Callable[[str], None]) -> DemoReport:
     report = DemoReport(speech, pronunciation, synthesise(folder / "grid"), time.perf_counter() - started)
     title = f"Silero's LSTM 128 -> 128 on the {PRESET} grid"
     for name in ("schedule.svg", "schedule.png"):
-        schedule_picture(speech.mapping, speech.comparison.prediction, folder / name, title)
+        schedule_picture([(speech.mapping, speech.comparison.prediction)], folder / name, title)
     (folder / "report.md").write_text(report.markdown(), encoding="utf-8")
     (folder / "report.json").write_text(json.dumps(report.to_json(), indent=2) + "\n", encoding="utf-8")
     return report

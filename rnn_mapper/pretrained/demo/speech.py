@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from hdl.parameters import load_parameters
 from rnn_mapper.mapping.mapper import map_network
 from rnn_mapper.mapping.mapping import Mapping
 from rnn_mapper.pretrained.silero import FRAME, SAMPLE_RATE, THRESHOLD, VOICES, Decisions, SileroTask
-from rnn_mapper.quantisation.layer_error import LayerError, compare_with_float
-from rnn_mapper.quantisation.quantise import quantise_inputs
+from rnn_mapper.quantisation.accuracy import LayerError, compare_with_float
+from rnn_mapper.quantisation.codes import quantise_inputs
 from rnn_mapper.run.result import Comparison, IntSequence
 from rnn_mapper.run.simulate import verify
 
@@ -81,5 +83,5 @@ def run_speech(folder: Path, progress: Callable[[str], None], preset: str = PRES
     sequence = IntSequence(quantise_inputs(network, inputs))
     comparison = verify(mapping, [sequence], "verilator", folder, progress=progress)[0]
     (error,) = compare_with_float(task.model.network, network, inputs)
-    decisions = task.decide(audio, comparison.outputs, network)
+    decisions = task.decide(audio, comparison.outputs.astype(np.float64) * network.output_scale)
     return SpeechDemo(preset, mapping, comparison, error, decisions, time.perf_counter() - started)
