@@ -113,8 +113,7 @@ def best_rows(weight: FloatArray) -> FloatArray:
 
 
 def _pronounce(g2p: G2pTask, quantised: Quantised, words: list[str]) -> tuple[LayerError, int]:
-    """Error of h of both networks on what floating point chooses, and how many words the integers pronounce otherwise.
-    """
+    """Error of h of both networks on the phonemes of floating point, and the number of words that integers change."""
     (encoder,), (decoder,) = g2p.members(quantised)
     integers = integer_runner(encoder), integer_runner(decoder)
     found = [g2p.compare(word, quantised) for word in words]

@@ -4,8 +4,8 @@
     .venv/bin/python -m scripts.simulation_speed --only shared,cocotb   # some of them
 
 Every variant is built from nothing (without ccache) and runs the same steps of a GRU of 1024 units, whose outputs are
-compared. Times are processor seconds, which other work on the machine disturbs less than wall-clock time. The speed is
-that of the steps beyond the first, so without start and load, in the best of three runs.
+compared. Times are processor seconds, which other work on the machine disturbs less than wall-clock time. Speed is
+measured over the steps beyond the first, so without start and load, in the best of three runs.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Words to phonemes with the two GRUs of g2p_en, an encoder over letters and an autoregressive decoder; its task.
 
-The weights are checkpoint20.npz of the g2p-en package (Apache-2.0), the procedure that of its ``G2p.predict``.
+The weights are checkpoint20.npz of the g2p-en package (Apache-2.0), the procedure is its ``G2p.predict``.
 The decoder starts from the encoder's last h; in integers the 16-bit codes are handed over unchanged (both are Q0.15).
 The task is to pronounce the words of the package's own list, which gives their pronunciations.
 """
@@ -175,7 +175,7 @@ class G2pTask(RealModel):
         self.words = words
 
     def calibration(self) -> abc.Mapping[str, FloatArray]:
-        # All embeddings, and those of a sentence.
+        # All embeddings, and the embeddings of a sentence.
         model, words = self.model, _CALIBRATION_SENTENCE.split()
         letters = [model.letter_embedding, *map(model.encoder_inputs, words)]
         phonemes = [model.phoneme_embedding, *(model.decoder_inputs(self.pronounce(word)) for word in words)]
@@ -239,7 +239,7 @@ class G2pTask(RealModel):
         ]
 
     def compare(self, word: str, quantised: Quantised) -> Pronunciation:
-        """What the float model says, and both networks in integers on the same letters and phonemes."""
+        """The word by the float model, and by both networks in integers on the same letters and phonemes."""
         exact: tuple[list[FloatArray], list[FloatArray]] = [], []
 
         def recorder(network: Network, h: list[FloatArray]) -> Runner:

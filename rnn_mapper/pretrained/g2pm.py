@@ -1,7 +1,7 @@
 """Readings of Chinese characters by g2pM: its bidirectional LSTM as a network, its head in floating point; its task.
 
 The weights and the dictionary are the pickles of the g2pM package (Apache-2.0), read without running them; the
-procedure is that of its ``G2pM``. Every character to which the dictionary gives several readings gets the best-scored
+procedure is its ``G2pM``. Every character to which the dictionary gives several readings gets the best-scored
 class. The task is to read sentences that were written for this project.
 """
 

@@ -1,4 +1,4 @@
-"""Facts about a trained model, and what was measured of it on the grid."""
+"""Facts about a trained model, and its measured outcome on the grid."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rnn_mapper.run.result import Comparison
 
 __all__ = ["CLOCK_HZ", "Accuracy", "Facts", "Outcome", "Simulated", "Task"]
 
-#: Clock of the times: that of the seed paper's Plasticine. No grid of this project was timed in silicon.
+#: Clock of the times, as of the seed paper's Plasticine. No grid of this project was timed in silicon.
 CLOCK_HZ = 1e9
 
 

@@ -19,7 +19,7 @@ def to_json(outcomes: Sequence[Outcome]) -> dict[str, Any]:
 
 
 def markdown(outcomes: Sequence[Outcome], source: str) -> str:
-    """Tables of accuracy and of cycles; `source` says what made them."""
+    """Tables of accuracy and of cycles; `source` is the command that made them."""
     broken = [f"- **{one.facts.title}: {text}**" for one in outcomes for text in one.broken]
     return "\n".join([
         f"# Real models, end to end ({source})",

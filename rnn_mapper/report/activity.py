@@ -20,7 +20,7 @@ __all__ = ["Activity", "count_activity"]
 
 @dataclass(frozen=True)
 class Activity:
-    """Counts of a whole sequence, over the whole grid. "Words" are memory words, "bits" what a memory delivers."""
+    """Counts of a whole sequence, over the whole grid. "Words" are memory words, "bits" the bits of memory ports."""
 
     #: Busy cycles of the controller (the prediction).
     cycles: int = 0

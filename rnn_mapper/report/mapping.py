@@ -47,7 +47,7 @@ def splits(mapping: Mapping) -> list[dict[str, Any]]:
 
 
 def mapping_json(mapping: Mapping, prediction: Prediction) -> dict[str, Any]:
-    """Everything as JSON values; `hu`, `ru` and `rv` are those of the first layer (its first part)."""
+    """Everything as JSON values; `hu`, `ru` and `rv` describe the first layer (its first part)."""
     layers = splits(mapping)
     steps = len(prediction.step_cycles)
     return {

@@ -13,7 +13,7 @@ __all__ = ["GRID", "INK", "QUIET", "picture_bytes", "write_picture"]
 
 #: File name endings that a picture can have.
 _ENDINGS = (".svg", ".png")
-#: Colours of text and lines, of what should not stand out, and of the lines behind a drawing.
+#: Colours of text and lines, of less important text, and of the lines behind a drawing.
 INK, QUIET, GRID = "#222222", "#777777", "#DDDDDD"
 
 

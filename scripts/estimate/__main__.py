@@ -3,7 +3,7 @@
     .venv/bin/python -m scripts.estimate          # make estimate
 
 Writes estimate.json, .md and .svg. Measured: gates, flip-flops and memory bits (a synthesis of the generated Verilog,
-kept in the build cache) and the counts of what each sequence does (from its mapping). Estimated: all square millimetres
+kept in the build cache) and the operations of each sequence (from its mapping). Estimated: all square millimetres
 and joules; every constant is in `constants.py`. The limits of the estimate are in docs/area_and_energy.md.
 """
 

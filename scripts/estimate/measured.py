@@ -55,7 +55,7 @@ def modules_of(report: dict[str, Any]) -> list[Module]:
 
 
 def run_point(row: dict[str, str], parameters: GridParameters) -> Point:
-    """Map one DeepBench point and count what it does."""
+    """Map one DeepBench point and count its operations."""
     cell, hidden, steps = parse_cell(row["cell"]), int(row["hidden"]), int(row["steps"])
     network, inputs = random_model(cell, hidden, steps)
     quantised = quantise(network, inputs[:8], parameters.arithmetic)

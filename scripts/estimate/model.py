@@ -19,7 +19,7 @@ SYNTHESISED_FLIP_FLOP = 4.0
 
 MEMORY_PARTS = {"large": "weight memories", "wide": "vector and output memories"}
 AREA_PARTS = (*MEMORY_PARTS.values(), "other memories", "multipliers and adder trees", "epilogue", "control")
-#: Modules of the parts of the area; what is not named is control.
+#: Modules of the parts of the area; all others are control.
 DOT_PRODUCT = "srnn_dot_product"
 EPILOGUE = (
     "srnn_pcu", "srnn_gate_path", "srnn_unit_path", "srnn_requantiser", "srnn_activation_unit",

@@ -23,7 +23,7 @@ COLORS = {
 
 
 def picture(chosen: Point, modules: list[Module], p: GridParameters, file: Path) -> None:
-    """Draw stacked bars; the power is that of one point."""
+    """Draw stacked bars; the power is of one point."""
     areas = [area(modules, bound).parts for bound in Bound]
     powers = [
         {part: joules / chosen.seconds for part, joules in chosen.joules_by_part(modules, p, bound).items()}

@@ -1,4 +1,4 @@
-"""One DeepBench point: its counts, and what follows from them."""
+"""One DeepBench point: its counts, and the energy and power that follow from them."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Point:
         return self.joules(modules, p, bound) / self.seconds
 
     def figures(self, modules: list[Module], p: GridParameters, bound: Bound) -> dict[str, Any]:
-        """Energy by part and what follows from it, for `estimate.json`."""
+        """Energy by part, and power and efficiency, for `estimate.json`."""
         parts = self.joules_by_part(modules, p, bound)
         watts = sum(parts.values()) / self.seconds
         return {

@@ -3,8 +3,8 @@
     .venv/bin/python -m scripts.scaling              # make scaling
     .venv/bin/python -m scripts.scaling --short      # three small grids and a few sizes
 
-Every grid is generated, built by Verilator and runs the model; its cycles must be those predicted and its outputs
-those of the reference. Cycles against hidden size are predictions. Writes scaling.json, .csv, .md and two pictures.
+Every grid is generated, built by Verilator and runs the model; its cycles must equal the prediction and its outputs
+the reference. Cycles against hidden size are predictions. Writes scaling.json, .csv, .md and two pictures.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from scripts.scaling.report import write_report
 @click.option("--short", is_flag=True, help="Only a few grids and sizes.")
 def main(output: Path, short: bool) -> None:
     """Measure and write the tables."""
-    # Build times are those of a first build.
+    # Measure first builds.
     os.environ["CCACHE_DISABLE"] = "1"
     started = time.perf_counter()
     tell = progress_lines(Console())

@@ -1,4 +1,4 @@
-"""What a grid costs to make and simulate, and the cycles of a step by hidden size."""
+"""Costs of making and simulating a grid, and the cycles of a step by hidden size."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ SIZE_STEPS = 25
 
 @dataclass(frozen=True)
 class GridCost:
-    """One grid: what it costs to make and simulate, and how fast it runs the fixed model."""
+    """One grid: costs of making and simulating it, and the cycles of the fixed model."""
 
     rows: int
     cols: int

@@ -50,7 +50,7 @@ class DemoReport:
             "# Trained recurrent networks on generated hardware",
             "",
             "Two networks that others trained were quantised to 8 bits, placed on grids whose Verilog was just "
-            "generated, and run in Verilator on real input. What came out was compared, bit by bit, with plain "
+            "generated, and run in Verilator on real input. Every output was compared, bit by bit, with plain "
             "integer arithmetic in numpy, and the number of clock cycles with the mapper's prediction.",
             "",
             verdict,
@@ -89,7 +89,7 @@ class DemoReport:
             f"| multipliers busy | {comparison.prediction.utilisation:.1%} of the time |",
             f"| error of h against float | {demo.error.rms:.4f} RMS (h itself has {demo.error.signal_rms:.2f}) |",
             f"| decisions (threshold {THRESHOLD}) | {demo.frames_of_speech} of {frames} frames are speech; "
-            f"{demo.decisions.flipped} decided otherwise than by the original float model |",
+            f"{demo.decisions.flipped} decided differently by the original float model |",
             "",
             f"    original model  {_strip(demo.decisions.original)}",
             f"    LSTM on grid    {_strip(demo.decisions.grid)}",
@@ -102,7 +102,7 @@ class DemoReport:
             "|---|---:|---:|---|",
             *rows,
             "",
-            *([f"![The schedule on the grid: what every column multiplies when]({picture})", ""] if picture else []),
+            *([f"![The schedule on the grid: what each column multiplies when]({picture})", ""] if picture else []),
         ]
 
     def _pronunciation(self) -> list[str]:
@@ -114,7 +114,7 @@ class DemoReport:
             f"state that the encoder left, which was loaded over the bus. Both ran on {_grid(demo.encoder)}.",
             "",
             f"{demo.simulated.outputs:,} outputs compared, {demo.simulated.mismatches} differ; {demo.changed} of "
-            f"{len(demo.words)} words come out otherwise than in floating point.",
+            f"{len(demo.words)} words differ from floating point.",
             "",
             "| word | phonemes from the grid | cycles, encoder + decoder | as predicted |",
             "|---|---|---:|---|",
