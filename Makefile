@@ -33,8 +33,9 @@ demo: $(SETUP) ## trained networks on a generated grid: bits, cycles, area and a
 models: $(SETUP_TEST) ## four trained models of packages: error, end task, a part in RTL: results/models.*
 	@$(BIN)/python -m scripts.models
 
-lint: $(SETUP_TEST) ## ruff and mypy
+lint: $(SETUP_TEST) ## ruff, the layers of the packages (import-linter) and mypy
 	@$(BIN)/ruff check .
+	@$(BIN)/lint-imports --no-logo --no-cache
 	@$(BIN)/mypy
 
 test: lint ## everything CI runs: lint, then all tests

@@ -170,7 +170,7 @@ class SileroTask(RealModel):
         repeated = np.tile(inputs, (-(-DRIFT_STEPS // len(inputs)), 1))
         (long,) = compare_with_float(self.model.network, network, repeated)
         task = Task(
-            metric="frames told right", unit=" %", more_is_better=True,
+            metric="frames correct", unit=" %", more_is_better=True,
             original=100 * float(np.mean(wanted == said)), grid=100 * float(np.mean(got == said)),
             change="decisions flipped", change_unit=" %", changed=100 * float(np.mean(got != wanted)), bound=0.25,
         )

@@ -3,7 +3,8 @@
 import itertools
 import math
 from collections import abc
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -23,7 +24,7 @@ from rnn_mapper.network.layers import Layer
 from rnn_mapper.network.network import Network, single_segment, turned
 from rnn_mapper.network.ranges import ValueRange
 from rnn_mapper.network.tensors import FloatArray, check_inputs
-from rnn_mapper.quantisation.calibration import DEFAULT_RULE, Choice, Method, ScaleRule, clip_of, least_error, shift_of
+from rnn_mapper.quantisation.calibration import CANDIDATES, DEFAULT_RULE, Choice, Method, ScaleRule, clip_of, shift_of
 from rnn_mapper.quantisation.codes import quantise_inputs, quantise_state
 from rnn_mapper.quantisation.integer_network import (
     QuantisedLayer,
@@ -94,6 +95,35 @@ def quantise(
         by, rule,
         lambda made: _output_error(made, quantise_inputs(made, judged), trace.outputs[:JUDGED_STEPS], state),
     )
+
+
+def least_error(
+    by: Callable[[ScaleRule], QuantisedNetwork], rule: ScaleRule, error_of: Callable[[QuantisedNetwork], float]
+) -> QuantisedNetwork:
+    """What `by` makes with each of `CANDIDATES` and `rule`'s percentile: the one with the least error.
+
+    Raises what `by` raises if the arithmetic refuses them all.
+    """
+    made: dict[ScaleRule, QuantisedNetwork] = {}
+    errors: dict[ScaleRule, float] = {}
+    texts: dict[str, float | None] = {}
+    known: dict[object, float] = {}
+    refusal: SpatialRnnError | None = None
+    for one in dict.fromkeys((*CANDIDATES, replace(rule, method=Method.PERCENTILE))):
+        try:
+            made[one] = by(one)
+            scales = made[one].input_scale, *(tuple(layer.formats.values()) for layer in made[one].all_layers)
+            if scales not in known:  # rules often agree
+                known[scales] = error_of(made[one])
+        except SpatialRnnError as error:
+            refusal, texts[one.text] = refusal or error, None
+            continue
+        errors[one] = texts[one.text] = known[scales]
+    if not errors:
+        assert refusal is not None
+        raise refusal
+    best = min(errors, key=errors.__getitem__)
+    return replace(made[best], choice=Choice(best, True, texts))
 
 
 def quantise_model(

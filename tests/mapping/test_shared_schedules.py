@@ -158,5 +158,6 @@ def test_map_command(files: Path) -> None:
                        "--json", "r.json", cwd=files)
     assert "Streams    2 at once; tails filled: " in done.stdout, done.stderr
     assert [one["streams"] for one in json.loads((files / "r.json").read_text())["models"]] == [2, 2]
-    one, two = (len((files / name).read_bytes()) for name in ("p.svg", "m.svg"))
-    assert min(one, two) > 10_000
+    spatial_rnn("map", "--model", "lstm.npz", *GRID_OPTIONS, "-o", "lstm", "--picture", "l.svg", cwd=files)
+    one, two = (float((files / name).read_text().split('height="')[1].split("pt")[0]) for name in ("l.svg", "m.svg"))
+    assert two == pytest.approx(2 * one), "a panel for each of the two models"

@@ -16,10 +16,10 @@ from rnn_mapper.network.float_reference import run_float
 from rnn_mapper.network.layers import Bidirectional, Dense
 from rnn_mapper.network.network import Network
 from rnn_mapper.network.ranges import EXACT_VALUES, ValueRange
-from rnn_mapper.quantisation.calibration import CANDIDATES, Choice, Method, ScaleRule, clip_of, least_error, shift_of
+from rnn_mapper.quantisation.calibration import CANDIDATES, Choice, Method, ScaleRule, clip_of, shift_of
 from rnn_mapper.quantisation.codes import quantise_inputs, quantise_state
 from rnn_mapper.quantisation.integer_network import QuantisedNetwork
-from rnn_mapper.quantisation.quantise import OPERAND_SHIFTS, quantise, quantise_model
+from rnn_mapper.quantisation.quantise import OPERAND_SHIFTS, least_error, quantise, quantise_model
 from rnn_mapper.quantisation.reference import run_reference
 from tests.support.random_networks import random_network
 
@@ -159,7 +159,7 @@ def test_one_wild_sample_is_better_cut_off() -> None:
     assert rms[1] < rms[0] / 8
 
 
-def test_auto_takes_the_least_error_and_says_so() -> None:
+def test_auto_takes_theleast_error_and_says_so() -> None:
     network, typical, _ = heavy_network()
     chosen = quantise(network, typical, rule=ScaleRule(Method.AUTO, 99.5))
     rules = [*CANDIDATES, ScaleRule(Method.PERCENTILE, 99.5)]

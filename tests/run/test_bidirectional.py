@@ -156,7 +156,8 @@ def test_refusals(build: Any, message: str) -> None:
 
 def test_streams_run_side_by_side_in_every_segment() -> None:
     inputs = np.random.default_rng(3).normal(size=(2, 6, 5))
-    together = srnn.simulate(mixed("concat"), inputs, RESIDENT_GRID, simulator="verilator")
+    network = srnn.Network(mixed("concat").layers[:2], Dense(np.random.default_rng(8).normal(size=(2, 7))))
+    together = srnn.simulate(network, inputs, RESIDENT_GRID, simulator="verilator")
     assert together.is_exact
     assert (together.streams, together.stream_outputs.shape) == (2, (2, 6, 2))
     quantised = together.prepared.quantised
