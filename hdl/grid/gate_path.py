@@ -8,6 +8,7 @@ from amaranth.lib.wiring import In, Out
 
 from hdl.grid.activation import ActivationUnit
 from hdl.grid.fixed_point import saturate
+from hdl.grid.ports import Ports, read_port, write_port
 from hdl.grid.requantiser import Requantiser
 from hdl.grid.sharing import Shared
 from hdl.layouts import Hold, gate_entry_layout, table_entry_layout
@@ -47,24 +48,20 @@ class GatePath(wiring.Component):
         self.parameters = p = parameters
         self.requantiser = Requantiser(p)
         self.activation = ActivationUnit(p)
-        super().__init__({
+        super().__init__(Ports({
             "total": In(signed(p.accumulator_bits)),
             "valid": In(1),
             "entry": In(gate_entry_layout(p)),
             "fresh": In(1),
             "parity": In(1),
-            "stored_read_enable": Out(1),
-            "stored_read_address": Out(p.stored_bits),
-            "stored_read_data": In(signed(16)),
-            "stored_write_enable": Out(1),
-            "stored_write_address": Out(p.stored_bits),
-            "stored_write_data": Out(16),
+            "stored_read": Out(read_port(p.stored_bits, signed(16))),
+            "stored_write": Out(write_port(p.stored_bits, 16)),
             "segment": Out(p.segment_bits),
             "table_entry": In(table_entry_layout(p)),
             "issue": Out(issue_layout(p)),
             "value": Out(signed(16)),
             "stored": Out(signed(16)),
-        })
+        }))
 
     @property
     def latency(self) -> int:
@@ -88,8 +85,8 @@ class GatePath(wiring.Component):
             requantiser.total.eq(self.total),
             requantiser.shift.eq(self.entry.shift),
             requantiser.multiplier.eq(prescaled.entry.multiplier),
-            self.stored_read_enable.eq(prescaled.valid & (~prescaled.entry.store | prescaled.entry.add_stored)),
-            self.stored_read_address.eq(prescaled.entry.stored),
+            self.stored_read.enable.eq(prescaled.valid & (~prescaled.entry.store | prescaled.entry.add_stored)),
+            self.stored_read.address.eq(prescaled.entry.stored),
         ]
 
         requantised = _control(m, p, "requantised", prescaled)
@@ -97,15 +94,15 @@ class GatePath(wiring.Component):
         pre_activation = Signal(signed(16), reset_less=True)
         total = Signal(signed(17))
         stored = Signal(signed(16), reset_less=True)
-        m.d.comb += total.eq(requantiser.part + Mux(requantised.entry.add_stored, self.stored_read_data, 0))
+        m.d.comb += total.eq(requantiser.part + Mux(requantised.entry.add_stored, self.stored_read.data, 0))
         m.d.sync += [
             pre_activation.eq(saturate(m, total, 16, "limited")),
-            stored.eq(self.stored_read_data),
+            stored.eq(self.stored_read.data),
         ]
         m.d.comb += [
-            self.stored_write_enable.eq(added.valid & added.entry.store),
-            self.stored_write_address.eq(added.entry.stored),
-            self.stored_write_data.eq(pre_activation),
+            self.stored_write.enable.eq(added.valid & added.entry.store),
+            self.stored_write.address.eq(added.entry.stored),
+            self.stored_write.data.eq(pre_activation),
             activation.value.eq(pre_activation),
             activation.function.eq(added.entry.activation),
             self.segment.eq(activation.segment),

@@ -6,6 +6,7 @@ from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
+from hdl.grid.ports import axi_stream
 from hdl.layouts import Memory, WriteKind, memory_address_layout, memory_shape, write_word_layout
 from hdl.parameters import GridParameters, bits_for
 
@@ -52,10 +53,7 @@ class ImageLoader(wiring.Component):
     def __init__(self, parameters: GridParameters) -> None:
         self.parameters = p = parameters
         super().__init__({
-            "tdata": In(p.beat_bits),
-            "tvalid": In(1),
-            "tready": Out(1),
-            "tlast": In(1),
+            **axi_stream(p.beat_bits).flip().members,
             "busy": In(1),
             "word": Out(write_word_layout(p)),
             "word_valid": Out(1),

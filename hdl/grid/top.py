@@ -14,14 +14,15 @@ from hdl.grid.distributor import Distributor
 from hdl.grid.image_loader import ImageLoader
 from hdl.grid.memory import ExternalMemory
 from hdl.grid.output_stream import OutputStream
-from hdl.grid.registers import Registers, axi_lite_members
+from hdl.grid.ports import Ports, axi_lite, axi_stream, connect
+from hdl.grid.registers import Registers
 from hdl.grid.sharing import Shared
 from hdl.grid.site import Site
 from hdl.grid.vector_input import VectorInput
 from hdl.layouts import LinkError, Memory, WriteKind, schedule_width, write_word_layout
 from hdl.naming import SCHEDULE_INSTANCE, SITE_INSTANCES, TOP_MODULE, image_file, site_name
 from hdl.parameters import GridParameters
-from hdl.register_map import Error
+from hdl.register_map import ADDRESS_BITS, Error
 
 __all__ = ["Grid"]
 
@@ -48,20 +49,12 @@ class Grid(wiring.Component):
         self.output_stream = OutputStream(p)
         self.registers = Registers(p)
         self.controller = Controller(p, self.drain_cycles)
-        super().__init__({
-            **axi_lite_members("s_axil"),
+        super().__init__(Ports({
+            "s_axil": In(axi_lite(ADDRESS_BITS)),
             "interrupt": Out(1),
-            "s_axis_tdata": In(p.beat_bits),
-            "s_axis_tvalid": In(1),
-            "s_axis_tready": Out(1),
-            "s_axis_tlast": In(1),
-            "s_axis_tdest": In(1),
-            "m_axis_tdata": Out(16 * p.rows),
-            "m_axis_tkeep": Out(2 * p.rows),
-            "m_axis_tvalid": Out(1),
-            "m_axis_tready": In(1),
-            "m_axis_tlast": Out(1),
-        })
+            "s_axis": In(axi_stream(p.beat_bits, dest_bits=1)),
+            "m_axis": Out(axi_stream(16 * p.rows, keep_bits=2 * p.rows)),
+        }))
 
     @cached_property
     def token_latency(self) -> int:
@@ -100,13 +93,8 @@ class Grid(wiring.Component):
         return f"{self.init_files}/{image_file(*path)}" if self.init_files is not None else ""
 
     def _host_ports(self, m: Module, registers: Shared, output: Shared) -> None:
-        for prefix, child in (("s_axil", registers), ("m_axis", output)):
-            for name, member in child.signature.members.items():
-                if name.startswith(prefix):
-                    if member.flow == In:
-                        m.d.comb += getattr(child, name).eq(getattr(self, name))
-                    else:
-                        m.d.comb += getattr(self, name).eq(getattr(child, name))
+        connect(m, registers.s_axil, wiring.flipped(self.s_axil))
+        connect(m, output.m_axis, wiring.flipped(self.m_axis))
         m.d.comb += self.interrupt.eq(registers.interrupt)
 
     def _input(
@@ -121,26 +109,26 @@ class Grid(wiring.Component):
         # Without tvalid the host need not drive tdest, and tready must not depend on it.
         loading = Signal()
         m.d.comb += [
-            loading.eq(self.s_axis_tvalid & self.s_axis_tdest),
+            loading.eq(self.s_axis.tvalid & self.s_axis.tdest),
             host_turn.eq(~collector.beat_valid & ~controller.token_valid),
-            vectors.tdata.eq(self.s_axis_tdata),
-            vectors.tvalid.eq(self.s_axis_tvalid & ~loading),
-            vectors.tlast.eq(self.s_axis_tlast),
+            vectors.tdata.eq(self.s_axis.tdata),
+            vectors.tvalid.eq(self.s_axis.tvalid & ~loading),
+            vectors.tlast.eq(self.s_axis.tlast),
             vectors.taken.eq(host_turn),
-            loader.tdata.eq(self.s_axis_tdata),
+            loader.tdata.eq(self.s_axis.tdata),
             loader.tvalid.eq(loading),
-            loader.tlast.eq(self.s_axis_tlast),
+            loader.tlast.eq(self.s_axis.tlast),
             loader.taken.eq(host_turn),
-            self.s_axis_tready.eq(Mux(loading, loader.tready, vectors.tready)),
+            self.s_axis.tready.eq(Mux(loading, loader.tready, vectors.tready)),
             distributor.source.eq(word),
             distributor.source.kind.eq(kind),
-            schedule.write_enable.eq(loader.schedule_write),
-            schedule.write_address.eq(loader.word_address),
-            schedule.write_slice.eq(loader.word_beat),
-            schedule.write_data.eq(self.s_axis_tdata),
-            schedule.read_enable.eq(1),
-            schedule.read_address.eq(controller.schedule_address),
-            controller.schedule_word.eq(schedule.read_data),
+            schedule.write.enable.eq(loader.schedule_write),
+            schedule.write.address.eq(loader.word_address),
+            schedule.write.slice.eq(loader.word_beat),
+            schedule.write.data.eq(self.s_axis.tdata),
+            schedule.read.enable.eq(1),
+            schedule.read.address.eq(controller.schedule_address),
+            controller.schedule_word.eq(schedule.read.data),
         ]
         with m.If(collector.beat_valid):
             m.d.sync += [kind.eq(WriteKind.VECTOR), word.address.eq(collector.beat_address),

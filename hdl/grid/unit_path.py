@@ -9,6 +9,7 @@ from amaranth.lib.wiring import In, Out
 from hdl.grid.activation import ActivationUnit
 from hdl.grid.gate_path import issue_layout
 from hdl.grid.multiply_accumulate import MultiplyAccumulate
+from hdl.grid.ports import Ports, write_port
 from hdl.grid.sharing import Shared
 from hdl.layouts import (
     Activation,
@@ -57,7 +58,7 @@ class UnitPath(wiring.Component):
         self.parameters = p = parameters
         self.mac = MultiplyAccumulate()
         self.activation = ActivationUnit(p)
-        super().__init__({
+        super().__init__(Ports({
             "issue": In(issue_layout(p)),
             "value": In(signed(16)),
             "stored": In(signed(16)),
@@ -69,14 +70,12 @@ class UnitPath(wiring.Component):
             "unit_enable": Out(1),
             "unit_address": Out(p.unit_bits),
             "unit_entry": In(unit_entry_layout(p)),
-            "state_write_enable": Out(1),
-            "state_write_address": Out(p.state_address_bits),
-            "state_write_data": Out(16),
+            "state_write": Out(write_port(p.state_address_bits, 16)),
             "segment": Out(p.segment_bits),
             "table_entry": In(table_entry_layout(p)),
             "local": Out(result_layout(p)),
             "collision": Out(1),
-        })
+        }))
 
     @property
     def emit_latency(self) -> int:
@@ -207,9 +206,9 @@ class UnitPath(wiring.Component):
             done_slot.eq(rounding_op.write_slot),
         ]
         m.d.comb += [
-            self.state_write_enable.eq(done_write),
-            self.state_write_address.eq(Cat(done_slot[: p.slot_bits], done.unit)),
-            self.state_write_data.eq(result),
+            self.state_write.enable.eq(done_write),
+            self.state_write.address.eq(Cat(done_slot[: p.slot_bits], done.unit)),
+            self.state_write.data.eq(result),
             activation.value.eq(result),
             activation.function.eq(done_activation),
             self.segment.eq(activation.segment),

@@ -6,6 +6,7 @@ from amaranth.hdl import Module, Mux, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from hdl.grid.ports import axi_stream
 from hdl.layouts import WriteKind, schedule_header_layout, vector_address_layout, write_word_layout
 from hdl.parameters import GridParameters
 
@@ -28,10 +29,7 @@ class VectorInput(wiring.Component):
     def __init__(self, parameters: GridParameters) -> None:
         self.parameters = p = parameters
         super().__init__({
-            "tdata": In(p.beat_bits),
-            "tvalid": In(1),
-            "tready": Out(1),
-            "tlast": In(1),
+            **axi_stream(p.beat_bits).flip().members,
             "begin_sequence": In(1),
             "running": In(1),
             "flush": In(1),

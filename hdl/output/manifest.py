@@ -7,12 +7,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from amaranth.hdl import Shape
-from amaranth.lib.wiring import In
+from amaranth.hdl import Value
 
 from hdl import layouts
 from hdl.grid.image_loader import HEADER_BYTES
 from hdl.grid.memory import MEMORY_MODULE
+from hdl.grid.sharing import port_names
 from hdl.grid.top import Grid
 from hdl.latencies import GridLatencies
 from hdl.layouts import Memory, memory_shape
@@ -116,12 +116,11 @@ def _ports(grid: Grid) -> list[dict[str, Any]]:
         {"name": "clk", "direction": "input", "width": 1, "interface": "clock"},
         {"name": "rst", "direction": "input", "width": 1, "interface": "reset, synchronous, active high"},
     ]
-    for path, member, _ in grid.signature.flatten(grid):
-        name = "__".join(str(part) for part in path)
+    for name, is_input, value in port_names(grid):
         prefix = next((p for p in ("s_axil", "s_axis", "m_axis") if name.startswith(p)), name)
         ports.append({
-            "name": name, "direction": "input" if member.flow == In else "output",
-            "width": Shape.cast(member.shape).width, "interface": prefix,
+            "name": name, "direction": "input" if is_input else "output", "width": len(Value.cast(value)),
+            "interface": prefix,
         })
     return ports
 
