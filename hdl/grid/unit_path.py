@@ -139,40 +139,7 @@ class UnitPath(wiring.Component):
             self.unit_enable.eq(execute_valid),
             self.unit_address.eq(execute.unit + op.destination),
         ]
-        with m.Switch(op.x):
-            with m.Case(FactorX.ZERO):
-                m.d.comb += mac.x.eq(0)
-            with m.Case(FactorX.VALUE):
-                m.d.comb += mac.x.eq(value)
-            with m.Case(FactorX.HOLD0):
-                m.d.comb += mac.x.eq(Mux(execute.unit[0], holds[1], holds[0]))
-            with m.Case(FactorX.HOLD1):
-                m.d.comb += mac.x.eq(holds[2])
-        with m.Switch(op.y):
-            with m.Case(FactorY.VALUE):
-                m.d.comb += mac.y.eq(value)
-            with m.Case(FactorY.STATE):
-                m.d.comb += mac.y.eq(state)
-            with m.Case(FactorY.ONE):
-                m.d.comb += mac.y.eq(1 << 15)
-            with m.Default():
-                m.d.comb += mac.y.eq(0)
-        with m.Switch(op.subtract):
-            with m.Case(Subtrahend.VALUE):
-                m.d.comb += mac.z.eq(value)
-            with m.Case(Subtrahend.STATE):
-                m.d.comb += mac.z.eq(state)
-            with m.Default():
-                m.d.comb += mac.z.eq(0)
-        with m.Switch(op.addend):
-            with m.Case(Addend.VALUE):
-                m.d.comb += mac.value.eq(value)
-            with m.Case(Addend.STORED):
-                m.d.comb += mac.value.eq(self.stored)
-            with m.Case(Addend.STATE):
-                m.d.comb += mac.value.eq(state)
-            with m.Default():
-                m.d.comb += mac.value.eq(0)
+        self._operands(m, mac, (value, state, Mux(execute.unit[0], holds[1], holds[0]), holds[2]))
 
         # Round: the result leaves for the link.
         rounding = Signal(issue_layout(p), reset_less=True)
@@ -216,6 +183,45 @@ class UnitPath(wiring.Component):
         ]
         m.d.sync += [returning.eq(done), returning_valid.eq(done_proceed), returning_hold.eq(done_hold)]
         return m
+
+    def _operands(self, m: Module, mac: Shared, sources: tuple[Value, Value, Value, Value]) -> None:
+        """The operands of the multiply-accumulate, from the arriving value, the state word, HOLD0 and HOLD1."""
+        op = self.instruction
+        value, state, hold0, hold1 = sources
+        with m.Switch(op.x):
+            with m.Case(FactorX.ZERO):
+                m.d.comb += mac.x.eq(0)
+            with m.Case(FactorX.VALUE):
+                m.d.comb += mac.x.eq(value)
+            with m.Case(FactorX.HOLD0):
+                m.d.comb += mac.x.eq(hold0)
+            with m.Case(FactorX.HOLD1):
+                m.d.comb += mac.x.eq(hold1)
+        with m.Switch(op.y):
+            with m.Case(FactorY.VALUE):
+                m.d.comb += mac.y.eq(value)
+            with m.Case(FactorY.STATE):
+                m.d.comb += mac.y.eq(state)
+            with m.Case(FactorY.ONE):
+                m.d.comb += mac.y.eq(1 << 15)
+            with m.Default():
+                m.d.comb += mac.y.eq(0)
+        with m.Switch(op.subtract):
+            with m.Case(Subtrahend.VALUE):
+                m.d.comb += mac.z.eq(value)
+            with m.Case(Subtrahend.STATE):
+                m.d.comb += mac.z.eq(state)
+            with m.Default():
+                m.d.comb += mac.z.eq(0)
+        with m.Switch(op.addend):
+            with m.Case(Addend.VALUE):
+                m.d.comb += mac.value.eq(value)
+            with m.Case(Addend.STORED):
+                m.d.comb += mac.value.eq(self.stored)
+            with m.Case(Addend.STATE):
+                m.d.comb += mac.value.eq(state)
+            with m.Default():
+                m.d.comb += mac.value.eq(0)
 
 
 #: Hold registers: HOLD0 of an even and of an odd unit, HOLD1.
