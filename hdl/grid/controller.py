@@ -1,4 +1,4 @@
-"""Controller: sends phase tokens in the order of the schedule ROM, each when what it waits for is there."""
+"""Controller: issues phase tokens in the order of the schedule ROM, each as soon as its conditions hold."""
 
 from __future__ import annotations
 
@@ -20,29 +20,29 @@ __all__ = ["Controller"]
 class Controller(wiring.Component):
     """Runs one sequence of `steps` steps of one `model` after `start`.
 
-    The schedule ROM beside it (address `schedule_address`, word one cycle later) holds a header for each model, and the
-    `entries` entries of each from its `first` on. The header is read all the time while nothing runs: `model` must
-    have its value in the cycle before `start` already, which any register write before that of START sees to.
-    Iteration i = 0, 1, ... issues every entry once, for step i - lag; entries whose step does not exist take one
-    cycle and do nothing (with `holds_slot` they wait for the duration before them and take their own). An entry is
-    issued in the first cycle in which
+    The schedule ROM outside (address `schedule_address`, word one cycle later) holds a header for each model, and the
+    `entries` entries of each model from address `first` on. The header is read all the time while nothing runs, so that
+    `model` must have its value in the cycle before `start`; a register write takes longer than that.
+    Iteration i = 0, 1, ... issues every entry once, for step i - lag. Entries whose step does not exist take one cycle
+    and do nothing (with `holds_slot` they wait for the duration before them and take their own). An entry is issued in
+    the first cycle in which
     - the `duration` of the entry before has passed (`fresh_duration`, if its token was `fresh`),
-    - its phase to wait for is complete up to the step it needs (`complete`, one pulse a phase and step),
+    - the phase that it waits for is complete up to the step it needs (`complete`, one pulse a phase and step),
     - the input vector of its step is loaded (`input_available`), if it needs one,
-    - the output of the step two before has been sent, if its results go to the host, and
+    - the output of two steps earlier has been sent, if its results go to the host, and
     - the write stream is free (`stream_busy` low): results go before tokens.
     The token is on `token_valid`/`token` in that cycle. The entry after an issued or skipped one is considered in the
-    next cycle. With `phase_enable` low a phase sends no token; everything else happens as if it had, and its
+    next cycle. A phase with `phase_enable` low sends no token; everything else happens as if it had sent one, and its
     results count as complete at once.
-    `model`, `steps`, `keep_state` and `phase_enable` are taken with `start`; a `model` that has no entries, or that is
-    beyond `models`, raises `no_model`.
-    `parity` is that of the next step of the model that runs, or ran last. Each model has its own, and its own state:
-    `state_valid` tells of the one that `model` names. A load packet of a state (`loaded`, `loaded_state`) makes the
-    state of the model that `model` names valid, its next step one of half 0; any other (`loaded` alone) does away with
-    the states of all models.
-    After the last iteration the controller waits for `steps_sent` and `output_idle`, then `done`. `abort` ends the
-    sequence: no more tokens; `drain_cycles` after the last phase's duration, when input and output are quiet, it is
-    `aborted`.
+    `model`, `steps`, `keep_state` and `phase_enable` are sampled with `start`. A `model` without entries, or beyond
+    `models`, raises `no_model`.
+    `parity` is the half of the next step of the model that runs, or ran last. Each model has its own half and its own
+    state; `state_valid` belongs to the model that `model` names. A load packet with a state (`loaded`, `loaded_state`)
+    makes the state of that model valid and its next half 0; any other packet (`loaded` alone) invalidates the states of
+    all models.
+    After the last iteration the controller waits for `steps_sent` and `output_idle`, then raises `done`. `abort` ends
+    the sequence: no more tokens are sent, and `aborted` rises `drain_cycles` after the last phase's duration, as soon
+    as input and output are quiet.
     """
 
     module_name = "srnn_controller"

@@ -18,7 +18,7 @@ __all__ = ["GatePath", "issue_layout"]
 
 
 def issue_layout(p: GridParameters) -> data.StructLayout:
-    """A value on its way to the unit path: which instruction receives it (with `valid`), for which unit."""
+    """A value on its way to the unit path: the instruction that receives it (with `valid`), and its unit."""
     return data.StructLayout({
         "valid": 1,
         "hold": Hold,
@@ -32,16 +32,16 @@ def issue_layout(p: GridParameters) -> data.StructLayout:
 class GatePath(wiring.Component):
     """Requantise, add the stored pre-activation, saturate, and activate or store.
 
-    `valid`, `entry`, `fresh` and `parity` belong to `total`, a whole matrix row. Beside it stand the stored
-    pre-activations' memory (read and write ports here) and the activation table (`segment`, `table_entry`).
-    `issue` announces a value one cycle before `value` (activated) and `stored` (as read) carry it,
-    `latency` cycles after `total`. A stored value can be read by a row that follows `store_distance` cycles later.
-    One row a cycle, no stalls.
+    `valid`, `entry`, `fresh` and `parity` belong to `total`, the sum of a matrix row. The memory of stored
+    pre-activations (`stored_read`, `stored_write`) and the activation table (`segment`, `table_entry`) are outside.
+    `value` (activated) and `stored` (as read) follow `latency` cycles after `total`; `issue` announces them one cycle
+    earlier. A row can read a stored value `store_distance` cycles after the row that stores it. One row a cycle, no
+    stalls.
     """
 
     module_name = "srnn_gate_path"
 
-    #: Rows must follow one another by this many cycles for the second to read what the first stores.
+    #: Cycles from a row that stores to the first row that can read the stored value.
     store_distance = 3
 
     def __init__(self, parameters: GridParameters) -> None:
@@ -70,7 +70,7 @@ class GatePath(wiring.Component):
 
     @property
     def store_latency(self) -> int:
-        """Cycles from `total` until its part is in the memory: requantise, add, write."""
+        """Cycles from `total` until its pre-activation is in the memory: requantise, add, write."""
         return self.requantiser.latency + 2
 
     def elaborate(self, platform: object) -> Module:
@@ -79,7 +79,7 @@ class GatePath(wiring.Component):
         m.submodules.requantiser = requantiser = Shared(self.requantiser)
         m.submodules.activation = activation = Shared(self.activation)
 
-        # One control word for each pipeline stage, named after what is valid with it.
+        # One control word for each pipeline stage, named after the data of the stage.
         prescaled = _control(m, p, "prescaled", self)
         m.d.comb += [
             requantiser.total.eq(self.total),
@@ -125,7 +125,7 @@ class GatePath(wiring.Component):
 
 
 class _Stage:
-    """Control word of one pipeline stage. Registers whose output nothing reads are removed by synthesis."""
+    """Control word of one pipeline stage. Synthesis removes registers that nothing reads."""
 
     def __init__(self, p: GridParameters, name: str) -> None:
         self.valid = Signal(name=f"{name}_valid")

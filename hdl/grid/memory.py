@@ -1,4 +1,4 @@
-"""Amaranth face of `memory.v`, the one Verilog module that holds words."""
+"""Amaranth wrapper of `memory.v`, the only Verilog module that stores words."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ MEMORY_SOURCE = Path(__file__).parent / "memory.v"
 class ExternalMemory(wiring.Component):
     """Memory with one write port and one read port.
 
-    A word is written slice by slice (`write_slice` counts from the least significant slice). A read takes one
-    cycle: `read_data` belongs to the `read_address` of the cycle before, and keeps its value while `read_enable` is
-    low. A word that is read in the cycle in which it is written gives the old value.
+    A word is written slice by slice (`write.slice` counts from the least significant slice). A read takes one cycle:
+    `read.data` belongs to the `read.address` of the cycle before, and keeps its value while `read.enable` is low. A
+    word that is read in the cycle in which it is written gives the old value.
 
-    Parameters: `width` bits and `depth` words; `slice_bits` the width of a slice; `init_file` a `$readmemh` file that
-    is baked in, or "".
+    Parameters: `depth` words of `width` bits, written in slices of `slice_width` bits (default: whole words);
+    `init_file` is a `$readmemh` file with the contents, or "".
     """
 
     #: Cycles from address to data.

@@ -17,12 +17,12 @@ __all__ = ["OutputStream"]
 class OutputStream(wiring.Component):
     """Buffers two steps of results and sends each in order, `rows` 16-bit values a beat.
 
-    `group_valid`, `group`, `group_parity` and `values` store one group of results. The output of a step begins once
-    `header.output_start` of its groups have arrived; the mapper has proven that the rest arrive in time.
+    `group_valid`, `group`, `group_parity` and `values` store one group of results. The output of a step begins when
+    `header.output_start` of its groups have arrived; the mapper proves that the others arrive in time.
     `tlast` marks the last beat of the last of `steps` steps, `tkeep` the values that belong to the output.
-    `begin_sequence`, under `flush`, starts a sequence whose first step is in half `parity`. `steps_sent` counts steps
-    whose last beat was fetched (their half can be written again). `flush` stops after the beat that is being offered.
-    `idle` says that no beat is being offered.
+    `begin_sequence`, during `flush`, starts a sequence whose first step is in half `parity`. `steps_sent` counts the
+    steps whose last beat was fetched, so that their half can be written again; `skip_step` counts a step without
+    output. `flush` stops the stream after the beat on offer. `idle` is high while no beat is on offer.
     """
 
     module_name = "srnn_output_stream"

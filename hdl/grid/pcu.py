@@ -27,14 +27,14 @@ __all__ = ["Pcu"]
 
 
 class Pcu(wiring.Component):
-    """Multiplies, chains and finishes what its PMU streams; all control arrives in `tag`.
+    """Multiplies the operands that its PMU streams, chains the sums and runs the epilogue; `tag` carries all control.
 
     `weights`, `vector` and `tag` are one word each, one a cycle, without stalls. A matrix row is a run of words from
     `first` to `last`. `partial_out` carries the row's sum `partial_latency` cycles after its last word; `partial_in`
-    is the western neighbour's, whose words come one cycle earlier. The PCU with `tail` runs the epilogue. A result
-    that instruction k of a unit's program emits is on `result_out` `result_latency` cycles after the last word,
+    is the sum of the western neighbour, whose words come one cycle earlier. The PCU with `tail` runs the epilogue. A
+    result that instruction k of a unit's program emits is on `result_out` `result_latency` cycles after the last word,
     plus k trips round the ring (`ring_latency` each).
-    Memories stand beside the PCU; each port here is a read or write port of one of them.
+    The memories are outside the PCU, in its site; all other ports are read and write ports of memories.
     """
 
     module_name = "srnn_pcu"
@@ -93,17 +93,17 @@ class Pcu(wiring.Component):
 
     @property
     def store_latency(self) -> int:
-        """Cycles from the last word of a row that stores until its part is in the memory."""
+        """Cycles from the last word of a row that stores until its pre-activation is in the memory."""
         return self.partial_latency + self.gate_path.store_latency
 
     @property
     def store_distance(self) -> int:
-        """Cycles between a row that stores and the first row that may read what it stored."""
+        """Cycles from a row that stores to the first row that may read the stored pre-activation."""
         return self.gate_path.store_distance
 
     @property
     def state_distance(self) -> int:
-        """Cycles from an instruction that writes a state word to the first one that reads what it wrote."""
+        """Cycles from an instruction that writes a state word to the first one that reads the new value."""
         return self.unit_path.state_distance
 
     def elaborate(self, platform: object) -> Module:

@@ -22,10 +22,10 @@ def grid_value(parameters: GridParameters) -> int:
 class Registers(wiring.Component):
     """The registers of `register_map`, and the interrupt.
 
-    A write is taken when its address and its data are both offered and the response channel is free; `start` and
-    `abort` go high for one cycle after it. A read answers one cycle after its address. Unknown addresses read as
+    A write is taken when its address and its data are both on offer and the response channel is free; `start` and
+    `abort` go high for one cycle after it. A read is answered one cycle after its address. Unknown addresses read as
     zero, ignore writes and answer SLVERR. Byte strobes are honoured.
-    `errors` are pulses that become sticky; the other inputs are shown as they are.
+    `errors` are pulses, which set sticky flags; the other inputs are readable as they are.
     """
 
     module_name = "srnn_registers"

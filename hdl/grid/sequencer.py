@@ -16,11 +16,11 @@ class Sequencer(wiring.Component):
     """Reads the weights and the vector of one phase, one word of each a cycle.
 
     `token_valid`, `token` and `configuration` (the phase's configuration word) arrive together. `read` goes high
-    `latency` plus `configuration.delay` cycles later and the addresses and `tag` belong to that cycle; the words of a
-    gate follow one another without a gap, and `pad` idle cycles follow a unit. The phase takes
-    `units * (gates * words + pad) - pad` cycles, and the next phase's reads may begin in the cycle after.
-    `words`, `pad` and `delay` are the `fresh_` ones of the configuration for a token with `fresh`.
-    `configuration` must stay until the reads begin. `overrun` reports a token that came too early.
+    `latency` plus `configuration.delay` cycles later, and the addresses and `tag` belong to that cycle. The reads of a
+    unit have no gaps; `pad` idle cycles follow each unit. The phase takes `units * (gates * words + pad) - pad` cycles,
+    and the next phase's reads may begin in the cycle after. For a token with `fresh`, `words`, `pad` and `delay` are
+    `fresh_words`, `fresh_pad` and `fresh_delay` of the configuration. `configuration` must not change until the reads
+    begin. `overrun` reports a token that came too early.
     """
 
     module_name = "srnn_sequencer"
@@ -135,5 +135,5 @@ class Sequencer(wiring.Component):
         return m
 
     def _ending(self, last_word: Signal, last_gate: Signal, units_left: Signal) -> Value:
-        """This cycle reads the last word of the phase."""
+        """Whether this cycle reads the last word of the phase."""
         return self.read & last_word & last_gate & (units_left == 1)

@@ -21,9 +21,9 @@ __all__ = ["Site"]
 class Site(wiring.Component):
     """A PMU that feeds a PCU, and their memories.
 
-    Links: `write_in` to `write_out` one cycle (east), `partial_in` to `partial_out` (east, see `Pcu`), `result_in` to
-    `result_out` one cycle (west). `row` and `col` are constants that the top level supplies. `init_files` maps a
-    memory's instance name to the file that is baked in; without it all sites are one Verilog module.
+    Links: `write_in` to `write_out` in one cycle (east), `partial_in` to `partial_out` (east, see `Pcu`), `result_in`
+    to `result_out` in one cycle (west). `row` and `col` are constants that the top level supplies. `init_files` maps
+    the instance name of a memory to the file with its contents; without it all sites are one Verilog module.
     """
 
     def __init__(

@@ -31,9 +31,9 @@ class Grid(wiring.Component):
     """A `rows` x `cols` grid with an AXI4-Lite subordinate, an AXI4-Stream input and an AXI4-Stream output.
 
     `s_axil` holds the registers of `register_map`. `s_axis` takes input vectors (`tdest` 0) and load packets
-    (`tdest` 1), `beat_values` values of `operand_bits` a beat; `m_axis` gives `rows` 16-bit outputs a beat, in order.
-    With `init_files`, every memory is baked in from `<init_files>/<hierarchical name>.hex`; every site is then a
-    module of its own.
+    (`tdest` 1), `beat_values` values of `operand_bits` a beat. `m_axis` sends `rows` 16-bit outputs a beat, in order.
+    With `init_files`, the contents of every memory are baked in from `<init_files>/<hierarchical name>.hex`, and every
+    site is a module of its own.
     """
 
     module_name = TOP_MODULE
@@ -63,7 +63,7 @@ class Grid(wiring.Component):
 
     @cached_property
     def drain_cycles(self) -> int:
-        """Cycles after which nothing of a phase is under way any more, counted from the end of its duration."""
+        """Cycles from the end of a phase's duration until nothing of the phase is under way any more."""
         longest_delay, longest_program = 255, self.parameters.program_length
         return (
             self.token_latency + longest_delay + 2 * self.parameters.cols + self.site.pcu.result_latency
@@ -101,12 +101,12 @@ class Grid(wiring.Component):
         self, m: Module, vectors: Shared, loader: Shared, controller: Shared, collector: Shared,
         distributor: Shared, schedule: ExternalMemory,
     ) -> None:
-        """The write stream's source: results go first, then tokens, then what the host sends."""
+        """The source of the write stream: results go first, then tokens, then words from the host."""
         p = self.parameters
         word = Signal(write_word_layout(p), reset_less=True)
         kind = Signal(WriteKind)
         host_turn = Signal()
-        # Without tvalid the host need not drive tdest, and tready must not depend on it.
+        # The host need not drive tdest without tvalid, and tready must not depend on it then.
         loading = Signal()
         m.d.comb += [
             loading.eq(self.s_axis.tvalid & self.s_axis.tdest),
@@ -172,7 +172,7 @@ class Grid(wiring.Component):
             vectors.free.eq(controller.input_free),
             vectors.consume.eq(controller.input_consume),
             output.begin_sequence.eq(controller.begin_sequence),
-            # After an abort, what is left in the output buffer must not be sent.
+            # After an abort, the rest of the output buffer must not be sent.
             output.flush.eq(~controller.running),
             output.steps.eq(controller.steps_latched),
             output.parity.eq(controller.parity),

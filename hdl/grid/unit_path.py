@@ -32,24 +32,24 @@ __all__ = ["UnitPath"]
 class UnitPath(wiring.Component):
     """Executes one instruction for each value that arrives.
 
-    A value arrives from the gate path (`issue`, and `value` and `stored` one cycle later) or from the ring itself: an
+    A value arrives from the gate path (`issue`, then `value` and `stored` one cycle later) or from the ring itself: an
     instruction with `proceed` sends its result through the activation unit to its `next` instruction,
-    `ring_latency` cycles later. Memories beside this component: program and state (read with `issue`), unit entries
-    (read with `value`), activation table. All cycles below are those of values.
+    `ring_latency` cycles later. The memories are outside this component: program and state (read with `issue`), unit
+    entries (read with `value`), activation table. The cycles below are the cycles of values.
 
     A gate's value with `hold`, and the activated result of an instruction with `hold` (`ring_latency` cycles after
-    the instruction), are kept whether an instruction runs on them or not; instructions from the next cycle on see
-    them. HOLD0 exists twice, by the lowest bit of the unit, so it lives until the unit after next writes it; HOLD1 and
-    the kept result live until the next unit does. A kept result is seen from the cycle after its instruction on.
-    A gate's value and a returning one that run an instruction in the same cycle, or are kept in the same register,
-    raise `collision` (in the cycle before) and lose the returning one; the mapper spaces units so that this cannot
-    happen. A returning value without `proceed` meets nobody unless both are kept in the same register.
+    the instruction), are kept whether or not an instruction runs on them; instructions see them from the next cycle on.
+    HOLD0 exists twice, by the lowest bit of the unit, so that a value lives until the unit after next writes it; HOLD1
+    and the kept result live until the next unit does. Instructions see a kept result from the cycle after its own.
+    A gate's value and a returning value that both run an instruction in the same cycle, or are kept in the same
+    register, raise `collision` (in the cycle before), and the returning value is lost. The mapper spaces units so that
+    this cannot happen. A returning value without `proceed` collides only in a hold register.
 
-    A unit has `state_words` state words. An instruction reads the one whose number is in the low bits of its own
-    address, and writes `write_slot`. A word that an instruction writes is read by instructions `state_distance` or
-    more cycles later; until then they read the old one.
-    An emitted result is in `local` `emit_latency` cycles after its value, with the unit entry `destination` behind the
-    unit.
+    A unit has `state_words` state words. An instruction reads the word whose number is in the low bits of its own
+    address, and writes word `write_slot`. Instructions read a new state word from `state_distance` cycles after the
+    instruction that writes it, and the old one until then.
+    An emitted result is in `local` `emit_latency` cycles after its value, with the unit entry at the unit plus
+    `destination`.
     """
 
     module_name = "srnn_unit_path"
@@ -84,12 +84,12 @@ class UnitPath(wiring.Component):
 
     @property
     def ring_latency(self) -> int:
-        """Cycles from a value to the value that its instruction sends on: compute, register, activate."""
+        """Cycles from a value to the value that its instruction passes on: compute, register, activate."""
         return self.mac.latency + 1 + self.activation.latency
 
     @property
     def state_distance(self) -> int:
-        """Cycles from an instruction that writes a state word to the first one that reads what it wrote."""
+        """Cycles from an instruction that writes a state word to the first one that reads the new value."""
         # Compute, register, write; the word is read a cycle before the value.
         return self.mac.latency + 1 + 1 + 1
 

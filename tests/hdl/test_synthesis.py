@@ -93,7 +93,7 @@ def test_fpga(grid: Path, target: str) -> None:
 def test_refusals(grid: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="target 'gowin' is unknown: choose one of generic, ice40, ecp5"):
         synthesise(grid, "gowin")
-    with pytest.raises(ConfigurationError, match="a Liberty file does not go with the target ice40"):
+    with pytest.raises(ConfigurationError, match="a Liberty file cannot be used with the target ice40"):
         synthesise(grid, "ice40", LIBERTY)
     with pytest.raises(ConfigurationError, match=r"absent\.lib: cannot be read"):
         synthesise(grid, liberty=tmp_path / "absent.lib")
