@@ -23,7 +23,7 @@ PARAMETERS = GRIDS[os.environ["SRNN_GRID"]]
 
 @cocotb.test()
 async def distributor(dut: Any) -> None:
-    """Every word reaches every row head at once."""
+    """Every word reaches all row heads in the same cycle."""
     p = PARAMETERS
     component = Distributor(p)
     bench = CycleBench(dut, component)
@@ -41,7 +41,7 @@ async def distributor(dut: Any) -> None:
 
 @cocotb.test()
 async def collector(dut: Any) -> None:
-    """Narrowing of every shift with values at the rails, beats and their addresses, completion, and both errors."""
+    """Narrowing with every shift and values at the rails, beats and their addresses, completion, both errors."""
     p = PARAMETERS
     component = Collector(p)
     bench = CycleBench(dut, component)

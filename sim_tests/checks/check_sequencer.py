@@ -22,7 +22,7 @@ PARAMETERS = GRIDS[os.environ["SRNN_GRID"]]
 
 @cocotb.test()
 async def sequencer(dut: Any) -> None:
-    """Every read of random phases, back to back and apart, and overrun exactly when a token comes too early."""
+    """Every read of random phases, back to back and apart; overrun exactly when a token comes too early."""
     p = PARAMETERS
     component, bench = Sequencer(p), CycleBench(dut)
     rng = np.random.default_rng(5)

@@ -21,7 +21,7 @@ PARAMETERS = GRIDS[os.environ["SRNN_GRID"]]
 
 @cocotb.test()
 async def vector_input(dut: Any) -> None:
-    """Beats go to alternating halves, at most two steps ahead, whatever stalls; the words are those that were sent.
+    """Beats go unchanged to alternating halves, at most two steps ahead, whatever stalls.
 
     Some packets end too early, some too late, and some sequences are flushed at any beat.
     """
@@ -76,7 +76,7 @@ async def vector_input(dut: Any) -> None:
             if accepted:
                 sent, valid = sent + 1, False
             consumed, freed = consumed + consume, freed + free
-        # What is left of a packet is dropped; the first beat of the next must wait for the next sequence.
+        # The rest of a packet is dropped; the first beat of the next packet must wait for the next sequence.
         under_way = 0 < sent <= ends
         flushed += under_way
         flush = stop < total
