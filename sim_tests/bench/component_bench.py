@@ -36,7 +36,7 @@ from hdl.parameters import GridParameters
 from rnn_mapper.mapping.images import LayoutPacker
 from sim_tests.simulator.run import Build, build
 
-__all__ = ["COMPONENTS", "DRAIN_CYCLES", "CycleBench", "blank", "build_component", "build_memory"]
+__all__ = ["COMPONENTS", "DRAIN_CYCLES", "CycleBench", "build_component", "build_memory", "zero_filled"]
 
 #: Cycles that the controller alone waits for after an abort; in a grid they follow from the latencies.
 DRAIN_CYCLES = 13
@@ -81,7 +81,7 @@ def build_memory(simulator: str) -> Build:
     return build([MEMORY_SOURCE], MEMORY_MODULE, simulator, parameters=MEMORY_PARAMETERS)
 
 
-def blank(packer: LayoutPacker, **fields: int) -> int:
+def zero_filled(packer: LayoutPacker, **fields: int) -> int:
     """A word with these fields and zeros elsewhere."""
     return packer.pack(dict.fromkeys(packer.fields, 0) | fields)
 

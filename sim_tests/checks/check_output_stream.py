@@ -13,7 +13,7 @@ import numpy as np
 
 from hdl.layouts import schedule_header_layout
 from rnn_mapper.mapping.images import LayoutPacker
-from sim_tests.bench.component_bench import CycleBench, blank
+from sim_tests.bench.component_bench import CycleBench, zero_filled
 from sim_tests.bench.grids import GRIDS
 
 PARAMETERS = GRIDS[os.environ["SRNN_GRID"]]
@@ -37,7 +37,7 @@ async def output_stream(dut: Any) -> None:
     for number in range(40):
         groups, steps, parity = int(rng.integers(1, 7)), int(rng.integers(1, 6)), int(rng.integers(2))
         base, last = int(rng.integers(0, 3)), int(rng.integers(p.rows))
-        header = blank(
+        header = zero_filled(
             headers, output_base=base, output_groups=groups - 1, output_last=last, output_start=groups
         )
         await bench.cycle(begin_sequence=1, flush=1, steps=steps, parity=parity, header=header, group_valid=0)
