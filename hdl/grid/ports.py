@@ -1,4 +1,8 @@
-"""Groups of ports that belong together (AXI, read and write ports of memories), and their connection."""
+"""Groups of ports that belong together (AXI, read and write ports of memories), and their connection.
+
+Names and order of the Verilog ports are part of a component's interface. So only neighbouring ports with a common
+prefix are a group; others stay single, such as the conditions of the controller and the shared `fetch_enable` of a PCU.
+"""
 
 from __future__ import annotations
 
@@ -15,15 +19,15 @@ __all__ = ["Ports", "axi_lite", "axi_stream", "connect", "read_port", "write_por
 class Ports(wiring.Signature):
     """Signature whose groups are named as AXI names them: `s_axis.tdata` is `s_axis_tdata` in Verilog.
 
-    Amaranth alone would write `s_axis__tdata`. Both the signature of a component and those of its groups must be
-    `Ports`. A group has no meaning for Verilog: the port list is as if all ports had been declared one by one.
+    Amaranth alone would write `s_axis__tdata`. The signature of a component with groups must be `Ports`, and so must
+    the groups. In Verilog the port list is the same as if all ports had been declared one by one.
     """
 
     def create(self, *, path: tuple[str, ...] = (), src_loc_at: int = 0) -> _Group:
         return _Group(self, path)
 
     def flatten(self, obj: Any) -> Iterator[tuple[tuple[str], wiring.Member, Any]]:
-        # Not `super()`: a flipped signature lends itself as `self`.
+        # Without `super()`, because `self` may be a flipped signature, which is no instance of this class.
         for path, member, value in wiring.Signature.flatten(self, obj):
             yield ("_".join(path),), member, value
 
@@ -43,12 +47,12 @@ class _Group:
 
 
 def connect(m: Module, one: Any, other: Any) -> None:
-    """`wiring.connect` of two interface objects, port by port in the order in which the signature of `one` has them.
+    """Connect two interface objects as `wiring.connect` does, but in the order of the ports in `one`'s signature.
 
-    Amaranth distinguishes wires of the same name by the order of their first use. `wiring.connect` sorts ports by
-    name, so that renaming or grouping ports would rename unrelated wires in the Verilog.
+    Amaranth numbers wires of the same name in the order of their first use. `wiring.connect` sorts ports by name, so
+    that a group would give other names to unrelated wires of the Verilog than its ports one by one.
     """
-    # In a module that is thrown away: only its checks of directions and widths are wanted.
+    # Only for the checks of directions and widths, in a module that is not used.
     wiring.connect(Module(), one, other)
     _join(m, one, other)
 

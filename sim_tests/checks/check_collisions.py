@@ -46,7 +46,7 @@ async def spoiled(bench: ModelBench, case: ModelCase, mapping: Mapping, packets:
 
 @cocotb.test()
 async def sequencer_overrun(dut: Any) -> None:
-    """A token while the one before still runs."""
+    """A token while the phase before still runs."""
     bench, case, mapping = await prepare(dut, PARAMETERS)
     await spoiled(bench, case, mapping, [altered_schedule(mapping, 0, "duration", 0)], Error.SEQUENCER_OVERRUN)
 

@@ -31,7 +31,7 @@ IDLE = dict.fromkeys(
 
 
 class ControllerBench(CycleBench):
-    """The controller and its schedule ROM beside its model."""
+    """The controller with its schedule ROM, compared with its model."""
 
     def __init__(self, dut: Any) -> None:
         super().__init__(dut)

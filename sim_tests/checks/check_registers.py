@@ -17,7 +17,7 @@ from sim_tests.bench.grids import GRIDS
 from sim_tests.bench.registers_model import BY_OFFSET, RegistersModel
 
 PARAMETERS = GRIDS[os.environ["SRNN_GRID"]]
-#: Values after reset; those of the other registers are zero.
+#: Values after reset; all other registers are zero.
 RESET = {
     "ID": 0x53524E4E, "VERSION": 0x00010001,
     "GRID": PARAMETERS.rows | PARAMETERS.cols << 8 | PARAMETERS.lanes << 16 | (PARAMETERS.operand_bits == 16) << 24,
