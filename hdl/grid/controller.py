@@ -187,7 +187,7 @@ class Controller(wiring.Component):
     def _idle(self, m: Module, s: _Sequence) -> None:
         header = s.rom_header
         m.d.comb += s.next_address.eq(s.header_address)
-        # After a load the ROM's output is one cycle behind, long before a start can arrive.
+        # After a load the header is right one cycle later, long before a start can arrive.
         with m.If(self.start & (self.steps == 0)):
             m.d.comb += self.no_steps.eq(1)
         with m.Elif(self.start & ((header.entries == 0) | ~s.named.any())):

@@ -124,7 +124,7 @@ def read_measurement(statistics: Path, top: str, target: str, liberty: Liberty |
 def measure_source(
     verilog: str, top: str, folder: Path, liberty: Liberty | None = None, timeout: float = 600.0
 ) -> Measurement:
-    """Measurement a module without sub-modules, given as text, on the generic target; `folder` is for working files."""
+    """Measure a module without sub-modules, given as text, on the generic target; `folder` is for working files."""
     (folder / f"{top}.v").write_text(verilog)
     passes = [f"read_verilog {top}.v", *mapping_passes(top, "generic", liberty, f"{top}.stat")]
     run_yosys(passes, f"synthesis of {top}", folder, timeout)
