@@ -1,4 +1,4 @@
-"""Models to simulate: random networks of a given shape, quantised and placed on a grid."""
+"""Models to simulate: random networks of given sizes, quantised and mapped to a grid."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ def cells_for(parameters: GridParameters) -> list[Cell]:
 
 
 def cell_for(parameters: GridParameters, *wanted: Cell) -> Cell:
-    """The first of these cells whose units need no more state words than the grid has; one must."""
+    """The first of these cells whose units need no more state words than the grid has; there must be one."""
     return next(cell for cell in wanted if _state_words(cell) <= parameters.state_words)
 
 
 def random_layer(rng: np.random.Generator, cell: Cell, inputs: int, outputs: int, scale: float) -> Layer:
     """A layer of any cell with random tensors, uniform within `scale`; vectors that are factors stay below 1.
 
-    A layer with a projection has from 1 to twice as many values before it as after it.
+    A projection has between 1 and `2 * outputs` inputs.
     """
     inner = int(rng.integers(1, 2 * outputs + 1))
     limits = dict.fromkeys(arithmetic_of(cell).fixed, min(scale, 1.0))
@@ -64,7 +64,7 @@ def _random_parts(rng: np.random.Generator, groups: int, cols: int) -> list[Part
 
 @dataclass(frozen=True)
 class ModelCase:
-    """A network of random weights, uniform within `scale`, of any cell, and how to place it."""
+    """A network of any cell with random weights, uniform within `scale`, and its placement."""
 
     cell: Cell
     inputs: int

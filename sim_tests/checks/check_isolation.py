@@ -1,4 +1,4 @@
-"""cocotb test: what happens to one resident model does not reach another, nor do aborts reach a state that was saved.
+"""cocotb test of isolation: events of one resident model affect no other model, and aborts affect no saved state.
 
 The grid is `RESIDENT_GRID`.
 """
@@ -30,7 +30,7 @@ INPUTS = 5
 
 
 class Bench(GridBench):
-    """A bench that forgets what an aborted sequence sent: it has no tlast and stands before the next packet."""
+    """Drops the outputs of an aborted sequence: they have no tlast and come before the next packet."""
 
     async def receive(self, steps: int, width: int) -> npt.NDArray[np.int16]:
         frame = await self.sink.recv()
@@ -38,7 +38,7 @@ class Bench(GridBench):
 
 
 def equal(one: Sequence[LayerState], other: Sequence[LayerState]) -> bool:
-    """Whether two states are the same bits."""
+    """Whether two states have the same bits."""
     return all(
         all(np.array_equal(a[name], b[name]) for name in (*a, *b)) for a, b in zip(one, other, strict=True)
     )
@@ -73,7 +73,7 @@ async def isolation(dut: Any) -> None:
         return (await bench.run(inputs, resident.models[model].output_size, keep)).outputs
 
     async def other(steps: int, state: Sequence[LayerState] | None) -> Sequence[LayerState]:
-        """Model 2 goes on, as if it were alone."""
+        """Model 2 continues as if it were alone."""
         inputs = codes(steps)
         outputs = await run(2, inputs, state is not None)
         trace = references[1].run(inputs, state)
@@ -87,7 +87,7 @@ async def isolation(dut: Any) -> None:
         return list(states_read(resident.models[model], read, resident.models[model + 1]))
 
     model = resident.models[0]
-    # A state of one model is none of another.
+    # The state of one model is not a state of another.
     elsewhere = await other(2, None)
     bench.model = 0
     await refuses_to_keep(bench, model.pack_inputs([codes(2), codes(2)]), model.output_size)
@@ -97,7 +97,7 @@ async def isolation(dut: Any) -> None:
     for delay in (3, 60, 150):
         before = await saved(0)
         assert all(equal(got, wanted) for got, wanted in zip(before, states, strict=True))
-        # Aborted somewhere in the middle: what was saved is still what to continue from.
+        # After an abort in the middle, the saved state can be loaded and continued.
         bench.model = 0
         bench.send(model.pack_inputs([codes(9, extreme=True), codes(9)]))
         await bench.start(9, keep_state=True)
