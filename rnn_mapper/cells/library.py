@@ -1,4 +1,4 @@
-"""The cells in the box, each as its equations.
+"""The built-in cells, each as its equations.
 
 Where PyTorch or ONNX defines a cell, the parameters are named after that definition's gates: `W_` applies to the
 input, `U_` to the state, `b_` is a bias.
@@ -12,7 +12,7 @@ from rnn_mapper.cells.expressions import relu, sigmoid, tanh
 from rnn_mapper.cells.tracing import Cell, cell
 
 __all__ = [
-    "BOX", "cifg", "dense", "dense_relu", "dense_sigmoid", "dense_tanh", "gru", "gru_reset_before", "lstm",
+    "BUILT_IN", "cifg", "dense", "dense_relu", "dense_sigmoid", "dense_tanh", "gru", "gru_reset_before", "lstm",
     "lstm_peephole", "lstm_projection", "mgu", "qrnn", "rnn_relu", "rnn_tanh", "sru",
 ]
 
@@ -152,7 +152,7 @@ def dense_relu(x: Any, p: Any) -> Any:
 
 
 #: All of them by name.
-BOX: dict[str, Cell] = {
+BUILT_IN: dict[str, Cell] = {
     made.name: made for made in (
         lstm, lstm_peephole, lstm_projection, cifg, gru, gru_reset_before, rnn_tanh, rnn_relu, mgu, sru, qrnn, dense,
         dense_sigmoid, dense_tanh, dense_relu,

@@ -1,4 +1,4 @@
-"""Cells of the box with other functions, made when they are asked for by name, such as ``lstm_sigmoid_relu_tanh``.
+"""Built-in cells with other functions, made when they are asked for by name, such as ``lstm_sigmoid_relu_tanh``.
 
 The names list the functions in ONNX's order: f, g, h for the LSTM (gates, candidate, output), f and g for the GRU
 (gates, candidate), f for the RNN.
@@ -106,7 +106,7 @@ _made: dict[str, Cell] = {}
 def variant(kind: str, functions: tuple[str, ...]) -> Cell:
     """The cell of a kind (lstm, lstm_peephole, cifg, gru, gru_reset_before, rnn) with these functions.
 
-    Those with the functions that the box has are the box's. The states of others are named as the box's are.
+    With the functions of a built-in cell it is that cell. The states of the others are named alike.
     """
     if (kind, *functions) in _DEFAULTS:
         return _DEFAULTS[(kind, *functions)]

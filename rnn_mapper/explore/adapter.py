@@ -122,7 +122,7 @@ def cells_file(path: Path | None) -> CellsFile:
 
 @lru_cache(maxsize=16)
 def known_cells(cells: CellsFile) -> dict[str, Cell]:
-    """The cells in the box and those of the user's file."""
+    """The built-in cells and those of the user's file."""
     return with_cells(cells[0] or None)
 
 

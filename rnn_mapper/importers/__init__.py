@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import abc
 from pathlib import Path
 
-from rnn_mapper.cells.library import BOX
+from rnn_mapper.cells.library import BUILT_IN
 from rnn_mapper.cells.tracing import Cell
 from rnn_mapper.importers.imported import HostStep, Imported, Selection
 
@@ -13,7 +13,7 @@ __all__ = ["HostStep", "Imported", "Selection", "load_model"]
 
 
 def load_model(
-    path: str | Path, selection: Selection | None = None, cells: abc.Mapping[str, Cell] = BOX
+    path: str | Path, selection: Selection | None = None, cells: abc.Mapping[str, Cell] = BUILT_IN
 ) -> Imported:
     """Read a model file of any format that is known, chosen by its content.
 

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from rnn_mapper.cells.library import BOX
+from rnn_mapper.cells.library import BUILT_IN
 from rnn_mapper.cells.tracing import Cell
 from rnn_mapper.errors import ModelError, OutputError
 from rnn_mapper.importers.imported import Imported
@@ -38,7 +38,7 @@ _HEAD_TENSORS = ("head.weight", "head.bias", "head.cell")
 
 
 def load_network(
-    path: str | Path, cell: str | Cell | None = None, cells: abc.Mapping[str, Cell] = BOX
+    path: str | Path, cell: str | Cell | None = None, cells: abc.Mapping[str, Cell] = BUILT_IN
 ) -> Network | BidirectionalNetwork:
     """Read a native model file.
 
@@ -82,14 +82,14 @@ def save_network(path: str | Path, network: Network | BidirectionalNetwork) -> N
 
 
 def network_from_state_dict(
-    tensors: abc.Mapping[str, Any], cell: str | Cell | None = None, cells: abc.Mapping[str, Cell] = BOX
+    tensors: abc.Mapping[str, Any], cell: str | Cell | None = None, cells: abc.Mapping[str, Cell] = BUILT_IN
 ) -> Network | BidirectionalNetwork:
     """The network of a mapping from state_dict names to arrays or torch tensors. Raises ModelError as load_network."""
     return import_arrays(tensors, cell, cells).network
 
 
 def import_arrays(
-    tensors: abc.Mapping[str, Any], cell: str | Cell | None = None, cells: abc.Mapping[str, Cell] = BOX,
+    tensors: abc.Mapping[str, Any], cell: str | Cell | None = None, cells: abc.Mapping[str, Cell] = BUILT_IN,
     parts: Sequence[str] = (),
 ) -> Imported:
     """As network_from_state_dict, with an account.

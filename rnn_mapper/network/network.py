@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rnn_mapper.cells.binding import bind_sizes
-from rnn_mapper.cells.library import BOX, dense, dense_relu, dense_sigmoid, dense_tanh
+from rnn_mapper.cells.library import BUILT_IN, dense, dense_relu, dense_sigmoid, dense_tanh
 from rnn_mapper.cells.tracing import Cell
 from rnn_mapper.cells.variants import variant_named
 from rnn_mapper.errors import ModelError
@@ -26,7 +26,7 @@ FloatArray = npt.NDArray[np.float64]
 _DENSE_CELLS = {"identity": dense, "sigmoid": dense_sigmoid, "tanh": dense_tanh, "relu": dense_relu}
 
 
-def parse_cell(name: str | Cell, cells: abc.Mapping[str, Cell] = BOX) -> Cell:
+def parse_cell(name: str | Cell, cells: abc.Mapping[str, Cell] = BUILT_IN) -> Cell:
     """The cell of that name among `cells`; raises ModelError naming the choices."""
     if isinstance(name, Cell):
         return name

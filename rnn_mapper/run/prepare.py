@@ -12,7 +12,7 @@ import numpy as np
 
 from hdl.numerics import Arithmetic
 from hdl.parameters import GridParameters, load_parameters, preset_names, usual_preset_names
-from rnn_mapper.cells.library import BOX
+from rnn_mapper.cells.library import BUILT_IN
 from rnn_mapper.cells.tracing import Cell
 from rnn_mapper.errors import ConfigurationError, MappingError, ModelError
 from rnn_mapper.importers import Imported, Selection, load_model
@@ -136,7 +136,8 @@ def default_calibration(network: Network | BidirectionalNetwork) -> FloatArray:
 
 
 def as_imported(
-    model: Any, cell: str | Cell | None = None, selection: Selection | None = None, cells: abc.Mapping[str, Cell] = BOX
+    model: Any, cell: str | Cell | None = None, selection: Selection | None = None,
+    cells: abc.Mapping[str, Cell] = BUILT_IN,
 ) -> Imported:
     """What `rnn_mapper.importers` make of a model: a Network, the path of a file, a PyTorch module, or an Imported.
 

@@ -1,4 +1,4 @@
-"""Every cell in the box computes what its framework, or the paper that defines it, says; quantised, nearly so."""
+"""Every built-in cell computes what its framework, or the paper that defines it, says; quantised, nearly so."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 import torch
 from onnx import TensorProto, helper
 
-from rnn_mapper.cells import BOX, Cell
+from rnn_mapper.cells import BUILT_IN, Cell
 from rnn_mapper.importers.native import network_from_torch, plain_network
 from rnn_mapper.network.float_reference import run_float
 from rnn_mapper.network.network import Dense, Layer, Network
@@ -58,7 +58,7 @@ def test_torch(kind: str, inputs: int, units: int, steps: int) -> None:
     module = modules[kind]().double()
     x = torch.randn(steps, inputs, dtype=torch.float64)
     network = plain_network(network_from_torch(module))
-    assert network.layers[0].cell is BOX[cells[kind]]
+    assert network.layers[0].cell is BUILT_IN[cells[kind]]
     # From a state that is not zero, too.
     state = _states(network, _generator(inputs, units))
     order = [torch.tensor(state[name])[None] for name in network.layers[0].cell.state_names]
@@ -84,7 +84,7 @@ def test_dense(function: Any, name: str, inputs: int, units: int, steps: int) ->
     with torch.no_grad():
         wanted = module(x) if function is None else function(module(x))
     layer = Dense(module.weight.detach().numpy(), module.bias.detach().numpy(), name[6:] or "identity")
-    assert layer.cell is BOX[name]
+    assert layer.cell is BUILT_IN[name]
     assert _error(run_float(Network((layer,)), x.numpy()).outputs, wanted.numpy()) < DOUBLE
 
 
@@ -134,7 +134,7 @@ def _single(values: Array) -> Array:
 @sizes
 def test_peepholes(inputs: int, units: int, steps: int) -> None:
     rng = _generator(1, inputs, units)
-    network = _single_precision(BOX["lstm_peephole"], rng, inputs, units)
+    network = _single_precision(BUILT_IN["lstm_peephole"], rng, inputs, units)
     tensors = dict(network.layers[0].tensors)
     x = _single(rng.normal(size=(steps, inputs)))
     for kind in "WUb":
@@ -151,7 +151,7 @@ def test_peepholes(inputs: int, units: int, steps: int) -> None:
 def test_coupled_gates(inputs: int, units: int, steps: int) -> None:
     """onnxruntime couples with f = 1 - i, so that i has the weights of -f."""
     rng = _generator(2, inputs, units)
-    network = _single_precision(BOX["cifg"], rng, inputs, units)
+    network = _single_precision(BUILT_IN["cifg"], rng, inputs, units)
     tensors = dict(network.layers[0].tensors)
     for kind in "WUb":
         tensors[f"{kind}_c"] = tensors[f"{kind}_g"]
@@ -168,7 +168,7 @@ def test_coupled_gates(inputs: int, units: int, steps: int) -> None:
 @pytest.mark.parametrize(("name", "linear_before_reset"), [("gru_reset_before", 0), ("gru", 1)])
 def test_gru_of_onnx(name: str, linear_before_reset: int, inputs: int, units: int, steps: int) -> None:
     rng = _generator(3, inputs, units)
-    network = _single_precision(BOX[name], rng, inputs, units)
+    network = _single_precision(BUILT_IN[name], rng, inputs, units)
     tensors = dict(network.layers[0].tensors)
     for kind in "WUbc":
         if f"{kind}_n" in tensors:
@@ -239,7 +239,7 @@ def test_papers(
     name: str, definition: Callable[[Array, abc.Mapping[str, Array]], Array], inputs: int, units: int, steps: int
 ) -> None:
     rng = _generator(4, inputs, units)
-    network = random_network(BOX[name], rng, inputs, units)
+    network = random_network(BUILT_IN[name], rng, inputs, units)
     x = rng.normal(size=(steps, inputs))
     assert _error(run_float(network, x).outputs, definition(x, network.layers[0].tensors)) < DOUBLE
 
@@ -248,17 +248,17 @@ def test_papers(
 
 #: Root mean square of the error over that of the signal: at most half more than the worst of three random networks has.
 #: A value that is taken for one of another format is off by a half or more.
-BOUNDS = dict.fromkeys(BOX, 0.016) | {
+BOUNDS = dict.fromkeys(BUILT_IN, 0.016) | {
     "lstm_projection": 0.024, "rnn_relu": 0.024, "dense_sigmoid": 0.006, "rnn_tanh": 0.02,
 }
 
 
-@pytest.mark.parametrize("name", BOX)
+@pytest.mark.parametrize("name", BUILT_IN)
 def test_integers_are_close(name: str) -> None:
     errors = []
     for seed in range(3):
         rng = _generator(5, seed)
-        network = random_network(BOX[name], rng, 24, 32)
+        network = random_network(BUILT_IN[name], rng, 24, 32)
         x = rng.normal(size=(200, 24))
         quantised = quantise(network, x)
         trace = Reference(quantised).run(quantise_inputs(quantised, x))

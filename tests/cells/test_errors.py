@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from hdl.parameters import load_parameters
-from rnn_mapper.cells import BOX, CellError, cell, sigmoid, tanh
+from rnn_mapper.cells import BUILT_IN, CellError, cell, sigmoid, tanh
 from rnn_mapper.cells.arithmetic import arithmetic_of
 from rnn_mapper.cells.stages import stages_of
 from rnn_mapper.cells.unit_program import unit_program
@@ -155,7 +155,7 @@ def test_messages(source: str, line: int, message: str, tmp_path: Path) -> None:
     ("def f():\n    return 1 / 0\n\nf()\n", "mine.py:2: ZeroDivisionError: division by zero"),
     ("import sys\nsys.exit(3)\n", "mine.py:2: SystemExit: 3"),
     (HEAD + "def lstm(x, p):\n    return tanh(p.W @ x)\n",
-     "mine.py:7: a cell lstm is in the box already; give this one another name"),
+     "mine.py:7: cell lstm is built in; give this one another name"),
 ])  # fmt: skip
 def test_files_that_are_no_cells(content: str, message: str, tmp_path: Path) -> None:
     file = tmp_path / "mine.py"
@@ -178,7 +178,7 @@ def test_files_may_import_and_print(tmp_path: Path, capsys: pytest.CaptureFixtur
     file = tmp_path / "mine.py"
     file.write_text(f"from gates_of_mine import gate\nprint('reading')\n{HEAD}def c(x, p):\n    return gate(p.W, x)\n")
     cells = with_cells(file)
-    assert set(cells) == {*BOX, "c"}
+    assert set(cells) == {*BUILT_IN, "c"}
     assert cells["c"].trace.matrices == ("W",)
     captured = capsys.readouterr()
     assert (captured.out, captured.err) == ("", "reading\n")
@@ -222,7 +222,7 @@ def test_shapes(changes: dict[str, tuple[int, ...] | None], message: str) -> Non
 
 def test_factors_beyond_one() -> None:
     rng = np.random.default_rng(0)
-    (layer,) = random_network(BOX["lstm_peephole"], rng, 3, 4).layers
+    (layer,) = random_network(BUILT_IN["lstm_peephole"], rng, 3, 4).layers
     wide = Layer(layer.cell, dict(layer.tensors) | {"p_f": np.array([0.1, -1.5, 0.2, 1.2])})
     with pytest.raises(ModelError) as error:
         quantise(Network((wide,)), rng.normal(size=(9, 3)))
@@ -246,7 +246,7 @@ def test_factors_beyond_one() -> None:
 ])
 def test_tables_that_are_too_small(name: str, fields: dict[str, int], message: str) -> None:
     rng = np.random.default_rng(0)
-    quantised = quantise(random_network(BOX[name], rng, 5, 6), rng.normal(size=(20, 5)))
+    quantised = quantise(random_network(BUILT_IN[name], rng, 5, 6), rng.normal(size=(20, 5)))
     with pytest.raises(MappingError) as error:
         map_network(quantised, replace(load_parameters("tiny"), **fields))
     assert str(error.value) == f"the model does not fit the grid: {message}"
@@ -264,7 +264,7 @@ def test_command_line(tmp_path: Path) -> None:
     np.savez(tmp_path / "model.npz", **tensors)
     np.save(tmp_path / "inputs.npy", np.ones((2, 2)))
     model: list[object] = ["--model", "model.npz", "--input", "inputs.npy"]
-    choices = ", ".join(BOX)
+    choices = ", ".join(BUILT_IN)
     for command in (["map", "-o", "out"], ["simulate"]):
         assert refusal(*command, *model, cwd=tmp_path) == (
             f"model.npz: cell 'c' is not supported: choose {choices}")
@@ -281,7 +281,7 @@ def test_command_line(tmp_path: Path) -> None:
 def test_list_of_cells() -> None:
     done = spatial_rnn("cell")
     assert done.returncode == 0, done.stderr
-    for name in BOX:
+    for name in BUILT_IN:
         assert f"│ {name} " in done.stdout
 
 
@@ -289,7 +289,7 @@ def test_a_cell_in_words() -> None:
     done = spatial_rnn("cell", "gru", "--words", 8)
     assert done.returncode == 0, done.stderr
     lines = {" ".join(line.split()) for line in done.stdout.splitlines()}
-    first = BOX["gru"].line.line
+    first = BUILT_IN["gru"].line.line
     assert {
         "After a step: output = v9, h = v9",
         f"v1 W_z @ x + U_z @ h + b_z Q5.10 {first + 3}: z = sigmoid(p.W_z @ x + p.U_z @ h + p.b_z)",

@@ -106,7 +106,7 @@ MALFORMED: list[tuple[dict[str, Any], str | None, str]] = [
         "weight_hh_l0 has shape 10 x 2, must have 4 (lstm), 3 (gru) or 1 (rnn) rows per column",
     ),
     ({}, "gru", "layer 0: weight_hh has shape 8 x 2, must have 3 rows per column (gru)"),
-    ({}, "peephole", "cell 'peephole' is not supported: choose " + ", ".join(cells.BOX)),
+    ({}, "peephole", "cell 'peephole' is not supported: choose " + ", ".join(cells.BUILT_IN)),
     ({"weight_ih_l0": np.ones((7, 3))}, None, "layer 0: weight_ih has shape 7 x 3, must have 8 rows like weight_hh"),
     ({"weight_ih_l0": np.ones(8)}, None, "layer 0: weight_ih has shape 8, must have 2 dimensions"),
     ({"weight_ih_l0": np.ones((8, 0))}, None, "layer 0: weight_ih has shape 8 x 0, must not be empty"),

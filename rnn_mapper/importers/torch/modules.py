@@ -6,7 +6,7 @@ from collections import abc
 from collections.abc import Sequence
 from typing import Any
 
-from rnn_mapper.cells.library import BOX, gru, lstm, lstm_projection, rnn_relu, rnn_tanh
+from rnn_mapper.cells.library import BUILT_IN, gru, lstm, lstm_projection, rnn_relu, rnn_tanh
 from rnn_mapper.cells.tracing import Cell
 from rnn_mapper.errors import ModelError
 from rnn_mapper.importers.imported import Imported, Selection
@@ -52,7 +52,7 @@ def import_module(module: Any, selection: Selection | None = None) -> Imported:
     else:
         raise ModelError(_unread(module))
     pipeline = Pipeline()
-    cell = None if chosen.cell is None else parse_cell(chosen.cell, BOX)
+    cell = None if chosen.cell is None else parse_cell(chosen.cell, BUILT_IN)
     for name, child, function in found:
         _add(pipeline, child, name, cell)
         if function is not None:
