@@ -9,6 +9,7 @@ from __future__ import annotations
 import enum
 import math
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
@@ -16,8 +17,8 @@ from typing import NoReturn
 from rnn_mapper.cells.errors import CellError
 
 __all__ = [
-    "Apply", "Expression", "Function", "Input", "Multiply", "Number", "Parameter", "Product", "SourceLine", "State",
-    "Sum", "identity", "relu", "sigmoid", "tanh",
+    "ACTIVATIONS", "Apply", "Expression", "Function", "Input", "Multiply", "Number", "Parameter", "Product",
+    "SourceLine", "State", "Sum", "identity", "relu", "sigmoid", "tanh",
 ]
 
 
@@ -239,6 +240,10 @@ def relu(vector: Expression) -> Expression:
 def identity(vector: Expression) -> Expression:
     """The vector itself."""
     return _apply(Function.IDENTITY, vector)
+
+
+#: Functions that a cell's gates and candidates may have, by name.
+ACTIVATIONS: dict[str, Callable[[Expression], Expression]] = {"sigmoid": sigmoid, "tanh": tanh, "relu": relu}
 
 
 def _apply(function: Function, vector: object) -> Expression:

@@ -56,8 +56,9 @@ class StageProgram:
 
 
 def description(cell: Cell) -> str:
-    """The first line of the cell's docstring."""
-    return (inspect.getdoc(cell.function) or "").partition("\n")[0]
+    """The first line of the cell's docstring, and the activations of a variant."""
+    line = (inspect.getdoc(cell.function) or "").partition("\n")[0]
+    return f"{line} Activations: {', '.join(cell.chosen)}." if cell.chosen else line
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from rnn_mapper.cells.binding import bind_sizes
-from rnn_mapper.cells.library import BUILT_IN, dense, dense_relu, dense_sigmoid, dense_tanh
+from rnn_mapper.cells.library import BUILT_IN, dense, dense_relu, dense_sigmoid, dense_tanh, variant_named
 from rnn_mapper.cells.tracing import Cell
-from rnn_mapper.cells.variants import variant_named
 from rnn_mapper.errors import ModelError
 from rnn_mapper.network.packed import TORCH_GATES, unpack
 

@@ -55,6 +55,7 @@ TRACED: list[tuple[str, int, str]] = [
     ("def c(x):\n    return x", 0,
      "cell c has 1 argument, must have the input, its states if any, and the parameters"),
     ("def c(x, *p):\n    return x", 0, "cell c: argument *p is not plain, must be a name such as p"),
+    ("def c(x, p, *, k=2):\n    return p.W @ x", 0, "cell c: argument k=2 is not plain, must be a name such as k"),
     ("def c(x, p):\n    y = sigmid(p.W @ x)\n    return y", 1, "unknown name 'sigmid'"),
     ("def c(x, p):\n    y = tanh(p.W @ z)\n    z = tanh(p.V @ y)\n    return z", 1,
      "'z' is used before it is computed: within a step values may not depend on each other in a circle; take a state, "
@@ -201,17 +202,17 @@ FIRST = _gated.__code__.co_firstlineno
 
 
 @pytest.mark.parametrize(("changes", "message"), [
-    ({"b_z": None}, f"test_cells_errors.py:{FIRST + 1}: cell _gated: tensor b_z is missing; given are W_z, U_z, W_n"),
+    ({"b_z": None}, f"test_errors.py:{FIRST + 1}: cell _gated: tensor b_z is missing; given are W_z, U_z, W_n"),
     ({"W_q": (6, 4)}, "cell _gated: unknown tensor W_q; its tensors are W_z, U_z, W_n, b_z"),
     ({"W_z": (6,)}, "W_z has shape 6, must have 2 dimensions"),
     ({"W_n": (6, 5)},
-     f"test_cells_errors.py:{FIRST + 3}: a vector must have 4 values for p.W_z [6, 4] and 5 for p.W_n [6, 5]"),
+     f"test_errors.py:{FIRST + 3}: a vector must have 4 values for p.W_z [6, 4] and 5 for p.W_n [6, 5]"),
     ({"b_z": (5,)},
-     f"test_cells_errors.py:{FIRST + 1}: vectors of 6 values (p.W_z [6, 4]) and of 5 (p.b_z [5]) meet"),
+     f"test_errors.py:{FIRST + 1}: vectors of 6 values (p.W_z [6, 4]) and of 5 (p.b_z [5]) meet"),
     ({"W_n": (7, 4)},
-     f"test_cells_errors.py:{FIRST + 2}: vectors of 6 values (p.W_z [6, 4]) and of 7 (p.W_n [7, 4]) meet"),
+     f"test_errors.py:{FIRST + 2}: vectors of 6 values (p.W_z [6, 4]) and of 7 (p.W_n [7, 4]) meet"),
     ({"U_z": (6, 7)},
-     f"test_cells_errors.py:{FIRST + 2}: vectors of 6 values (p.W_z [6, 4]) and of 7 (p.U_z [6, 7]) meet"),
+     f"test_errors.py:{FIRST + 2}: vectors of 6 values (p.W_z [6, 4]) and of 7 (p.U_z [6, 7]) meet"),
 ])  # fmt: skip
 def test_shapes(changes: dict[str, tuple[int, ...] | None], message: str) -> None:
     shapes = {name: shape for name, shape in (SHAPES | changes).items() if shape is not None}
@@ -292,7 +293,7 @@ def test_a_cell_in_words() -> None:
     first = BUILT_IN["gru"].line.line
     assert {
         "After a step: output = v9, h = v9",
-        f"v1 W_z @ x + U_z @ h + b_z Q5.10 {first + 3}: z = sigmoid(p.W_z @ x + p.U_z @ h + p.b_z)",
+        f"v1 W_z @ x + U_z @ h + b_z Q5.10 {first + 3}: z = gate(p.W_z @ x + p.U_z @ h + p.b_z)",
         f"v9 v2 * (h - v8) + v8 Q0.15 {first + 5}: h = z * h + (1 - z) * n",
         "0 h state",
         "1 h v3, v1, v5, v6; stored before: x (3) v9 8 2 24",

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from rnn_mapper.cells.library import variant
 from rnn_mapper.cells.tracing import Cell
-from rnn_mapper.cells.variants import variant
 from rnn_mapper.errors import ModelError
 from rnn_mapper.importers.onnx.tensors import AnyArray
 

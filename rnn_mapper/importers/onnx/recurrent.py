@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from rnn_mapper.cells.expressions import ACTIVATIONS
+from rnn_mapper.cells.library import variant
 from rnn_mapper.cells.tracing import Cell
-from rnn_mapper.cells.variants import FUNCTIONS, variant
 from rnn_mapper.errors import ModelError
 from rnn_mapper.importers.onnx.glue import Value
 from rnn_mapper.importers.onnx.graph import Node
@@ -187,9 +188,9 @@ def _functions(node: Node, halves: int, notes: list[str]) -> list[tuple[str, ...
         raise ModelError(f"activations names {len(names)} functions, must name {len(defaults) * halves}")
     for name in names:
         if name in _OTHERS:
-            raise ModelError(f"activation {name} is not supported: the grid has {', '.join(FUNCTIONS)}")
-        if name not in FUNCTIONS:
-            raise ModelError(f"activation {quoted(name)} is unknown: must be {', '.join(FUNCTIONS)}")
+            raise ModelError(f"activation {name} is not supported: the grid has {', '.join(ACTIVATIONS)}")
+        if name not in ACTIVATIONS:
+            raise ModelError(f"activation {quoted(name)} is unknown: must be {', '.join(ACTIVATIONS)}")
     for extra in ("activation_alpha", "activation_beta"):
         if node.attributes.take(extra, list, None):
             notes.append(f"{extra} does not matter for {', '.join(dict.fromkeys(names))}")
