@@ -19,12 +19,11 @@ from hdl.numerics import DEFAULT_ARITHMETIC, Arithmetic
 from hdl.parameters import GridParameters
 from rnn_mapper.errors import SpatialRnnError
 from rnn_mapper.fixed_point import Codes, IntArray
-from rnn_mapper.importers.native import check_inputs
 from rnn_mapper.mapping.deployment import Resident, map_resident
 from rnn_mapper.mapping.mapper import TYPICAL_STEPS
 from rnn_mapper.network.bidirectional import BidirectionalNetwork, Segment
 from rnn_mapper.network.float_reference import run_float
-from rnn_mapper.network.network import FloatArray
+from rnn_mapper.network.network import FloatArray, check_inputs
 from rnn_mapper.quantisation.calibration import DEFAULT_RULE, ScaleRule
 from rnn_mapper.quantisation.integer_network import QuantisedNetwork
 from rnn_mapper.quantisation.layer_error import LayerError, measure_error

@@ -13,7 +13,7 @@ import numpy as np
 from hdl.numerics import DEFAULT_ARITHMETIC, Arithmetic
 from rnn_mapper import cells
 from rnn_mapper.errors import ModelError
-from rnn_mapper.importers.native import load_arrays
+from rnn_mapper.importers.arrays import load_arrays
 from rnn_mapper.network.float_reference import run_float
 from rnn_mapper.network.network import Dense, FloatArray, Network, RecurrentLayer, check_tensor
 from rnn_mapper.pretrained.packages import package_file

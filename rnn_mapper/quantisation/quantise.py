@@ -17,9 +17,8 @@ from rnn_mapper.cells.arithmetic import CellArithmetic, Node, arithmetic_of
 from rnn_mapper.cells.expressions import Expression
 from rnn_mapper.errors import ConfigurationError, ModelError
 from rnn_mapper.fixed_point import ACTIVATION_FRACTION, Codes, IntArray, operand_type, segment_shift
-from rnn_mapper.importers.native import check_inputs
 from rnn_mapper.network.float_reference import FloatState, FloatTrace, run_float
-from rnn_mapper.network.network import FloatArray, Layer, Network
+from rnn_mapper.network.network import FloatArray, Layer, Network, check_inputs
 from rnn_mapper.network.ranges import ValueRange
 from rnn_mapper.quantisation.calibration import DEFAULT_RULE, Choice, Method, ScaleRule, clip_of, least_error, shift_of
 from rnn_mapper.quantisation.integer_network import (

@@ -16,19 +16,15 @@ from rnn_mapper.cells.library import BUILT_IN
 from rnn_mapper.cells.tracing import Cell
 from rnn_mapper.errors import ConfigurationError, MappingError, ModelError
 from rnn_mapper.importers import Imported, Selection, load_model
-from rnn_mapper.importers.arrays import is_wav, wav_frames
-from rnn_mapper.importers.native import (
-    check_inputs,
-    load_array,
-    load_inputs,
-    plain_network,
-)
+from rnn_mapper.importers.arrays import is_wav, load_array, load_inputs, wav_frames
+from rnn_mapper.importers.native import plain_network
+from rnn_mapper.importers.torch.modules import import_module
 from rnn_mapper.mapping.allocation import CapacityError
 from rnn_mapper.mapping.mapper import TYPICAL_STEPS, map_network
 from rnn_mapper.mapping.mapping import Mapping
 from rnn_mapper.network.bidirectional import BidirectionalNetwork
 from rnn_mapper.network.float_reference import FloatState
-from rnn_mapper.network.network import FloatArray, Network
+from rnn_mapper.network.network import FloatArray, Network, check_inputs
 from rnn_mapper.quantisation.calibration import DEFAULT_RULE, ScaleRule
 from rnn_mapper.quantisation.integer_network import QuantisedNetwork
 from rnn_mapper.quantisation.quantise import quantise
@@ -155,15 +151,13 @@ def as_imported(
             cells = {**cells, cell.name: cell}
     if isinstance(model, str | Path):
         return load_model(model, chosen, cells)
-    from rnn_mapper.importers.torch.modules import import_module
-
     return import_module(model, chosen)
 
 
 def as_inputs(inputs: Any, network: Network | BidirectionalNetwork, rate: int | None = None) -> FloatArray:
     """Float inputs [steps, input_size] from an array, a PyTorch tensor, or the path of an `.npy`, `.npz` or `.wav`.
 
-    A WAV file gives frames of consecutive samples (`wav_files.wav_frames`); it must have `rate` samples per second, if
+    A WAV file gives frames of consecutive samples (`arrays.wav_frames`); it must have `rate` samples per second, if
     that is given. Raises `ModelError`.
     """
     if isinstance(inputs, str | Path):

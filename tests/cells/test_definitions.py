@@ -14,7 +14,8 @@ import torch
 from onnx import TensorProto, helper
 
 from rnn_mapper.cells import BUILT_IN, Cell
-from rnn_mapper.importers.native import network_from_torch, plain_network
+from rnn_mapper.importers.native import plain_network
+from rnn_mapper.importers.torch.modules import network_from_torch
 from rnn_mapper.network.float_reference import run_float
 from rnn_mapper.network.network import Dense, Layer, Network
 from rnn_mapper.quantisation.quantise import quantise, quantise_inputs

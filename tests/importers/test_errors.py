@@ -384,8 +384,7 @@ def test_large_files_take_little_memory(folder: Path) -> None:
     torch.save(Net().state_dict() | {"embedding.weight": torch.ones(20_000, 1000)}, "m.pt")
     save_file(Net().state_dict() | {"embedding.weight": torch.ones(20_000, 1000)}, "m.safetensors")
     code = (
-        "import resource, sys; from rnn_mapper import load_model, Selection; import rnn_mapper.importers.native\n"
-        "from rnn_mapper.importers import safetensors_files, torch_archive; import safetensors\n"
+        "import resource, sys, safetensors; from rnn_mapper import load_model, Selection\n"
         "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
         "load_model(sys.argv[1], Selection(parts=('rnn', 'fc')))\n"
         "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)\n"

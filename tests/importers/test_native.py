@@ -11,14 +11,9 @@ import torch
 from rnn_mapper import cells
 from rnn_mapper.cells import library
 from rnn_mapper.errors import ModelError, OutputError
-from rnn_mapper.importers.native import (
-    load_inputs,
-    load_network,
-    network_from_state_dict,
-    network_from_torch,
-    plain_network,
-    save_network,
-)
+from rnn_mapper.importers.arrays import load_inputs
+from rnn_mapper.importers.native import load_network, network_from_state_dict, plain_network, save_network
+from rnn_mapper.importers.torch.modules import network_from_torch
 from rnn_mapper.network.network import Dense, Network, RecurrentLayer
 from tests.support.random_networks import ALL_CELLS, random_network
 

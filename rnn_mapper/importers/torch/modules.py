@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import sys
 from collections import abc
-from collections.abc import Sequence
 from typing import Any
 
 from rnn_mapper.cells.library import BUILT_IN, gru, lstm, lstm_projection, rnn_relu, rnn_tanh
@@ -14,9 +14,10 @@ from rnn_mapper.importers.pipeline import Pipeline
 from rnn_mapper.importers.recurrent import recurrent_layers, single_cell
 from rnn_mapper.importers.tensor import FileTensor
 from rnn_mapper.importers.torch.state_dict import ROOT, split_part
-from rnn_mapper.network.network import parse_cell
+from rnn_mapper.network.bidirectional import BidirectionalNetwork
+from rnn_mapper.network.network import Network, parse_cell
 
-__all__ = ["import_module", "import_modules"]
+__all__ = ["import_module", "network_from_torch"]
 
 _MODES = {"LSTM": lstm, "GRU": gru, "RNN_TANH": rnn_tanh, "RNN_RELU": rnn_relu}
 _CELLS = {"LSTMCell": lstm, "GRUCell": gru, "tanh": rnn_tanh, "relu": rnn_relu}
@@ -62,18 +63,23 @@ def import_module(module: Any, selection: Selection | None = None) -> Imported:
     return pipeline.imported()
 
 
-def import_modules(modules: Sequence[Any]) -> Imported:
-    """Modules one after the other, as those of an nn.Sequential."""
+def network_from_torch(module: Any, head: Any = None) -> Network | BidirectionalNetwork:
+    """The network of a ``torch.nn.LSTM``, ``GRU``, ``RNN`` or another module that `import_module` takes, and of an
+    optional ``torch.nn.Linear`` head.
+
+    ``batch_first`` and ``dropout`` do not matter at batch 1 in inference. Raises ModelError for anything else.
+    """
     pipeline = Pipeline()
-    for index, module in enumerate(modules):
-        _add(pipeline, module, "" if len(modules) == 1 else str(index), None)
-    return pipeline.imported()
+    if head is None:
+        _add(pipeline, module, "", None)
+    else:
+        _add(pipeline, module, "0", None)
+        _add(pipeline, head, "1", None)
+    return pipeline.imported().network
 
 
 def _nn_module(module: Any) -> Any:
     """The module; raises ModelError for what is none, or stands for one that cannot be seen."""
-    import sys
-
     torch = sys.modules.get("torch")
     if torch is None or not isinstance(module, torch.nn.Module):
         raise ModelError(
