@@ -110,11 +110,11 @@ class CellReport:
 
     @property
     def state_words(self) -> list[tuple[int, StateWord, str]]:
-        """Kind of unit, state word, and what it is."""
-        kinds = {stage.kind.index: stage.kind for stage in self.stages}
+        """Number of the set of units, state word, and what it is."""
+        unit_sets = dict.fromkeys(stage.unit_set for stage in self.stages)
         return [
-            (kind.index, word, "trained" if word.fixed else "state" if word.carried else "for a later stage")
-            for kind in kinds.values() for word in kind.words
+            (units.index, word, "trained" if word.fixed else "state" if word.carried else "for a later stage")
+            for units in unit_sets for word in units.words
         ]
 
     def rows(self, stage: Stage) -> str:

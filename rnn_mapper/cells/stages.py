@@ -14,7 +14,7 @@ from functools import cache
 from rnn_mapper.cells.arithmetic import Accumulate, Activated, CellArithmetic, Fixed, Node, Operand, Read, Row, parts_of
 from rnn_mapper.cells.errors import CellError
 
-__all__ = ["Stage", "StateWord", "StoredPart", "UnitKind", "stages_of"]
+__all__ = ["Stage", "StateWord", "StoredPart", "UnitSet", "stages_of"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,8 +31,8 @@ class StateWord:
 
 
 @dataclass(frozen=True, eq=False)
-class UnitKind:
-    """Units that have their state words in common; a cell has one kind for each size of vector it computes."""
+class UnitSet:
+    """Units with the same state words; a cell has one set of units for each size of vector that it computes."""
 
     index: int
     words: tuple[StateWord, ...]
@@ -54,7 +54,7 @@ class Stage:
 
     index: int
     operand: Operand
-    kind: UnitKind
+    unit_set: UnitSet
     #: Rows whose last product is with `operand`.
     rows: tuple[Row, ...]
     #: Rows of earlier operands that only this stage uses: read beside a row, or given a row without weights.
@@ -136,11 +136,11 @@ class _Stages:
         for node in (self.arithmetic.output, *self.arithmetic.states.values()):
             if isinstance(node, (Read, Fixed)):
                 raise CellError(f"{node.line}: a state or a parameter is returned as it is; compute something from it")
-        kinds = self._kinds()
+        unit_sets = self._unit_sets()
         levels = [level for level in range(len(self.operands)) if self._results(level)]
-        return tuple(self._stage(index, level, kinds) for index, level in enumerate(levels))
+        return tuple(self._stage(index, level, unit_sets) for index, level in enumerate(levels))
 
-    def _stage(self, index: int, level: int, kinds: dict[Node, UnitKind]) -> Stage:
+    def _stage(self, index: int, level: int, unit_sets: dict[Node, UnitSet]) -> Stage:
         results = self._results(level)
         if len(results) > 1:
             raise CellError(
@@ -158,15 +158,15 @@ class _Stages:
             node for node in needed
             if isinstance(node, Row) and self.level[node] < level and self.level[node] not in active
         ]
-        kind = kinds[results[0]]
+        unit_set = unit_sets[results[0]]
         for value in (*rows, *foreign, *operations):
-            if kinds[value] is not kind:
+            if unit_sets[value] is not unit_set:
                 raise CellError(
                     f"{value.line}: this value is ready at once with that of {results[0].line}, but no operation "
                     "connects their units; only values of the same units can be computed together"
                 )
         reads = [
-            (node, self._word(kind, node)) for node in needed
+            (node, self._word(unit_set, node)) for node in needed
             if node not in rows and node not in foreign and node not in operations
         ]
         later = {
@@ -174,12 +174,12 @@ class _Stages:
             if self.level[part] == level and not isinstance(part, (Read, Fixed))
         }
         writes: list[tuple[Node, StateWord]]
-        writes = [(node, self._word(kind, node)) for node in (*rows, *operations) if node in later]
+        writes = [(node, self._word(unit_set, node)) for node in (*rows, *operations) if node in later]
         for name, node in self.arithmetic.states.items():
             if self.level[node] == level:
-                writes.append((node, next(word for word in kind.words if word.name == name)))
+                writes.append((node, next(word for word in unit_set.words if word.name == name)))
         return Stage(
-            index, self.operands[level], kind, tuple(rows), tuple(foreign), tuple(operations), tuple(writes),
+            index, self.operands[level], unit_set, tuple(rows), tuple(foreign), tuple(operations), tuple(writes),
             tuple(reads), results[0], self._stored(level, rows, foreign),
         )
 
@@ -195,8 +195,8 @@ class _Stages:
 
     # Units and their words
 
-    def _kinds(self) -> dict[Node, UnitKind]:
-        """The kind of every value: values that meet in an operation have the same units."""
+    def _unit_sets(self) -> dict[Node, UnitSet]:
+        """The units of every value: values that meet in an operation have the same."""
         leader: dict[object, object] = {}
 
         def find(key: object) -> object:
@@ -212,14 +212,14 @@ class _Stages:
         members: dict[object, list[Node]] = {}
         for node in self.arithmetic.nodes:
             members.setdefault(find(node), []).append(node)
-        kinds: dict[Node, UnitKind] = {}
+        unit_sets: dict[Node, UnitSet] = {}
         for index, nodes in enumerate(members.values()):
             row = next((node for node in nodes if isinstance(node, Row)), None)
             if row is None:
                 raise CellError(f"{nodes[0].line}: no product with a matrix is part of this value")
-            kind = UnitKind(index, tuple(self._words(set(nodes))), row.products[0].matrix)
-            kinds |= dict.fromkeys(nodes, kind)
-        return kinds
+            unit_set = UnitSet(index, tuple(self._words(set(nodes))), row.products[0].matrix)
+            unit_sets |= dict.fromkeys(nodes, unit_set)
+        return unit_sets
 
     def _words(self, members: set[Node]) -> list[StateWord]:
         """States that operations read first, then values for later stages, trained vectors, and other states."""
@@ -245,11 +245,11 @@ class _Stages:
     def _temporary(self, node: Node) -> str:
         return f"value {self.arithmetic.nodes.index(node)} ({node.line})"
 
-    def _word(self, kind: UnitKind, node: Node) -> StateWord:
+    def _word(self, unit_set: UnitSet, node: Node) -> StateWord:
         if isinstance(node, Read):
             name = node.state
         elif isinstance(node, Fixed):
             name = node.parameter
         else:
             name = self._temporary(node)
-        return next(word for word in kind.words if word.name == name)
+        return next(word for word in unit_set.words if word.name == name)

@@ -128,7 +128,7 @@ def known_cells(cells: CellsFile) -> dict[str, Cell]:
 
 def _check_cell(cell: Cell, where: str = "") -> None:
     """Raise `ModelError` for a cell whose vectors are not all of one size: its shape takes more than is asked for."""
-    if len({stage.kind for stage in stages_of(arithmetic_of(cell))}) > 1:
+    if len({stage.unit_set for stage in stages_of(arithmetic_of(cell))}) > 1:
         raise ModelError(f"{where}cell {cell.name} computes vectors of several sizes, which cannot be explored")
 
 

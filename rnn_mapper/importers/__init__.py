@@ -1,4 +1,4 @@
-"""Files and PyTorch modules in, a float `Network` with an account of how it was read out. `load_model` reads any file."""
+"""Model files and PyTorch modules in; a float `Network`, with an account of how it was read, out."""
 
 from rnn_mapper.importers.formats import load_model
 from rnn_mapper.importers.imported import HostStep, Imported, Selection

@@ -91,7 +91,7 @@ def _words(model: Mapping) -> Iterator[tuple[int, StateWord, int]]:
             continue
         seen.add(phase.group)
         size = phase.network.layers[phase.layer].units(phase.stage)
-        for word in phase.stage.kind.words:
+        for word in phase.stage.unit_set.words:
             if word.carried:
                 yield index, word, size
 

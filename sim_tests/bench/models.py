@@ -26,7 +26,7 @@ __all__ = ["ModelCase", "cell_for", "cells_for", "random_layer"]
 
 
 def _state_words(cell: Cell) -> int:
-    return max(len(stage.kind.words) for stage in stages_of(arithmetic_of(cell)))
+    return max(len(stage.unit_set.words) for stage in stages_of(arithmetic_of(cell)))
 
 
 def cells_for(parameters: GridParameters) -> list[Cell]:

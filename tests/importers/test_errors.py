@@ -168,7 +168,7 @@ BAD: dict[str, tuple[bytes | Callable[[Path], object], str]] = {
     "script.pt": (lambda path: path.write_bytes(scripted()),
                   "is TorchScript (torch.jit.save), whose code is not run: export the module to ONNX"),
     "module.pt": (lambda path: torch.save(Net(), path),
-                  "holds a pickled object of test_import_errors.Net, which is not loaded: save module.state_dict()"),
+                  f"holds a pickled object of {__name__}.Net, which is not loaded: save module.state_dict()"),
     "lstm.pt": (lambda path: torch.save(torch.nn.LSTM(2, 3), path),
                 "holds a pickled object of torch.nn.modules.rnn.LSTM, which is not loaded"),
     "tensor.pt": (saved(torch.ones(3)), "holds a single tensor, must hold a state_dict"),
