@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from hdl.layouts import Activation, Addend, FactorX, FactorY, Hold, Keep, Subtrahend
-from rnn_mapper.cells.arithmetic import Accumulate, Activated, Fixed, Node, Read, Row, arithmetic_of
+from rnn_mapper.cells.arithmetic import Accumulate, Activated, Fixed, Node, Read, Row
+from rnn_mapper.cells.lowering import arithmetic_of
 from rnn_mapper.cells.program import Instruction
 from rnn_mapper.cells.stages import Stage, StateWord, stages_of
 from rnn_mapper.cells.tracing import Cell

@@ -72,7 +72,7 @@ def command(name: str | None, cells_file: Path | None, words: tuple[int, ...], j
 
 
 def _list(cells: dict[str, Cell], output: Output) -> None:
-    from rnn_mapper.cells.arithmetic import arithmetic_of
+    from rnn_mapper.cells.lowering import arithmetic_of
     from rnn_mapper.cells.report import description
     from rnn_mapper.cells.stages import stages_of
 

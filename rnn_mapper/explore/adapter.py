@@ -16,8 +16,8 @@ import numpy as np
 from hdl.latencies import GridLatencies
 from hdl.numerics import DEFAULT_ARITHMETIC, Arithmetic
 from hdl.parameters import GridParameters
-from rnn_mapper.cells.arithmetic import arithmetic_of
 from rnn_mapper.cells.library import dense
+from rnn_mapper.cells.lowering import arithmetic_of
 from rnn_mapper.cells.stages import stages_of
 from rnn_mapper.cells.tracing import Cell
 from rnn_mapper.cells.unit_program import Preference

@@ -8,9 +8,9 @@ from itertools import pairwise
 import numpy as np
 
 from hdl.parameters import GridParameters
-from rnn_mapper.cells.arithmetic import arithmetic_of
 from rnn_mapper.cells.binding import tensor_shapes
 from rnn_mapper.cells.library import BUILT_IN
+from rnn_mapper.cells.lowering import arithmetic_of
 from rnn_mapper.cells.stages import stages_of
 from rnn_mapper.cells.tracing import Cell
 from rnn_mapper.fixed_point import Codes

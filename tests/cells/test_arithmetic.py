@@ -11,7 +11,8 @@ import pytest
 from hdl.latencies import GridLatencies
 from hdl.parameters import load_parameters
 from rnn_mapper.cells import BUILT_IN, Cell, cell, identity, relu, sigmoid, tanh
-from rnn_mapper.cells.arithmetic import Accumulate, Activated, CellArithmetic, Read, Row, Unit, arithmetic_of
+from rnn_mapper.cells.arithmetic import Accumulate, Activated, CellArithmetic, Read, Row, Unit
+from rnn_mapper.cells.lowering import arithmetic_of
 from rnn_mapper.cells.stages import stages_of
 from rnn_mapper.cells.unit_program import unit_program
 from rnn_mapper.network.float_reference import run_float

@@ -13,7 +13,7 @@ import pytest
 
 from hdl.parameters import load_parameters
 from rnn_mapper.cells import BUILT_IN, CellError, cell, sigmoid, tanh
-from rnn_mapper.cells.arithmetic import arithmetic_of
+from rnn_mapper.cells.lowering import arithmetic_of
 from rnn_mapper.cells.stages import stages_of
 from rnn_mapper.cells.unit_program import unit_program
 from rnn_mapper.cells.user_files import load_cells, with_cells
