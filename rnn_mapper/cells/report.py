@@ -11,9 +11,10 @@ from hdl.layouts import Activation, Addend, FactorX, FactorY, Hold, Keep, Subtra
 from rnn_mapper.cells.arithmetic import Accumulate, Activated, Fixed, Node, Read, Row
 from rnn_mapper.cells.lowering import arithmetic_of
 from rnn_mapper.cells.program import Instruction
-from rnn_mapper.cells.stages import Stage, StateWord, stages_of
+from rnn_mapper.cells.stages import Stage, stages_of
 from rnn_mapper.cells.tracing import Cell
 from rnn_mapper.cells.unit_program import unit_program
+from rnn_mapper.cells.unit_sets import StateWord
 from rnn_mapper.cells.unit_timing import smallest_interval
 
 __all__ = ["CellReport", "ProgramLine", "StageProgram", "ValueLine", "description"]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from hdl.layouts import Hold
 from rnn_mapper.cells.arithmetic import Accumulate, Activated, Node, Row, parts_of
-from rnn_mapper.cells.stages import Stage, StateWord
+from rnn_mapper.cells.stages import Stage
 from rnn_mapper.cells.unit_moment import Moment
+from rnn_mapper.cells.unit_sets import StateWord
 
 __all__ = ["StageNeeds"]
 
