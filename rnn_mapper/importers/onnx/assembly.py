@@ -106,7 +106,7 @@ def assemble(walks: Sequence[tuple[Walk, Value]]) -> Assembled:
 def _stages(walk: Walk, value: Value) -> _Stages:
     if not value.traced:
         raise ModelError(f"tensor {quoted(walk.cut.stop)} is a constant")
-    if walk.order is None:
+    if walk.order.rows is None:
         raise ModelError(
             f"there is no LSTM, GRU or RNN between {quoted(walk.cut.start)} and {quoted(walk.cut.stop)}"
         )
@@ -179,10 +179,10 @@ def _layer(source: Source) -> Layer:
 def _final(walk: Walk, sources: tuple[Source, ...], rows: IndexArray, columns: IndexArray) -> _Choice:
     """What the cut ends with, of one stream."""
     space = sources[0].space
-    streams = walk.streams[space][rows]
+    streams = walk.order.streams[space][rows]
     first = streams == 0
     count = int(first.sum())
-    places = walk.places[space][rows]
+    places = walk.order.places[space][rows]
     for stream in np.unique(streams):
         mine = streams == stream
         if mine.sum() != count or (places[mine] != places[first]).any() or (columns[mine] != columns[first]).any():
@@ -200,7 +200,7 @@ def _choice(
     walk: Walk, name: str, sources: tuple[Source, ...], rows: IndexArray, columns: IndexArray
 ) -> _Choice:
     space = sources[0].space
-    streams, places = walk.streams[space], walk.places[space]
+    streams, places = walk.order.streams[space], walk.order.places[space]
     of_stream = streams[rows[:, 0]]
     mine = of_stream == 0
     chosen, values = places[rows[mine]], columns[mine]

@@ -32,9 +32,9 @@ def compare_with_onnxruntime(walk: Walk, value: Value, finish: Any) -> str:
     cut, source = walk.cut, walk.sources.all[0]
     used = {name for node in cut.nodes for name in (*node.inputs, *node.captured) if name in cut.graph.constants}
     stored = sum(math.prod(cut.graph.constants[name].proto.dims) for name in used)
-    assert walk.order is not None
+    assert walk.order.rows is not None
     assert source.row_of is not None
-    if stored > _MAX_STORED or stored * walk.order.size > _MAX_WORK:
+    if stored > _MAX_STORED or stored * walk.order.rows.size > _MAX_WORK:
         return f"not compared with onnxruntime: {stored} stored elements are too many for it to be quick"
     given = np.random.default_rng(1).standard_normal(source.shape).astype(np.float32)
     outputs = _run(walk, cut, used, given)
@@ -45,11 +45,11 @@ def compare_with_onnxruntime(walk: Walk, value: Value, finish: Any) -> str:
     rows = np.zeros((source.rows, source.features))
     rows[source.row_of, source.feature_of] = given.reshape(-1)
     sources, places, _ = walk.sources.located(value)
-    streams = walk.streams[sources[0].space][places]
+    streams = walk.order.streams[sources[0].space][places]
     largest = 0.0
-    for stream in sorted({0, walk.order.shape[1] - 1}):
+    for stream in sorted({0, walk.order.rows.shape[1] - 1}):
         wanted = outputs[streams == stream].astype(np.float64)
-        found = np.asarray(finish(rows[walk.order[:, stream]]), dtype=np.float64).reshape(-1)
+        found = np.asarray(finish(rows[walk.order.rows[:, stream]]), dtype=np.float64).reshape(-1)
         if found.shape != wanted.shape:
             raise ModelError(f"the import gives {found.size} values, onnxruntime {wanted.size}: please report it")
         if not (np.isfinite(found).all() and np.isfinite(wanted).all()):
@@ -61,7 +61,7 @@ def compare_with_onnxruntime(walk: Walk, value: Value, finish: Any) -> str:
             f"the import differs from onnxruntime by {largest:.2g}, must be {TOLERANCE:g} at most: the model is not "
             "understood, please report it"
         )
-    return f"compared with onnxruntime on {len(walk.order)} random steps: largest difference {largest:.1e}"
+    return f"compared with onnxruntime on {len(walk.order.rows)} random steps: largest difference {largest:.1e}"
 
 
 def _run(walk: Walk, cut: Cut, used: set[str], given: AnyArray) -> AnyArray:
@@ -75,7 +75,7 @@ def _run(walk: Walk, cut: Cut, used: set[str], given: AnyArray) -> AnyArray:
         if name in needed and name in walk.values and name != cut.start:
             whole = known.type in (TensorProto.INT32, TensorProto.INT64)
             kind = np.int64 if known.type == TensorProto.INT64 else np.int32 if whole else np.float32
-            feeds[name] = np.full(walk.values[name].shape, walk.steps if whole else 0, dtype=kind)
+            feeds[name] = np.full(walk.values[name].shape, walk.order.steps if whole else 0, dtype=kind)
             inputs.append(helper.make_tensor_value_info(name, known.type if whole else TensorProto.FLOAT, None))
     nodes = [one for node in cut.nodes for one in _node(node, walk)]
     graph = helper.make_graph(

@@ -92,11 +92,11 @@ def _node_lines(walk: Walk) -> list[str]:
 
 
 def _input_line(walk: Walk) -> str:
-    assert walk.order is not None
-    source, streams = walk.sources.all[0], walk.order.shape[1]
+    assert walk.order.rows is not None
+    source, streams = walk.sources.all[0], walk.order.rows.shape[1]
     shape = " x ".join(str(size) if isinstance(size, int) else size or "?" for size in walk.cut.shape)
-    along = f", steps along axis {walk.time_axis}" if walk.time_axis is not None else ""
-    steps = "" if walk.bound else f"; exported for {walk.steps} steps"
+    along = f", steps along axis {walk.order.time_axis}" if walk.order.time_axis is not None else ""
+    steps = "" if walk.bound else f"; exported for {walk.order.steps} steps"
     batch = f"; exported for a batch of {streams}, each stream of which is a sequence of its own" if streams > 1 else ""
     return f"input {quoted(walk.cut.start)} [{shape}]{along}, {source.features} values a step{steps}{batch}"
 
@@ -113,9 +113,9 @@ def _walk(cut: Cut) -> Walked:
         if error is None:
             return walks
         met = walks[0][0] if walks else None
-        if met is None or not met.steps:
+        if met is None or not met.order.steps:
             doubts.append(error)
-        elif met.steps == met.bound and met.time_axis == axis:
+        elif met.order.steps == met.bound and met.order.time_axis == axis:
             raise error
     if doubts:
         raise doubts[0]
@@ -133,7 +133,7 @@ def _attempt(cut: Cut, dynamic: list[int], axis: int) -> tuple[Walked, ModelErro
                 walk = _bound(cut, dynamic, axis, length)
                 walks.append((walk, Value(walk.sources.bases)))
                 value = walk.run()
-                if walk.order is not None and (walk.steps != length or walk.time_axis != axis):
+                if walk.order.rows is not None and (walk.order.steps != length or walk.order.time_axis != axis):
                     return walks, ModelError(f"the steps do not lie along axis {axis}")
                 walks[-1] = walk, value
         except MoreSteps as more:

@@ -76,6 +76,8 @@ def run_pickle(data: bytes, call: Callable[[Name, tuple[Any, ...]], Any], outsid
 
 
 class _Machine:
+    """The pickle machine: a method for each operation that is not a plain value."""
+
     def __init__(self, call: Callable[[Name, tuple[Any, ...]], Any], outside: Callable[[Any], Any]) -> None:
         self.call, self.outside = call, outside
         self.stack: list[Any] = []
