@@ -218,8 +218,8 @@ def as_expression(value: object, operator: str) -> Expression:
         if not math.isfinite(value):
             raise CellError(f"{SourceLine.here()}: {operator} of a vector and {value}; numbers must be finite")
         return Number(SourceLine.here(), float(value))
-    kind = type(value).__name__
-    raise CellError(f"{SourceLine.here()}: {operator} of a vector and a {kind}; both must be vectors or numbers")
+    name = type(value).__name__
+    raise CellError(f"{SourceLine.here()}: {operator} of a vector and a {name}; both must be vectors or numbers")
 
 
 def sigmoid(vector: Expression) -> Expression:

@@ -77,7 +77,7 @@ class TracedCell:
 
 @dataclass(frozen=True, eq=False)
 class Cell:
-    """A kind of recurrent cell. Cells are compared by identity."""
+    """A recurrent cell as its equations. Cells are compared by identity."""
 
     name: str
     function: Callable[..., Any] = field(repr=False)

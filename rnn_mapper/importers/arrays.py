@@ -64,9 +64,9 @@ def _read(path: Path) -> npt.NDArray[Any] | dict[str, npt.NDArray[Any]]:
         raise
     except OSError as error:
         raise ModelError(f"{path}: cannot be read: {error.strerror or 'damaged file'}") from None
-    except Exception as error:  # numpy, zipfile and zlib raise many kinds on damaged files, none of them documented
-        kind = "pickled objects are not accepted" if "Object arrays" in str(error) else "damaged, or not a NumPy file"
-        raise ModelError(f"{path}: {kind}") from None
+    except Exception as error:  # numpy, zipfile and zlib raise many errors on damaged files, none of them documented
+        reason = "pickled objects are not accepted" if "Object arrays" in str(error) else "damaged, or not a NumPy file"
+        raise ModelError(f"{path}: {reason}") from None
     if not all(isinstance(array, np.ndarray) for array in arrays.values()):  # other members of a zip come as bytes
         raise ModelError(f"{path}: damaged, or not a NumPy file")
     return arrays

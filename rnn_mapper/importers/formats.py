@@ -118,7 +118,7 @@ def _format_of_zip(path: Path) -> str:
     try:
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()
-    except Exception:  # zipfile raises many kinds on damaged files, none of them documented
+    except Exception:  # zipfile raises many errors on damaged files, none of them documented
         if path.suffix in (".npz", ".npy"):
             return _NUMPY
         raise ModelError(f"{path}: is a damaged zip archive (cut off?)") from None

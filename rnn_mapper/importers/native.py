@@ -2,8 +2,8 @@
 
 It is an ``.npz`` with PyTorch's ``state_dict`` names: ``weight_ih_l0``, ``weight_hh_l0``,
 ``bias_ih_l0``, ``bias_hh_l0``, ``..._l1`` for stacked layers, ``..._l0_reverse`` for the backward half of a
-bidirectional layer, ``head.weight`` and ``head.bias`` for a dense head, and optionally ``cell``, the name of the cell
-kind, and ``merge``, that of the merge mode of bidirectional layers (concat, as in PyTorch, or sum).
+bidirectional layer, ``head.weight`` and ``head.bias`` for a dense head, and optionally ``cell``, the name of the cell,
+and ``merge``, the merge mode of bidirectional layers (concat, as in PyTorch, or sum).
 """
 
 import io
@@ -39,7 +39,7 @@ def load_network(
 ) -> Network | BidirectionalNetwork:
     """Read a native model file.
 
-    The cell kind comes from `cell`, else from the file, else from the rows of weight_hh per column (4: lstm, 3: gru).
+    The cell comes from `cell`, else from the file, else from the rows of weight_hh per column (4: lstm, 3: gru).
     Raises ModelError with the path if the file is missing, damaged or not a supported model.
     `rnn_mapper.load_model` reads this and other formats.
     """
@@ -91,7 +91,7 @@ def import_arrays(
 ) -> Imported:
     """As network_from_state_dict, with an account.
 
-    Names that are all of the native file's kind say the whole network; of others, or with `parts`, the rules of
+    Names of the native file give the whole network; with any other name, or with `parts`, the rules of
     `rnn_mapper.importers.torch.state_dict` hold.
     """
     given = dict(tensors)
@@ -137,11 +137,11 @@ def _general_layer(
     tensors = dict(tensors)
     stored = tensors.pop("cell", None)
     if cell is None and stored is None:
-        raise ModelError(f"layers.{index}.cell is missing, it must name the kind of cell")
-    kind = parse_cell(str(stored), cells) if cell is None else cell
+        raise ModelError(f"layers.{index}.cell is missing, it must name the cell")
+    own = parse_cell(str(stored), cells) if cell is None else cell
 
     def build() -> Layer:
-        return Layer(kind, {name: FileTensor.of(value).numbers(name) for name, value in tensors.items()})
+        return Layer(own, {name: FileTensor.of(value).numbers(name) for name, value in tensors.items()})
 
     return with_source(f"layer {index}", build)
 
@@ -151,15 +151,15 @@ def _head(tensors: abc.Mapping[str, Any]) -> Dense | None:
         if "head.bias" in tensors:
             raise ModelError("tensor head.weight is missing, head.bias must come with it")
         return None
-    kind = str(tensors.get("head.cell", "dense")).removeprefix("dense").removeprefix("_") or "identity"
+    function = str(tensors.get("head.cell", "dense")).removeprefix("dense").removeprefix("_") or "identity"
     bias = tensors.get("head.bias")
     weight = FileTensor.of(tensors["head.weight"])
-    return dense_layer(weight, None if bias is None else FileTensor.of(bias), kind, "head")
+    return dense_layer(weight, None if bias is None else FileTensor.of(bias), function, "head")
 
 
 def _describe(layers: Sequence[Layer | Bidirectional | Reversed], head: Dense | None) -> str:
     """The line of the account."""
-    kinds = [layer.cell.name if isinstance(layer, Layer) else layer.kind for layer in layers]
+    names = [layer.cell.name if isinstance(layer, Layer) else layer.kind for layer in layers]
     sizes = [layers[0].input_size, *(layer.output_size for layer in layers)]
     outputs = "" if head is None else f", {head.cell.name} head to {head.output_size}"
-    return f"{' and '.join(dict.fromkeys(kinds))} {' -> '.join(map(str, sizes))}{outputs}"
+    return f"{' and '.join(dict.fromkeys(names))} {' -> '.join(map(str, sizes))}{outputs}"

@@ -15,11 +15,11 @@ from rnn_mapper.importers.tensor import FileTensor, shape_of
 from rnn_mapper.network.bidirectional import Bidirectional, Reversed
 from rnn_mapper.network.network import Dense, Layer, RecurrentLayer
 
-__all__ = ["KINDS", "LAYER_TENSOR", "dense_layer", "recurrent_layers", "single_cell", "with_source"]
+__all__ = ["LAYER_TENSOR", "TENSORS", "dense_layer", "recurrent_layers", "single_cell", "with_source"]
 
 #: Tensors of nn.LSTM, nn.GRU and nn.RNN, and of nn.LSTMCell, nn.GRUCell and nn.RNNCell without a layer's number.
 LAYER_TENSOR = re.compile(r"(weight_ih|weight_hh|weight_hr|bias_ih|bias_hh)_l(0|[1-9][0-9]{0,3})(_reverse)?")
-KINDS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_hr")
+TENSORS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_hr")
 _CELL_OF_ROWS = {4: lstm, 3: gru}
 
 Made = TypeVar("Made")
@@ -73,7 +73,7 @@ def recurrent_layers(
 def single_cell(tensors: abc.Mapping[str, FileTensor], cell: Cell | None, prefix: str = "") -> Layer:
     """The layer of an nn.LSTMCell, GRUCell or RNNCell, from `weight_ih`, `weight_hh` and the biases."""
     for name in tensors:
-        if name not in KINDS[:4]:
+        if name not in TENSORS[:4]:
             raise ModelError(_unknown(prefix, name, "nn.LSTMCell, nn.GRUCell or nn.RNNCell"))
     return _half(tensors, "", "", cell, prefix)
 
@@ -104,9 +104,9 @@ def _half(
 ) -> RecurrentLayer:
     """One layer, or one half of a bidirectional one."""
     full = f"{prefix}." if prefix else ""
-    for kind in ("weight_ih", "weight_hh"):
-        if f"{kind}{suffix}" not in tensors:
-            raise ModelError(f"tensor {full}{kind}{suffix} is missing, every layer must have it")
+    for name in ("weight_ih", "weight_hh"):
+        if f"{name}{suffix}" not in tensors:
+            raise ModelError(f"tensor {full}{name}{suffix} is missing, every layer must have it")
     chosen = _cell_of(tensors, suffix, cell, full)
     if chosen is lstm and f"weight_hr{suffix}" in tensors:
         chosen = lstm_projection
@@ -114,9 +114,9 @@ def _half(
 
     def build() -> RecurrentLayer:
         parts: list[Any] = []
-        for kind in KINDS:
-            tensor = tensors.get(f"{kind}{suffix}")
-            parts.append(None if tensor is None else tensor.numbers(kind))
+        for name in TENSORS:
+            tensor = tensors.get(f"{name}{suffix}")
+            parts.append(None if tensor is None else tensor.numbers(name))
         return RecurrentLayer(chosen, *parts)
 
     return with_source(source, build)

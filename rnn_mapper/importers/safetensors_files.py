@@ -21,7 +21,7 @@ __all__ = ["import_safetensors"]
 
 #: Bytes; a tensor takes about 100.
 _LONGEST_HEADER = 32 << 20
-_KINDS = {
+_DTYPES = {
     "F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16", "I64": "int64", "I32": "int32",
     "I16": "int16", "I8": "int8", "U64": "uint64", "U32": "uint32", "U16": "uint16", "U8": "uint8", "BOOL": "bool",
     "F8_E4M3": "float8_e4m3fn", "F8_E5M2": "float8_e5m2", "C64": "complex64",
@@ -47,15 +47,15 @@ def import_safetensors(path: Path, selection: Selection, cells: abc.Mapping[str,
     header.pop("__metadata__", None)
     tensors = {}
     for name, entry in header.items():
-        kind = _KINDS.get(entry["dtype"], printable(str(entry["dtype"])))
+        dtype = _DTYPES.get(entry["dtype"], printable(str(entry["dtype"])))
         first, last = entry["data_offsets"]
         shape = tuple(entry["shape"])
-        tensors[name] = FileTensor(shape, kind, partial(_read, path, 8 + length + first, last - first, kind, shape))
+        tensors[name] = FileTensor(shape, dtype, partial(_read, path, 8 + length + first, last - first, dtype, shape))
     cell = None if selection.cell is None else parse_cell(selection.cell, cells)
     return read_state_dict(tensors, selection.parts, cell)
 
 
-def _read(path: Path, place: int, size: int, kind: str, shape: tuple[int, ...]) -> npt.NDArray[Any]:
+def _read(path: Path, place: int, size: int, dtype: str, shape: tuple[int, ...]) -> npt.NDArray[Any]:
     with path.open("rb") as file:
         file.seek(place)
-        return from_bytes(file.read(size), kind).reshape(shape)
+        return from_bytes(file.read(size), dtype).reshape(shape)

@@ -74,8 +74,8 @@ def _run(walk: Walk, cut: Cut, used: set[str], given: AnyArray) -> AnyArray:
     for name, known in cut.graph.inputs.items():
         if name in needed and name in walk.values and name != cut.start:
             whole = known.type in (TensorProto.INT32, TensorProto.INT64)
-            kind = np.int64 if known.type == TensorProto.INT64 else np.int32 if whole else np.float32
-            feeds[name] = np.full(walk.values[name].shape, walk.order.steps if whole else 0, dtype=kind)
+            dtype = np.int64 if known.type == TensorProto.INT64 else np.int32 if whole else np.float32
+            feeds[name] = np.full(walk.values[name].shape, walk.order.steps if whole else 0, dtype=dtype)
             inputs.append(helper.make_tensor_value_info(name, known.type if whole else TensorProto.FLOAT, None))
     nodes = [one for node in cut.nodes for one in _node(node, walk)]
     graph = helper.make_graph(
@@ -102,8 +102,8 @@ def _stored(name: str, tensor: Tensor) -> Any:
     from onnx import helper, numpy_helper
 
     array = tensor.array()
-    kind = np.dtype(np.float32) if tensor.is_float else helper.tensor_dtype_to_np_dtype(tensor.proto.data_type)
-    return numpy_helper.from_array(array.astype(kind, order="C"), name)
+    dtype = np.dtype(np.float32) if tensor.is_float else helper.tensor_dtype_to_np_dtype(tensor.proto.data_type)
+    return numpy_helper.from_array(array.astype(dtype, order="C"), name)
 
 
 def _node(node: Node, walk: Walk) -> list[Any]:

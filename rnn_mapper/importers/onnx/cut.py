@@ -57,7 +57,7 @@ def choose_cut(graph: Graph, selection: Selection) -> Cut:
 
 
 def _unsupported(nodes: list[Node]) -> list[Node]:
-    return [node for node in nodes if node.kind not in SUPPORTED]
+    return [node for node in nodes if node.operator not in SUPPORTED]
 
 
 def other_outputs(graph: Graph, cut: Cut) -> list[str]:
@@ -98,9 +98,9 @@ def _stop(graph: Graph, start: str, chosen: str | None) -> str:
             raise ModelError(f"tensor {quoted(chosen)} (--to) is not computed from {quoted(start)}{_near(graph)}")
         return chosen
     outputs = [name for name in graph.outputs if start in reach.data.get(name, ())]
-    kinds = {name: reach.outputs.get(name, frozenset()) for name in outputs}
-    data = [name for name, kind in kinds.items() if 0 in kind or not kind]
-    states = [name for name, kind in kinds.items() if name not in data and 1 in kind]
+    made_of = {name: reach.outputs.get(name, frozenset()) for name in outputs}
+    data = [name for name, numbers in made_of.items() if 0 in numbers or not numbers]
+    states = [name for name, numbers in made_of.items() if name not in data and 1 in numbers]
     found = data or states
     if len(found) == 1:
         return found[0]
@@ -124,13 +124,13 @@ def _follow(graph: Graph, starts: Iterable[str]) -> _Reach:
         else:
             there = empty.union(*(data.get(name, empty) for name in (*node.inputs, *node.captured)))
             inputs |= there if node.op == "Loop" else empty
-        kinds = frozenset[int]().union(*(outputs.get(name, frozenset()) for name in node.inputs))
+        made_of = frozenset[int]().union(*(outputs.get(name, frozenset()) for name in node.inputs))
         for index, name in enumerate(node.outputs):
             if name and name not in data and there:
                 data[name] = there
                 is_glue = node.op in GLUE
                 outputs[name] = (
-                    frozenset((index,)) if node.op in NODES else kinds if is_glue else frozenset((0,))
+                    frozenset((index,)) if node.op in NODES else made_of if is_glue else frozenset((0,))
                 )
     return _Reach(data, outputs, frozenset(inputs))
 

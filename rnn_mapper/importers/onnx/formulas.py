@@ -20,7 +20,7 @@ __all__ = ["Formula", "Linear", "Symbol", "cell_of"]
 class Formula:
     """A vector [values] that depends on the state: one of state, function, product, sum, complement (1 - v)."""
 
-    kind: str
+    operation: str
     size: int
     parts: tuple[Any, ...] = ()
     name: str = ""
@@ -53,10 +53,10 @@ Symbol = Formula | Linear
 
 def cell_of(after: Any, state: Formula) -> tuple[Cell, dict[str, AnyArray]]:
     """The cell whose next state is `after`, and its tensors."""
-    if isinstance(after, Formula) and after.kind == "function":
+    if isinstance(after, Formula) and after.operation == "function":
         w, u, b = _both(after.parts[0], state)
         return variant("rnn", (after.name,)), {"W": w, "U": u, "b": b}
-    if isinstance(after, Formula) and after.kind == "sum":
+    if isinstance(after, Formula) and after.operation == "sum":
         for keep, new in (after.parts, after.parts[::-1]):
             gate = _other(keep, lambda part: part is state)
             candidate = _other(new, _complement_of(gate))
@@ -76,10 +76,10 @@ def _gru_of(gate: Formula, candidate: Formula, state: Formula) -> tuple[Cell, di
         operands = [one for one, _ in inner.terms if one is not None]
         reset_state = operands[0] if len(operands) == 1 else None
         reset = _other(reset_state, lambda part: part is state)
-        kind = "gru_reset_before"
+        base = "gru_reset_before"
         tensors |= dict(zip(("W_n", "U_n", "b_n"), _both(inner, reset_state), strict=True))
     else:
-        reset, kind = None, "gru"
+        reset, base = None, "gru"
         for linear, product in (inner.parts, inner.parts[::-1]) if _is(inner, "sum") else ():
             if isinstance(linear, Linear) and _is(product, "product"):
                 hidden = _other(product, lambda part: _is(part, "function"))
@@ -90,11 +90,11 @@ def _gru_of(gate: Formula, candidate: Formula, state: Formula) -> tuple[Cell, di
     if not _is(reset, "function") or "W_n" not in tensors or reset.name != gate.name:
         raise ModelError("its formulas are not those of a GRU")
     tensors |= dict(zip(("W_r", "U_r", "b_r"), _both(reset.parts[0], state), strict=True))
-    return variant(kind, (gate.name, candidate.name)), tensors
+    return variant(base, (gate.name, candidate.name)), tensors
 
 
-def _is(part: Any, kind: str) -> bool:
-    return isinstance(part, Formula) and part.kind == kind
+def _is(part: Any, operation: str) -> bool:
+    return isinstance(part, Formula) and part.operation == operation
 
 
 def _other(product: Any, wanted: Callable[[Any], bool]) -> Any:

@@ -256,15 +256,15 @@ def _cast(call: Call) -> AnyArray:
     value, to = call.value(0), call.number("to", 0)
     call.node.attributes.take("saturate", int, 1)
     call.node.attributes.take("round_mode", str, "up")
-    kind = "float" if to in _FLOAT_TYPES else "bool" if to == _BOOL_TYPE else "whole" if to in _WHOLE_TYPES else None
-    if kind is None:
-        raise ModelError(f"to = {to} is a type that is not supported, must be a real number's")
+    numbers = "float" if to in _FLOAT_TYPES else "bool" if to == _BOOL_TYPE else "whole" if to in _WHOLE_TYPES else None
+    if numbers is None:
+        raise ModelError(f"to = {to} is not supported, must be a type of real numbers")
     if value.traced:
-        if (kind == "whole") != value.whole:
-            raise ModelError(f"to = {to}: turns the data into {kind} numbers, must leave them what they are")
+        if (numbers == "whole") != value.whole:
+            raise ModelError(f"to = {to}: turns the data into {numbers} numbers, must leave them what they are")
         return value.array
     with np.errstate(all="ignore"):
-        return value.array.astype({"float": np.float64, "bool": np.bool_, "whole": np.int64}[kind])
+        return value.array.astype({"float": np.float64, "bool": np.bool_, "whole": np.int64}[numbers])
 
 
 def _reverse_sequence(call: Call) -> AnyArray:
@@ -290,7 +290,7 @@ def _dropout(call: Call) -> AnyArray:
     return call.data()
 
 
-#: Move elements; take constants and traced tensors (all inputs but the first, or for Concat all, of one kind).
+#: Move elements; take constants and traced tensors (all inputs but the first, or for Concat all, of one type).
 GLUE: dict[str, Callable[[Call], AnyArray | list[AnyArray]]] = {
     "Identity": _same, "Dropout": _dropout, "Cast": _cast, "Transpose": _transpose, "Reshape": _reshape,
     "Squeeze": _squeeze, "Unsqueeze": _unsqueeze, "Flatten": _flatten, "Slice": _slice, "Gather": _gather,

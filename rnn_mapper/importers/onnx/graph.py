@@ -65,10 +65,10 @@ class Node:
     captured: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        return f"{printable(self.kind)} {quoted(self.name or next(filter(None, self.outputs), ''))}"
+        return f"{printable(self.operator)} {quoted(self.name or next(filter(None, self.outputs), ''))}"
 
     @property
-    def kind(self) -> str:
+    def operator(self) -> str:
         """The operator, with its domain if it is not ONNX's own."""
         return self.op if self.domain in ("", "ai.onnx") else f"{self.domain}.{self.op}"
 

@@ -84,10 +84,10 @@ def _node_lines(walk: Walk) -> list[str]:
     told = {id(node): (node, walk.account[id(node)]) for node in walk.cut.nodes}
     lines = [f"{node}: {text}" for node, text in told.values() if text not in (MOVED, COMPUTED)]
     for what in (MOVED, COMPUTED):
-        kinds = [node.kind for node, text in told.values() if text == what]
-        if kinds:
-            names = ", ".join(dict.fromkeys(kinds))
-            lines.append(f"{len(kinds)} node{'s' if len(kinds) > 1 else ''} ({names}): {what}")
+        operators = [node.operator for node, text in told.values() if text == what]
+        if operators:
+            names = ", ".join(dict.fromkeys(operators))
+            lines.append(f"{len(operators)} node{'s' if len(operators) > 1 else ''} ({names}): {what}")
     return lines
 
 

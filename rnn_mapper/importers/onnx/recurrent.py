@@ -74,8 +74,8 @@ class Recurrent:
                 tensors[f"b{gate}"] = b_w + b_r
         if self.coupled:
             # f = 1 - i: sigmoid(-v) is 1 - sigmoid(v), and the cell makes i of f.
-            for kind in "WUb":
-                tensors[f"{kind}_f"] = -tensors.pop(f"{kind}_i")
+            for letter in "WUb":
+                tensors[f"{letter}_f"] = -tensors.pop(f"{letter}_i")
         if self.weights[3] is not None:
             factors = self.weights[3][direction].reshape(3, hidden)
             for gate, factor in zip(gates, factors, strict=False):
@@ -143,19 +143,19 @@ def read_recurrent(node: Node, inputs: list[Value | None], opset: int) -> Recurr
             index = [int(i) for i in np.argwhere(~np.isfinite(tensor))[0]]
             raise ModelError(f"{name}{index} is {tensor[tuple(index)]}, must be finite")
     functions = _functions(node, halves, notes)
-    kind = {"LSTM": "lstm", "GRU": "gru" if after else "gru_reset_before", "RNN": "rnn"}[node.op]
+    base = {"LSTM": "lstm", "GRU": "gru" if after else "gru_reset_before", "RNN": "rnn"}[node.op]
     if coupled:
         if p is not None:
             raise ModelError("input_forget = 1 together with peepholes (P) is not supported")
         if any(one[0] != "sigmoid" for one in functions):
             raise ModelError("input_forget = 1 with gates other than Sigmoid is not supported")
-        kind = "cifg"
+        base = "cifg"
         notes.append("input_forget: f = 1 - i")
     elif p is not None:
-        kind = "lstm_peephole"
+        base = "lstm_peephole"
     if attributes.left():
         raise ModelError(f"attribute {', '.join(map(quoted, attributes.left()))} is not supported")
-    cells = tuple(variant(kind, one) for one in functions)
+    cells = tuple(variant(base, one) for one in functions)
     return Recurrent(
         node, _DIRECTIONS[direction], hidden, features, bool(layout), cells, (w, r, b, p), coupled, notes
     )

@@ -52,7 +52,7 @@ class Tensor:
     _array: AnyArray | None = field(default=None, init=False)
 
     @property
-    def type(self) -> str:
+    def dtype(self) -> str:
         """Name of the element type, such as FLOAT."""
         from onnx import TensorProto
 
@@ -62,7 +62,7 @@ class Tensor:
     @property
     def is_float(self) -> bool:
         """The elements are floating point."""
-        return self.type in _FLOATS
+        return self.dtype in _FLOATS
 
     def array(self) -> AnyArray:
         """float64, int64 or bool; raises ModelError if the file does not hold exactly that many elements."""
@@ -74,30 +74,30 @@ class Tensor:
     def _read(self) -> AnyArray:
         from onnx import TensorProto, numpy_helper
 
-        proto, kind = self.proto, self.type
-        if kind not in _SIZES:
-            raise ModelError(f"tensor {quoted(self.name)} holds {kind} values, which are not supported")
+        proto, dtype = self.proto, self.dtype
+        if dtype not in _SIZES:
+            raise ModelError(f"tensor {quoted(self.name)} holds {dtype} values, which are not supported")
         shape = tuple(proto.dims)
         if len(shape) > _MAX_DIMENSIONS or any(size < 0 for size in shape):
             raise ModelError(f"tensor {quoted(self.name)} has shape {list(shape[:20])}, which no tensor has")
         if proto.HasField("segment"):
             raise ModelError(f"tensor {quoted(self.name)} is stored in segments, which is not supported")
         count = math.prod(shape)
-        wanted = count * _SIZES[kind]
+        wanted = count * _SIZES[dtype]
         if proto.data_location == TensorProto.EXTERNAL:
             data = self._external(wanted)
             copy = TensorProto(dims=shape, data_type=proto.data_type, raw_data=data)
             array = numpy_helper.to_array(copy)
         else:
-            self._check_data(count, wanted, kind)
+            self._check_data(count, wanted, dtype)
             array = numpy_helper.to_array(proto)
         if array.shape != shape:
             raise ModelError(f"tensor {quoted(self.name)} has {array.size} elements, its shape is {list(shape)}")
-        if kind == "BOOL":
+        if dtype == "BOOL":
             return np.array(array, dtype=bool)
-        return np.array(array, dtype=np.float64 if kind in _FLOATS else np.int64)
+        return np.array(array, dtype=np.float64 if dtype in _FLOATS else np.int64)
 
-    def _check_data(self, count: int, wanted: int, kind: str) -> None:
+    def _check_data(self, count: int, wanted: int, dtype: str) -> None:
         if self.proto.HasField("raw_data"):
             found = len(self.proto.raw_data)
             if found != wanted:
@@ -106,7 +106,7 @@ class Tensor:
                     f"{list(self.proto.dims)}"
                 )
             return
-        found = len(getattr(self.proto, _FIELDS.get(kind, "int32_data")))
+        found = len(getattr(self.proto, _FIELDS.get(dtype, "int32_data")))
         if found != count:
             raise ModelError(
                 f"tensor {quoted(self.name)} has {found} elements, must have {count} for its shape "

@@ -153,9 +153,9 @@ def _unsupported(module: Any, name: str) -> str:
 
 
 def _add(pipeline: Pipeline, module: Any, name: str, cell: Cell | None) -> None:
-    kind = _class_of(module)
-    title = f"{kind} '{name}'" if name else kind
-    if not kind:
+    class_name = _class_of(module)
+    title = f"{class_name} '{name}'" if name else class_name
+    if not class_name:
         raise ModelError(_unsupported(module, name))
     for hooks in _HOOKS:
         if getattr(module, hooks, None):
@@ -163,24 +163,24 @@ def _add(pipeline: Pipeline, module: Any, name: str, cell: Cell | None) -> None:
                 f"{title} has {hooks.strip('_').replace('_', ' ')}, which may change what it computes (weight_norm and "
                 "pruning do so): remove them, such as with torch.nn.utils.remove_weight_norm or prune.remove"
             )
-    if kind == "Sequential":
+    if class_name == "Sequential":
         for key, child in module.named_children():
             _add(pipeline, child, f"{name}.{key}" if name else key, cell)
-    elif kind in _RECURRENT:
+    elif class_name in _RECURRENT:
         own = _agreed(title, _MODES[module.mode], cell)
         pipeline.recurrent(f"{title}{_options(module)}", recurrent_layers(_tensors(module, title), own, name))
-    elif kind in _SINGLE:
-        own = _agreed(title, _CELLS[module.nonlinearity if kind == "RNNCell" else kind], cell)
+    elif class_name in _SINGLE:
+        own = _agreed(title, _CELLS[module.nonlinearity if class_name == "RNNCell" else class_name], cell)
         pipeline.recurrent(title, [single_cell(_tensors(module, title), own, name)])
-    elif kind == "Linear":
+    elif class_name == "Linear":
         tensors = _tensors(module, title)
         pipeline.linear(name or "linear", tensors["weight"], tensors.get("bias"))
-    elif kind in _FUNCTIONS:
-        pipeline.function(_FUNCTIONS[kind], title)
-    elif kind in _HOST_FUNCTIONS:
+    elif class_name in _FUNCTIONS:
+        pipeline.function(_FUNCTIONS[class_name], title)
+    elif class_name in _HOST_FUNCTIONS:
         if module.dim not in (-1, 2):
             raise ModelError(f"{title} has dim = {module.dim}, must be -1: over the features, whatever the batch")
-        pipeline.function(_HOST_FUNCTIONS[kind], title)
+        pipeline.function(_HOST_FUNCTIONS[class_name], title)
     else:
         pipeline.remark(f"{title}: nothing in inference")
 

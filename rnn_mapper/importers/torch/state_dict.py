@@ -20,7 +20,7 @@ __all__ = ["ROOT", "Module", "modules_of", "read_state_dict", "split_part"]
 ROOT = "."
 _RECURRENT = re.compile(r"(parametrizations\.)?(weight_ih|weight_hh)_l[0-9]+")
 _CELL = re.compile(r"(parametrizations\.)?(weight_ih|weight_hh)(_g|_v|_orig|_mask|\..*)?")
-_KIND_OF_ROWS = {4: "LSTM", 3: "GRU", 1: "RNN"}
+_CLASS_OF_ROWS = {4: "LSTM", 3: "GRU", 1: "RNN"}
 #: Modules that a message lists.
 _LISTED = 12
 _LONGEST_NAME = 60
@@ -34,7 +34,7 @@ class Module:
     tensors: dict[str, FileTensor] = field(default_factory=dict)
 
     @property
-    def kind(self) -> str:
+    def role(self) -> str:
         """recurrent (stacked), cell, linear or other."""
         if any(_RECURRENT.match(name) for name in self.tensors):
             return "recurrent"
@@ -51,18 +51,18 @@ class Module:
         return "" if self.name == ROOT else self.name
 
     def describe(self) -> str:
-        """Name, kind and sizes, such as ``lstm (LSTM 40 -> 64, 2 layers)``."""
+        """Name, class and sizes, such as ``lstm (LSTM 40 -> 64, 2 layers)``."""
         name = printable(self.name, _LONGEST_NAME)
-        if self.kind == "linear":
+        if self.role == "linear":
             weight = self.tensors["weight"]
             outputs, inputs = weight.shape
             if "bias" not in self.tensors:
                 return f"{name} (linear {inputs} -> {outputs} without bias, or an embedding {outputs} x {inputs})"
             return f"{name} (linear {inputs} -> {outputs})"
-        if self.kind == "other":
+        if self.role == "other":
             first = [f"{printable(key)} {shape_of(value)}" for key, value in list(self.tensors.items())[:2]]
             return f"{name} ({', '.join(first)}{', ...' if len(self.tensors) > 2 else ''})"
-        suffix = "_l0" if self.kind == "recurrent" else ""
+        suffix = "_l0" if self.role == "recurrent" else ""
         of_input, of_state = self.tensors.get(f"weight_ih{suffix}"), self.tensors.get(f"weight_hh{suffix}")
         if of_input is None or of_state is None or len(of_input.shape) != 2 or len(of_state.shape) != 2:
             return f"{name} (recurrent, incomplete)"
@@ -70,8 +70,8 @@ class Module:
         columns = of_state.shape[1] if projection is None else (projection.shape or (0,))[-1]
         rows = of_state.shape[0] // columns if columns else 0
         layers = len({key for key in self.tensors if re.fullmatch(r"weight_hh_l[0-9]+", key)})
-        kind = _KIND_OF_ROWS.get(rows, "recurrent") + (" cell" if self.kind == "cell" else "")
-        return f"{name} ({kind} {of_input.shape[1]} -> {of_state.shape[1]}{f', {layers} layers' * (layers > 1)})"
+        made = _CLASS_OF_ROWS.get(rows, "recurrent") + (" cell" if self.role == "cell" else "")
+        return f"{name} ({made} {of_input.shape[1]} -> {of_state.shape[1]}{f', {layers} layers' * (layers > 1)})"
 
 
 def modules_of(tensors: abc.Mapping[str, FileTensor]) -> dict[str, Module]:
@@ -94,8 +94,8 @@ def read_state_dict(
 ) -> Imported:
     """The network of the modules that `parts` name in the order of the data, or of the only module there is.
 
-    A part is ``NAME`` or ``NAME:FUNCTION``; NAME may be the end of a module's name if no other ends so. `cell` is the
-    kind of the recurrent ones where their weights leave it open. `remarks` come first in the account.
+    A part is ``NAME`` or ``NAME:FUNCTION``; NAME may be the end of a module's name if no other ends so. `cell` is that
+    of the recurrent ones where their weights leave it open. `remarks` come first in the account.
     Raises ModelError, with what there is, if parts must be named or are not there.
     """
     modules = modules_of(tensors)
@@ -107,7 +107,7 @@ def read_state_dict(
     wanted: list[tuple[Module, str | None]]
     if not parts:
         chosen = list(modules.values())
-        if len(chosen) != 1 or chosen[0].kind not in ("recurrent", "cell"):
+        if len(chosen) != 1 or chosen[0].role not in ("recurrent", "cell"):
             raise ModelError(_must_name(modules))
         wanted = [(chosen[0], None)]
     else:
@@ -135,7 +135,7 @@ def split_part(part: str) -> tuple[str, str | None]:
 
 
 def _add(pipeline: Pipeline, module: Module, function: str | None, cell: Cell | None) -> None:
-    match module.kind:
+    match module.role:
         case "recurrent":
             layers = recurrent_layers(module.tensors, cell, module.prefix)
             pipeline.recurrent(_title(module), layers)
@@ -154,8 +154,9 @@ def _add(pipeline: Pipeline, module: Module, function: str | None, cell: Cell | 
 
 
 def _title(module: Module) -> str:
-    kind = module.describe()[len(module.name) + 2 :].split(" ")[0] if len(module.name) <= _LONGEST_NAME else "recurrent"
-    return f"{kind} '{module.name}'" if module.prefix else kind
+    known = len(module.name) <= _LONGEST_NAME
+    layer_class = module.describe()[len(module.name) + 2 :].split(" ")[0] if known else "recurrent"
+    return f"{layer_class} '{module.name}'" if module.prefix else layer_class
 
 
 def _find(name: str, modules: abc.Mapping[str, Module]) -> Module:
@@ -171,12 +172,12 @@ def _find(name: str, modules: abc.Mapping[str, Module]) -> Module:
 
 def _must_name(modules: abc.Mapping[str, Module]) -> str:
     listed = _listed([module.describe() for module in modules.values()])
-    known = [module for module in modules.values() if module.kind != "other"]
+    known = [module for module in modules.values() if module.role != "other"]
     if not known:
         return f"holds no LSTM, GRU, RNN or linear layer with PyTorch's names (weight_ih_l0, ...); there are {listed}"
     example = " ".join(
-        f"--part {module.name}{':sigmoid' if module.kind == 'linear' else ''}"
-        for module in sorted(known, key=lambda module: module.kind == "linear")[:2]
+        f"--part {module.name}{':sigmoid' if module.role == 'linear' else ''}"
+        for module in sorted(known, key=lambda module: module.role == "linear")[:2]
     )
     return (
         f"holds {listed}; which of them, and in what order, the names do not say: name them in the order of the data, "
