@@ -128,5 +128,5 @@ class _Groups:
         """Values of a vector; raises CellError if nothing says how many."""
         key = self._find(node)
         if key not in self._known:
-            raise CellError(f"{node.line}: nothing says how many values {name} has: no matrix multiplies or makes it")
+            raise CellError(f"{node.line}: the size of {name} is unknown: no matrix multiplies or produces it")
         return self._known[key][0]

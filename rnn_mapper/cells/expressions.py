@@ -96,10 +96,10 @@ class Expression:
         return Multiply(SourceLine.here(), as_expression(other, "*"), self)
 
     def __matmul__(self, other: object) -> Expression:
-        raise CellError(f"{SourceLine.here()}: only a parameter may stand on the left of @, as in p.W @ x")
+        raise CellError(f"{SourceLine.here()}: only a parameter may be on the left of @, as in p.W @ x")
 
     def __rmatmul__(self, other: object) -> Expression:
-        raise CellError(f"{SourceLine.here()}: only a parameter may stand on the left of @, as in p.W @ x")
+        raise CellError(f"{SourceLine.here()}: only a parameter may be on the left of @, as in p.W @ x")
 
     def __bool__(self) -> bool:
         return self._refuse_condition()
@@ -248,7 +248,7 @@ ACTIVATIONS: dict[str, Callable[[Expression], Expression]] = {"sigmoid": sigmoid
 
 def _apply(function: Function, vector: object) -> Expression:
     if not isinstance(vector, Expression):
-        raise CellError(f"{SourceLine.here()}: {function.value} of {vector!r}, must be of a vector")
+        raise CellError(f"{SourceLine.here()}: {function.value} of {vector!r}: the argument must be a vector")
     return Apply(SourceLine.here(), function, vector)
 
 

@@ -51,7 +51,7 @@ class Levels:
                 continue
             if level == len(self.operands) - 1:
                 node = next(reversed(self.arithmetic.nodes))
-                raise CellError(f"{node.line}: nothing that is computed from {self.operands[level].text} is returned")
+                raise CellError(f"{node.line}: nothing computed from {self.operands[level].text} is returned")
             for node in self.arithmetic.nodes:
                 if self._level[node] == level and not isinstance(node, (Row, Fixed)):
                     self._level[node] = level + 1

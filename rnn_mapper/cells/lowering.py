@@ -89,7 +89,7 @@ class _Lowering:
             case Input():
                 raise CellError(
                     f"{expression.line}: the input {expression.name} is used element by element; it is 8 bits wide and "
-                    f"can only be multiplied by a matrix (an identity matrix gives it as it is)"
+                    f"can only be multiplied by a matrix (an identity matrix passes it on)"
                 )
             case State(name=name):
                 return self._shared(("state", name), Read(
@@ -153,8 +153,8 @@ class _Lowering:
                     terms.append(product_term(place, left, right, factor, self.value))
         if not products and offset:
             raise CellError(
-                f"{line}: the number {offset:g} is added to values that are no matrix products; numbers may be added "
-                "to products with a matrix, or stand as 1 - v in a product"
+                f"{line}: the number {offset:g} is added to values that are not matrix products; a number may be "
+                "added to a matrix product, or be the 1 of 1 - v in a product"
             )
         if products:
             products.sort(key=lambda product: self._availability(product.operand))

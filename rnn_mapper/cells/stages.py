@@ -61,7 +61,7 @@ def stages_of(arithmetic: CellArithmetic) -> tuple[Stage, ...]:
     levels = Levels(arithmetic)
     for node in (arithmetic.output, *arithmetic.states.values()):
         if isinstance(node, (Read, Fixed)):
-            raise CellError(f"{node.line}: a state or a parameter is returned as it is; compute something from it")
+            raise CellError(f"{node.line}: a state or a parameter is returned unchanged; compute something from it")
     unit_sets = unit_sets_of(levels)
     return tuple(_stage(index, level, levels, unit_sets) for index, level in enumerate(levels.active))
 

@@ -79,13 +79,13 @@ def single_term(expression: Expression, factor: float, value: Value) -> Term:
     """A value as a term. Raises CellError unless its factor is 1."""
     if factor == -1.0:
         raise CellError(
-            f"{expression.line}: this value is subtracted: only products with a matrix and products of two values "
-            "can be; change the sign of the weights that it comes from"
+            f"{expression.line}: this value is subtracted: only matrix products and products of two values can be; "
+            "change the sign of the weights that produce it"
         )
     if factor != 1.0:
         raise CellError(
-            f"{expression.line}: this value is multiplied by {factor:g}: only products with a matrix can be "
-            "scaled; scale the weights that use it"
+            f"{expression.line}: this value is multiplied by {factor:g}: only matrix products can be scaled; scale "
+            "the weights that use it"
         )
     return Term(expression.line, value(expression))
 
@@ -93,7 +93,9 @@ def single_term(expression: Expression, factor: float, value: Value) -> Term:
 def product_term(line: SourceLine, left: Expression, right: Expression, factor: float, value: Value) -> Term:
     """A product of two vectors as a term. Raises CellError if it is not x * (y - z)."""
     if abs(factor) != 1.0:
-        raise CellError(f"{line}: a product of two values times {factor:g}; only matrix products can be scaled")
+        raise CellError(
+            f"{line}: a product of two values is multiplied by {factor:g}; only matrix products can be scaled"
+        )
     first, second = _factor(left, value), _factor(right, value)
     if first.plain is None:
         first, second = second, first
@@ -108,7 +110,7 @@ def product_term(line: SourceLine, left: Expression, right: Expression, factor: 
         y, z = z, y
     elif sign < 0:
         raise CellError(
-            f"{line}: -(1 - v) * w cannot be expressed; change the sign of the weights that w comes from"
+            f"{line}: -(1 - v) * w cannot be expressed; change the sign of the weights that produce w"
         )
     term = Term(line, x, y, z)
     if term.fraction not in (ACTIVATION_FRACTION, PREACTIVATION_FRACTION):

@@ -186,7 +186,7 @@ def _trace(name: str, function: Callable[..., Any], activations: dict[str, Any])
         arguments.append(argument)
         if parameter.kind is not inspect.Parameter.POSITIONAL_OR_KEYWORD:
             raise CellError(
-                f"{line}: cell {name}: argument {parameter} is not plain, must be a name such as {argument}"
+                f"{line}: cell {name}: argument {parameter} must be a plain name such as {argument}"
             )
     if len(arguments) < 2:
         count = f"{len(arguments)} argument{'' if len(arguments) == 1 else 's'}"
@@ -197,8 +197,8 @@ def _trace(name: str, function: Callable[..., Any], activations: dict[str, Any])
         returned = function(first, *states, _Parameters(), **activations)
     except UnboundLocalError as error:
         raise CellError(
-            f"{_line_of(error, function.__code__, line)}: {_quoted(error)} is used before it is computed: within a "
-            "step values may not depend on each other in a circle; take a state, which is that of the step before"
+            f"{_line_of(error, function.__code__, line)}: {_quoted(error)} is used before it is computed: values of "
+            "one step must not depend on each other in a circle; use a state, which holds the value of the step before"
         ) from None
     except NameError as error:
         raise CellError(f"{_line_of(error, function.__code__, line)}: unknown name {_quoted(error)}") from None

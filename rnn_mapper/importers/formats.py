@@ -29,7 +29,7 @@ _SAVE_AGAIN = "load it where you trust it and save its state_dict() with torch.s
 #: What else is recognised, by the first bytes at a place.
 _REFUSED = (
     (0, b"\x89HDF\r\n\x1a\n", f"is HDF5 (Keras .h5, or weights alone), which is not supported: {_KERAS}"),
-    (0, b"GGUF", "is GGUF, which holds no recurrent layers of a known kind: give the model that it was made from"),
+    (0, b"GGUF", "is GGUF, which holds no recurrent layers that can be read: give the model that it was made from"),
     (4, b"TFL3", "is TensorFlow Lite, which is not supported: export the model that it was made from to ONNX"),
     (4, b"ORTM", "is in the format of ONNX Runtime, which is not supported: give the .onnx that it was made from"),
     (257, b"ustar", f"is a tar archive (PyTorch before 0.4?), which is not supported: {_SAVE_AGAIN}"),
@@ -107,7 +107,7 @@ def _format_of(path: Path) -> str:
         raise ModelError(f"{path}: is a TensorFlow graph, which is not supported: {_KERAS}")
     if path.suffix == ".onnx" or start[0] == 0x08:
         return _ONNX
-    raise ModelError(f"{path}: is of no format that is known, must be {_FORMATS}")
+    raise ModelError(f"{path}: is of no known format, must be {_FORMATS}")
 
 
 def _header_length(start: bytes) -> int:
@@ -128,4 +128,4 @@ def _format_of_zip(path: Path) -> str:
         raise ModelError(f"{path}: is a Keras model, which is not supported: {_KERAS}")
     if path.suffix == ".npz" or any(name.endswith(".npy") for name in names):
         return _NUMPY
-    raise ModelError(f"{path}: is a zip archive of no kind that is known, must be {_FORMATS}")
+    raise ModelError(f"{path}: is a zip archive of no known format, must be {_FORMATS}")

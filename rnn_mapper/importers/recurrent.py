@@ -132,7 +132,7 @@ def _cell_of(tensors: abc.Mapping[str, FileTensor], suffix: str, cell: Cell | No
     if columns and rows == columns:
         raise ModelError(
             f"{full}weight_hh{suffix} has shape {shape_of(weight_hh)}, one row per column: an nn.RNN with tanh or with "
-            f"relu, which its weights do not say; name it with --cell {rnn_tanh.name} or --cell {rnn_relu.name}"
+            f"relu, which its weights do not show; name it with --cell {rnn_tanh.name} or --cell {rnn_relu.name}"
         )
     if not columns or rows % columns or rows // columns not in _CELL_OF_ROWS:
         raise ModelError(

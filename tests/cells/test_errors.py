@@ -36,30 +36,30 @@ CONDITION = (
     "a vector cannot be a condition: a cell computes the same in every step and for every element; choose between "
     "values with a gate, z * a + (1 - z) * b"
 )
-LEFT = "only a parameter may stand on the left of @, as in p.W @ x"
+LEFT = "only a parameter may be on the left of @, as in p.W @ x"
 ELEMENTS = (
     "the input x is used element by element; it is 8 bits wide and can only be multiplied by a matrix (an identity "
-    "matrix gives it as it is)"
+    "matrix passes it on)"
 )
 NUMBER = (
-    "is added to values that are no matrix products; numbers may be added to products with a matrix, or stand as 1 - v "
+    "is added to values that are not matrix products; a number may be added to a matrix product, or be the 1 of 1 - v "
     "in a product"
 )
 SUBTRACTED = (
-    "this value is subtracted: only products with a matrix and products of two values can be; change the sign of the "
-    "weights that it comes from"
+    "this value is subtracted: only matrix products and products of two values can be; change the sign of the weights "
+    "that produce it"
 )
 
 #: What cannot be traced: the cell, the line of the error in it (the first is 0), the message.
 TRACED: list[tuple[str, int, str]] = [
     ("def c(x):\n    return x", 0,
      "cell c has 1 argument, must have the input, its states if any, and the parameters"),
-    ("def c(x, *p):\n    return x", 0, "cell c: argument *p is not plain, must be a name such as p"),
-    ("def c(x, p, *, k=2):\n    return p.W @ x", 0, "cell c: argument k=2 is not plain, must be a name such as k"),
+    ("def c(x, *p):\n    return x", 0, "cell c: argument *p must be a plain name such as p"),
+    ("def c(x, p, *, k=2):\n    return p.W @ x", 0, "cell c: argument k=2 must be a plain name such as k"),
     ("def c(x, p):\n    y = sigmid(p.W @ x)\n    return y", 1, "unknown name 'sigmid'"),
     ("def c(x, p):\n    y = tanh(p.W @ z)\n    z = tanh(p.V @ y)\n    return z", 1,
-     "'z' is used before it is computed: within a step values may not depend on each other in a circle; take a state, "
-     "which is that of the step before"),
+     "'z' is used before it is computed: values of one step must not depend on each other in a circle; use a state, "
+     "which holds the value of the step before"),
     ("def c(x, p):\n    return x @ p.W", 1, LEFT),
     ("def c(x, p):\n    return [1] @ x", 1, LEFT),
     ("def c(x, p):\n    return p.W @ 3", 1, "p.W @ 3: the right side must be a vector"),
@@ -77,7 +77,7 @@ TRACED: list[tuple[str, int, str]] = [
     ("def c(x, p):\n    return np.tanh(p.W @ x)", 1,
      f"numpy's tanh does not work on the vectors of a cell; {FUNCTIONS}"),
     ("def c(x, p):\n    return math.tanh(p.W @ x)", 1, f"a vector is not a number; {FUNCTIONS}"),
-    ("def c(x, p):\n    return tanh(3)", 1, "tanh of 3, must be of a vector"),
+    ("def c(x, p):\n    return tanh(3)", 1, "tanh of 3: the argument must be a vector"),
     ("def c(x, p):\n    return p.W @ x + 'a'", 1, "+ of a vector and a str; both must be vectors or numbers"),
     ("def c(x, p):\n    return p.W @ x - math.inf", 1, "- of a vector and inf; numbers must be finite"),
     ("def c(x, p):\n    y = p.W @ x\n    return y + p.W", 2, "p.W is used as a matrix and as a vector"),
@@ -93,14 +93,14 @@ COMPILED: list[tuple[str, int, str]] = [
     ("def c(x, p):\n    y = p.W @ x\n    return tanh(y) * x", 0, ELEMENTS),
     ("def c(x, p):\n    y = tanh(p.W @ x)\n    return y + 1", 2, f"the number 1 {NUMBER}"),
     ("def c(x, p):\n    y = tanh(p.W @ x)\n    return 2 * y", 1,
-     "this value is multiplied by 2: only products with a matrix can be scaled; scale the weights that use it"),
+     "this value is multiplied by 2: only matrix products can be scaled; scale the weights that use it"),
     ("def c(x, p):\n    y = tanh(p.W @ x)\n    return tanh(p.V @ x) - y", 1, SUBTRACTED),
     ("def c(x, h, p):\n    a = 3 * (tanh(p.W @ x) * h)\n    h = tanh(\n        a + p.V @ x)\n    return h, h", 1,
-     "a product of two values times 3; only matrix products can be scaled"),
+     "a product of two values is multiplied by 3; only matrix products can be scaled"),
     ("def c(x, p):\n    a = tanh(p.W @ x)\n    b = sigmoid(p.V @ x)\n    return (a - b) * (b - a)", 3,
      "both sides of a product are differences; multiply it out"),
     ("def c(x, p):\n    a = sigmoid(p.W @ x)\n    return p.V @ x - (1 - a) * tanh(p.U @ x)", 2,
-     "-(1 - v) * w cannot be expressed; change the sign of the weights that w comes from"),
+     "-(1 - v) * w cannot be expressed; change the sign of the weights that produce w"),
     ("def c(x, p):\n    a = p.W @ x\n    b = a * relu(p.V @ x)\n    return tanh(b + p.U @ x)", 2,
      "both factors can exceed 1 (Q5.10): one of them must come from a sigmoid, a tanh or a state that stays within "
      "[-1, 1]"),
@@ -112,7 +112,7 @@ COMPILED: list[tuple[str, int, str]] = [
      "a difference of a Q5.10 and a Q0.15 value as a factor; multiply it out"),
     ("def c(x, p):\n    return p.a * p.b", 0, "cell c has no product with a matrix"),
     ("def c(x, h, p):\n    y = tanh(p.W @ x)\n    return y, h", 0,
-     "a state or a parameter is returned as it is; compute something from it"),
+     "a state or a parameter is returned unchanged; compute something from it"),
     ("def c(x, h, p):\n    y = tanh(p.W @ x)\n    h = tanh(p.b * h)\n    return y, h", 2,
      "no product with a matrix is part of this value"),
     ("def c(x, h, g, p):\n    h = tanh(p.W @ x + p.U @ h)\n    g = tanh(p.V @ x + p.Z @ h)\n"

@@ -160,7 +160,7 @@ NAN = torch.full((16, 3), float("nan"))
 BAD: dict[str, tuple[bytes | Callable[[Path], object], str]] = {
     "empty.pt": (b"", "is empty, must be ONNX (.onnx), a PyTorch state_dict (.pt, .pth), safetensors or a NumPy .npz"),
     "empty.onnx": (b"", "is empty, must be"),
-    "text.pt": (b"a model\n", "is of no format that is known, must be ONNX (.onnx)"),
+    "text.pt": (b"a model\n", "is of no known format, must be ONNX (.onnx)"),
     "cut.pt": (saved(state())[:700], "is a damaged zip archive (cut off?)"),
     "legacy.pt": (saved(state(), _use_new_zipfile_serialization=False), "was saved by PyTorch before 1.6 or in its ol"),
     "raw.pkl": (pickle.dumps({"a": 1}), "is a pickle, which could run code and is not loaded: give ONNX"),
@@ -178,7 +178,7 @@ BAD: dict[str, tuple[bytes | Callable[[Path], object], str]] = {
                 "holds no LSTM, GRU, RNN or linear layer with PyTorch's names (weight_ih_l0, ...); there are . (weig"),
     "rnn.pt": (saved(torch.nn.RNN(2, 3).state_dict()),
                "weight_hh_l0 has shape 3 x 3, one row per column: an nn.RNN with tanh or with relu, which its weights "
-               "do not say; name it with --cell rnn_tanh or --cell rnn_relu"),
+               "do not show; name it with --cell rnn_tanh or --cell rnn_relu"),
     "several.pt": (saved(Net().state_dict()),
                    "holds rnn (LSTM 3 -> 4), fc (linear 4 -> 2); which of them, and in what order, the names do not "
                    "say: name them in the order of the data, with the function after a linear one, such as "
@@ -223,7 +223,7 @@ BAD: dict[str, tuple[bytes | Callable[[Path], object], str]] = {
     "extension.pt": (archive(b"\x80\x02\x82\x01."), "the pickle has the operation EXT1, which no state_dict needs"),
     "endless.pt": (archive(b"\x80\x02}"), "the pickle is damaged (ValueError)"),
     "control.pt": (saved({"\x1b[2Jrnn.weight_ih_l0": torch.ones(2)}), "tensor ?[2Jrnn.weight_ih_l0 has a name with co"),
-    "other.zip": (zipped({"readme.txt": b"x"}), "is a zip archive of no kind that is known, must be ONNX"),
+    "other.zip": (zipped({"readme.txt": b"x"}), "is a zip archive of no known format, must be ONNX"),
     "model.keras": (zipped({"config.json": b"{}", "model.weights.h5": b""}), "is a Keras model, which is not supporte"),
     "lies.safetensors": (safetensors(lambda data: data.replace(b"[16,3]", b"[99,3]")), "is damaged, or no safetensors"),
     "long.safetensors": (safetensors(lambda data: struct.pack("<Q", 1 << 60) + data[8:]), "has a header of 1152921504"),

@@ -138,7 +138,7 @@ REFUSALS: dict[str, tuple[Any, str]] = {
     "cycle": (changed(cyclic), "Add 'X2' takes 'back', which only it or a node after it gives: the graph is cyclic or "
                                "not in order"),
     "missing": (changed(lambda p: p.graph.node[0].input.__setitem__(1, "nothing")),
-                "LSTM '/top/LSTM' takes 'nothing', which nothing gives"),
+                "LSTM '/top/LSTM' takes 'nothing', which nothing produces"),
     "twice": (changed(lambda p: p.graph.node.append(helper.make_node("Identity", ["X"], ["Y"]))),
               "Identity 'Y' gives 'Y', which is given already: names must be unique"),
     "opset 6": (changed(opset(6)), "opset 6 is not supported, must be 7 to 28: convert the model"),

@@ -257,7 +257,7 @@ REFUSED: list[tuple[Any, str]] = [
     (lambda: torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.LSTM(4, 3)), r"^layer 1 \(lstm\) takes 4 values"),
     (lambda: torch.nn.LSTM(2, 3, dtype=torch.complex64), r"weight_ih holds complex64 values, must be float64"),
     (lambda: torch.nn.Bilinear(2, 3, 4), r"^torch.nn.modules.linear.Bilinear is not supported: must be of torch.nn: "),
-    (lambda: b"text.pt", r"^a bytes is no model"),
+    (lambda: b"text.pt", r"^a bytes is not a model"),
 ]
 
 

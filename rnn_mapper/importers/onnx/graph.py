@@ -291,7 +291,7 @@ def _check_order(nodes: list[Node], given: set[str]) -> None:
             if name and name not in known:
                 why = (
                     "which only it or a node after it gives: the graph is cyclic or not in order" if name in later
-                    else "which nothing gives"
+                    else "which nothing produces"
                 )
                 raise ModelError(f"{node} takes {quoted(name)}, {why}")
         for name in filter(None, node.outputs):

@@ -123,7 +123,7 @@ class Walk:
             self._count(int(np.prod([float(size) for size in shape])))
             value = self.sources.add_tensor(f"input {quoted(name)}", StateRecipe(), shape, given.type in (6, 7))
         else:
-            raise ModelError(f"takes {quoted(name)}, which nothing gives")
+            raise ModelError(f"takes {quoted(name)}, which nothing produces")
         self.values[name] = value
         return value
 

@@ -116,10 +116,10 @@ class _Archive:
     def _outside(self, reference: Any) -> Any:
         """A storage: ("storage", class, key, device, count)."""
         if not isinstance(reference, tuple) or len(reference) < 4 or reference[0] != "storage":
-            raise ModelError("the pickle refers to something that is no storage")
+            raise ModelError("the pickle refers to something that is not a storage")
         name, key = reference[1], reference[2]
         if not isinstance(name, Name) or name.module not in ("torch", "torch.storage") or not isinstance(key, str):
-            raise ModelError("the pickle refers to a storage of an unknown kind")
+            raise ModelError("the pickle refers to a storage of an unknown type")
         return _Storage(key, _STORAGES.get(name.name, printable(name.name)))
 
     def _call(self, name: Name, arguments: tuple[Any, ...]) -> Any:

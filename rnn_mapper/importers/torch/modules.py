@@ -83,7 +83,7 @@ def _nn_module(module: Any) -> Any:
     torch = sys.modules.get("torch")
     if torch is None or not isinstance(module, torch.nn.Module):
         raise ModelError(
-            f"a {type(module).__name__} is no model: give a PyTorch module, the path of a model file or a Network"
+            f"a {type(module).__name__} is not a model: give a PyTorch module, the path of a model file or a Network"
         )
     if isinstance(module, torch.jit.ScriptModule):
         raise ModelError(
@@ -182,7 +182,7 @@ def _add(pipeline: Pipeline, module: Any, name: str, cell: Cell | None) -> None:
             raise ModelError(f"{title} has dim = {module.dim}, must be -1: over the features, whatever the batch")
         pipeline.function(_HOST_FUNCTIONS[class_name], title)
     else:
-        pipeline.remark(f"{title}: nothing in inference")
+        pipeline.remark(f"{title}: no effect in inference")
 
 
 def _agreed(title: str, own: Cell, wanted: Cell | None) -> Cell:
@@ -197,9 +197,9 @@ def _options(module: Any) -> str:
     if not module.bias:
         texts.append("without biases")
     if module.batch_first:
-        texts.append("batch_first, no matter for one sequence")
+        texts.append("batch_first, irrelevant for one sequence")
     if module.dropout and module.num_layers > 1:
-        texts.append(f"dropout {module.dropout:g}, nothing in inference")
+        texts.append(f"dropout {module.dropout:g}, no effect in inference")
     return f" ({'; '.join(texts)})" if texts else ""
 
 

@@ -166,7 +166,7 @@ def _find(name: str, modules: abc.Mapping[str, Module]) -> Module:
     if len(ending) == 1:
         return ending[0]
     if ending:
-        raise ModelError(f"part {name} is not clear: {', '.join(module.name for module in ending[:_LISTED])} end so")
+        raise ModelError(f"part {name} is ambiguous: {', '.join(module.name for module in ending[:_LISTED])} end so")
     raise ModelError(f"part {name} is not there; there are {_listed([one.describe() for one in modules.values()])}")
 
 
