@@ -38,14 +38,14 @@ class Node:
     """A 16-bit value of every unit. Two nodes are the same value only if they are the same object."""
 
     line: SourceLine
-    #: Fraction bits; of a row in `CellArithmetic.calibrated` calibration chooses them.
+    #: Fraction bits; calibration chooses those of the rows in `CellArithmetic.calibrated`.
     fraction: int
     range: Range
 
 
 @dataclass(frozen=True, eq=False)
 class Operand:
-    """A vector that matrices multiply, as 8-bit values: the input, a state of the step before, or a computed value."""
+    """A vector that matrices multiply, as 8-bit values: the input, a state of the previous step, or a computed one."""
 
     name: str
     expression: Expression
@@ -89,7 +89,7 @@ class Row(Node):
 
 @dataclass(frozen=True, eq=False)
 class Read(Node):
-    """A state of the step before."""
+    """A state of the previous step."""
 
     state: str
 

@@ -1,4 +1,4 @@
-"""Symbolic vectors: what the statements of a cell build when it is traced.
+"""Symbolic vectors: the statements of a cell build them when it is traced.
 
 A vector has one element for each unit; `+`, `-`, `*` and the functions work element by element, `matrix @ vector` is
 a matrix-vector product. Every expression remembers the line of the cell that made it, so that errors can name it.
@@ -22,10 +22,10 @@ __all__ = [
 ]
 
 
-#: What numpy calls for a number of its own on the left of an operator.
+#: Methods that numpy calls for a number of its own on the left of an operator.
 _REFLECTED = {"add": "__radd__", "subtract": "__rsub__", "multiply": "__rmul__"}
 _FUNCTIONS = "sigmoid, tanh, relu and identity of rnn_mapper.cells"
-#: Modules that build expressions for a cell; what calls them is the cell.
+#: Modules that build expressions for a cell; their caller is the cell.
 _BUILDERS = {__file__, str(Path(__file__).with_name("tracing.py")), "<string>"}
 
 
@@ -148,7 +148,7 @@ class Input(Expression):
 
 @dataclass(frozen=True, eq=False)
 class State(Expression):
-    """A state as the step before left it."""
+    """A state as the previous step left it."""
 
     line: SourceLine
     name: str
@@ -164,7 +164,7 @@ class Number(Expression):
 
 @dataclass(frozen=True, eq=False)
 class Parameter(Expression):
-    """A trained tensor: a matrix where it stands on the left of `@`, else a vector."""
+    """A trained tensor: a matrix on the left of `@`, else a vector."""
 
     line: SourceLine
     name: str

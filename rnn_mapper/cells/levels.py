@@ -1,4 +1,4 @@
-"""Levels: from which operand of a cell on each value can be computed."""
+"""Levels: the operand of a cell from which on each value can be computed."""
 
 from __future__ import annotations
 

@@ -161,7 +161,7 @@ def dense_relu(x: Any, p: Any) -> Any:
     return relu(p.W @ x + p.b)
 
 
-#: All of them by name.
+#: All built-in cells by name.
 BUILT_IN: dict[str, Cell] = {
     made.name: made for made in (
         lstm, lstm_peephole, lstm_projection, cifg, gru, gru_reset_before, rnn_tanh, rnn_relu, mgu, sru, qrnn, dense,
@@ -169,7 +169,7 @@ BUILT_IN: dict[str, Cell] = {
     )
 }
 
-#: Cells that have variants, by what the names of these begin with.
+#: Cells that have variants, by the beginning of the variants' names.
 _BASES: dict[str, Cell] = {
     "lstm": lstm, "lstm_peephole": lstm_peephole, "cifg": cifg, "gru": gru, "gru_reset_before": gru_reset_before,
     "rnn": rnn_tanh,

@@ -30,8 +30,8 @@ _WIDE: Range = (-32.0, 32.0)
 
 @cache
 def arithmetic_of(cell: Cell) -> CellArithmetic:
-    """The arithmetic of a cell. Raises CellError, with the line, for what it cannot express."""
-    # States begin as Q0.15; what does not stay within [-1, 1] becomes Q5.10.
+    """The arithmetic of a cell. Raises CellError, with the line, for equations that it cannot express."""
+    # States begin as Q0.15; those that leave [-1, 1] become Q5.10.
     fractions = dict.fromkeys(cell.state_names, ACTIVATION_FRACTION)
     while True:
         lowering = _Lowering(cell, fractions)

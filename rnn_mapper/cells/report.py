@@ -1,4 +1,4 @@
-"""What the compiler makes of a cell, as text: values, stages, state words, programs."""
+"""The compiler's view of a cell as text: values, stages, state words, programs."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class ProgramLine:
 class StageProgram:
     """The unit program of a stage for one length of its rows."""
 
-    #: Vector words of a row in one PCU that were asked for, and that it needs.
+    #: Vector words of a row in one PCU: those asked for, and those the program needs.
     words: int
     needed: int
     instructions: int
@@ -65,7 +65,7 @@ def description(cell: Cell) -> str:
 
 @dataclass(frozen=True)
 class CellReport:
-    """All that is to be said of a cell. Every property raises CellError if the cell does not compile so far."""
+    """Everything about a cell. Every property raises CellError if the cell does not compile as far as that."""
 
     cell: Cell
     #: Cycles round the unit path, and from writing a state word to reading it (`hdl.latencies`).

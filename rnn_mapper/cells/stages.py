@@ -1,7 +1,7 @@
-"""The stages of a cell: what can be computed from one operand on, in the order in which operands become available.
+"""The stages of a cell, one for each operand from which on something can be computed, in the order of the operands.
 
 A stage multiplies one vector and then runs a unit program. Rows that add products of several vectors belong to the
-stage of the last one; the parts of the others are stored before. What a later stage needs of an earlier one goes
+stage of the last one; the parts of the others are stored before. Values that a later stage needs go
 through a state word of the unit. Every stage makes one vector, which goes to the multipliers, to the host or both.
 """
 

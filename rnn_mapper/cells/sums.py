@@ -11,7 +11,7 @@ __all__ = ["accumulated", "as_preactivation", "is_activation"]
 
 
 def accumulated(nodes: list[Node], line: SourceLine, terms: list[Term]) -> Node:
-    """The sum of terms; what it takes is added to `nodes`."""
+    """The sum of terms; the nodes it needs are added to `nodes`."""
     terms = _blended(terms)
     low, high = (sum(term.range[end] for term in terms) for end in (0, 1))
     fine = all(term.fraction == ACTIVATION_FRACTION for term in terms)
@@ -31,7 +31,7 @@ def _add_term(nodes: list[Node], line: SourceLine, total: Node | None, term: Ter
     if total is None:
         return term.x if term.is_plain else _node(nodes, line, term, term.addend)
     if term.addend is not None:
-        # A blend has its own addend, so what is already there is added to its result.
+        # A blend has its own addend, so the sum so far is added to its result.
         return _add_term(nodes, line, _node(nodes, line, term, term.addend), Term(line, total), fraction)
     if total.fraction == ACTIVATION_FRACTION == term.fraction and fraction == PREACTIVATION_FRACTION:
         total = as_preactivation(nodes, total)

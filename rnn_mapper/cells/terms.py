@@ -1,4 +1,4 @@
-"""Sums of a cell's equations as terms x * (y - z): what one accumulation can add."""
+"""Sums of a cell's equations as terms x * (y - z), which one accumulation can add."""
 
 from __future__ import annotations
 

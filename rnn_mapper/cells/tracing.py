@@ -7,8 +7,8 @@
         h = (1 - f) * h + f * n
         return h, h
 
-The first argument is the input of the step, the last gives the trained tensors by name, those between are the states
-as the step before left them. The function returns the output and the states after the step, in the order of the
+The first argument is the input of the step, the last gives the trained tensors by name, the ones between are the states
+as the previous step left them. The function returns the output and the states after the step, in the order of the
 arguments (one state, or a tuple of several; nothing for a cell without states).
 
 Keyword arguments such as `gate=sigmoid` stand for activations: `Cell.variant` has the same equations with others.
@@ -134,7 +134,7 @@ def _definition(function: Callable[..., Any]) -> SourceLine:
 
 
 def _return(function: Callable[..., Any]) -> SourceLine:
-    """The line of its only `return`, or else that of `def`."""
+    """The line of the only `return`, or else of `def`."""
     found = {
         instruction.positions.lineno for instruction in dis.get_instructions(function)
         if instruction.opname.startswith("RETURN") and instruction.opname != "RETURN_GENERATOR"
@@ -237,7 +237,7 @@ def _results(
 
 
 def _quoted(error: NameError) -> str:
-    """The name that is unknown; only the message has that of a local variable."""
+    """The unknown name; the name of a local variable is in the message only."""
     found = re.search("'.*?'", str(error))
     return found[0] if found else repr(error.name)
 

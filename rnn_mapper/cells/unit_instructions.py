@@ -1,4 +1,4 @@
-"""All that one instruction of the unit path could do with an arriving value, and what may become of its result."""
+"""The instructions that could begin with an arriving value, and the uses of their results."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class InstructionChoices:
                     "", y=FactorY.ZERO, addend=Addend.STATE, read_slot=slot, carried=isinstance(content, Read))
 
     def _results(self, moment: Moment, gate: int, result: Node, instruction: Instruction) -> Iterator[Moment]:
-        """What may become of a result: written and sent away if it has to be; kept; sent round the ring."""
+        """The uses of a result: it is written and sent away if it has to be, may be kept, and may go round the ring."""
         needs = self.needs
         moves = result not in needs.accumulates or result in moment.done
         word = needs.targets.get(result)

@@ -1,4 +1,4 @@
-"""What the program of a stage has to do, and what of it is left at a moment of the search."""
+"""The work of a stage's program, and the work left at a moment of the search."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class StageNeeds:
         return max(1, len(self.accumulates) + len(self.moved))
 
     def spare(self, moment: Moment, budget: int) -> int:
-        """Instructions that are left when all that is certainly needed has its own."""
+        """Instructions left over when all necessary work has its own."""
         needed = sum(1 for node in self.accumulates if node not in moment.done)
         needed += sum(1 for node in self.moved if self.leaves(moment, node))
         return budget - moment.instructions - needed

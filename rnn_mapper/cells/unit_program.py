@@ -36,7 +36,7 @@ class Preference(enum.Enum):
     EARLY_RESULT = "early result"
     #: Rows of one word are possible, as they are in the first step of a cleared sequence.
     SHORT_START = "short start"
-    #: So they are, and the last row makes the result: results of a chain lie farther from the rows of the next phase.
+    #: The same, and the last row makes the result: results of a chain are farther from the rows of the next phase.
     LAST_ROW = "last row"
 
 
@@ -76,7 +76,7 @@ def unit_program(
 def _best(
     stage: Stage, words: int, effort: Effort, ring: int, state_distance: int, separate: bool, preference: Preference
 ) -> Program | None:
-    """The best program for these rows of those that a search finds and of those of the longest rows, or None."""
+    """The best program for these rows that a search finds, or else of those for the longest rows, or None."""
     if words == WORDS_LIMIT:
         effort = Effort.MUCH
     programs = _candidates(stage, words, effort, ring, state_distance, separate)
@@ -91,7 +91,7 @@ def _best(
 def _cost(
     program: Program, words: int, ring: int, state_distance: int, preference: Preference
 ) -> tuple[int, ...]:
-    """What is compared: the least is best."""
+    """The sort key of a program: the least is best."""
     gate, trips = program.emitting
     ends = max(
         position * words + (len(step.instructions) - 1) * ring

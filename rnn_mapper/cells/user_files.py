@@ -33,5 +33,5 @@ def load_cells(path: str | Path) -> dict[str, Cell]:
 
 
 def with_cells(path: str | Path | None) -> dict[str, Cell]:
-    """The built-in cells and those of a file, if one is given."""
+    """The built-in cells and the cells of a file, if one is given."""
     return dict(BUILT_IN) if path is None else BUILT_IN | load_cells(path)

@@ -41,7 +41,7 @@ def load_array(path: str | Path) -> npt.NDArray[Any]:
 
 
 def load_arrays(path: str | Path) -> dict[str, npt.NDArray[Any]]:
-    """All arrays of an ``.npz`` by name; raises ModelError with the path if it is not an intact one."""
+    """All arrays of an ``.npz`` by name; raises ModelError with the path if the file is not an intact ``.npz``."""
     arrays = _read(Path(path))
     if isinstance(arrays, np.ndarray):
         raise ModelError(f"{path}: holds a single array, a model must be an .npz of named tensors")
@@ -106,7 +106,7 @@ def wav_frames(path: str | Path, input_size: int, rate: int | None = None) -> Fl
 
 
 def read_samples(path: str | Path) -> tuple[FloatArray, int]:
-    """The samples of a file in -1..1, and how many a second has. Raises ModelError as `samples_of`."""
+    """The samples of a file in -1..1 and its sample rate. Raises ModelError as `samples_of`."""
     try:
         data = Path(path).read_bytes()
     except OSError as error:
@@ -115,7 +115,7 @@ def read_samples(path: str | Path) -> tuple[FloatArray, int]:
 
 
 def samples_of(data: bytes, source: str) -> tuple[FloatArray, int]:
-    """The samples of a WAV file's bytes [samples] in -1..1, and how many a second has.
+    """The samples of a WAV file's bytes [samples] in -1..1 and the sample rate.
 
     The data may end before the length that the header claims, as in a pipe. Raises ModelError, with `source`, unless
     they are mono PCM of 8, 16, 24 or 32 bits with at least one sample.

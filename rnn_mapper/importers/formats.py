@@ -26,7 +26,7 @@ _LOOKED_AT = 512
 _FORMATS = "ONNX (.onnx), a PyTorch state_dict (.pt, .pth), safetensors or a NumPy .npz"
 _KERAS = "export the model to ONNX: model.export('model.onnx', format='onnx') in Keras 3, or tf2onnx"
 _SAVE_AGAIN = "load it where you trust it and save its state_dict() with torch.save of PyTorch 1.6 or newer"
-#: What else is recognised, by the first bytes at a place.
+#: Other formats that are recognised, by the bytes at a place.
 _REFUSED = (
     (0, b"\x89HDF\r\n\x1a\n", f"is HDF5 (Keras .h5, or weights alone), which is not supported: {_KERAS}"),
     (0, b"GGUF", "is GGUF, which holds no recurrent layers that can be read: give the model that it was made from"),

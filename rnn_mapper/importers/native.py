@@ -29,7 +29,7 @@ from rnn_mapper.network.bidirectional import Bidirectional, BidirectionalNetwork
 from rnn_mapper.network.network import Dense, Layer, Network, parse_cell
 
 _CELL_TENSOR = re.compile(r"layers\.(0|[1-9][0-9]{0,3})(_reverse)?\.(\w+)")
-#: More than a name of a layer can say.
+#: More than the name of a layer can express.
 _MOST_LAYERS = 10_000
 _HEAD_TENSORS = ("head.weight", "head.bias", "head.cell")
 

@@ -41,13 +41,13 @@ class _Linear:
     bias: FileTensor | None
     #: None until a function follows.
     function: str | None = None
-    #: What the account says of a function that is not known.
+    #: The note of the account if no function follows.
     note: str = ""
 
 
 @dataclass
 class Pipeline:
-    """What was found so far, in order. Every addition raises ModelError for what cannot follow."""
+    """The layers found so far, in order. Every addition raises ModelError if it cannot follow."""
 
     _items: list[_Linear | Layer | Bidirectional | Reversed] = field(default_factory=list)
     _lines: list[str | _Linear] = field(default_factory=list)
@@ -64,7 +64,7 @@ class Pipeline:
         self._lines.append(f"{text}, {sizes}{both}: {place}")
 
     def linear(self, name: str, weight: FileTensor, bias: FileTensor | None, note: str = "") -> None:
-        """A linear layer, [outputs, inputs] and [outputs] or None; `note` says of what is unknown after it."""
+        """A linear layer, [outputs, inputs] and [outputs] or None; `note` is for the account if no function follows."""
         self._check_open(f"Linear '{name}'")
         made = _Linear(name, weight, bias, None, note)
         self._items.append(made)
@@ -91,7 +91,7 @@ class Pipeline:
         last.function = name
 
     def remark(self, line: str) -> None:
-        """A line of the account for what makes no difference, such as dropout in inference."""
+        """A line of the account for something without effect, such as dropout in inference."""
         self._lines.append(line)
 
     def _check_open(self, text: str) -> None:

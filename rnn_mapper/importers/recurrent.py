@@ -26,7 +26,7 @@ Made = TypeVar("Made")
 
 
 def with_source(source: object, build: Callable[[], Made]) -> Made:
-    """What `build` makes; its ModelError then begins with the source."""
+    """The result of `build`; its ModelError then begins with the source."""
     try:
         return build()
     except ModelError as error:

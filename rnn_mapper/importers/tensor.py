@@ -29,7 +29,7 @@ class FileTensor:
 
     @staticmethod
     def of(value: Any) -> FileTensor:
-        """Of an array, a torch tensor, or what it is already."""
+        """From an array, a torch tensor, or a FileTensor."""
         if isinstance(value, FileTensor):
             return value
         if hasattr(value, "detach"):
@@ -40,7 +40,7 @@ class FileTensor:
         return FileTensor(array.shape, array.dtype.name, lambda: array)
 
     def numbers(self, name: str) -> npt.NDArray[Any]:
-        """The numbers; raises ModelError, with the tensor's name, if they are no floating-point numbers."""
+        """The numbers; raises ModelError, with the tensor's name, if they are not floating-point numbers."""
         if self.dtype not in FLOAT_DTYPES:
             quantised = self.dtype.startswith(("int", "uint", "bool", "q", "float8", "float4"))
             why = ": quantised weights need scales that this format does not hold; give the float weights" * quantised

@@ -1,4 +1,4 @@
-"""Pickles of plain values and numpy arrays, read without running anything that they name (`importers.pickles`).
+"""Pickles of plain values and numpy arrays, read without running anything that they name (`importers.torch.pickles`).
 
 The names by which numpy stores an array stand for classes of this module; any other is an error. Arrays are made from
 their bytes.

@@ -11,7 +11,6 @@ from rnn_mapper.errors import ModelError
 from rnn_mapper.importers.imported import HostStep
 from rnn_mapper.importers.onnx.elementwise import is_pair
 from rnn_mapper.importers.onnx.glue import Value
-from rnn_mapper.importers.onnx.rows import Steps, steps_of
 from rnn_mapper.importers.onnx.sources import (
     DenseRecipe,
     HostRecipe,
@@ -21,6 +20,7 @@ from rnn_mapper.importers.onnx.sources import (
     Source,
     SumRecipe,
 )
+from rnn_mapper.importers.onnx.steps import Steps, steps_of
 from rnn_mapper.importers.onnx.tensors import quoted
 from rnn_mapper.importers.onnx.walk import Walk
 from rnn_mapper.network.bidirectional import Bidirectional, BidirectionalNetwork, Reversed
@@ -34,7 +34,7 @@ Block = Layer | Bidirectional | Reversed
 
 @dataclass(frozen=True, eq=False)
 class _Choice:
-    """Elements [rows, values] that the host puts together, by their place in the sequence and their value's number."""
+    """Elements [rows, values] that the host collects, by their place in the sequence and their value's number."""
 
     name: str
     places: IndexArray
@@ -46,7 +46,7 @@ class _Choice:
 
 @dataclass(frozen=True, eq=False)
 class _Function:
-    """What the host does with each row."""
+    """A function of each row, on the host."""
 
     name: str
     columns: IndexArray
@@ -65,7 +65,7 @@ class _Stages:
 
 @dataclass(frozen=True, eq=False)
 class Assembled:
-    """A network and what belongs to it."""
+    """A network, its start state and the steps of the host."""
 
     network: Network | BidirectionalNetwork
     state: tuple[FloatState, ...] | None
@@ -142,7 +142,7 @@ def _halves(sources: tuple[Source, ...]) -> tuple[Source, ...]:
 
 
 def _stage(walk: Walk, sources: tuple[Source, ...]) -> tuple[Block | _Choice | _Function | None, tuple[Source, ...]]:
-    """What makes these sources, and what it takes."""
+    """The layer or host step that makes these sources, and the sources that it takes."""
     recipe = sources[0].recipe
     halves = _halves(sources)
     if is_pair(halves):
@@ -177,7 +177,7 @@ def _layer(source: Source) -> Layer:
 
 
 def _final(walk: Walk, sources: tuple[Source, ...], rows: IndexArray, columns: IndexArray) -> _Choice:
-    """What the cut ends with, of one stream."""
+    """The choice of elements that the cut ends with, of one stream."""
     space = sources[0].space
     streams = walk.order.streams[space][rows]
     first = streams == 0
@@ -212,7 +212,7 @@ def _choice(
 
 
 def _host_step(parts: tuple[_Choice | _Function, ...]) -> list[HostStep]:
-    """What the host does, from the same step of all walks."""
+    """The host's step, from the same step of all walks."""
     part = parts[0]
     if isinstance(part, _Function):
         columns, function = part.columns, part.function

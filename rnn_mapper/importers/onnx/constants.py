@@ -1,4 +1,4 @@
-"""Nodes that exporters put around to compute shapes: evaluated at once, on constants and on shapes of tensors."""
+"""Nodes that exporters add to compute shapes: evaluated at once, on constants and on shapes of tensors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The last defence: what is imported, run in onnxruntime and in the float reference, must give the same."""
+"""The last defence: the imported part must give the same in onnxruntime and in the float reference."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from rnn_mapper.importers.onnx.walk import Cut, Walk
 
 __all__ = ["compare_with_onnxruntime"]
 
-#: Difference that is not a matter of rounding to float32, of values up to 1; larger ones in proportion.
+#: A difference that rounding to float32 does not explain, of values up to 1; of larger values in proportion.
 TOLERANCE = 1e-4
 #: Stored elements, and elements times rows, up to which a model is run.
 _MAX_STORED = 1 << 27
@@ -107,7 +107,7 @@ def _stored(name: str, tensor: Tensor) -> Any:
 
 
 def _node(node: Node, walk: Walk) -> list[Any]:
-    """The node in float32, and with the steps before the batch, which is what onnxruntime has."""
+    """The node in float32 and with the steps before the batch, the only form that onnxruntime runs."""
     from onnx import NodeProto, TensorProto, helper
 
     proto = NodeProto()

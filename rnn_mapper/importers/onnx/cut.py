@@ -1,4 +1,4 @@
-"""Which part of an ONNX graph is imported: from the tensor that it starts with to the one that it ends with."""
+"""The part of an ONNX graph that is imported, from its first tensor to its last."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from rnn_mapper.importers.onnx.zeros import without_zero_states
 __all__ = ["choose_cut", "other_outputs"]
 
 _MAX_LISTED = 12
-#: What runs steps.
+#: Operators that run steps.
 RECURRENT = frozenset((*NODES, "Loop"))
 
 
@@ -61,7 +61,7 @@ def _unsupported(nodes: list[Node]) -> list[Node]:
 
 
 def other_outputs(graph: Graph, cut: Cut) -> list[str]:
-    """Outputs of the graph that are not what the cut ends with, each with what it is."""
+    """The outputs of the graph other than the end of the cut, each with its meaning."""
     reach = _follow(graph, [cut.start])
     found = []
     for name in graph.outputs:

@@ -1,4 +1,4 @@
-"""Dense layers and what works on each step by itself: on the grid where it can be, else on the host."""
+"""Dense layers and functions of single steps: on the grid where possible, else on the host."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Elementwise:
     order: Order
 
     def apply(self, node: Node, inputs: list[Value | None], opset: int) -> tuple[list[Value], str]:
-        """The outputs of a node and what to say of it."""
+        """The outputs of a node and its line of the account."""
         if any(value is None for value in inputs):
             raise ModelError("an input is missing")
         values = [value for value in inputs if value is not None]
@@ -201,7 +201,7 @@ def _gemm(node: Node, values: list[Value]) -> tuple[Value, AnyArray, AnyArray]:
 
 
 def _affine(node: Node, values: list[Value]) -> tuple[Value, AnyArray, AnyArray]:
-    """The data, and by what it is multiplied and what is added, element by element."""
+    """The data, its factor and the number added to it, element by element."""
     x = next(value for value in values if value.traced)
     first = values[0] is x
     scale, shift = np.ones(x.shape[-1:]), np.zeros(x.shape[-1:])

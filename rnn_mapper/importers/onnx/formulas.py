@@ -98,7 +98,7 @@ def _is(part: Any, operation: str) -> bool:
 
 
 def _other(product: Any, wanted: Callable[[Any], bool]) -> Any:
-    """The factor beside the one that is wanted; None if it is no such product."""
+    """The factor beside the one that is wanted; None if this is not such a product."""
     if _is(product, "product"):
         for one, other in (product.parts, product.parts[::-1]):
             if wanted(one):

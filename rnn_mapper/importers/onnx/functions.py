@@ -1,4 +1,4 @@
-"""Functions that a model brings with it, put in the place of their calls."""
+"""Functions that a model defines, inlined."""
 
 from __future__ import annotations
 

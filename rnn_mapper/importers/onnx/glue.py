@@ -1,7 +1,7 @@
-"""Nodes that only move elements about, evaluated with NumPy: on constants, and on traced elements.
+"""Nodes that only move elements, evaluated with NumPy on constants and on traced elements.
 
 A traced tensor holds, in the place of each element, the number of the element of some source that stands there
-(`onnx_sources`). Whatever a chain of Transpose, Reshape, Slice, Concat ... does, the numbers say afterwards which
+(`sources`). Whatever a chain of Transpose, Reshape, Slice, Concat ... does, the numbers say afterwards which
 element has come where, so nothing has to be assumed about what such a chain is meant to do.
 """
 
@@ -52,7 +52,7 @@ class Value:
 
 @dataclass(frozen=True)
 class Call:
-    """A node with what it takes."""
+    """A node with its inputs."""
 
     node: Node
     inputs: list[Value | None]

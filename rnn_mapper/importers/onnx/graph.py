@@ -19,7 +19,7 @@ Shape = tuple[Dim, ...]
 
 #: Versions of the operator set whose nodes are known here.
 OPSETS = (7, 28)
-#: What protobuf can read.
+#: The largest file that protobuf can read.
 _MAX_BYTES = (1 << 31) - 1
 
 
@@ -52,7 +52,7 @@ class Attributes:
 
 @dataclass(frozen=True, eq=False)
 class Node:
-    """An operator with the names of what it takes and gives."""
+    """An operator with the names of its inputs and outputs."""
 
     op: str
     domain: str
@@ -102,7 +102,7 @@ class Body:
     outputs: list[str]
 
     def passes(self, output: str, given: str) -> bool:
-        """Whether an output is an input as it was."""
+        """Whether an output is an input, unchanged."""
         makers = {name: node for node in self.nodes for name in node.outputs}
         for _ in range(len(self.nodes) + 1):
             if output == given or output not in makers or makers[output].op != "Identity":
@@ -130,7 +130,7 @@ def body_of(node: Node) -> Body:
 
 @dataclass(eq=False)
 class Graph:
-    """A checked graph: every node stands after what it takes."""
+    """A checked graph: every node comes after the nodes that it takes from."""
 
     nodes: list[Node]
     constants: dict[str, Tensor]
@@ -139,9 +139,9 @@ class Graph:
     opset: int
     model: Any
     folder: Path | None
-    #: Which node gives a tensor.
+    #: The node that produces a tensor.
     makers: dict[str, Node] = field(init=False)
-    #: Shapes of intermediate tensors, as far as the file says them.
+    #: Shapes of intermediate tensors, as far as the file has them.
     shapes: dict[str, Shape] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -301,7 +301,7 @@ def _check_order(nodes: list[Node], given: set[str]) -> None:
 
 
 def shape_of(value: Any) -> Shape | None:
-    """What a ValueInfoProto says; None if it says nothing."""
+    """The shape of a ValueInfoProto; None if it has none."""
     if not value.type.HasField("tensor_type") or not value.type.tensor_type.HasField("shape"):
         return None
     return tuple(

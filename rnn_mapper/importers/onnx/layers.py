@@ -1,4 +1,4 @@
-"""Recurrent nodes and loops as sources: what they take, what they begin with, and what they give."""
+"""Recurrent nodes and loops as sources: their inputs, start states and outputs."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class RecurrentLayers:
 
     sources: Sources
     order: Order
-    #: Inputs of the graph that are states, or lengths, with what became of them.
+    #: Inputs of the graph that are states or lengths, each with its meaning.
     carried: dict[str, str]
 
     def recurrent(
@@ -76,7 +76,7 @@ class RecurrentLayers:
         return outputs, "; ".join([text, *notes])
 
     def _sequence(self, x: Value) -> tuple[Taken, bool]:
-        """What a layer takes that takes X [steps, batch, values], and whether it takes it from the last step on."""
+        """The input of a layer that takes X [steps, batch, values], and whether it begins with the last step."""
         taken = self.sources.taken(x)
         if taken is None:
             raise ModelError("X is not one step of its source after the other")

@@ -1,7 +1,7 @@
 """ONNX models as networks: recurrent nodes with every attribute, dense layers, and the glue that exporters put around.
 
-The part between two tensors is followed element by element (`onnx_walk`), made into layers (`onnx_assembly`), and
-compared with onnxruntime (`onnx_execution`). Nothing that a file contains is run before all of it is understood.
+The part between two tensors is followed element by element (`walk`), made into layers (`assembly`), and
+compared with onnxruntime (`crosscheck`). Nothing that a file contains is run before all of it is understood.
 """
 
 from __future__ import annotations

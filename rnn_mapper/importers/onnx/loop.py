@@ -1,7 +1,7 @@
 """Loops that run a GRU or a simple RNN step by step, as tf2onnx writes those of Keras 3.
 
-The body is run for every step of the walk: counters and conditions are numbers, the data is traced, and what depends on
-the state is kept as formulas. The formulas of every step must be the same, and those of a cell that is known.
+The body is run for every step of the walk: counters and conditions are numbers, the data is traced, and values that
+depend on the state are kept as formulas. The formulas of every step must be the same, and describe a known cell.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _MAX_NODES_RUN = 200_000
 
 @dataclass(frozen=True, eq=False)
 class LoopLayer:
-    """What a loop computes: a cell and its tensors, and where it takes its input."""
+    """The cell that a loop computes, its tensors, and where it takes its input."""
 
     node: Node
     cell: Cell
@@ -73,7 +73,7 @@ def read_loop(
         raise ModelError("what it carries does not fit its body")
     if steps < 1:
         raise ModelError("has no steps")
-    # What is floating point and [batch, values] when it starts and changes is the state.
+    # The state is floating point and [batch, values] at the start, and changes.
     kept = {name for name, out in zip(body.inputs[2:], body.outputs[1:], strict=False) if body.passes(out, name)}
     chosen = [
         index for index, value in enumerate(carried)

@@ -15,7 +15,7 @@ __all__ = ["Order"]
 
 @dataclass(eq=False)
 class Order:
-    """Of one walk."""
+    """The order of one walk."""
 
     sources: Sources
     #: [steps, streams] of rows, once a recurrent layer has been met.
@@ -32,7 +32,7 @@ class Order:
         return 0 if self.rows is None else len(self.rows)
 
     def follow(self, rows: IndexArray) -> bool:
-        """Whether rows [steps, batch] are those of the sequence backwards; raises ModelError if they are neither."""
+        """Whether rows [steps, batch] are the sequence backwards; raises ModelError if they are no whole sequence."""
         if self.rows is None:
             backward = self._first(rows)
             self.rows = rows[::-1] if backward else rows

@@ -1,7 +1,7 @@
-"""LSTM, GRU and RNN nodes of ONNX as layers; every attribute is honoured or refused by name.
+"""LSTM, GRU and RNN nodes of ONNX as layers; unsupported attributes are rejected by name, never ignored.
 
-A node holds one layer, or both directions of one. What it computes is written in the operators' documentation; where
-that leaves a choice (`input_forget`), it is what onnxruntime computes.
+A node holds one layer, or both directions of one. The operators' documentation defines what it computes; where
+that leaves a choice (`input_forget`), onnxruntime's choice is taken.
 """
 
 from __future__ import annotations
@@ -46,10 +46,10 @@ class Recurrent:
     """A recurrent node: its directions, and the tensors of each."""
 
     node: Node
-    #: Of each direction: it runs from the last step to the first.
+    #: For each direction, whether it runs from the last step to the first.
     directions: tuple[bool, ...]
     hidden: int
-    #: Values of a step of X.
+    #: Values of X in a step.
     features: int
     #: The batch comes before the steps.
     batch_first: bool
@@ -84,7 +84,7 @@ class Recurrent:
 
 
 def start_state(direction: int, initial: list[AnyArray | None]) -> dict[str, AnyArray] | None:
-    """What the layer begins with, from initial_h and initial_c [directions, batch, hidden]; None if it is zero.
+    """The start state of the layer, from initial_h and initial_c [directions, batch, hidden]; None if it is zero.
 
     Raises ModelError if the streams of the batch begin with different states.
     """

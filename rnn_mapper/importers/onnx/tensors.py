@@ -1,4 +1,4 @@
-"""Tensors of an ONNX file as arrays, after it is checked that the file holds what they declare."""
+"""Tensors of an ONNX file as arrays, after a check that the file holds what they declare."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Tensor:
     proto: Any
     #: Folder of the model, for data in other files; None if there is none.
     folder: Path | None
-    #: What to call it in messages.
+    #: Its name in messages.
     name: str
     _array: AnyArray | None = field(default=None, init=False)
 

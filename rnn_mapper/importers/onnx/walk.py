@@ -1,7 +1,7 @@
-"""The walk through a cut of an ONNX graph: what every tensor is, for a sequence of so many steps.
+"""The walk through a cut of an ONNX graph: the meaning of every tensor, for a sequence of so many steps.
 
 Nothing is inferred from names or from the shape of a pattern. Every tensor is a constant, or its elements are traced to
-the sources that they come from (`sources`); a layer is accepted if what stands at its input is all values of its
+the sources that they come from (`sources`); a layer is accepted if its input is all values of its
 source, step by step, in order.
 """
 
@@ -28,7 +28,7 @@ __all__ = ["COMPUTED", "MOVED", "SUPPORTED", "Cut", "Walk"]
 #: Operators that a cut may hold.
 SUPPORTED = frozenset((*EVALUATED, *RECURRENT, *ELEMENTWISE, "Constant", "Loop"))
 
-#: What nodes without a layer do.
+#: The account of nodes without a layer.
 MOVED, COMPUTED = "moved about, element by element", "computed at once, constants"
 
 #: Elements of all tensors of a walk together.
@@ -58,9 +58,9 @@ class Walk:
     #: Steps of the sequence if they are bound, else None: the graph fixes them.
     bound: int | None
     sources: Sources = field(default_factory=Sources)
-    #: What became of each node, by its identity.
+    #: The account of each node, by its identity.
     account: dict[int, str] = field(default_factory=dict)
-    #: Inputs of the graph that are states, or lengths, with what became of them.
+    #: Inputs of the graph that are states or lengths, each with its meaning.
     carried: dict[str, str] = field(default_factory=dict)
     values: dict[str, Value] = field(default_factory=dict)
     _total: int = 0
@@ -128,7 +128,7 @@ class Walk:
         return value
 
     def _apply(self, node: Node, inputs: list[Value | None]) -> tuple[list[Value], str]:
-        """Outputs of a node and what to say of it."""
+        """The outputs of a node and its line of the account."""
         opset = self.cut.graph.opset
         if node.op == "Constant":
             return [Value(constant_of(node))], COMPUTED

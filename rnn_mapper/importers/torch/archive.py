@@ -38,7 +38,7 @@ _SMALLEST_BUDGET = 1 << 20
 _MOST_DIMENSIONS = 8
 #: Limits of what dicts within dicts can grow to.
 _MOST_DEPTH, _MOST_TENSORS, _LONGEST_NAME = 8, 200_000, 500
-#: Names whose calls make something of no use here, and nothing else.
+#: Names whose calls make a value of no use here, and nothing else.
 _IGNORED = {
     Name("torch", "Size"), Name("torch", "device"), Name("collections", "defaultdict"), Name("collections", "Counter"),
     Name("builtins", "set"), Name("__builtin__", "set"), Name("torch.serialization", "_get_layout"),
@@ -68,7 +68,7 @@ class _Opaque(Instance):
 
 
 class _Archive:
-    """The members of the archive that count, all under one folder whose name is arbitrary."""
+    """The relevant members of the archive, all in one folder of any name."""
 
     def __init__(self, file: zipfile.ZipFile, size: int) -> None:
         self.file, self.size = file, size

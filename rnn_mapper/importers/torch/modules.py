@@ -1,4 +1,4 @@
-"""Networks from PyTorch modules: those of torch.nn itself, and nothing that only looks like them."""
+"""Networks from modules of torch.nn itself; subclasses and lookalikes are rejected."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ _HOST_FUNCTIONS = {"Softmax": "softmax", "LogSoftmax": "log_softmax"}
 _RECURRENT = ("LSTM", "GRU", "RNN")
 _SINGLE = ("LSTMCell", "GRUCell", "RNNCell")
 _NOTHING = ("Dropout", "Identity")
-#: All classes of torch.nn that are taken, as they are and not as the base of another class.
+#: All classes of torch.nn that are accepted, themselves and not as the base of another class.
 KNOWN = (*_RECURRENT, *_SINGLE, "Linear", "Sequential", *_FUNCTIONS, *_HOST_FUNCTIONS, *_NOTHING)
 _HOOKS = ("_forward_hooks", "_forward_pre_hooks")
-#: What wraps a module, and where the module is in it.
+#: Wrappers of modules, and the attribute that holds the module.
 _WRAPPERS = {"OptimizedModule": "_orig_mod", "DataParallel": "module", "DistributedDataParallel": "module"}
 
 
@@ -79,7 +79,7 @@ def network_from_torch(module: Any, head: Any = None) -> Network | Bidirectional
 
 
 def _nn_module(module: Any) -> Any:
-    """The module; raises ModelError for what is none, or stands for one that cannot be seen."""
+    """The module; raises ModelError for anything else, such as TorchScript or a wrapper."""
     torch = sys.modules.get("torch")
     if torch is None or not isinstance(module, torch.nn.Module):
         raise ModelError(
@@ -117,7 +117,7 @@ def _child(children: abc.Mapping[str, Any], name: str) -> Any:
 
 
 def _unread(module: Any) -> str:
-    """What to say of a module with a forward() of its own."""
+    """The message for a module with a forward() of its own."""
     import torch
 
     if isinstance(module, tuple(getattr(torch.nn, name) for name in KNOWN)) or not len(list(module.children())):

@@ -1,4 +1,4 @@
-"""Networks from names and tensors as PyTorch gives them: which modules there are, and those that the user names."""
+"""Networks from a state_dict: its modules, and the network of those that the user names."""
 
 from __future__ import annotations
 
