@@ -92,9 +92,9 @@ def _stage(index: int, level: int, levels: Levels, unit_sets: dict[Node, UnitSet
             )
     here = {*rows, *foreign, *operations}
     reads = [(node, unit_set.word(name_of_word(arithmetic, node))) for node in needed if node not in here]
-    writes = [
-        (node, unit_set.word(name_of_word(arithmetic, node))) for node in (*rows, *operations) if levels.crosses(node)
-    ]
+    crossing = [node for node in (*rows, *operations) if levels.crosses(node)]
+    writes: list[tuple[Node, StateWord]]
+    writes = [(node, unit_set.word(name_of_word(arithmetic, node))) for node in crossing]
     writes += [(node, unit_set.word(name)) for name, node in arithmetic.states.items() if levels[node] == level]
     return Stage(
         index, operand, unit_set, tuple(rows), tuple(foreign), tuple(operations), tuple(writes), tuple(reads),

@@ -238,7 +238,7 @@ BAD: dict[str, tuple[bytes | Callable[[Path], object], str]] = {
     "bomb.npz": (bomb, "unpacks to 209715200 bytes, must be 67108864 at most, 100 times the file"),
     "lies.npz": (lying_npz, "damaged, or not a NumPy file"),
     "model.h5": (b"\x89HDF\r\n\x1a\n" + bytes(20), "is HDF5 (Keras .h5, or weights alone), which is not supported: ex"),
-    "model.gguf": (b"GGUF" + bytes(20), "is GGUF, which holds no recurrent layers of a known kind"),
+    "model.gguf": (b"GGUF" + bytes(20), "is GGUF, which holds no recurrent layers that can be read"),
     "model.tflite": (b"\x1c\0\0\0TFL3" + bytes(20), "is TensorFlow Lite, which is not supported: export the model tha"),
     "model.ort": (b"\x1c\0\0\0ORTM" + bytes(20), "is in the format of ONNX Runtime, which is not supported: give the"),
     "model.pb": (b"\x0a\x02ab", "is a TensorFlow graph, which is not supported: export the model to ONNX"),

@@ -188,7 +188,7 @@ def test_parts_of_a_module_and_of_its_checkpoints(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"plain.pt: holds embedding .*, encoder.rnn \(LSTM 4 -> 5, 2 layers\), "
                                          r"fc \(linear 5 -> 3\), norm .*such as --part encoder.rnn --part embedding"):
         srnn.load_model(tmp_path / "plain.pt")
-    with pytest.raises(ModelError, match=r"^test_import_torch.Tagger has a forward\(\) of its own"):
+    with pytest.raises(ModelError, match=rf"^{__name__}.Tagger has a forward\(\) of its own"):
         import_module(module)
 
 
@@ -296,7 +296,7 @@ def test_a_forward_of_its_own_is_not_guessed() -> None:
     assert isinstance(imported.network, srnn.Network)
     assert imported.network.layers[0].cell is cells.gru
     assert imported.account[0] == "GRU 'inner', 2 -> 3: layer 0"
-    assert "forward() of test_import_torch.test_a_forward" in imported.account[1]
+    assert f"forward() of {__name__}.test_a_forward" in imported.account[1]
 
 
 def test_a_start_state_reaches_the_grid() -> None:

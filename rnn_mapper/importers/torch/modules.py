@@ -97,9 +97,9 @@ def _nn_module(module: Any) -> Any:
 
 def _class_of(module: Any) -> str:
     """Name of the class if it is one of `KNOWN` itself, else ""."""
+    name = type(_nn_module(module)).__name__
     import torch
 
-    name = type(_nn_module(module)).__name__
     return name if name in KNOWN and type(module) is getattr(torch.nn, name) else ""
 
 
