@@ -24,8 +24,8 @@ from rnn_mapper.cells.unit_program import Preference
 from rnn_mapper.cells.user_files import load_cells, with_cells
 from rnn_mapper.errors import ModelError
 from rnn_mapper.importers import Imported
+from rnn_mapper.importers.messages import with_source
 from rnn_mapper.importers.native import plain_network
-from rnn_mapper.importers.recurrent import with_source
 from rnn_mapper.mapping.allocation import Demand, allocate
 from rnn_mapper.mapping.mapper import Part, map_network
 from rnn_mapper.mapping.mapping import Mapping

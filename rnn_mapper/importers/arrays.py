@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rnn_mapper.errors import ModelError
-from rnn_mapper.importers.recurrent import with_source
+from rnn_mapper.importers.messages import with_source
 from rnn_mapper.network.network import FloatArray, check_inputs
 
 __all__ = ["is_wav", "load_array", "load_arrays", "load_inputs", "read_samples", "samples_of", "wav_frames"]

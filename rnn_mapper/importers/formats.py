@@ -12,8 +12,8 @@ from rnn_mapper.cells.tracing import Cell
 from rnn_mapper.errors import ModelError
 from rnn_mapper.importers.arrays import load_arrays
 from rnn_mapper.importers.imported import Imported, Selection
+from rnn_mapper.importers.messages import with_source
 from rnn_mapper.importers.native import import_arrays
-from rnn_mapper.importers.recurrent import with_source
 from rnn_mapper.importers.safetensors_files import import_safetensors
 from rnn_mapper.importers.torch.archive import import_torch_archive
 

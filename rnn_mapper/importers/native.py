@@ -21,8 +21,9 @@ from rnn_mapper.cells.tracing import Cell
 from rnn_mapper.errors import ModelError, OutputError
 from rnn_mapper.importers.arrays import load_arrays
 from rnn_mapper.importers.imported import Imported
+from rnn_mapper.importers.messages import with_source
 from rnn_mapper.importers.pipeline import network_of
-from rnn_mapper.importers.recurrent import LAYER_TENSOR, dense_layer, recurrent_layers, with_source
+from rnn_mapper.importers.recurrent import LAYER_TENSOR, dense_layer, recurrent_layers
 from rnn_mapper.importers.tensor import FileTensor
 from rnn_mapper.importers.torch.state_dict import read_state_dict
 from rnn_mapper.network.bidirectional import Bidirectional, BidirectionalNetwork, Reversed

@@ -74,7 +74,7 @@ class Pipeline:
         """A function of FUNCTIONS or HOST_FUNCTIONS; `text` is where it comes from, such as ``Sigmoid 'net.1'``."""
         if name in HOST_FUNCTIONS:
             if not self._items:
-                raise ModelError(f"{text} comes before every layer; leave it to what prepares the inputs")
+                raise ModelError(f"{text} comes before every layer; apply it to the inputs instead")
             self._check_open(text)
             self._host.append(HostStep(f"{name} ({text})", HOST_FUNCTIONS[name]))
             self._lines.append(f"{text}: left to the host")
@@ -85,9 +85,11 @@ class Pipeline:
         last = self._items[-1] if self._items else None
         if not isinstance(last, _Linear):
             where = "follows a recurrent layer" if last else "comes before every layer"
-            raise ModelError(f"{text} {where}: the grid has functions after linear layers alone")
+            raise ModelError(f"{text} {where}: the grid has functions after linear layers only")
         if last.function is not None:
-            raise ModelError(f"{text} follows {last.function} of '{last.name}': a linear layer has one function")
+            raise ModelError(
+                f"{text} follows {last.function} of '{last.name}': a linear layer has at most one function"
+            )
         last.function = name
 
     def remark(self, line: str) -> None:
@@ -96,7 +98,7 @@ class Pipeline:
 
     def _check_open(self, text: str) -> None:
         if self._host:
-            raise ModelError(f"{text} follows {self._host[-1].name}, which is left to the host: it must come last")
+            raise ModelError(f"{text} follows {self._host[-1].name}, which is left to the host and must come last")
 
     def imported(self) -> Imported:
         """The network with its account. Raises ModelError if the sizes do not follow one another."""

@@ -6,32 +6,22 @@ import re
 from collections import abc
 from collections.abc import Callable
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 from rnn_mapper.cells.library import gru, lstm, lstm_projection, rnn_relu, rnn_tanh
 from rnn_mapper.cells.tracing import Cell
 from rnn_mapper.errors import ModelError
+from rnn_mapper.importers.messages import with_source
 from rnn_mapper.importers.tensor import FileTensor, shape_of
 from rnn_mapper.network.bidirectional import Bidirectional, Reversed
 from rnn_mapper.network.network import Dense, Layer, RecurrentLayer
 
-__all__ = ["LAYER_TENSOR", "TENSORS", "dense_layer", "recurrent_layers", "single_cell", "with_source"]
+__all__ = ["LAYER_TENSOR", "TENSORS", "dense_layer", "recurrent_layers", "single_cell"]
 
 #: Tensors of nn.LSTM, nn.GRU and nn.RNN, and of nn.LSTMCell, nn.GRUCell and nn.RNNCell without a layer's number.
 LAYER_TENSOR = re.compile(r"(weight_ih|weight_hh|weight_hr|bias_ih|bias_hh)_l(0|[1-9][0-9]{0,3})(_reverse)?")
 TENSORS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_hr")
 _CELL_OF_ROWS = {4: lstm, 3: gru}
-
-Made = TypeVar("Made")
-
-
-def with_source(source: object, build: Callable[[], Made]) -> Made:
-    """The result of `build`; its ModelError then begins with the source."""
-    try:
-        return build()
-    except ModelError as error:
-        raise ModelError(f"{source}: {error}") from None
-
 
 def recurrent_layers(
     tensors: abc.Mapping[str, FileTensor], cell: Cell | None, prefix: str = "",
@@ -96,7 +86,7 @@ def _unknown(prefix: str, name: str, classes: str) -> str:
             f"tensor {full} belongs to a parametrised weight (weight_norm, pruning): put the effective weights in "
             "place first, with torch.nn.utils.parametrize.remove_parametrizations, remove_weight_norm or prune.remove"
         )
-    return f"tensor {full} is unknown, {classes} has none of that name: a class of its own may compute something else"
+    return f"tensor {full} is unknown, {classes} has none of that name: a custom class may compute something else"
 
 
 def _half(

@@ -13,7 +13,8 @@ import numpy.typing as npt
 from rnn_mapper.cells.tracing import Cell
 from rnn_mapper.errors import ModelError
 from rnn_mapper.importers.imported import Imported, Selection
-from rnn_mapper.importers.tensor import FileTensor, from_bytes, printable
+from rnn_mapper.importers.messages import one_line, printable
+from rnn_mapper.importers.tensor import FileTensor, from_bytes
 from rnn_mapper.importers.torch.state_dict import read_state_dict
 from rnn_mapper.network.network import parse_cell
 
@@ -40,7 +41,7 @@ def import_safetensors(path: Path, selection: Selection, cells: abc.Mapping[str,
         with safetensors.safe_open(path, framework="np"):
             pass
     except Exception as error:  # its own, and those of the system; which ones is not documented
-        raise ModelError(f"is damaged, or no safetensors file: {printable(str(error), 200)}") from None
+        raise ModelError(f"is damaged, or not a safetensors file: {one_line(error)}") from None
     with path.open("rb") as file:
         file.seek(8)
         header: dict[str, Any] = json.loads(file.read(length))

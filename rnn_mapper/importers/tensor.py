@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from rnn_mapper.errors import ModelError
 
-__all__ = ["FLOAT_DTYPES", "FileTensor", "from_bytes", "printable", "shape_of"]
+__all__ = ["FLOAT_DTYPES", "FileTensor", "from_bytes", "shape_of"]
 
 #: Number types that weights may have.
 FLOAT_DTYPES = ("float64", "float32", "float16", "bfloat16")
@@ -58,12 +58,6 @@ def from_bytes(data: bytes | memoryview, dtype: str, big_endian: bool = False) -
     stored = np.dtype("uint16" if dtype == "bfloat16" else dtype)
     values = np.frombuffer(data, dtype=stored.newbyteorder(">" if big_endian else "<")).astype(stored)
     return (values.astype(np.uint32) << 16).view(np.float32) if dtype == "bfloat16" else values
-
-
-def printable(text: str, longest: int = 60) -> str:
-    """Text of a file for a message: cut, and without characters that a terminal would obey."""
-    shown = "".join(character if character.isprintable() else "?" for character in text[:longest])
-    return shown + "..." * (len(text) > longest)
 
 
 def shape_of(tensor: FileTensor) -> str:

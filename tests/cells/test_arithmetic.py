@@ -151,7 +151,7 @@ def test_the_line_of_a_parameter_is_that_of_the_cell() -> None:
     line = made.__code__.co_firstlineno + 1
     for node in _of(made).nodes:
         if not isinstance(node, Read):
-            assert str(node.line) == f"test_cells_arithmetic.py:{line}"
+            assert str(node.line) == f"test_arithmetic.py:{line}"
 
 
 #: Equations that occur in no built-in cell; each is compared with floating point.

@@ -180,8 +180,8 @@ BAD: dict[str, tuple[bytes | Callable[[Path], object], str]] = {
                "weight_hh_l0 has shape 3 x 3, one row per column: an nn.RNN with tanh or with relu, which its weights "
                "do not show; name it with --cell rnn_tanh or --cell rnn_relu"),
     "several.pt": (saved(Net().state_dict()),
-                   "holds rnn (LSTM 3 -> 4), fc (linear 4 -> 2); which of them, and in what order, the names do not "
-                   "say: name them in the order of the data, with the function after a linear one, such as "
+                   "holds rnn (LSTM 3 -> 4), fc (linear 4 -> 2); their names do not show which of them are used, and "
+                   "in what order: name them in the order of the data, with the function after a linear layer, such as "
                    "--part rnn --part fc:sigmoid"),
     "two.pt": (saved({"model": Net().state_dict(), "ema": Net().state_dict()}),
                "holds model.rnn (LSTM 3 -> 4), model.fc (linear 4 -> 2), ema.rnn"),
@@ -227,7 +227,7 @@ BAD: dict[str, tuple[bytes | Callable[[Path], object], str]] = {
     "model.keras": (zipped({"config.json": b"{}", "model.weights.h5": b""}), "is a Keras model, which is not supporte"),
     "lies.safetensors": (safetensors(lambda data: data.replace(b"[16,3]", b"[99,3]")), "is damaged, or no safetensors"),
     "long.safetensors": (safetensors(lambda data: struct.pack("<Q", 1 << 60) + data[8:]), "has a header of 1152921504"),
-    "cut.safetensors": (safetensors(lambda data: data[:-8]), "is damaged, or no safetensors file: "),
+    "cut.safetensors": (safetensors(lambda data: data[:-8]), "is damaged, or not a safetensors file: "),
     "int.safetensors": (safetensors(lambda data: data, weight_ih_l0=torch.ones(16, 3, dtype=torch.int16)),
                         "layer 0: weight_ih holds int16 values, must be float64"),
     "f8.safetensors": (safetensors(lambda data: data, bias_ih_l0=torch.ones(16).to(torch.float8_e4m3fn)),

@@ -92,8 +92,8 @@ MALFORMED: list[tuple[dict[str, Any], str | None, str]] = [
     (
         {"conv.weight": np.ones(3)},
         None,
-        "holds . (LSTM 3 -> 2), conv (weight 3); which of them, and in what order, the names do not say: name them in "
-        "the order of the data, with the function after a linear one, such as --part .",
+        "holds . (LSTM 3 -> 2), conv (weight 3); their names do not show which of them are used, and in what order: "
+        "name them in the order of the data, with the function after a linear layer, such as --part .",
     ),
     (
         {"weight_hh_l0": np.ones((10, 2))},
@@ -152,7 +152,7 @@ def test_tensors_are_read_only_copies() -> None:
     ("module", "message"),
     [
         (torch.nn.Conv1d(2, 3, 1),
-         "torch.nn.modules.conv.Conv1d is not supported: must be of torch.nn: LSTM, GRU, RNN, LSTMCell, GRUCell, "
+         "torch.nn.modules.conv.Conv1d is not supported: must be one of torch.nn: LSTM, GRU, RNN, LSTMCell, GRUCell, "
          "RNNCell, Linear, Sequential, Sigmoid, Tanh, ReLU, Softmax, LogSoftmax, Dropout, Identity"),
     ],
 )

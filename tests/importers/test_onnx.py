@@ -393,7 +393,7 @@ def test_glue(proto: Any, host: list[str], kind: str) -> None:
     (glue([n("Transpose", ["Y"], "out", perm=[1, 2, 3, 0])]), "depends on the number of steps"),
     (glue([n("Cast", ["Y"], "out", to=7)]), "turns the data into whole numbers"),
     (glue([n("Concat", ["Y", "v"], "out", axis=3)], {"v": noise(1, 1, 1, 2)}, shape=(1, 1, 3)),
-     "puts constants beside the data"),
+     "concatenates constants with the data"),
 ])  # fmt: skip
 def test_glue_that_is_refused(proto: Any, message: str | None) -> None:
     if message is None:  # the cut-off part is not used
@@ -411,7 +411,7 @@ def test_slices_longer_than_the_first_try() -> None:
     x = noise(30, 1, 3)
     (wanted,) = run_onnxruntime(proto, {"X": x})
     np.testing.assert_allclose(run_imported(imported, x[:, 0].astype(float)).ravel(), wanted.ravel(), atol=1e-5)
-    with pytest.raises(srnn.SpatialRnnError, match=r"^9 steps are too few for what the model takes of them"):
+    with pytest.raises(srnn.SpatialRnnError, match=r"^9 steps are too few for those that the model takes"):
         run_imported(imported, x[:9, 0].astype(float))
 
 

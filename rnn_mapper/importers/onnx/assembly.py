@@ -9,6 +9,7 @@ import numpy as np
 
 from rnn_mapper.errors import ModelError
 from rnn_mapper.importers.imported import HostStep
+from rnn_mapper.importers.messages import quoted
 from rnn_mapper.importers.onnx.elementwise import is_pair
 from rnn_mapper.importers.onnx.glue import Value
 from rnn_mapper.importers.onnx.sources import (
@@ -21,7 +22,6 @@ from rnn_mapper.importers.onnx.sources import (
     SumRecipe,
 )
 from rnn_mapper.importers.onnx.steps import Steps, steps_of
-from rnn_mapper.importers.onnx.tensors import quoted
 from rnn_mapper.importers.onnx.walk import Walk
 from rnn_mapper.network.bidirectional import Bidirectional, BidirectionalNetwork, Reversed
 from rnn_mapper.network.float_reference import FloatState
@@ -77,7 +77,7 @@ def assemble(walks: Sequence[tuple[Walk, Value]]) -> Assembled:
     stages = [_stages(walk, value) for walk, value in walks]
     for other in stages[1:]:
         if not _same(stages[0], other):
-            raise ModelError("the network depends on the number of steps: export it for the number that is meant")
+            raise ModelError("the network depends on the number of steps: export it for the number that you need")
     host: list[HostStep] = []
     for parts in zip(*(stage.host for stage in stages), strict=True):
         host += _host_step(parts)
@@ -230,7 +230,7 @@ def _host_step(parts: tuple[_Choice | _Function, ...]) -> list[HostStep]:
     steps = steps_of([(one.places.reshape(-1), one.count) for one in choices])
     shape, picked = part.places.shape, part.columns.reshape(-1)
     if any(one.places.shape != shape or (one.columns != part.columns).any() for one in choices):
-        raise ModelError(f"{part.name}: what is put together depends on the number of steps")
+        raise ModelError(f"{part.name}: the elements that are collected depend on the number of steps")
     text = f"{shape[0]} x {shape[1]} values of several steps"
     return [HostStep(f"{part.name}: {text}", _elements_of(steps, picked, shape))]
 

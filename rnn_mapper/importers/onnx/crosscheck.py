@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 
 from rnn_mapper.errors import ModelError
+from rnn_mapper.importers.messages import one_line, quoted
 from rnn_mapper.importers.onnx.glue import Value
 from rnn_mapper.importers.onnx.graph import Node
 from rnn_mapper.importers.onnx.recurrent import RECURRENT
-from rnn_mapper.importers.onnx.tensors import AnyArray, Tensor, quoted
+from rnn_mapper.importers.onnx.tensors import AnyArray, Tensor
 from rnn_mapper.importers.onnx.walk import Cut, Walk
 
 __all__ = ["compare_with_onnxruntime"]
@@ -92,9 +93,7 @@ def _run(walk: Walk, cut: Cut, used: set[str], given: AnyArray) -> AnyArray:
         session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
         result = session.run([cut.stop], feeds)[0]
     except Exception as error:  # onnxruntime's and protobuf's, undocumented
-        text = " ".join(str(error).split())
-        text = "".join(character if character.isprintable() else "?" for character in text)
-        raise ModelError(f"onnxruntime refuses {quoted(cut.start)} to {quoted(cut.stop)}: {text[:240]}") from None
+        raise ModelError(f"onnxruntime rejects {quoted(cut.start)} to {quoted(cut.stop)}: {one_line(error)}") from None
     return np.asarray(result)
 
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 from rnn_mapper.errors import ModelError
 from rnn_mapper.importers.imported import Selection
+from rnn_mapper.importers.messages import quoted
 from rnn_mapper.importers.onnx.glue import GLUE
 from rnn_mapper.importers.onnx.graph import Graph, Node, Shape, shape_of
 from rnn_mapper.importers.onnx.recurrent import RECURRENT as NODES
-from rnn_mapper.importers.onnx.tensors import quoted
 from rnn_mapper.importers.onnx.walk import SUPPORTED, Cut
 from rnn_mapper.importers.onnx.zeros import without_zero_states
 
@@ -143,7 +143,7 @@ def _shape(graph: Graph, start: str, nodes: list[Node]) -> Shape:
     if users and shape is None:
         shape = (None, None, None)
     if shape is None:
-        raise ModelError(f"the file does not say which shape {quoted(start)} has: start with a tensor of known shape")
+        raise ModelError(f"the file does not give the shape of {quoted(start)}: start with a tensor of known shape")
     if users and len(shape) == 3 and not isinstance(shape[2], int):
         dims = _stored_dims(graph, users[0].input(1))
         if len(dims) == 3:

@@ -22,6 +22,7 @@ from rnn_mapper.importers.onnx.sources import (
     Taken,
 )
 from rnn_mapper.importers.onnx.tensors import AnyArray
+from rnn_mapper.importers.pipeline import HOST_FUNCTIONS
 
 __all__ = ["ELEMENTWISE", "Elementwise"]
 
@@ -76,7 +77,7 @@ class Elementwise:
 
     def _scaled(self, node: Node, x: Value, scale: AnyArray, shift: AnyArray) -> tuple[Value, str]:
         if x.whole or x.array.ndim == 0:
-            raise ModelError("works on whole numbers, must be on the data")
+            raise ModelError("works on whole numbers, must work on the data")
         _check_finite(scale, shift)
         taken = self._taken(x)
         if self._on_host(taken):
@@ -92,7 +93,7 @@ class Elementwise:
 
     def _activation(self, node: Node, x: Value) -> tuple[Value, str]:
         if x.whole or x.array.ndim == 0:
-            raise ModelError("works on whole numbers, must be on the data")
+            raise ModelError("works on whole numbers, must work on the data")
         taken = self._taken(x)
         width = len(taken.columns)
         if self._on_host(taken):
@@ -114,14 +115,8 @@ class Elementwise:
         taken = self.sources.taken(Value(array, True))
         if taken is None or sorted(taken.columns) != list(range(taken.width)):
             raise ModelError("is not over all values of a step, which is not supported: end before it (--to)")
-        logarithm = node.op == "LogSoftmax"
-
-        def softmax(rows: AnyArray) -> AnyArray:
-            shifted = rows - rows.max(axis=-1, keepdims=True)
-            total = np.exp(shifted).sum(axis=-1, keepdims=True)
-            return shifted - np.log(total) if logarithm else np.exp(shifted) / total
-
-        value = self._host(node, taken, softmax, len(taken.columns))
+        function = HOST_FUNCTIONS["log_softmax" if node.op == "LogSoftmax" else "softmax"]
+        value = self._host(node, taken, function, len(taken.columns))
         found = value.array.reshape(x.shape) if opset < 13 else np.moveaxis(value.array, -1, at)
         return Value(found, True), "left to the host"
 
@@ -231,7 +226,7 @@ def _normalisation(node: Node, values: list[Value]) -> tuple[Value, AnyArray, An
     take, x = node.attributes.take, values[0]
     take("momentum", float, 0.9)
     if take("training_mode", int, 0) or take("spatial", int, 1) != 1 or any(node.outputs[1:]):
-        raise ModelError("is that of training, must be that of inference")
+        raise ModelError("is in training mode, must be in inference mode")
     if x.array.ndim < 2:
         raise ModelError(f"takes shape {list(x.shape)}, must have 2 dimensions or more")
     scale, bias, mean, variance = (_vector(value, (1, x.shape[1])) for value in values[1:])

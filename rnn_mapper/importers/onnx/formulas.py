@@ -62,7 +62,7 @@ def cell_of(after: Any, state: Formula) -> tuple[Cell, dict[str, AnyArray]]:
             candidate = _other(new, _complement_of(gate))
             if _is(gate, "function") and _is(candidate, "function"):
                 return _gru_of(gate, candidate, state)
-    raise ModelError("its formulas are not those of a GRU or of a simple RNN")
+    raise ModelError("its formulas are not the equations of a GRU or of a simple RNN")
 
 
 def _complement_of(gate: Any) -> Callable[[Any], bool]:
@@ -88,7 +88,7 @@ def _gru_of(gate: Formula, candidate: Formula, state: Formula) -> tuple[Cell, di
                     w = _only(linear, None)
                     tensors |= {"W_n": w, "b_n": linear.constant, "U_n": _only(hidden, state), "c_n": hidden.constant}
     if not _is(reset, "function") or "W_n" not in tensors or reset.name != gate.name:
-        raise ModelError("its formulas are not those of a GRU")
+        raise ModelError("its formulas are not the equations of a GRU")
     tensors |= dict(zip(("W_r", "U_r", "b_r"), _both(reset.parts[0], state), strict=True))
     return variant(base, (gate.name, candidate.name)), tensors
 
@@ -109,15 +109,15 @@ def _other(product: Any, wanted: Callable[[Any], bool]) -> Any:
 def _both(linear: Any, operand: Any) -> tuple[AnyArray, AnyArray, AnyArray]:
     """Matrices of the input and of an operand, and the bias."""
     if not isinstance(linear, Linear) or any(one is not None and one is not operand for one, _ in linear.terms):
-        raise ModelError("its formulas are not those of a GRU or of a simple RNN")
+        raise ModelError("its formulas are not the equations of a GRU or of a simple RNN")
     w, u = linear.of(None), linear.of(operand)
     if w is None or u is None or operand is None:
-        raise ModelError("its formulas are not those of a GRU or of a simple RNN")
+        raise ModelError("its formulas are not the equations of a GRU or of a simple RNN")
     return w, u, linear.constant
 
 
 def _only(linear: Linear, operand: Any) -> AnyArray:
     matrix = linear.of(operand)
     if matrix is None or any(one is not operand for one, _ in linear.terms):
-        raise ModelError("its formulas are not those of a GRU")
+        raise ModelError("its formulas are not the equations of a GRU")
     return matrix

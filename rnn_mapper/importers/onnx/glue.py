@@ -126,7 +126,7 @@ def _reshape(call: Call) -> AnyArray:
             wanted[index] = data.shape[index]
     rest = math.prod(size for size in wanted if size != -1)
     if wanted.count(-1) > 1 or any(size < -1 for size in wanted):
-        raise ModelError(f"shape {shape} is not one")
+        raise ModelError(f"shape {shape} is not a shape")
     if -1 in wanted and rest:
         wanted[wanted.index(-1)] = data.size // rest
     if math.prod(wanted) != data.size or -1 in wanted:
@@ -147,11 +147,11 @@ def _squeeze(call: Call) -> AnyArray:
 def _unsqueeze(call: Call) -> AnyArray:
     data, axes = call.data(), call.axes(1)
     if not axes or len(axes) > 16:
-        raise ModelError(f"axes {axes}: must name where axes are put in")
+        raise ModelError(f"axes {axes}: must be the places of the new axes")
     rank = data.ndim + len(axes)
     chosen = [as_axis(axis, rank) for axis in axes]
     if len(set(chosen)) != len(chosen):
-        raise ModelError(f"axes {axes} name one twice")
+        raise ModelError(f"axes {axes} name an axis twice")
     rest = iter(data.shape)
     return data.reshape([1 if i in chosen else next(rest) for i in range(rank)])
 
@@ -214,7 +214,7 @@ def _concat(call: Call) -> AnyArray:
     for part in parts:
         shape, first = list(part.shape), list(parts[0].shape)
         if len(shape) != len(first) or shape[:axis] != first[:axis] or shape[axis + 1:] != first[axis + 1:]:
-            raise ModelError(f"shapes {first} and {shape} do not go together along axis {axis}")
+            raise ModelError(f"shapes {first} and {shape} do not fit together along axis {axis}")
     limited([*parts[0].shape[:axis], sum(part.shape[axis] for part in parts), *parts[0].shape[axis + 1:]])
     return np.concatenate(parts, axis=axis)
 
@@ -284,7 +284,7 @@ def _dropout(call: Call) -> AnyArray:
     call.node.attributes.take("seed", int, 0)
     mode = call.inputs[2] if len(call.inputs) > 2 else None
     if mode is not None and (mode.traced or bool(mode.array.any())):
-        raise ModelError("training_mode is set, must be that of inference")
+        raise ModelError("training_mode is set, must be off")
     if call.node.output(1):
         raise ModelError(f"output {call.node.output(1)!r} (the mask) is not supported")
     return call.data()

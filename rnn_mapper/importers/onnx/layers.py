@@ -33,7 +33,7 @@ class RecurrentLayers:
         """Outputs of a recurrent node and the line of the account."""
         x = inputs[0]
         if x is None or not x.traced or x.array.ndim != 3:
-            raise ModelError("X is not made from the input, or has not 3 dimensions")
+            raise ModelError("X does not come from the input, or does not have 3 dimensions")
         if read.batch_first:
             x = Value(x.array.transpose(1, 0, 2), True)
         if x.shape[2] != read.features:
@@ -79,7 +79,7 @@ class RecurrentLayers:
         """The input of a layer that takes X [steps, batch, values], and whether it begins with the last step."""
         taken = self.sources.taken(x)
         if taken is None:
-            raise ModelError("X is not one step of its source after the other")
+            raise ModelError("X is not its source, step by step")
         if any(source.is_host for source in taken.sources):
             raise ModelError(f"X comes from {taken.sources[0]}, which is left to the host: cut there with --to")
         return taken, self.order.follow(taken.rows)

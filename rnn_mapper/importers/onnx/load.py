@@ -11,12 +11,12 @@ from typing import Any
 
 from rnn_mapper.errors import ModelError
 from rnn_mapper.importers.imported import Imported, Selection
+from rnn_mapper.importers.messages import quoted
 from rnn_mapper.importers.onnx.assembly import assemble
 from rnn_mapper.importers.onnx.crosscheck import compare_with_onnxruntime
 from rnn_mapper.importers.onnx.cut import choose_cut, other_outputs
 from rnn_mapper.importers.onnx.glue import MoreSteps, Value
 from rnn_mapper.importers.onnx.graph import read_graph
-from rnn_mapper.importers.onnx.tensors import quoted
 from rnn_mapper.importers.onnx.walk import COMPUTED, MOVED, Cut, Walk
 from rnn_mapper.mapping.bidirectional import run_bidirectional_float
 from rnn_mapper.network.bidirectional import BidirectionalNetwork
@@ -42,7 +42,7 @@ def load_onnx(source: str | Path | Any, selection: Selection | None = None) -> I
     selection = selection or Selection()
     try:
         if selection.cell is not None or selection.parts:
-            raise ModelError("--cell and --part are not for ONNX models, which say what their layers are")
+            raise ModelError("--cell and --part are not for ONNX models, whose nodes name their layers")
         return _load(source, selection)
     except ModelError as error:
         prefix = f"{source}: " if isinstance(source, str | Path) else ""

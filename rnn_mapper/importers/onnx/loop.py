@@ -70,7 +70,7 @@ def read_loop(
     limit, states = _MAX_NODES_RUN // max(1, len(body.nodes)), len(carried)
     steps = limit + 1 if count is None else int(count.array.reshape(()))
     if len(body.inputs) != states + 2 or len(body.outputs) < states + 1 or any(one is None for one in carried):
-        raise ModelError("what it carries does not fit its body")
+        raise ModelError("its carried values do not fit its body")
     if steps < 1:
         raise ModelError("has no steps")
     # The state is floating point and [batch, values] at the start, and changes.
@@ -84,7 +84,7 @@ def read_loop(
     if not chosen:
         return _moved_by(run, carried, steps, limit)
     if len(chosen) != 1:
-        raise ModelError(f"carries {len(chosen)} states, must carry one: that of a GRU or of a simple RNN")
+        raise ModelError(f"carries {len(chosen)} states, must carry one, the state of a GRU or of a simple RNN")
     state_value = carried[chosen[0]]
     assert state_value is not None
     hidden = state_value.shape[1]
@@ -146,7 +146,7 @@ def _moved_by(run: _Body, carried: list[Any], steps: int, limit: int) -> list[Va
     outputs = [Value(np.stack([one.array for one in parts]), parts[0].traced, parts[0].whole)
                for parts in zip(*scanned, strict=True)]
     if any(one.traced != parts[0].traced for parts in zip(*scanned, strict=True) for one in parts):
-        raise ModelError("puts constants beside the data, which is not supported")
+        raise ModelError("concatenates constants with the data, which is not supported")
     return [*values, *outputs]
 
 
@@ -246,7 +246,7 @@ class _Body:
             return Formula("sum", size, (one, other))
         constant = one if isinstance(one, Value) else other
         if not isinstance(symbols[0], Linear) or constant.traced:
-            raise ModelError("adds something to what is not a product with a matrix")
+            raise ModelError("adds something to a value that is not a matrix product")
         try:
             bias = np.broadcast_to(constant.array, (1, size))[0]
         except ValueError:

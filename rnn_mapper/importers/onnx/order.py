@@ -44,7 +44,7 @@ class Order:
         for backward in (False, True):
             if self.rows.shape == rows.shape and (rows == (self.rows[::-1] if backward else self.rows)).all():
                 return backward
-        raise ModelError("X is not the whole sequence, step by step, of what is below it")
+        raise ModelError("X is not the whole sequence of the layer below it, step by step")
 
     def _first(self, rows: IndexArray) -> bool:
         """Whether the first layer runs along an axis of the input from its end."""
@@ -69,7 +69,7 @@ class Order:
             if along == 0:
                 self.time_axis = moving[0]
         if len(set(chosen)) != len(chosen):
-            raise ModelError(f"steps and streams of X lie along one axis of {source}")
+            raise ModelError(f"steps and streams of X are along one axis of {source}")
         return backward
 
     def picked(self, value: Value) -> Taken:

@@ -15,10 +15,11 @@ from rnn_mapper.cells.expressions import ACTIVATIONS
 from rnn_mapper.cells.library import variant
 from rnn_mapper.cells.tracing import Cell
 from rnn_mapper.errors import ModelError
+from rnn_mapper.importers.messages import quoted
 from rnn_mapper.importers.onnx.glue import Value
 from rnn_mapper.importers.onnx.graph import Node
 from rnn_mapper.importers.onnx.sources import Taken
-from rnn_mapper.importers.onnx.tensors import AnyArray, quoted
+from rnn_mapper.importers.onnx.tensors import AnyArray
 from rnn_mapper.network.network import Layer
 
 __all__ = ["RECURRENT", "Recurrent", "read_recurrent", "start_state"]
@@ -105,8 +106,11 @@ def start_state(direction: int, initial: list[AnyArray | None]) -> dict[str, Any
 def read_recurrent(node: Node, inputs: list[Value | None], opset: int) -> Recurrent:
     """A recurrent node, from its attributes and its constant inputs; X, lengths and states are not looked at."""
     names = _INPUTS[node.op]
-    if len(node.inputs) > len(names) or len(node.outputs) > len(names) // 4 + 1 + (node.op != "LSTM"):
-        raise ModelError(f"has {len(node.inputs)} inputs and {len(node.outputs)} outputs, has {len(names)} at most")
+    most = len(names) // 4 + 1 + (node.op != "LSTM")
+    if len(node.inputs) > len(names) or len(node.outputs) > most:
+        raise ModelError(
+            f"has {len(node.inputs)} inputs and {len(node.outputs)} outputs, must have {len(names)} and {most} at most"
+        )
     attributes = node.attributes
     notes: list[str] = []
     direction = attributes.take("direction", str, "forward")

@@ -38,7 +38,7 @@ class Steps:
             found = np.arange(self.first, steps - self.last, dtype=np.int64)
             found = found[::-1] if self.backward else found
         if found.size == 0 or found.min() < 0 or found.max() >= steps:
-            raise ModelError(f"{steps} steps are too few for what the model takes of them ({self})")
+            raise ModelError(f"{steps} steps are too few for those that the model takes ({self})")
         return found
 
     def __str__(self) -> str:

@@ -12,8 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from rnn_mapper.errors import ModelError
+from rnn_mapper.importers.messages import quoted
 
-__all__ = ["AnyArray", "Tensor", "as_text", "quoted"]
+__all__ = ["AnyArray", "Tensor", "as_text"]
 
 AnyArray = npt.NDArray[Any]
 
@@ -33,11 +34,6 @@ def as_text(value: object) -> str:
     if not isinstance(value, str):
         raise ModelError(f"damaged, or not an ONNX file: a name is not text ({str(value)[:40]})")
     return value
-
-
-def quoted(name: str) -> str:
-    """A name of the file for a message: on one line, and not longer than is readable."""
-    return repr(name if len(name) <= 80 else name[:77] + "...")
 
 
 @dataclass(eq=False)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from rnn_mapper.errors import ModelError
+from rnn_mapper.importers.messages import quoted
 from rnn_mapper.importers.onnx.constants import EVALUATED, constant_of, evaluate
 from rnn_mapper.importers.onnx.elementwise import ELEMENTWISE, Elementwise
 from rnn_mapper.importers.onnx.glue import GLUE, Value
@@ -21,7 +22,6 @@ from rnn_mapper.importers.onnx.loop import LoopLayer, read_loop
 from rnn_mapper.importers.onnx.order import Order
 from rnn_mapper.importers.onnx.recurrent import RECURRENT, read_recurrent
 from rnn_mapper.importers.onnx.sources import InputRecipe, Sources, StateRecipe
-from rnn_mapper.importers.onnx.tensors import quoted
 
 __all__ = ["COMPUTED", "MOVED", "SUPPORTED", "Cut", "Walk"]
 

@@ -18,7 +18,8 @@ import numpy.typing as npt
 from rnn_mapper.cells.tracing import Cell
 from rnn_mapper.errors import ModelError
 from rnn_mapper.importers.imported import Imported, Selection
-from rnn_mapper.importers.tensor import FileTensor, from_bytes, printable
+from rnn_mapper.importers.messages import printable
+from rnn_mapper.importers.tensor import FileTensor, from_bytes
 from rnn_mapper.importers.torch.pickles import LARGEST, Instance, Name, run_pickle
 from rnn_mapper.importers.torch.state_dict import modules_of, read_state_dict
 from rnn_mapper.network.network import parse_cell

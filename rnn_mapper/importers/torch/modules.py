@@ -38,7 +38,7 @@ def import_module(module: Any, selection: Selection | None = None) -> Imported:
     Sigmoid, Tanh, ReLU, Dropout, Identity and, last, Softmax.
 
     Of a module of another class `selection.parts` names the children in the order of the data (``fc:sigmoid`` for a
-    function after a Linear); its `forward` is not looked at. Raises ModelError, by name, for every class and attribute
+    function after a Linear); its `forward` is ignored. Raises ModelError, by name, for every class and attribute
     that has no place on a grid.
     """
     chosen = selection or Selection()
@@ -59,7 +59,7 @@ def import_module(module: Any, selection: Selection | None = None) -> Imported:
         if function is not None:
             pipeline.function(function, f"'{name}:{function}'")
     if found[0][1] is not module:
-        pipeline.remark(f"forward() of {_full_name(module)} is not looked at: the parts are taken in this order")
+        pipeline.remark(f"forward() of {_full_name(module)} is ignored: the parts are taken in this order")
     return pipeline.imported()
 
 
@@ -128,7 +128,7 @@ def _unread(module: Any) -> str:
     ]
     known = ", ".join(f"{name or ROOT} ({type(child).__name__})" for name, child in owners[:12]) or "none"
     return (
-        f"{_full_name(module)} has a forward() of its own, which cannot be read, and these modules with parameters: "
+        f"{_full_name(module)} has a forward() of its own, which is not read, and these modules with parameters: "
         f"{known}; name them in the order of the data with Selection(parts=('lstm', 'fc:sigmoid'))"
     )
 
@@ -149,7 +149,7 @@ def _unsupported(module: Any, name: str) -> str:
                 f"{_full_name(module)}{where} is a subclass of torch.nn.{known} and may compute something else: give "
                 f"a torch.nn.{known} with its weights"
             )
-    return f"{_full_name(module)}{where} is not supported: must be of torch.nn: {', '.join(KNOWN)}"
+    return f"{_full_name(module)}{where} is not supported: must be one of torch.nn: {', '.join(KNOWN)}"
 
 
 def _add(pipeline: Pipeline, module: Any, name: str, cell: Cell | None) -> None:
@@ -187,7 +187,7 @@ def _add(pipeline: Pipeline, module: Any, name: str, cell: Cell | None) -> None:
 
 def _agreed(title: str, own: Cell, wanted: Cell | None) -> Cell:
     if wanted is not None and wanted is not own and not (own is lstm and wanted is lstm_projection):
-        raise ModelError(f"{title} is {own.name}, not {wanted.name} as the cell that is named")
+        raise ModelError(f"{title} is {own.name}, but the given cell is {wanted.name}")
     return own
 
 

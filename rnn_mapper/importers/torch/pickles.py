@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rnn_mapper.errors import ModelError
-from rnn_mapper.importers.tensor import printable
+from rnn_mapper.importers.messages import printable
 
 __all__ = ["LARGEST", "Instance", "Name", "run_pickle"]
 

@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 from rnn_mapper.cells.tracing import Cell
 from rnn_mapper.errors import ModelError
 from rnn_mapper.importers.imported import Imported
+from rnn_mapper.importers.messages import printable
 from rnn_mapper.importers.pipeline import Pipeline
 from rnn_mapper.importers.recurrent import recurrent_layers, single_cell
-from rnn_mapper.importers.tensor import FileTensor, printable, shape_of
+from rnn_mapper.importers.tensor import FileTensor, shape_of
 
 __all__ = ["ROOT", "Module", "modules_of", "read_state_dict", "split_part"]
 
@@ -142,7 +143,7 @@ def _add(pipeline: Pipeline, module: Module, function: str | None, cell: Cell | 
         case "cell":
             pipeline.recurrent(_title(module), [single_cell(module.tensors, cell, module.prefix)])
         case "linear":
-            note = "" if function else f", no function after it (say {module.name}:sigmoid if there is one)"
+            note = "" if function else f", no function after it (write {module.name}:sigmoid if there is one)"
             pipeline.linear(module.name, module.tensors["weight"], module.tensors.get("bias"), note)
         case _:
             raise ModelError(
@@ -180,8 +181,8 @@ def _must_name(modules: abc.Mapping[str, Module]) -> str:
         for module in sorted(known, key=lambda module: module.role == "linear")[:2]
     )
     return (
-        f"holds {listed}; which of them, and in what order, the names do not say: name them in the order of the data, "
-        f"with the function after a linear one, such as {example}"
+        f"holds {listed}; their names do not show which of them are used, and in what order: name them in the order "
+        f"of the data, with the function after a linear layer, such as {example}"
     )
 
 
