@@ -1,4 +1,4 @@
-"""Recurrent cells as traced Python functions, and the built-in ones.
+"""Recurrent cells: equations as Python functions in, unit programs out; and the built-in cells.
 
     from rnn_mapper.cells import cell, sigmoid, tanh
 
@@ -9,8 +9,8 @@
         h = (1 - f) * h + f * n
         return h, h
 
-A cell compiles in steps, each in a module of its own: `tracing` (equations), `arithmetic` (16-bit integers), `stages`
-(what waits for which operand) and `unit_program` (instructions of the epilogue).
+A cell compiles in steps, each in a module of its own: `tracing` (equations), `lowering` (16-bit arithmetic), `stages` (one
+for each vector that is multiplied) and `unit_program` (instructions of the epilogue).
 """
 
 from rnn_mapper.cells.errors import CellError

@@ -225,7 +225,7 @@ BAD: dict[str, tuple[bytes | Callable[[Path], object], str]] = {
     "control.pt": (saved({"\x1b[2Jrnn.weight_ih_l0": torch.ones(2)}), "tensor ?[2Jrnn.weight_ih_l0 has a name with co"),
     "other.zip": (zipped({"readme.txt": b"x"}), "is a zip archive of no known format, must be ONNX"),
     "model.keras": (zipped({"config.json": b"{}", "model.weights.h5": b""}), "is a Keras model, which is not supporte"),
-    "lies.safetensors": (safetensors(lambda data: data.replace(b"[16,3]", b"[99,3]")), "is damaged, or no safetensors"),
+    "lies.safetensors": (safetensors(lambda data: data.replace(b"[16,3]", b"[99,3]")), "is damaged, or not a safe"),
     "long.safetensors": (safetensors(lambda data: struct.pack("<Q", 1 << 60) + data[8:]), "has a header of 1152921504"),
     "cut.safetensors": (safetensors(lambda data: data[:-8]), "is damaged, or not a safetensors file: "),
     "int.safetensors": (safetensors(lambda data: data, weight_ih_l0=torch.ones(16, 3, dtype=torch.int16)),

@@ -182,7 +182,7 @@ def test_parts_of_a_module_and_of_its_checkpoints(tmp_path: Path) -> None:
         assert any("4 -> 5 -> 5: layers 0 to 1" in line for line in imported.account), imported.account
     checkpoint = srnn.load_model(tmp_path / "c.ckpt", srnn.Selection(parts=("rnn", "fc")))
     assert "'state_dict' of the file, beside epoch, optimizer, lr" in checkpoint.account
-    assert "Linear 'fc', 5 -> 3, no function after it (say fc:sigmoid if there is one): head" in checkpoint.account
+    assert "Linear 'fc', 5 -> 3, no function after it (write fc:sigmoid if there is one): head" in checkpoint.account
     assert any(line.startswith("not used: embedding (linear 4 -> 10 without bias, or an embedding 10 x 4), norm (")
                for line in checkpoint.account)
     with pytest.raises(ModelError, match=r"plain.pt: holds embedding .*, encoder.rnn \(LSTM 4 -> 5, 2 layers\), "
@@ -252,7 +252,7 @@ REFUSED: list[tuple[Any, str]] = [
     (lambda: torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.Tanh(), torch.nn.ReLU()),
      r"^ReLU '2' follows tanh of '0'"),
     (lambda: torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.Softmax(dim=-1), torch.nn.Linear(3, 3)),
-     r"^Linear '2' follows softmax .* it must come last"),
+     r"^Linear '2' follows softmax .* and must come last"),
     (lambda: torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.Softmax(dim=1)), r"^Softmax '1' has dim = 1, must be"),
     (lambda: torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.LSTM(4, 3)), r"^layer 1 \(lstm\) takes 4 values"),
     (lambda: torch.nn.LSTM(2, 3, dtype=torch.complex64), r"weight_ih holds complex64 values, must be float64"),
