@@ -9,8 +9,8 @@
         h = (1 - f) * h + f * n
         return h, h
 
-A cell compiles in steps, each in a module of its own: `tracing` (equations), `lowering` (16-bit arithmetic), `stages` (one
-for each vector that is multiplied) and `unit_program` (instructions of the epilogue).
+A cell compiles in steps, each in a module of its own: `tracing` (equations), `lowering` (16-bit arithmetic), `stages`
+(one for each vector that is multiplied) and `unit_program` (instructions of the epilogue).
 """
 
 from rnn_mapper.cells.errors import CellError

@@ -188,7 +188,7 @@ def _scaled_state(x: Any, h: Any, p: Any) -> Any:
 
 
 @pytest.mark.parametrize("function", [_negated, _difference, _residual, _layered, _row_times_gate, _scaled_state])
-def test_equations_outside_the_box(function: Callable[..., Any]) -> None:
+def test_equations_that_no_built_in_cell_has(function: Callable[..., Any]) -> None:
     rng = np.random.default_rng(7)
     made = cell(function)
     network = random_network(made, rng, 12, 16)
@@ -243,6 +243,6 @@ def test_programs_are_short(name: str) -> None:
     assert [unit_program(stage, 24, RING, STATE_DISTANCE)[0].length for stage in stages] == LENGTHS[name]
 
 
-def _quantised(kind: Cell, rng: np.random.Generator) -> Any:
-    network: Network = random_network(kind, rng, 5, 6)
+def _quantised(cell: Cell, rng: np.random.Generator) -> Any:
+    network: Network = random_network(cell, rng, 5, 6)
     return quantise(network, rng.normal(size=(20, 5))).layers[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from collections import abc
 from collections.abc import Callable
 from typing import Any
@@ -14,6 +15,7 @@ import torch
 from onnx import TensorProto, helper
 
 from rnn_mapper.cells import BUILT_IN, Cell
+from rnn_mapper.cells.library import variant, variant_named
 from rnn_mapper.importers.native import plain_network
 from rnn_mapper.importers.torch.modules import network_from_torch
 from rnn_mapper.network.float_reference import run_float
@@ -44,8 +46,8 @@ def _generator(*numbers: int) -> np.random.Generator:
 
 
 @sizes
-@pytest.mark.parametrize("kind", ["LSTM", "projection", "GRU", "RNN", "relu"])
-def test_torch(kind: str, inputs: int, units: int, steps: int) -> None:
+@pytest.mark.parametrize("name", ["LSTM", "projection", "GRU", "RNN", "relu"])
+def test_torch(name: str, inputs: int, units: int, steps: int) -> None:
     torch.manual_seed(inputs)
     modules: dict[str, Callable[[], Any]] = {
         "LSTM": lambda: torch.nn.LSTM(inputs, units),
@@ -56,13 +58,13 @@ def test_torch(kind: str, inputs: int, units: int, steps: int) -> None:
         "relu": lambda: torch.nn.RNN(inputs, units, nonlinearity="relu"),
     }
     cells = {"LSTM": "lstm", "projection": "lstm_projection", "GRU": "gru", "RNN": "rnn_tanh", "relu": "rnn_relu"}
-    module = modules[kind]().double()
+    module = modules[name]().double()
     x = torch.randn(steps, inputs, dtype=torch.float64)
     network = plain_network(network_from_torch(module))
-    assert network.layers[0].cell is BUILT_IN[cells[kind]]
+    assert network.layers[0].cell is BUILT_IN[cells[name]]
     # From a state that is not zero, too.
     state = _states(network, _generator(inputs, units))
-    order = [torch.tensor(state[name])[None] for name in network.layers[0].cell.state_names]
+    order = [torch.tensor(state[one])[None] for one in network.layers[0].cell.state_names]
     with torch.no_grad():
         cleared, _ = module(x)
         kept, last = module(x, tuple(order) if len(order) > 1 else order[0])
@@ -70,8 +72,8 @@ def test_torch(kind: str, inputs: int, units: int, steps: int) -> None:
     trace = run_float(network, x.numpy(), [state])
     assert _error(trace.outputs, kept.numpy()) < DOUBLE
     ends = last if isinstance(last, tuple) else (last,)
-    for name, end in zip(network.layers[0].cell.state_names, ends, strict=True):
-        assert _error(trace.state[0][name], end[0].numpy()) < DOUBLE
+    for one, end in zip(network.layers[0].cell.state_names, ends, strict=True):
+        assert _error(trace.state[0][one], end[0].numpy()) < DOUBLE
 
 
 @sizes
@@ -138,8 +140,8 @@ def test_peepholes(inputs: int, units: int, steps: int) -> None:
     network = _single_precision(BUILT_IN["lstm_peephole"], rng, inputs, units)
     tensors = dict(network.layers[0].tensors)
     x = _single(rng.normal(size=(steps, inputs)))
-    for kind in "WUb":
-        tensors[f"{kind}_c"] = tensors[f"{kind}_g"]
+    for letter in "WUb":
+        tensors[f"{letter}_c"] = tensors[f"{letter}_g"]
     # Gates are input, output, forget, cell; peepholes input, output, forget.
     peepholes = np.concatenate([tensors[name] for name in ("p_i", "p_o", "p_f")])
     wanted = _onnx("LSTM", x, "iofc", tensors, peepholes)
@@ -154,11 +156,11 @@ def test_coupled_gates(inputs: int, units: int, steps: int) -> None:
     rng = _generator(2, inputs, units)
     network = _single_precision(BUILT_IN["cifg"], rng, inputs, units)
     tensors = dict(network.layers[0].tensors)
-    for kind in "WUb":
-        tensors[f"{kind}_c"] = tensors[f"{kind}_g"]
-        tensors[f"{kind}_i"] = -tensors[f"{kind}_f"]
+    for letter in "WUb":
+        tensors[f"{letter}_c"] = tensors[f"{letter}_g"]
+        tensors[f"{letter}_i"] = -tensors[f"{letter}_f"]
         # What onnxruntime must not look at.
-        tensors[f"{kind}_f"] = np.ones_like(tensors[f"{kind}_f"])
+        tensors[f"{letter}_f"] = np.ones_like(tensors[f"{letter}_f"])
     x = _single(rng.normal(size=(steps, inputs)))
     wanted = _onnx("LSTM", x, "iofc", tensors, input_forget=1)
     assert _error(run_float(network, x).outputs, wanted) < SINGLE
@@ -171,9 +173,9 @@ def test_gru_of_onnx(name: str, linear_before_reset: int, inputs: int, units: in
     rng = _generator(3, inputs, units)
     network = _single_precision(BUILT_IN[name], rng, inputs, units)
     tensors = dict(network.layers[0].tensors)
-    for kind in "WUbc":
-        if f"{kind}_n" in tensors:
-            tensors[f"{kind}_h"] = tensors[f"{kind}_n"]
+    for letter in "WUbc":
+        if f"{letter}_n" in tensors:
+            tensors[f"{letter}_h"] = tensors[f"{letter}_n"]
     x = _single(rng.normal(size=(steps, inputs)))
     wanted = _onnx("GRU", x, "zrh", tensors, linear_before_reset=linear_before_reset)
     assert _error(run_float(network, x).outputs, wanted) < SINGLE
@@ -243,6 +245,27 @@ def test_papers(
     network = random_network(BUILT_IN[name], rng, inputs, units)
     x = rng.normal(size=(steps, inputs))
     assert _error(run_float(network, x).outputs, definition(x, network.layers[0].tensors)) < DOUBLE
+
+
+# Variants
+
+
+def test_variants() -> None:
+    """Other activations make another cell, made once; those of a built-in cell give that cell."""
+    assert variant("lstm", ("sigmoid", "tanh", "tanh")) is BUILT_IN["lstm"]
+    assert variant("rnn", ("relu",)) is BUILT_IN["rnn_relu"]
+    made = variant("gru", ("sigmoid", "relu"))
+    assert made is variant_named("gru_sigmoid_relu")
+    assert made is pickle.loads(pickle.dumps(made))
+    assert made.activations == ("sigmoid", "relu")
+    assert variant_named("gru_sigmoid") is None
+    network = random_network(made, _generator(6), 3, 4)
+    p, x, h = network.layers[0].tensors, _generator(7).normal(size=(6, 3)), np.zeros(4)
+    for row, found in zip(x, run_float(network, x).outputs, strict=True):
+        r, z = (_sigmoid(p[f"W_{g}"] @ row + p[f"U_{g}"] @ h + p[f"b_{g}"]) for g in "rz")
+        n = np.maximum(p["W_n"] @ row + p["b_n"] + r * (p["U_n"] @ h + p["c_n"]), 0.0)
+        h = z * h + (1 - z) * n
+        np.testing.assert_allclose(found, h, atol=DOUBLE)
 
 
 # Integers

@@ -62,7 +62,7 @@ def _simulate(
 
 @pytest.mark.parametrize("grid", [SMALL, RESIDENT_GRID_16], ids=["8", "16"])
 @pytest.mark.parametrize("name", BUILT_IN)
-def test_box(name: str, grid: GridParameters, tmp_path: Path) -> None:
+def test_built_in_cells(name: str, grid: GridParameters, tmp_path: Path) -> None:
     _simulate(BUILT_IN[name], grid, "verilator", tmp_path)
 
 

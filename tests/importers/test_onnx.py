@@ -444,12 +444,12 @@ def test_types_of_weights(tmp_path: Path) -> None:
     """float16, bfloat16 and float64 weights are taken as they are."""
     proto = single("GRU")
     reference = load_onnx(proto).network.layers[0]
-    for kind in (onnx.TensorProto.FLOAT16, onnx.TensorProto.BFLOAT16, onnx.TensorProto.DOUBLE):
+    for dtype in (onnx.TensorProto.FLOAT16, onnx.TensorProto.BFLOAT16, onnx.TensorProto.DOUBLE):
         made = onnx.ModelProto()
         made.CopyFrom(proto)
         for tensor in made.graph.initializer:
             array = onnx.numpy_helper.to_array(tensor)
-            tensor.CopyFrom(helper.make_tensor(tensor.name, kind, array.shape, array.ravel().tolist()))
+            tensor.CopyFrom(helper.make_tensor(tensor.name, dtype, array.shape, array.ravel().tolist()))
         layer = load_onnx(made).network.layers[0]
         for name, value in layer.tensors.items():  # type: ignore[union-attr]
             np.testing.assert_allclose(value, reference.tensors[name], atol=1e-2)  # type: ignore[union-attr]

@@ -38,8 +38,8 @@ def outputs_of(imported: srnn.Imported, inputs: np.ndarray) -> np.ndarray:
 
 def wanted_of(module: Any, inputs: np.ndarray) -> np.ndarray:
     """[steps, values] of PyTorch in inference, in the module's own precision."""
-    kind = next(module.parameters()).dtype
-    batch = torch.tensor(inputs, dtype=kind)
+    dtype = next(module.parameters()).dtype
+    batch = torch.tensor(inputs, dtype=dtype)
     if getattr(module, "batch_first", False):
         batch = batch[None]
     with torch.no_grad():
@@ -52,7 +52,7 @@ def random_recurrent(seed: int) -> tuple[Any, str | None]:
     """An nn.LSTM, GRU or RNN, and the cell that must be named where the weights do not say it."""
     choose = random.Random(seed)
     torch.manual_seed(seed)
-    kind = choose.choice([torch.nn.LSTM, torch.nn.GRU, torch.nn.RNN])
+    module_class = choose.choice([torch.nn.LSTM, torch.nn.GRU, torch.nn.RNN])
     hidden = choose.randint(2, 9)
     options: dict[str, Any] = {
         "num_layers": choose.randint(1, 3), "bidirectional": choose.random() < 0.4, "bias": choose.random() < 0.7,
@@ -60,14 +60,14 @@ def random_recurrent(seed: int) -> tuple[Any, str | None]:
         "dtype": choose.choice([torch.float32, torch.float64]),
     }
     cell = None
-    if kind is torch.nn.LSTM:
+    if module_class is torch.nn.LSTM:
         options["proj_size"] = choose.choice([0, 0, choose.randint(1, hidden - 1)])
-    elif kind is torch.nn.RNN:
+    elif module_class is torch.nn.RNN:
         options["nonlinearity"] = choose.choice(["tanh", "relu"])
         cell = f"rnn_{options['nonlinearity']}"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # dropout of a single layer
-        return kind(choose.randint(1, 7), hidden, **options), cell
+        return module_class(choose.randint(1, 7), hidden, **options), cell
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -86,10 +86,10 @@ def test_recurrent_modules_in_every_format(seed: int, tmp_path: Path) -> None:
         assert imported.state is None
 
 
-@pytest.mark.parametrize("kind", [torch.nn.LSTMCell, torch.nn.GRUCell, torch.nn.RNNCell, "relu"])
-def test_cells_in_every_format(kind: Any, tmp_path: Path) -> None:
+@pytest.mark.parametrize("module_class", [torch.nn.LSTMCell, torch.nn.GRUCell, torch.nn.RNNCell, "relu"])
+def test_cells_in_every_format(module_class: Any, tmp_path: Path) -> None:
     torch.manual_seed(1)
-    module = torch.nn.RNNCell(3, 5, nonlinearity="relu") if kind == "relu" else kind(3, 5, bias=kind is not None)
+    module = torch.nn.RNNCell(3, 5, nonlinearity="relu") if module_class == "relu" else module_class(3, 5)
     inputs = np.random.default_rng(1).normal(size=(7, 3))
     state, wanted = None, []
     with torch.no_grad():
@@ -102,9 +102,9 @@ def test_cells_in_every_format(kind: Any, tmp_path: Path) -> None:
         np.testing.assert_allclose(outputs_of(imported, inputs), wanted, rtol=0, atol=CLOSE)
 
 
-@pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16, torch.float64])
-def test_kinds_of_numbers(kind: torch.dtype, tmp_path: Path) -> None:
-    module = torch.nn.GRU(3, 4).to(kind)
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_number_types(dtype: torch.dtype, tmp_path: Path) -> None:
+    module = torch.nn.GRU(3, 4).to(dtype)
     torch.save(module.state_dict(), tmp_path / "m.pt")
     save_file(module.state_dict(), tmp_path / "m.safetensors")
     rows = module.weight_ih_l0.detach().double().numpy()
