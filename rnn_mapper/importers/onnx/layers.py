@@ -19,6 +19,64 @@ __all__ = ["RecurrentLayers"]
 
 
 @dataclass(frozen=True, eq=False)
+class _Given:
+    """Lengths and start states: stored, or inputs of the graph that the grid carries by itself."""
+
+    sources: Sources
+    #: Inputs of the graph that are states or lengths, each with its meaning.
+    carried: dict[str, str]
+
+    def lengths(self, inputs: list[Value | None], steps: int, batch: int, notes: list[str]) -> None:
+        """Check sequence_lens, if it is given."""
+        value = inputs[4] if len(inputs) > 4 else None
+        if value is None:
+            return
+        if value.shape != (batch,):
+            raise ModelError(f"sequence_lens has shape {list(value.shape)}, must have [{batch}]")
+        if value.traced:
+            self._carry("sequence_lens", value, "the number of steps that the host sends")
+            notes.append("sequence_lens: the number of steps that the host sends")
+        elif value.array.dtype != np.int64 or (value.array != steps).any():
+            raise ModelError(
+                f"sequence_lens is {value.array.tolist()[:8]}, must be the {steps} steps of X: cut the input instead"
+            )
+
+    def initial(
+        self, name: str, inputs: list[Value | None], index: int, shape: tuple[int, int, int], batch_first: bool,
+        notes: list[str],
+    ) -> AnyArray | None:
+        """The stored start state; None if it is not given, or carried by the grid."""
+        value = inputs[index] if index < len(inputs) else None
+        if value is None:
+            return None
+        array = value.array.transpose(1, 0, 2) if batch_first and value.array.ndim == 3 else value.array
+        if array.shape != shape:
+            hint = (
+                "; PyTorch's exporter loses the projection of proj_size: import the PyTorch model instead"
+                if name == "initial_c" and array.shape[:-1] == shape[:-1] else ""
+            )
+            raise ModelError(f"{name} has shape {list(array.shape)}, must have {list(shape)}{hint}")
+        if value.traced:
+            self._carry(name, value, "the state, which the grid carries from call to call and begins cleared")
+            notes.append(f"{name}: the state that the grid carries")
+            return None
+        if array.dtype != np.float64:
+            raise ModelError(f"{name} holds whole numbers, must be floating point")
+        if array.any():
+            notes.append(f"{name}: the state that a sequence starts from")
+        return array
+
+    def _carry(self, name: str, value: Value, what: str) -> None:
+        """Check that a tensor is an input of the graph, untouched."""
+        for source in self.sources.origins(value):
+            if not isinstance(source.recipe, StateRecipe) or not source.name.startswith("input "):
+                raise ModelError(f"{name} is computed from {source}, must be stored, or an input of the graph")
+            self.carried[source.name] = what
+        if len(np.unique(value.array)) != value.array.size:
+            raise ModelError(f"{name} holds elements of an input twice")
+
+
+@dataclass(frozen=True, eq=False)
 class RecurrentLayers:
     """Makes sources of such nodes."""
 
@@ -26,6 +84,11 @@ class RecurrentLayers:
     order: Order
     #: Inputs of the graph that are states or lengths, each with its meaning.
     carried: dict[str, str]
+
+    @property
+    def given(self) -> _Given:
+        """Lengths and start states of the nodes."""
+        return _Given(self.sources, self.carried)
 
     def recurrent(
         self, node: Node, read: Recurrent, inputs: list[Value | None]
@@ -41,9 +104,9 @@ class RecurrentLayers:
         taken, reversed_rows = self._sequence(x)
         steps, batch = taken.rows.shape
         notes = [*read.notes]
-        self._lengths(node, inputs, steps, batch, notes)
+        self.given.lengths(inputs, steps, batch, notes)
         initial = [
-            self._initial(name, inputs, index, (len(read.directions), batch, read.hidden), read.batch_first, notes)
+            self.given.initial(name, inputs, index, (len(read.directions), batch, read.hidden), read.batch_first, notes)
             for name, index in (("initial_h", 5), ("initial_c", 6))
         ]
         halves: list[Source] = []
@@ -67,7 +130,7 @@ class RecurrentLayers:
         value = inputs[read.state_index + 2]
         assert value is not None
         shape = (1, taken.rows.shape[1], read.hidden)
-        start = self._initial("its state", [Value(value.array[None], value.traced)], 0, shape, False, notes)
+        start = self.given.initial("its state", [Value(value.array[None], value.traced)], 0, shape, False, notes)
         recipe = LayerRecipe(taken, 0, backward, read.build, start_state(0, [start]))
         source = self.sources.add(str(node), recipe, taken.rows.size, read.hidden)
         found = {"state": self.sources.value(source, taken.rows[-1]), "steps": self.sources.value(source, taken.rows)}
@@ -99,52 +162,3 @@ class RecurrentLayers:
         if node.op == "LSTM":
             found.append(self.sources.add_tensor(f"output Y_c of {node}", StateRecipe(), last.shape))
         return found
-
-    def _lengths(
-        self, node: Node, inputs: list[Value | None], steps: int, batch: int, notes: list[str]
-    ) -> None:
-        value = inputs[4] if len(inputs) > 4 else None
-        if value is None:
-            return
-        if value.shape != (batch,):
-            raise ModelError(f"sequence_lens has shape {list(value.shape)}, must have [{batch}]")
-        if value.traced:
-            self._carry("sequence_lens", value, "the number of steps that the host sends")
-            notes.append("sequence_lens: the number of steps that the host sends")
-        elif value.array.dtype != np.int64 or (value.array != steps).any():
-            raise ModelError(
-                f"sequence_lens is {value.array.tolist()[:8]}, must be the {steps} steps of X: cut the input instead"
-            )
-
-    def _initial(
-        self, name: str, inputs: list[Value | None], index: int, shape: tuple[int, int, int], batch_first: bool,
-        notes: list[str],
-    ) -> AnyArray | None:
-        value = inputs[index] if index < len(inputs) else None
-        if value is None:
-            return None
-        array = value.array.transpose(1, 0, 2) if batch_first and value.array.ndim == 3 else value.array
-        if array.shape != shape:
-            hint = (
-                "; PyTorch's exporter loses the projection of proj_size: import the PyTorch model instead"
-                if name == "initial_c" and array.shape[:-1] == shape[:-1] else ""
-            )
-            raise ModelError(f"{name} has shape {list(array.shape)}, must have {list(shape)}{hint}")
-        if value.traced:
-            self._carry(name, value, "the state, which the grid carries from call to call and begins cleared")
-            notes.append(f"{name}: the state that the grid carries")
-            return None
-        if array.dtype != np.float64:
-            raise ModelError(f"{name} holds whole numbers, must be floating point")
-        if array.any():
-            notes.append(f"{name}: the state that a sequence starts from")
-        return array
-
-    def _carry(self, name: str, value: Value, what: str) -> None:
-        """Check that a tensor is an input of the graph, untouched."""
-        for source in self.sources.origins(value):
-            if not isinstance(source.recipe, StateRecipe) or not source.name.startswith("input "):
-                raise ModelError(f"{name} is computed from {source}, must be stored, or an input of the graph")
-            self.carried[source.name] = what
-        if len(np.unique(value.array)) != value.array.size:
-            raise ModelError(f"{name} holds elements of an input twice")
