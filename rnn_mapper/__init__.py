@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from rnn_mapper.cells import Cell, cell
     from rnn_mapper.errors import SpatialRnnError
     from rnn_mapper.importers import HostStep, Imported, Selection, load_model
-    from rnn_mapper.importers.native import load_inputs, load_network, network_from_torch, save_network
+    from rnn_mapper.importers.arrays import load_inputs
+    from rnn_mapper.importers.native import load_network, save_network
+    from rnn_mapper.importers.torch.modules import network_from_torch
     from rnn_mapper.mapping.deployment import Deployment, deploy
     from rnn_mapper.mapping.mapper import map_network
     from rnn_mapper.mapping.mapping import Mapping
@@ -93,7 +95,9 @@ _MODULES = {
     "rnn_mapper.cells": ("Cell", "cell"),
     "rnn_mapper.errors": ("SpatialRnnError",),
     "rnn_mapper.importers": ("HostStep", "Imported", "Selection", "load_model"),
-    "rnn_mapper.importers.native": ("load_inputs", "load_network", "network_from_torch", "save_network"),
+    "rnn_mapper.importers.arrays": ("load_inputs",),
+    "rnn_mapper.importers.native": ("load_network", "save_network"),
+    "rnn_mapper.importers.torch.modules": ("network_from_torch",),
     "rnn_mapper.mapping.deployment": ("Deployment", "deploy"),
     "rnn_mapper.mapping.mapper": ("map_network",),
     "rnn_mapper.mapping.mapping": ("Mapping",),

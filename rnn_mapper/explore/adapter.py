@@ -16,15 +16,15 @@ import numpy as np
 from hdl.latencies import GridLatencies
 from hdl.numerics import DEFAULT_ARITHMETIC, Arithmetic
 from hdl.parameters import GridParameters
-from rnn_mapper.cells.arithmetic import arithmetic_of
 from rnn_mapper.cells.library import dense
+from rnn_mapper.cells.lowering import arithmetic_of
 from rnn_mapper.cells.stages import stages_of
 from rnn_mapper.cells.tracing import Cell
 from rnn_mapper.cells.unit_program import Preference
 from rnn_mapper.cells.user_files import load_cells, with_cells
 from rnn_mapper.errors import ModelError
 from rnn_mapper.importers import Imported
-from rnn_mapper.importers.recurrent import with_source
+from rnn_mapper.importers.messages import with_source
 from rnn_mapper.mapping.allocation import Demand, allocate
 from rnn_mapper.mapping.mapper import Part, map_network
 from rnn_mapper.mapping.mapping import Mapping
@@ -122,13 +122,13 @@ def cells_file(path: Path | None) -> CellsFile:
 
 @lru_cache(maxsize=16)
 def known_cells(cells: CellsFile) -> dict[str, Cell]:
-    """The cells in the box and those of the user's file."""
+    """The built-in cells and those of the user's file."""
     return with_cells(cells[0] or None)
 
 
 def _check_cell(cell: Cell, where: str = "") -> None:
     """Raise `ModelError` for a cell whose vectors are not all of one size: its shape takes more than is asked for."""
-    if len({stage.kind for stage in stages_of(arithmetic_of(cell))}) > 1:
+    if len({stage.unit_set for stage in stages_of(arithmetic_of(cell))}) > 1:
         raise ModelError(f"{where}cell {cell.name} computes vectors of several sizes, which cannot be explored")
 
 

@@ -42,13 +42,13 @@ class _Linear:
     bias: FileTensor | None
     #: None until a function follows.
     function: str | None = None
-    #: What the account says of a function that is not known.
+    #: The note of the account if no function follows.
     note: str = ""
 
 
 @dataclass
 class Pipeline:
-    """What was found so far, in order. Every addition raises ModelError for what cannot follow."""
+    """The layers found so far, in order. Every addition raises ModelError if it cannot follow."""
 
     _items: list[_Linear | Block] = field(default_factory=list)
     _lines: list[str | _Linear] = field(default_factory=list)
@@ -65,7 +65,7 @@ class Pipeline:
         self._lines.append(f"{text}, {sizes}{both}: {place}")
 
     def linear(self, name: str, weight: FileTensor, bias: FileTensor | None, note: str = "") -> None:
-        """A linear layer, [outputs, inputs] and [outputs] or None; `note` says of what is unknown after it."""
+        """A linear layer, [outputs, inputs] and [outputs] or None; `note` is for the account if no function follows."""
         self._check_open(f"Linear '{name}'")
         made = _Linear(name, weight, bias, None, note)
         self._items.append(made)
@@ -75,7 +75,7 @@ class Pipeline:
         """A function of FUNCTIONS or HOST_FUNCTIONS; `text` is where it comes from, such as ``Sigmoid 'net.1'``."""
         if name in HOST_FUNCTIONS:
             if not self._items:
-                raise ModelError(f"{text} comes before every layer; leave it to what prepares the inputs")
+                raise ModelError(f"{text} comes before every layer; apply it to the inputs instead")
             self._check_open(text)
             self._host.append(HostStep(f"{name} ({text})", HOST_FUNCTIONS[name]))
             self._lines.append(f"{text}: left to the host")
@@ -86,18 +86,20 @@ class Pipeline:
         last = self._items[-1] if self._items else None
         if not isinstance(last, _Linear):
             where = "follows a recurrent layer" if last else "comes before every layer"
-            raise ModelError(f"{text} {where}: the grid has functions after linear layers alone")
+            raise ModelError(f"{text} {where}: the grid has functions after linear layers only")
         if last.function is not None:
-            raise ModelError(f"{text} follows {last.function} of '{last.name}': a linear layer has one function")
+            raise ModelError(
+                f"{text} follows {last.function} of '{last.name}': a linear layer has at most one function"
+            )
         last.function = name
 
     def remark(self, line: str) -> None:
-        """A line of the account for what makes no difference, such as dropout in inference."""
+        """A line of the account for something without effect, such as dropout in inference."""
         self._lines.append(line)
 
     def _check_open(self, text: str) -> None:
         if self._host:
-            raise ModelError(f"{text} follows {self._host[-1].name}, which is left to the host: it must come last")
+            raise ModelError(f"{text} follows {self._host[-1].name}, which is left to the host and must come last")
 
     def imported(self) -> Imported:
         """The network with its account. Raises ModelError if the sizes do not follow one another."""

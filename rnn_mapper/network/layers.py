@@ -8,9 +8,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from rnn_mapper.cells.binding import bind_sizes
-from rnn_mapper.cells.library import BOX, dense, dense_relu, dense_sigmoid, dense_tanh
+from rnn_mapper.cells.library import BUILT_IN, dense, dense_relu, dense_sigmoid, dense_tanh, variant_named
 from rnn_mapper.cells.tracing import Cell
-from rnn_mapper.cells.variants import variant_named
 from rnn_mapper.errors import ModelError
 from rnn_mapper.network.packed import TORCH_GATES, unpack
 from rnn_mapper.network.tensors import FloatArray, check_tensor
@@ -24,7 +23,7 @@ _DENSE_CELLS = {"identity": dense, "sigmoid": dense_sigmoid, "tanh": dense_tanh,
 MERGES = ("concat", "sum")
 
 
-def parse_cell(name: str | Cell, cells: abc.Mapping[str, Cell] = BOX) -> Cell:
+def parse_cell(name: str | Cell, cells: abc.Mapping[str, Cell] = BUILT_IN) -> Cell:
     """The cell of that name among `cells`; raises ModelError naming the choices."""
     if isinstance(name, Cell):
         return name

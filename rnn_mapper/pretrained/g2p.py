@@ -17,7 +17,7 @@ import numpy as np
 
 from rnn_mapper import cells
 from rnn_mapper.errors import ModelError
-from rnn_mapper.importers.native import load_arrays
+from rnn_mapper.importers.arrays import load_arrays
 from rnn_mapper.network.float_reference import run_float
 from rnn_mapper.network.layers import Dense, RecurrentLayer
 from rnn_mapper.network.network import Network

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rnn_mapper.errors import ModelError
-from rnn_mapper.importers.tensor import printable
+from rnn_mapper.importers.messages import printable
 from rnn_mapper.importers.torch.pickles import Instance, Name, run_pickle
 
 __all__ = ["load_plain_pickle"]

@@ -10,9 +10,10 @@ import numpy as np
 
 from hdl.numerics import Arithmetic
 from hdl.parameters import GridParameters
-from rnn_mapper.cells.arithmetic import CellArithmetic, Operand, arithmetic_of
+from rnn_mapper.cells.arithmetic import CellArithmetic, Operand
 from rnn_mapper.cells.binding import tensor_shapes
 from rnn_mapper.cells.library import dense
+from rnn_mapper.cells.lowering import arithmetic_of
 from rnn_mapper.cells.tracing import Cell
 from rnn_mapper.network.ranges import ValueRange
 from rnn_mapper.quantisation.integer_network import QuantisedLayer, QuantisedNetwork, QuantisedProduct

@@ -15,8 +15,9 @@ from hdl.numerics import (
     SHIFT_LIMIT,
     Arithmetic,
 )
-from rnn_mapper.cells.arithmetic import CellArithmetic, Node, arithmetic_of
+from rnn_mapper.cells.arithmetic import CellArithmetic, Node
 from rnn_mapper.cells.expressions import Expression
+from rnn_mapper.cells.lowering import arithmetic_of
 from rnn_mapper.errors import ConfigurationError, ModelError, SpatialRnnError
 from rnn_mapper.fixed_point import ACTIVATION_FRACTION, Codes, IntArray, segment_shift
 from rnn_mapper.network.float_reference import FloatState, FloatTrace, run_float

@@ -13,12 +13,12 @@ import numpy as np
 
 from hdl.numerics import Arithmetic
 from hdl.parameters import GridParameters, load_parameters, preset_names, usual_preset_names
-from rnn_mapper.cells.library import BOX
+from rnn_mapper.cells.library import BUILT_IN
 from rnn_mapper.cells.tracing import Cell
 from rnn_mapper.errors import ConfigurationError, MappingError, ModelError
 from rnn_mapper.importers import Imported, Selection, load_model
-from rnn_mapper.importers.arrays import is_wav, wav_frames
-from rnn_mapper.importers.native import load_array, load_inputs
+from rnn_mapper.importers.arrays import is_wav, load_array, load_inputs, wav_frames
+from rnn_mapper.importers.torch.modules import import_module
 from rnn_mapper.mapping.allocation import CapacityError
 from rnn_mapper.mapping.deployment import Deployment, deploy
 from rnn_mapper.mapping.mapper import TYPICAL_STEPS
@@ -200,7 +200,8 @@ def default_calibration(network: Network) -> FloatArray:
 
 
 def as_imported(
-    model: Any, cell: str | Cell | None = None, selection: Selection | None = None, cells: abc.Mapping[str, Cell] = BOX
+    model: Any, cell: str | Cell | None = None, selection: Selection | None = None,
+    cells: abc.Mapping[str, Cell] = BUILT_IN,
 ) -> Imported:
     """What `rnn_mapper.importers` make of a model: a Network, the path of a file, a PyTorch module, or an Imported.
 
@@ -218,15 +219,13 @@ def as_imported(
             cells = {**cells, cell.name: cell}
     if isinstance(model, str | Path):
         return load_model(model, chosen, cells)
-    from rnn_mapper.importers.torch.modules import import_module
-
     return import_module(model, chosen)
 
 
 def as_inputs(inputs: Any, network: Network, rate: int | None = None) -> FloatArray:
     """Float inputs [steps, input_size] from an array, a PyTorch tensor, or the path of an `.npy`, `.npz` or `.wav`.
 
-    A WAV file gives frames of consecutive samples (`wav_files.wav_frames`); it must have `rate` samples per second, if
+    A WAV file gives frames of consecutive samples (`arrays.wav_frames`); it must have `rate` samples per second, if
     that is given. Raises `ModelError`.
     """
     if isinstance(inputs, str | Path):

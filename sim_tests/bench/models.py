@@ -8,9 +8,9 @@ from itertools import pairwise
 import numpy as np
 
 from hdl.parameters import GridParameters
-from rnn_mapper.cells.arithmetic import arithmetic_of
 from rnn_mapper.cells.binding import tensor_shapes
-from rnn_mapper.cells.library import BOX
+from rnn_mapper.cells.library import BUILT_IN
+from rnn_mapper.cells.lowering import arithmetic_of
 from rnn_mapper.cells.stages import stages_of
 from rnn_mapper.cells.tracing import Cell
 from rnn_mapper.fixed_point import Codes
@@ -27,12 +27,12 @@ __all__ = ["ModelCase", "cell_for", "cells_for", "random_layer"]
 
 
 def _state_words(cell: Cell) -> int:
-    return max(len(stage.kind.words) for stage in stages_of(arithmetic_of(cell)))
+    return max(len(stage.unit_set.words) for stage in stages_of(arithmetic_of(cell)))
 
 
 def cells_for(parameters: GridParameters) -> list[Cell]:
     """The built-in cells whose units need no more state words than the grid has."""
-    return [cell for cell in BOX.values() if _state_words(cell) <= parameters.state_words]
+    return [cell for cell in BUILT_IN.values() if _state_words(cell) <= parameters.state_words]
 
 
 def cell_for(parameters: GridParameters, *wanted: Cell) -> Cell:

@@ -23,7 +23,7 @@ def model_cases(draw: st.DrawFn, parameters: GridParameters) -> ModelCase:
     sizes = st.one_of(st.integers(1, 2 * p.rows + 1), st.integers(1, 3 * p.rows * p.cols + 1))
     inputs = st.one_of(st.integers(1, p.lanes + 1), st.integers(1, 2 * p.lanes * p.cols + 1))
     return ModelCase(
-        cell=draw(st.sampled_from(list(cells.BOX.values()))),
+        cell=draw(st.sampled_from(list(cells.BUILT_IN.values()))),
         inputs=draw(inputs),
         hidden=tuple(draw(st.lists(sizes, min_size=1, max_size=3))),
         outputs=draw(st.one_of(st.none(), sizes)),

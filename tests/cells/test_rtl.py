@@ -10,7 +10,7 @@ import pytest
 
 from hdl.numerics import DEFAULT_ARITHMETIC, Arithmetic
 from hdl.parameters import GridParameters, load_parameters
-from rnn_mapper.cells import BOX, Cell, CellError
+from rnn_mapper.cells import BUILT_IN, Cell, CellError
 from rnn_mapper.cells.user_files import load_cells
 from rnn_mapper.check.replay import find_violations, plan_of
 from rnn_mapper.mapping.mapper import map_network
@@ -62,19 +62,19 @@ def _simulate(
 
 
 @pytest.mark.parametrize("grid", [SMALL, RESIDENT_GRID_16], ids=["8", "16"])
-@pytest.mark.parametrize("name", BOX)
-def test_box(name: str, grid: GridParameters, tmp_path: Path) -> None:
-    _simulate(BOX[name], grid, "verilator", tmp_path)
+@pytest.mark.parametrize("name", BUILT_IN)
+def test_built_in_cells(name: str, grid: GridParameters, tmp_path: Path) -> None:
+    _simulate(BUILT_IN[name], grid, "verilator", tmp_path)
 
 
 @pytest.mark.parametrize("name", ["lstm", "gru_reset_before"])
 def test_kernels(name: str, tmp_path: Path) -> None:
-    _simulate(BOX[name], SMALL, "verilator", tmp_path, PhaseOrder.BLAS)
+    _simulate(BUILT_IN[name], SMALL, "verilator", tmp_path, PhaseOrder.BLAS)
 
 
 @pytest.mark.parametrize("name", ["lstm_projection", "mgu", "sru"])
 def test_odd_grid(name: str, tmp_path: Path) -> None:
-    _simulate(BOX[name], ODD, "icarus", tmp_path)
+    _simulate(BUILT_IN[name], ODD, "icarus", tmp_path)
 
 
 # Random cells

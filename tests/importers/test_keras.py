@@ -35,7 +35,7 @@ FIXTURES = {
 }
 REFUSED = {
     "keras2_hard_sigmoid": "activation hardsigmoid is not supported: the grid has sigmoid, tanh, relu",
-    "keras3_hard_sigmoid": "carries 2 states, must carry one: that of a GRU or of a simple RNN",
+    "keras3_hard_sigmoid": "carries 2 states, must carry one, the state of a GRU or of a simple RNN",
 }
 
 

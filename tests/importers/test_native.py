@@ -11,13 +11,9 @@ import torch
 from rnn_mapper import cells
 from rnn_mapper.cells import library
 from rnn_mapper.errors import ModelError, OutputError
-from rnn_mapper.importers.native import (
-    load_inputs,
-    load_network,
-    network_from_state_dict,
-    network_from_torch,
-    save_network,
-)
+from rnn_mapper.importers.arrays import load_inputs
+from rnn_mapper.importers.native import load_network, network_from_state_dict, save_network
+from rnn_mapper.importers.torch.modules import network_from_torch
 from rnn_mapper.network.layers import Dense, RecurrentLayer
 from rnn_mapper.network.network import Network
 from tests.support.random_networks import ALL_CELLS, random_network
@@ -97,8 +93,8 @@ MALFORMED: list[tuple[dict[str, Any], str | None, str]] = [
     (
         {"conv.weight": np.ones(3)},
         None,
-        "holds . (LSTM 3 -> 2), conv (weight 3); which of them, and in what order, the names do not say: name them in "
-        "the order of the data, with the function after a linear one, such as --part .",
+        "holds . (LSTM 3 -> 2), conv (weight 3); their names do not show which of them are used, and in what order: "
+        "name them in the order of the data, with the function after a linear layer, such as --part .",
     ),
     (
         {"weight_hh_l0": np.ones((10, 2))},
@@ -106,7 +102,7 @@ MALFORMED: list[tuple[dict[str, Any], str | None, str]] = [
         "weight_hh_l0 has shape 10 x 2, must have 4 (lstm), 3 (gru) or 1 (rnn) rows per column",
     ),
     ({}, "gru", "layer 0: weight_hh has shape 8 x 2, must have 3 rows per column (gru)"),
-    ({}, "peephole", "cell 'peephole' is not supported: choose " + ", ".join(cells.BOX)),
+    ({}, "peephole", "cell 'peephole' is not supported: choose " + ", ".join(cells.BUILT_IN)),
     ({"weight_ih_l0": np.ones((7, 3))}, None, "layer 0: weight_ih has shape 7 x 3, must have 8 rows like weight_hh"),
     ({"weight_ih_l0": np.ones(8)}, None, "layer 0: weight_ih has shape 8, must have 2 dimensions"),
     ({"weight_ih_l0": np.ones((8, 0))}, None, "layer 0: weight_ih has shape 8 x 0, must not be empty"),
@@ -157,7 +153,7 @@ def test_tensors_are_read_only_copies() -> None:
     ("module", "message"),
     [
         (torch.nn.Conv1d(2, 3, 1),
-         "torch.nn.modules.conv.Conv1d is not supported: must be of torch.nn: LSTM, GRU, RNN, LSTMCell, GRUCell, "
+         "torch.nn.modules.conv.Conv1d is not supported: must be one of torch.nn: LSTM, GRU, RNN, LSTMCell, GRUCell, "
          "RNNCell, Linear, Sequential, Sigmoid, Tanh, ReLU, Softmax, LogSoftmax, Dropout, Identity"),
     ],
 )

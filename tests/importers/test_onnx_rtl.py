@@ -67,7 +67,7 @@ def _wanted(name: str, stream: int) -> np.ndarray:
 
 @pytest.mark.parametrize("name", ["keras3_gru_last", "keras3_lstm_relu_no_bias"])
 def test_cells_with_other_functions(name: str, tmp_path: Path) -> None:
-    """Cells of the box with a relu where the box has a tanh: on a grid, in files, and sent to other processes."""
+    """Built-in cells with relu in place of tanh: on a grid, in files, and sent to other processes."""
     imported = load_onnx(DATA / f"{name}.onnx")
     network = imported.network
     assert isinstance(network, srnn.Network)

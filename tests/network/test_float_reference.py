@@ -6,7 +6,7 @@ import torch
 
 from rnn_mapper import cells
 from rnn_mapper.errors import ModelError
-from rnn_mapper.importers.native import network_from_torch
+from rnn_mapper.importers.torch.modules import network_from_torch
 from rnn_mapper.network.float_reference import run_float
 from tests.support.random_networks import ALL_CELLS, random_network
 

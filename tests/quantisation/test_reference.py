@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from hdl.numerics import Arithmetic
 from rnn_mapper import cells
-from rnn_mapper.cells.arithmetic import arithmetic_of
+from rnn_mapper.cells.lowering import arithmetic_of
 from rnn_mapper.errors import ModelError
 from rnn_mapper.fixed_point import TABLE_SEGMENTS
 from rnn_mapper.network.layers import RecurrentLayer

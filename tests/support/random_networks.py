@@ -10,8 +10,8 @@ from sim_tests.bench.models import random_layer as any_layer
 
 #: The cells that PyTorch has without a projection.
 TORCH_CELLS = (cells.lstm, cells.gru, cells.rnn_tanh, cells.rnn_relu)
-#: All in the box.
-ALL_CELLS = tuple(cells.BOX.values())
+#: All built-in cells.
+ALL_CELLS = tuple(cells.BUILT_IN.values())
 
 
 def random_layer(rng: np.random.Generator, cell: cells.Cell, inputs: int, hidden: int, scale: float) -> Layer:

@@ -22,7 +22,7 @@ from rnn_mapper.schedule.timing import PhaseTiming, time_phase
 
 #: Every cell but the one whose programs take long to find; those of PyTorch more often.
 CELLS = (
-    *(cell for cell in cells.BOX.values() if cell is not cells.lstm_peephole),
+    *(cell for cell in cells.BUILT_IN.values() if cell is not cells.lstm_peephole),
     *3 * (cells.lstm, cells.gru), cells.rnn_tanh, cells.rnn_relu,
 )
 #: Cycles round the ring, and from writing a state word to reading it: few pairs, for each of which programs must be

@@ -10,9 +10,9 @@ import numpy as np
 
 from rnn_mapper.errors import ModelError
 from rnn_mapper.importers.imported import HostStep
+from rnn_mapper.importers.messages import quoted
 from rnn_mapper.importers.onnx.elementwise import is_pair
 from rnn_mapper.importers.onnx.glue import Value
-from rnn_mapper.importers.onnx.rows import Steps, steps_of
 from rnn_mapper.importers.onnx.sources import (
     DenseRecipe,
     HostRecipe,
@@ -22,7 +22,7 @@ from rnn_mapper.importers.onnx.sources import (
     Source,
     SumRecipe,
 )
-from rnn_mapper.importers.onnx.tensors import quoted
+from rnn_mapper.importers.onnx.steps import Steps, steps_of
 from rnn_mapper.importers.onnx.walk import Walk
 from rnn_mapper.network.float_reference import FloatState
 from rnn_mapper.network.layers import Bidirectional, Block, Dense, Layer, Reversed
@@ -35,7 +35,7 @@ __all__ = ["Assembled", "assemble"]
 
 @dataclass(frozen=True, eq=False)
 class _Choice:
-    """Elements [rows, values] that the host puts together, by their place in the sequence and their value's number."""
+    """Elements [rows, values] that the host collects, by their place in the sequence and their value's number."""
 
     name: str
     places: IndexArray
@@ -47,7 +47,7 @@ class _Choice:
 
 @dataclass(frozen=True, eq=False)
 class _Function:
-    """What the host does with each row."""
+    """A function of each row, on the host."""
 
     name: str
     columns: IndexArray
@@ -67,7 +67,7 @@ class _Stages:
 
 @dataclass(frozen=True, eq=False)
 class Assembled:
-    """A network and what belongs to it."""
+    """A network, its start state and the steps of the host."""
 
     network: Network
     state: tuple[FloatState, ...] | None
@@ -79,7 +79,7 @@ def assemble(walks: Sequence[tuple[Walk, Value]]) -> Assembled:
     stages = [_stages(walk, value) for walk, value in walks]
     for other in stages[1:]:
         if not _same(stages[0], other):
-            raise ModelError("the network depends on the number of steps: export it for the number that is meant")
+            raise ModelError("the network depends on the number of steps: export it for the number that you need")
     host: list[HostStep] = []
     for parts in zip(*(stage.host for stage in stages), strict=True):
         host += _host_step(parts)
@@ -98,7 +98,7 @@ def assemble(walks: Sequence[tuple[Walk, Value]]) -> Assembled:
 def _stages(walk: Walk, value: Value) -> _Stages:
     if not value.traced:
         raise ModelError(f"tensor {quoted(walk.cut.stop)} is a constant")
-    if walk.order is None:
+    if walk.order.rows is None:
         raise ModelError(
             f"there is no LSTM, GRU or RNN between {quoted(walk.cut.start)} and {quoted(walk.cut.stop)}"
         )
@@ -131,7 +131,7 @@ def _halves(sources: tuple[Source, ...]) -> tuple[Source, ...]:
 
 
 def _stage(walk: Walk, sources: tuple[Source, ...]) -> tuple[Block | _Choice | _Function | None, tuple[Source, ...]]:
-    """What makes these sources, and what it takes."""
+    """The layer or host step that makes these sources, and the sources that it takes."""
     recipe = sources[0].recipe
     halves = _halves(sources)
     if is_pair(halves):
@@ -166,12 +166,12 @@ def _layer(source: Source) -> Layer:
 
 
 def _final(walk: Walk, sources: tuple[Source, ...], rows: IndexArray, columns: IndexArray) -> _Choice:
-    """What the cut ends with, of one stream."""
+    """The choice of elements that the cut ends with, of one stream."""
     space = sources[0].space
-    streams = walk.streams[space][rows]
+    streams = walk.order.streams[space][rows]
     first = streams == 0
     count = int(first.sum())
-    places = walk.places[space][rows]
+    places = walk.order.places[space][rows]
     for stream in np.unique(streams):
         mine = streams == stream
         if mine.sum() != count or (places[mine] != places[first]).any() or (columns[mine] != columns[first]).any():
@@ -189,7 +189,7 @@ def _choice(
     walk: Walk, name: str, sources: tuple[Source, ...], rows: IndexArray, columns: IndexArray
 ) -> _Choice:
     space = sources[0].space
-    streams, places = walk.streams[space], walk.places[space]
+    streams, places = walk.order.streams[space], walk.order.places[space]
     of_stream = streams[rows[:, 0]]
     mine = of_stream == 0
     chosen, values = places[rows[mine]], columns[mine]
@@ -201,7 +201,7 @@ def _choice(
 
 
 def _host_step(parts: tuple[_Choice | _Function, ...]) -> list[HostStep]:
-    """What the host does, from the same step of all walks."""
+    """The host's step, from the same step of all walks."""
     part = parts[0]
     if isinstance(part, _Function):
         columns, function = part.columns, part.function
@@ -219,7 +219,7 @@ def _host_step(parts: tuple[_Choice | _Function, ...]) -> list[HostStep]:
     steps = steps_of([(one.places.reshape(-1), one.count) for one in choices])
     shape, picked = part.places.shape, part.columns.reshape(-1)
     if any(one.places.shape != shape or (one.columns != part.columns).any() for one in choices):
-        raise ModelError(f"{part.name}: what is put together depends on the number of steps")
+        raise ModelError(f"{part.name}: the elements that are collected depend on the number of steps")
     text = f"{shape[0]} x {shape[1]} values of several steps"
     return [HostStep(f"{part.name}: {text}", _elements_of(steps, picked, shape))]
 
