@@ -10,7 +10,7 @@ from pathlib import Path
 from hdl.errors import SpatialRnnError
 from sim_tests.bench.component_bench import COMPONENTS, build_component, build_memory
 from sim_tests.bench.grids import GRIDS, ICARUS_GRIDS
-from sim_tests.host.grid_runs import build_grid
+from sim_tests.host.grid_build import build_grid
 from sim_tests.simulator.run import run
 
 __all__ = ["Job", "Outcome", "all_jobs", "run_job", "short_jobs"]

@@ -27,7 +27,7 @@ from hdl.parameters import load_parameters
 from scripts.deepbench.points import PRESET, Point, multiplications, published, run_point
 from scripts.deepbench.report import csv_table, markdown, picture, summary
 from scripts.provenance import ROOT, commit
-from sim_tests.host.grid_runs import build_grid
+from sim_tests.host.grid_build import build_grid
 
 
 @click.command()

@@ -15,12 +15,14 @@ from hdl.parameters import GridParameters
 from rnn_mapper import cells
 from rnn_mapper.mapping.mapper import map_network
 from rnn_mapper.mapping.mapping import Mapping
+from rnn_mapper.mapping.packets import image_files
+from rnn_mapper.mapping.sequences import bus_sequence
 from rnn_mapper.network.network import Network, RecurrentLayer, gate_count, parse_cell
 from rnn_mapper.quantisation.integer_network import QuantisedNetwork
 from rnn_mapper.quantisation.quantise import quantise, quantise_inputs
 from rnn_mapper.quantisation.reference import run_reference
 from rnn_mapper.schedule.phases import PhaseOrder
-from sim_tests.host.grid_runs import Sequence, run_mapping, run_sequences
+from sim_tests.host.run import run_sequences
 from sim_tests.simulator.run import Build
 
 __all__ = [
@@ -124,7 +126,9 @@ def run_point(
     if build is not None:
         codes = quantise_inputs(quantised, inputs)
         here = folder / f"{cell.name}{hidden}"
-        result = run_mapping(mapping, codes[:steps], build, here, progress=progress)
+        sequence = bus_sequence(mapping, [codes[:steps]])
+        run = run_sequences(image_files(mapping), parameters, [sequence], build, here, progress=progress)
+        result = run.results[0]
         simulated = result.cycles
         mismatches = int((result.outputs != run_reference(quantised, codes[:steps]).outputs).sum())
         for schedule in PhaseOrder:
@@ -148,15 +152,16 @@ def _schedule_cycles(
     """A step of a running sequence: a longer one minus a short one, both simulated."""
     mapping = map_network(network, parameters, steps=LONGER_STEPS, schedule=schedule)
     lengths = (SHORT_STEPS, LONGER_STEPS)
-    runs = run_sequences(mapping, [Sequence(codes[:steps]) for steps in lengths], build, folder)
+    sequences = [bus_sequence(mapping, [codes[:steps]]) for steps in lengths]
+    results = run_sequences(image_files(mapping), parameters, sequences, build, folder).results
     wrong = sum(
-        int((run.outputs != run_reference(network, codes[:steps]).outputs).sum())
-        for run, steps in zip(runs, lengths, strict=True)
+        int((result.outputs != run_reference(network, codes[:steps]).outputs).sum())
+        for result, steps in zip(results, lengths, strict=True)
     )
     unpredicted = sum(
-        abs(run.cycles - mapping.predict(steps).cycles) for run, steps in zip(runs, lengths, strict=True)
+        abs(result.cycles - mapping.predict(steps).cycles) for result, steps in zip(results, lengths, strict=True)
     )
-    per_step = (runs[1].cycles - runs[0].cycles) / (LONGER_STEPS - SHORT_STEPS)
+    per_step = (results[1].cycles - results[0].cycles) / (LONGER_STEPS - SHORT_STEPS)
     return ScheduleCycles(schedule.value, per_step, wrong, unpredicted)
 
 

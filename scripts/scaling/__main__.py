@@ -27,6 +27,8 @@ from hdl.output.emit import emit_grid
 from hdl.parameters import GridParameters, load_parameters
 from rnn_mapper import cells
 from rnn_mapper.mapping.mapper import map_network
+from rnn_mapper.mapping.packets import image_files
+from rnn_mapper.mapping.sequences import bus_sequence
 from rnn_mapper.network.network import Network, RecurrentLayer
 from rnn_mapper.quantisation.blank import weightless_network
 from rnn_mapper.quantisation.integer_network import QuantisedNetwork
@@ -34,7 +36,8 @@ from rnn_mapper.quantisation.quantise import quantise, quantise_inputs
 from rnn_mapper.quantisation.reference import run_reference
 from scripts.provenance import ROOT, commit
 from scripts.scaling.report import write_report
-from sim_tests.host.grid_runs import build_grid, run_mapping
+from sim_tests.host.grid_build import build_grid
+from sim_tests.host.run import run_sequences
 
 #: Rows and columns of the grids, from one site to the paper's 192, all with 64 lanes.
 GRIDS = ((1, 1), (2, 1), (2, 2), (4, 2), (4, 4), (8, 4), (8, 8), (16, 8), (16, 12))
@@ -118,12 +121,14 @@ def measure_grid(rows: int, cols: int) -> GridCost:
         # A cache of its own: a build that is found there says nothing about building.
         build = build_grid(parameters, "verilator", cache_dir=Path(cache))
         with tempfile.TemporaryDirectory() as folder:
-            run = run_mapping(mapping, codes, build, Path(folder))
+            sequence = bus_sequence(mapping, [codes])
+            run = run_sequences(image_files(mapping), parameters, [sequence], build, Path(folder))
+    result = run.results[0]
     return GridCost(
         rows, cols, parameters.sites, generate_seconds, sum(len(text.encode()) for text in generated.sources.values()),
-        len(generated.sources), build.seconds, FIXED_STEPS, mapping.predict(FIXED_STEPS).cycles, run.cycles,
-        int((run.outputs != run_reference(quantised, codes).outputs).sum()), run.cycles / FIXED_STEPS,
-        run.cycles / run.run_seconds,
+        len(generated.sources), build.seconds, FIXED_STEPS, mapping.predict(FIXED_STEPS).cycles, result.cycles,
+        int((result.outputs != run_reference(quantised, codes).outputs).sum()), result.cycles / FIXED_STEPS,
+        result.cycles / run.seconds,
     )
 
 
