@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,7 +16,8 @@ from rnn_mapper.mapping.mapper import map_network
 from rnn_mapper.mapping.mapping import Mapping
 from rnn_mapper.mapping.packets import image_files
 from rnn_mapper.mapping.sequences import bus_sequence
-from rnn_mapper.network.network import Network, RecurrentLayer, gate_count, parse_cell
+from rnn_mapper.network.network import Network, gate_count, parse_cell
+from rnn_mapper.network.random import LayerShape, random_network
 from rnn_mapper.quantisation.integer_network import QuantisedNetwork
 from rnn_mapper.quantisation.quantise import quantise, quantise_inputs
 from rnn_mapper.quantisation.reference import run_reference
@@ -100,11 +100,7 @@ def multiplications(row: dict[str, str]) -> int:
 def random_model(cell: cells.Cell, hidden: int, steps: int) -> tuple[Network, np.ndarray]:
     """A network with input size = hidden size, as PyTorch would initialise it, and its inputs."""
     rng = np.random.default_rng(hidden)
-    bound = 1 / math.sqrt(hidden)
-    rows = gate_count(cell) * hidden
-    shapes = ((rows, hidden), (rows, hidden), (rows,), (rows,))
-    layer = RecurrentLayer(cell, *(rng.uniform(-bound, bound, shape) for shape in shapes))
-    return Network((layer,)), rng.normal(size=(steps, hidden))
+    return random_network(rng, hidden, [LayerShape(cell, hidden)]), rng.normal(size=(steps, hidden))
 
 
 def run_point(

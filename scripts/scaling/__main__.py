@@ -29,8 +29,9 @@ from rnn_mapper import cells
 from rnn_mapper.mapping.mapper import map_network
 from rnn_mapper.mapping.packets import image_files
 from rnn_mapper.mapping.sequences import bus_sequence
-from rnn_mapper.network.network import Network, RecurrentLayer
-from rnn_mapper.quantisation.blank import weightless_network
+from rnn_mapper.network.network import Network
+from rnn_mapper.network.random import LayerShape, random_network
+from rnn_mapper.quantisation.blank import blank_network
 from rnn_mapper.quantisation.integer_network import QuantisedNetwork
 from rnn_mapper.quantisation.quantise import quantise, quantise_inputs
 from rnn_mapper.quantisation.reference import run_reference
@@ -87,11 +88,8 @@ class SizeCost:
 def fixed_network() -> tuple[Network, np.ndarray]:
     """The LSTM of all grids, as PyTorch would initialise it, and an input to calibrate with."""
     rng = np.random.default_rng(1)
-    shapes = ((4 * FIXED_HIDDEN, FIXED_HIDDEN), (4 * FIXED_HIDDEN, FIXED_HIDDEN), (4 * FIXED_HIDDEN,),
-              (4 * FIXED_HIDDEN,))
-    bound = FIXED_HIDDEN**-0.5
-    layer = RecurrentLayer(cells.lstm, *(rng.uniform(-bound, bound, shape) for shape in shapes))
-    return Network((layer,)), rng.normal(size=(64, FIXED_HIDDEN))
+    network = random_network(rng, FIXED_HIDDEN, [LayerShape(cells.lstm, FIXED_HIDDEN)])
+    return network, rng.normal(size=(64, FIXED_HIDDEN))
 
 
 def fitted(network: QuantisedNetwork, rows: int, cols: int) -> GridParameters:
@@ -137,9 +135,8 @@ def hidden_sizes(first: int, last: int, step: int) -> Iterator[SizeCost]:
     parameters = replace(load_parameters("paper"), weight_depth=1 << 13)
     for cell in (cells.lstm, cells.gru):
         for hidden in range(first, last + 1, step):
-            mapping = map_network(
-                weightless_network(cell, (hidden, hidden), None, parameters), parameters, steps=SIZE_STEPS
-            )
+            network = blank_network(hidden, [LayerShape(cell, hidden)], None, parameters.arithmetic)
+            mapping = map_network(network, parameters, steps=SIZE_STEPS)
             # From a kept state: a cleared one is not multiplied in the first step, which would hide fragmentation.
             cycles = mapping.predict(SIZE_STEPS, cleared=False).cycles / SIZE_STEPS
             ideal = sum(phase.multiplications for phase in mapping.phases) / parameters.multipliers

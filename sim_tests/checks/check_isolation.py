@@ -19,11 +19,10 @@ from rnn_mapper.mapping.packets import load_packets
 from rnn_mapper.mapping.sequences import load_states
 from rnn_mapper.mapping.sessions import map_services
 from rnn_mapper.mapping.state_reader import states_read
-from rnn_mapper.network.network import Network
+from rnn_mapper.network.random import LayerShape, random_network
 from rnn_mapper.quantisation.quantise import quantise
 from rnn_mapper.quantisation.reference import LayerState, Reference
 from sim_tests.bench.grids import RESIDENT_GRID
-from sim_tests.bench.models import random_layer
 from sim_tests.host.bus_driver import BusDriver
 
 INPUTS = 5
@@ -49,7 +48,7 @@ async def isolation(dut: Any) -> None:
     """Model 0 (two streams) is aborted, cleared and restored while model 2 runs step by step."""
     rng = np.random.default_rng(2)
     networks = [
-        quantise(Network((random_layer(rng, cell, INPUTS, size, 0.8),)), rng.normal(size=(20, INPUTS)))
+        quantise(random_network(rng, INPUTS, [LayerShape(cell, size)], scale=0.8), rng.normal(size=(20, INPUTS)))
         for cell, size in ((cells.lstm, 5), (cells.gru, 6))
     ]
     resident = map_services([[networks[0]] * 2, networks[1]], RESIDENT_GRID)

@@ -18,7 +18,7 @@ from rnn_mapper.network.float_reference import run_float
 from rnn_mapper.network.network import Network
 from rnn_mapper.quantisation.quantise import quantise, quantise_inputs
 from rnn_mapper.quantisation.reference import Reference
-from tests.support.cell_networks import random_network
+from tests.support.random_networks import one_layer
 from tests.support.stage_values import check_program
 from tests.support.unit_programs import RING, STATE_DISTANCE
 
@@ -150,7 +150,7 @@ def test_the_line_of_a_parameter_is_that_of_the_cell() -> None:
     line = made.__code__.co_firstlineno + 1
     for node in _of(made).nodes:
         if not isinstance(node, Read):
-            assert str(node.line) == f"test_cells_arithmetic.py:{line}"
+            assert str(node.line) == f"test_arithmetic.py:{line}"
 
 
 #: Equations that occur in none of the cells of the box; each is compared with floating point.
@@ -190,7 +190,7 @@ def _scaled_state(x: Any, h: Any, p: Any) -> Any:
 def test_equations_outside_the_box(function: Callable[..., Any]) -> None:
     rng = np.random.default_rng(7)
     made = cell(function)
-    network = random_network(made, rng, 12, 16)
+    network = one_layer(rng, made, 12, 16)
     x = rng.normal(size=(100, 12))
     quantised = quantise(network, x)
     found = Reference(quantised).run(quantise_inputs(quantised, x)).outputs * quantised.output_scale
@@ -243,5 +243,5 @@ def test_programs_are_short(name: str) -> None:
 
 
 def _quantised(kind: Cell, rng: np.random.Generator) -> Any:
-    network: Network = random_network(kind, rng, 5, 6)
+    network: Network = one_layer(rng, kind, 5, 6)
     return quantise(network, rng.normal(size=(20, 5))).layers[0]

@@ -21,8 +21,8 @@ from rnn_mapper.errors import MappingError, ModelError
 from rnn_mapper.mapping.mapper import map_network
 from rnn_mapper.network.network import Layer, Network
 from rnn_mapper.quantisation.quantise import quantise
-from tests.support.cell_networks import random_network
 from tests.support.cli_runner import refusal, spatial_rnn
+from tests.support.random_networks import one_layer
 
 HEAD = """import math
 import numpy as np
@@ -201,17 +201,17 @@ FIRST = _gated.__code__.co_firstlineno
 
 
 @pytest.mark.parametrize(("changes", "message"), [
-    ({"b_z": None}, f"test_cells_errors.py:{FIRST + 1}: cell _gated: tensor b_z is missing; given are W_z, U_z, W_n"),
+    ({"b_z": None}, f"test_errors.py:{FIRST + 1}: cell _gated: tensor b_z is missing; given are W_z, U_z, W_n"),
     ({"W_q": (6, 4)}, "cell _gated: unknown tensor W_q; its tensors are W_z, U_z, W_n, b_z"),
     ({"W_z": (6,)}, "W_z has shape 6, must have 2 dimensions"),
     ({"W_n": (6, 5)},
-     f"test_cells_errors.py:{FIRST + 3}: a vector must have 4 values for p.W_z [6, 4] and 5 for p.W_n [6, 5]"),
+     f"test_errors.py:{FIRST + 3}: a vector must have 4 values for p.W_z [6, 4] and 5 for p.W_n [6, 5]"),
     ({"b_z": (5,)},
-     f"test_cells_errors.py:{FIRST + 1}: vectors of 6 values (p.W_z [6, 4]) and of 5 (p.b_z [5]) meet"),
+     f"test_errors.py:{FIRST + 1}: vectors of 6 values (p.W_z [6, 4]) and of 5 (p.b_z [5]) meet"),
     ({"W_n": (7, 4)},
-     f"test_cells_errors.py:{FIRST + 2}: vectors of 6 values (p.W_z [6, 4]) and of 7 (p.W_n [7, 4]) meet"),
+     f"test_errors.py:{FIRST + 2}: vectors of 6 values (p.W_z [6, 4]) and of 7 (p.W_n [7, 4]) meet"),
     ({"U_z": (6, 7)},
-     f"test_cells_errors.py:{FIRST + 2}: vectors of 6 values (p.W_z [6, 4]) and of 7 (p.U_z [6, 7]) meet"),
+     f"test_errors.py:{FIRST + 2}: vectors of 6 values (p.W_z [6, 4]) and of 7 (p.U_z [6, 7]) meet"),
 ])  # fmt: skip
 def test_shapes(changes: dict[str, tuple[int, ...] | None], message: str) -> None:
     shapes = {name: shape for name, shape in (SHAPES | changes).items() if shape is not None}
@@ -222,7 +222,7 @@ def test_shapes(changes: dict[str, tuple[int, ...] | None], message: str) -> Non
 
 def test_factors_beyond_one() -> None:
     rng = np.random.default_rng(0)
-    (layer,) = random_network(BOX["lstm_peephole"], rng, 3, 4).layers
+    (layer,) = one_layer(rng, BOX["lstm_peephole"], 3, 4).layers
     wide = Layer(layer.cell, dict(layer.tensors) | {"p_f": np.array([0.1, -1.5, 0.2, 1.2])})
     with pytest.raises(ModelError) as error:
         quantise(Network((wide,)), rng.normal(size=(9, 3)))
@@ -246,7 +246,7 @@ def test_factors_beyond_one() -> None:
 ])
 def test_tables_that_are_too_small(name: str, fields: dict[str, int], message: str) -> None:
     rng = np.random.default_rng(0)
-    quantised = quantise(random_network(BOX[name], rng, 5, 6), rng.normal(size=(20, 5)))
+    quantised = quantise(one_layer(rng, BOX[name], 5, 6), rng.normal(size=(20, 5)))
     with pytest.raises(MappingError) as error:
         map_network(quantised, replace(load_parameters("tiny"), **fields))
     assert str(error.value) == f"the model does not fit the grid: {message}"

@@ -20,12 +20,12 @@ from rnn_mapper.mapping.bidirectional import (
 from rnn_mapper.mapping.deployment import map_resident
 from rnn_mapper.network.bidirectional import BidirectionalNetwork, Reversed
 from rnn_mapper.network.network import Dense
+from rnn_mapper.network.random import LayerShape, random_layer
 from rnn_mapper.quantisation.reference import Reference
 from sim_tests.bench.grids import RESIDENT_GRID
 from tests.importers.test_keras import DATA
 from tests.importers.test_onnx import OPERATOR_TESTS, bound, operator_tests
 from tests.support.onnx_models import single
-from tests.support.random_networks import random_layer
 
 
 @pytest.mark.parametrize("part", range(4))
@@ -107,7 +107,7 @@ def reversed_network() -> BidirectionalNetwork:
     rng = np.random.default_rng(1)
 
     def layer(cell: cells.Cell, inputs: int, hidden: int) -> srnn.Layer:
-        return random_layer(rng, cell, inputs, hidden, 0.6)
+        return random_layer(rng, inputs, LayerShape(cell, hidden), 0.6)
 
     return BidirectionalNetwork(
         (Reversed(layer(cells.gru, 4, 5)), layer(cells.lstm, 5, 3), Reversed(layer(cells.rnn_tanh, 3, 4)),

@@ -19,7 +19,7 @@ from rnn_mapper.mapping.mapper import map_network
 from rnn_mapper.mapping.sequences import State, bus_sequence, read_sequence
 from rnn_mapper.mapping.sessions import StreamingService, map_services, replace_state
 from rnn_mapper.mapping.state_reader import states_read
-from rnn_mapper.network.network import Network
+from rnn_mapper.network.random import LayerShape, random_network
 from rnn_mapper.quantisation.integer_network import QuantisedNetwork
 from rnn_mapper.quantisation.quantise import quantise
 from rnn_mapper.quantisation.reference import Int16Array, LayerState, Reference
@@ -27,7 +27,6 @@ from sim_tests.bench.grids import RESIDENT_GRID, RESIDENT_GRID_16
 from sim_tests.bench.stimulus import random_codes
 from sim_tests.host.grid_build import build_grid
 from sim_tests.simulator.run import SimulationError, run
-from tests.support.random_networks import random_layer
 from tests.support.resident_grid import ReplayedGrid
 
 INPUTS = 5
@@ -37,8 +36,8 @@ def network(
     cell: cells.Cell, hidden: int, seed: int = 1, arithmetic: Arithmetic = DEFAULT_ARITHMETIC
 ) -> QuantisedNetwork:
     rng = np.random.default_rng(seed)
-    layer = random_layer(rng, cell, INPUTS, hidden, 0.8)
-    return quantise(Network((layer,)), rng.normal(size=(20, INPUTS)), arithmetic)
+    built = random_network(rng, INPUTS, [LayerShape(cell, hidden)], scale=0.8)
+    return quantise(built, rng.normal(size=(20, INPUTS)), arithmetic)
 
 
 def codes(

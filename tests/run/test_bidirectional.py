@@ -16,13 +16,13 @@ from rnn_mapper.errors import ConfigurationError, MappingError, ModelError
 from rnn_mapper.importers.native import network_from_state_dict, plain_network
 from rnn_mapper.mapping.bidirectional import quantise_bidirectional, run_bidirectional, run_bidirectional_float
 from rnn_mapper.network.network import Dense
+from rnn_mapper.network.random import LayerShape, random_layer
 from rnn_mapper.quantisation.reference import Reference
 from sim_tests.bench.grids import RESIDENT_GRID, RESIDENT_GRID_16
-from tests.support.random_networks import random_layer
 
 
 def layer(cell: cells.Cell, inputs: int, hidden: int, seed: int) -> srnn.Layer:
-    return random_layer(np.random.default_rng(seed), cell, inputs, hidden, 0.6)
+    return random_layer(np.random.default_rng(seed), inputs, LayerShape(cell, hidden), 0.6)
 
 
 def mixed(merge: str) -> srnn.BidirectionalNetwork:
