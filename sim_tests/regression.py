@@ -1,4 +1,4 @@
-"""The simulations of the regression: which bench runs on which grid under which simulator, and how to run one."""
+"""The jobs of the regression: which bench runs on which grid under which simulator, and how to run one."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sim_tests.simulator.run import run
 
 __all__ = ["Job", "Outcome", "all_jobs", "longest_first", "run_job"]
 
-#: Bench of each component that is tested alone.
+#: The bench of each component that is simulated alone.
 _BENCHES = {
     **dict.fromkeys(("dot_product", "requantiser", "activation", "multiply_accumulate"), "check_datapath"),
     **dict.fromkeys(("distributor", "collector"), "check_links"),
@@ -26,17 +26,17 @@ _BENCHES = {
         )
     },
 }
-#: Benches that raise every error flag.
+#: Benches that together raise every error flag.
 _ERRORS = ("check_host_errors", "check_collisions")
-#: Grids whose parameters the components get.
+#: Grids from which the components take their parameters.
 _COMPONENT_GRIDS = ("2x2x8", "8x1x4", "1x4x5", "4x3x12", "4x2x7", "1x2x5-16", "8x1x4-16", "4x2x12-16")
-#: Wall time after which a job is taken to hang.
+#: Wall time after which a job counts as hanging.
 _TIMEOUT = 900.0
 
 
 @dataclass(frozen=True)
 class Job:
-    """One bench on one build: of a component when it is named, else of a grid."""
+    """One bench on one build: of a component if it is named, else of a whole grid."""
 
     simulator: str
     grid: str
@@ -68,10 +68,10 @@ class Job:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a job."""
+    """The result of a job."""
 
     job: Job
-    #: Tests that passed; 0 when the job failed.
+    #: Tests that passed; 0 if the job failed.
     tests: int
     build_seconds: float
     run_seconds: float

@@ -29,12 +29,12 @@ def _state_words(cell: Cell) -> int:
 
 
 def cells_for(parameters: GridParameters) -> list[Cell]:
-    """The built-in cells whose units need no more state words than the grid has."""
+    """The built-in cells whose units need at most the state words of the grid."""
     return [cell for cell in BOX.values() if _state_words(cell) <= parameters.state_words]
 
 
 def cell_for(parameters: GridParameters, *wanted: Cell) -> Cell:
-    """The first of these cells whose units need no more state words than the grid has; one must."""
+    """The first of these cells whose units need at most the state words of the grid; there must be one."""
     return next(cell for cell in wanted if _state_words(cell) <= parameters.state_words)
 
 
