@@ -80,9 +80,10 @@ def killable_workers(count: int) -> Iterator[ProcessPoolExecutor]:
 class Display:
     """How far the regression is: bars on a terminal, a line every tenth of the jobs in a log; a failure at once."""
 
-    def __init__(self, console: Console, jobs: Sequence[Job]) -> None:
+    def __init__(self, console: Console, jobs: Sequence[tuple[Job, float]]) -> None:
         self._console, self._total = console, len(jobs)
-        self._cost, self._done_cost = sum(job.cost for job in jobs), 0.0
+        self._seconds = {job.name: seconds for job, seconds in jobs}
+        self._expected, self._completed = sum(self._seconds.values()), 0.0
         self._done = self._failed = 0
         self._started = time.perf_counter()
         self._rows: dict[str, TaskID] = {}
@@ -90,7 +91,7 @@ class Display:
             TextColumn("{task.description}"), BarColumn(20), TextColumn("{task.fields[note]}"), TimeElapsedColumn(),
             console=console, disable=not console.is_terminal,
         )
-        self._bar = self._progress.add_task("regression", total=self._cost, note="")
+        self._bar = self._progress.add_task("regression", total=self._expected, note="")
 
     def __enter__(self) -> Display:
         self._progress.start()
@@ -107,14 +108,14 @@ class Display:
         """A job is over."""
         self._progress.remove_task(self._rows.pop(outcome.job.name))
         self._done += 1
-        self._done_cost += outcome.job.cost
+        self._completed += self._seconds[outcome.job.name]
         if outcome.error is not None:
             self._failed += 1
             self._console.print(failure(outcome), highlight=False, markup=False, soft_wrap=True)
         elapsed = time.perf_counter() - self._started
-        left = elapsed * (self._cost / self._done_cost - 1)
+        left = elapsed * (self._expected / self._completed - 1)
         note = f"{self._done} of {self._total} jobs, {self._failed} failed, about {left / 60:.0f} min left"
-        self._progress.update(self._bar, completed=self._done_cost, note=note)
+        self._progress.update(self._bar, completed=self._completed, note=note)
         if not self._console.is_terminal and self._done * 10 // self._total > (self._done - 1) * 10 // self._total:
             self._console.print(f"{elapsed:5.0f} s: {note}", highlight=False)
 
@@ -128,11 +129,11 @@ def run_all(jobs: Sequence[Job], workers: int, run: Callable[[Job], Outcome], co
     """Run all jobs, the longest first."""
     waiting, outcomes = longest_first(jobs), []
     running: dict[Future[Outcome], Job] = {}
-    with killable_workers(workers) as pool, Display(console, jobs) as display:
+    with killable_workers(workers) as pool, Display(console, waiting) as display:
         while waiting or running:
             # No more at a time than workers, so that what is submitted runs.
             while waiting and len(running) < workers:
-                job = waiting.pop(0)
+                job, _ = waiting.pop(0)
                 running[pool.submit(run, job)] = job
                 display.started(job)
             for done in wait(running, return_when=FIRST_COMPLETED).done:

@@ -30,6 +30,11 @@ _BENCHES = {
 _ERRORS = ("check_host_errors", "check_collisions")
 #: Grids from which the components take their parameters.
 _COMPONENT_GRIDS = ("2x2x8", "8x1x4", "1x4x5", "4x3x12", "4x2x7", "1x2x5-16", "8x1x4-16", "4x2x12-16")
+#: Seconds that a job runs on an idle core, where they are well over the usual few: for the order and the time left.
+_RUN_SECONDS = {
+    "schedules": 90.0, "long": 25.0, "rails": 20.0, "activation": 20.0, "random": 12.0, "operations": 11.0,
+    "controller": 10.0, "collisions": 7.0,
+}
 #: Wall time after which a job counts as hanging.
 _TIMEOUT = 900.0
 
@@ -61,9 +66,16 @@ class Job:
         return self.simulator, self.grid, self.component
 
     @property
-    def cost(self) -> float:
-        """About how many seconds the job takes, its build aside."""
-        return 5.0
+    def run_seconds(self) -> float:
+        """About how long the job takes without its build."""
+        return _RUN_SECONDS.get(self.subject, 5.0)
+
+    @property
+    def build_seconds(self) -> float:
+        """About how long its build takes."""
+        if self.component is not None or self.simulator != "verilator":
+            return 5.0 if self.simulator == "verilator" else 1.0
+        return 10 + GRIDS[self.grid].multipliers / 4
 
 
 @dataclass(frozen=True)
@@ -130,8 +142,13 @@ def all_jobs() -> list[Job]:
     return jobs
 
 
-def longest_first(jobs: Sequence[Job]) -> list[Job]:
-    """The jobs in a good order for a few workers: one of every build first, since all others wait while it is made."""
-    jobs = sorted(jobs, key=lambda job: job.cost, reverse=True)
-    first = {job.build: job for job in reversed(jobs)}
-    return [*(job for job in jobs if first[job.build] is job), *(job for job in jobs if first[job.build] is not job)]
+def longest_first(jobs: Sequence[Job]) -> list[tuple[Job, float]]:
+    """The jobs in a good order for a few workers, each with the seconds that it is likely to take.
+
+    One job of every build comes first, since all others of the same build wait for it.
+    """
+    jobs = sorted(jobs, key=lambda job: job.run_seconds, reverse=True)
+    makers = {job.build: job for job in reversed(jobs)}
+    made = [(job, job.build_seconds + job.run_seconds) for job in makers.values()]
+    others = [(job, job.run_seconds) for job in jobs if makers[job.build] is not job]
+    return sorted(made, key=lambda pair: pair[1], reverse=True) + others

@@ -14,13 +14,14 @@ def test_jobs_have_names_of_their_own() -> None:
 
 
 def test_the_first_jobs_make_all_builds() -> None:
-    jobs = longest_first(all_jobs())
+    ordered = longest_first(all_jobs())
+    jobs = [job for job, _ in ordered]
     assert sorted(job.name for job in jobs) == sorted(job.name for job in all_jobs())
     builds = {job.build for job in jobs}
-    first, rest = jobs[: len(builds)], jobs[len(builds) :]
-    assert {job.build for job in first} == builds
-    for part in (first, rest):
-        assert [job.cost for job in part] == sorted((job.cost for job in part), reverse=True)
+    assert {job.build for job in jobs[: len(builds)]} == builds
+    for part in (ordered[: len(builds)], ordered[len(builds) :]):
+        seconds = [one for _, one in part]
+        assert seconds == sorted(seconds, reverse=True)
 
 
 def test_a_job_passes(tmp_path: Path) -> None:
