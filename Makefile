@@ -38,11 +38,11 @@ lint: $(SETUP_TEST) ## ruff, the layers of the packages (import-linter) and mypy
 	@$(BIN)/lint-imports --no-logo --no-cache
 	@$(BIN)/mypy
 
-test: lint ## everything CI runs: lint, then all tests
+test: lint ## lint, then all tests
 	@$(BIN)/pytest -n$(JOBS)
 
-regress: $(SETUP_TEST) ## the whole cocotb regression, with a summary table
-	@$(BIN)/python -m scripts.regress
+regress: $(SETUP_TEST) ## all simulations of the regression under both simulators: CI runs them after "make test"
+	@$(BIN)/python -m scripts.regress --jobs $(JOBS)
 
 deepbench: $(SETUP) ## the ten DeepBench points on the paper-size grid, in RTL and in full length (long)
 	@$(BIN)/python -m scripts.deepbench

@@ -31,11 +31,13 @@ from hdl.parameters import GridParameters, load_parameters
 from rnn_mapper import cells
 from rnn_mapper.mapping.mapper import map_network
 from rnn_mapper.mapping.mapping import Mapping
+from rnn_mapper.mapping.packets import image_files
+from rnn_mapper.mapping.sequences import bus_sequence
 from rnn_mapper.quantisation.codes import quantise_inputs
 from rnn_mapper.quantisation.quantise import quantise
 from rnn_mapper.quantisation.reference import run_reference
 from scripts.deepbench.points import random_model
-from sim_tests.host.grid_runs import run_mapping
+from sim_tests.host.run import run_sequences
 from sim_tests.host.stream_host import HOST_SOURCE
 from sim_tests.simulator.builds import GLOBAL_PORTS, Build, build, port_names
 from sim_tests.simulator.toolchains import verilator_environment, verilator_executable
@@ -91,8 +93,10 @@ class Workload:
     def _run(self, model: Build, folder: Path, steps: int) -> float:
         """Processor seconds of one simulation."""
         started = children_seconds()
-        run = run_mapping(self.mapping, self.inputs[:steps], model, folder)
-        if (run.outputs != self.outputs[:steps]).any() or run.cycles != self.mapping.predict(steps).cycles:
+        sequence = bus_sequence(self.mapping, [self.inputs[:steps]])
+        run = run_sequences(image_files(self.mapping), self.mapping.parameters, [sequence], model, folder)
+        result = run.results[0]
+        if (result.outputs != self.outputs[:steps]).any() or result.cycles != self.mapping.predict(steps).cycles:
             raise click.ClickException("the simulation differs from the reference")
         return children_seconds() - started
 

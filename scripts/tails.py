@@ -20,7 +20,8 @@ from rich.console import Console
 from hdl.parameters import GridParameters, load_parameters
 from rnn_mapper import cells
 from rnn_mapper.mapping.mapper import map_network
-from rnn_mapper.quantisation.blank import weightless_network
+from rnn_mapper.network.random import LayerShape
+from rnn_mapper.quantisation.blank import blank_network
 from rnn_mapper.quantisation.integer_network import QuantisedNetwork
 from rnn_mapper.schedule.phases import PhaseOrder
 from scripts.output import drawing, markdown_table, output_option, without_frame, write_json
@@ -77,7 +78,7 @@ def name_of(model: tuple[cells.Cell, int]) -> str:
 
 def network_of(model: tuple[cells.Cell, int], parameters: GridParameters) -> QuantisedNetwork:
     """A model of that shape, without weights."""
-    return weightless_network(model[0], (model[1], model[1]), None, parameters)
+    return blank_network(model[1], [LayerShape(*model)], None, parameters.arithmetic)
 
 
 def cycles(members: list[QuantisedNetwork], parameters: GridParameters, schedule: PhaseOrder) -> tuple[float, float]:

@@ -17,7 +17,8 @@ from rnn_mapper.errors import ConfigurationError
 from rnn_mapper.importers import Selection
 from rnn_mapper.mapping.deployment import Deployment
 from rnn_mapper.mapping.mapping import Mapping
-from rnn_mapper.mapping.state_images import state_packets
+from rnn_mapper.mapping.packets import image_files
+from rnn_mapper.mapping.sequences import bus_sequence
 from rnn_mapper.network.float_reference import run_float
 from rnn_mapper.network.tensors import FloatArray
 from rnn_mapper.quantisation.accuracy import compare_traces
@@ -154,26 +155,23 @@ def verify(
     Each is of the resident model that it names.
     """
     # The mapper does not depend on the simulation; only who simulates needs cocotb.
-    from sim_tests.host import grid_runs
+    from sim_tests.host.grid_build import build_grid
+    from sim_tests.host.run import run_sequences
     from sim_tests.simulator.toolchains import tool_versions
 
     p = mapping.parameters
     tool_versions(simulator)  # a missing simulator is better told at once
     progress(f"generating and building the {p.rows} x {p.cols} x {p.lanes} grid for {simulator}")
-    build = grid_runs.build_grid(p, simulator, waves)
+    build = build_grid(p, simulator, waves)
     models = mapping.models
     jobs = [
-        grid_runs.Sequence(
-            models[sequence.model].pack_inputs(sequence.member_codes),
-            tuple(_state_packets(models[sequence.model], sequence)), sequence.state is not None, sequence.model,
-        )
-        for sequence in sequences
+        bus_sequence(models[sequence.model], sequence.member_codes, sequence.member_states) for sequence in sequences
     ]
     progress(f"simulating {sum(sequence.steps for sequence in sequences)} steps in {simulator}")
-    runs = grid_runs.run_sequences(mapping, jobs, build, results_dir, waves)
+    run = run_sequences(image_files(mapping), p, jobs, build, results_dir, waves)
     references = [[Reference(network) for network in model.members] for model in models]
     compared = []
-    for sequence, run in zip(sequences, runs, strict=True):
+    for sequence, result in zip(sequences, run.results, strict=True):
         model = models[sequence.model]
         expected = [
             reference.run(codes, state).outputs
@@ -182,21 +180,15 @@ def verify(
             )
         ]
         compared.append(Comparison(
-            outputs=np.concatenate(model.unpack_outputs(run.outputs), axis=1),
+            outputs=np.concatenate(model.unpack_outputs(result.outputs), axis=1),
             expected=np.concatenate(expected, axis=1),
             prediction=model.predict(sequence.steps, cleared=sequence.state is None),
-            cycles_simulated=run.cycles,
-            build_seconds=run.build_seconds,
-            run_seconds=run.run_seconds,
+            cycles_simulated=result.cycles,
+            build_seconds=build.seconds,
+            run_seconds=run.seconds,
             waves=run.waves,
         ))
     return compared
-
-
-def _state_packets(mapping: Mapping, sequence: IntSequence) -> Iterator[bytes]:
-    for member, state in enumerate(sequence.member_states):
-        if state is not None:
-            yield from state_packets(mapping, state, member)
 
 
 def choose_simulator(mapping: Mapping | Deployment, steps: int) -> str:

@@ -27,7 +27,7 @@ from scripts.deepbench.points import PRESET, Point, multiplications, published, 
 from scripts.deepbench.report import csv_table, markdown, picture, summary
 from scripts.output import output_option, progress_lines, write_json
 from scripts.provenance import commit
-from sim_tests.host.grid_runs import build_grid
+from sim_tests.host.grid_build import build_grid
 
 
 @click.command()

@@ -15,14 +15,18 @@ from hdl.output.emit import emit_grid
 from hdl.parameters import GridParameters, load_parameters
 from rnn_mapper import cells
 from rnn_mapper.mapping.mapper import map_network
+from rnn_mapper.mapping.packets import image_files
+from rnn_mapper.mapping.sequences import bus_sequence
 from rnn_mapper.network.network import Network
-from rnn_mapper.quantisation.blank import weightless_network
+from rnn_mapper.network.random import LayerShape
+from rnn_mapper.quantisation.blank import blank_network
 from rnn_mapper.quantisation.codes import quantise_inputs
 from rnn_mapper.quantisation.integer_network import QuantisedNetwork
 from rnn_mapper.quantisation.quantise import quantise
 from rnn_mapper.quantisation.reference import run_reference
 from scripts.deepbench.points import random_model
-from sim_tests.host.grid_runs import build_grid, run_mapping
+from sim_tests.host.grid_build import build_grid
+from sim_tests.host.run import run_sequences
 
 __all__ = [
     "FIXED_HIDDEN", "GRIDS", "HIDDEN_SIZES", "LANES", "GridCost", "SizeCost", "fitted", "fixed_network",
@@ -106,12 +110,14 @@ def measure_grid(rows: int, cols: int) -> GridCost:
         # A cache of its own: a build that is found there says nothing about building.
         build = build_grid(parameters, "verilator", cache_dir=Path(cache))
         with tempfile.TemporaryDirectory() as folder:
-            run = run_mapping(mapping, codes, build, Path(folder))
+            sequence = bus_sequence(mapping, [codes])
+            run = run_sequences(image_files(mapping), parameters, [sequence], build, Path(folder))
+    result = run.results[0]
     return GridCost(
         rows, cols, parameters.sites, generate_seconds, sum(len(text.encode()) for text in generated.sources.values()),
-        len(generated.sources), build.seconds, FIXED_STEPS, mapping.predict(FIXED_STEPS).cycles, run.cycles,
-        int((run.outputs != run_reference(quantised, codes).outputs).sum()), run.cycles / FIXED_STEPS,
-        run.cycles / run.run_seconds,
+        len(generated.sources), build.seconds, FIXED_STEPS, mapping.predict(FIXED_STEPS).cycles, result.cycles,
+        int((result.outputs != run_reference(quantised, codes).outputs).sum()), result.cycles / FIXED_STEPS,
+        result.cycles / run.seconds,
     )
 
 
@@ -120,9 +126,8 @@ def hidden_sizes(first: int, last: int, step: int) -> Iterator[SizeCost]:
     parameters = replace(load_parameters("paper"), weight_depth=1 << 13)
     for cell in (cells.lstm, cells.gru):
         for hidden in range(first, last + 1, step):
-            mapping = map_network(
-                weightless_network(cell, (hidden, hidden), None, parameters), parameters, steps=SIZE_STEPS
-            )
+            network = blank_network(hidden, [LayerShape(cell, hidden)], None, parameters.arithmetic)
+            mapping = map_network(network, parameters, steps=SIZE_STEPS)
             # From a kept state: a cleared one is not multiplied in the first step, which would hide fragmentation.
             cycles = mapping.predict(SIZE_STEPS, cleared=False).cycles / SIZE_STEPS
             ideal = sum(phase.multiplications for phase in mapping.phases) / parameters.multipliers

@@ -20,7 +20,7 @@ from rnn_mapper.mapping.packets import load_packets
 from rnn_mapper.quantisation.integer_network import LayerState
 from rnn_mapper.quantisation.reference import Reference
 from sim_tests.bench.models import ModelCase, cell_for
-from sim_tests.host.grid_bench import GridBench
+from sim_tests.host.bus_driver import BusDriver
 
 __all__ = ["START_LATENCY", "Beat", "ModelBench", "bench_with_small_model"]
 
@@ -43,11 +43,11 @@ class Beat:
     last: bool
 
 
-class ModelBench(GridBench):
+class ModelBench(BusDriver):
     """A grid whose output stream, interrupt and writes of START are recorded."""
 
     def __init__(self, dut: Any, parameters: GridParameters) -> None:
-        super().__init__(dut, parameters.rows, parameters.beat_bytes)
+        super().__init__(dut, parameters.beat_bytes)
         self.parameters = parameters
         self.cycle = 0
         self.beats: list[Beat] = []

@@ -18,7 +18,7 @@ SCHEDULES = (PhaseOrder.FUSED, PhaseOrder.FUSED, PhaseOrder.FUSED, PhaseOrder.SE
 
 @st.composite
 def model_cases(draw: st.DrawFn, parameters: GridParameters) -> ModelCase:
-    """Every cell, one to three layers, with and without head; sizes below and around those of the grid."""
+    """All cells, one to three layers, with and without a head; sizes below and around the sizes of the grid."""
     p = parameters
     sizes = st.one_of(st.integers(1, 2 * p.rows + 1), st.integers(1, 3 * p.rows * p.cols + 1))
     inputs = st.one_of(st.integers(1, p.lanes + 1), st.integers(1, 2 * p.lanes * p.cols + 1))

@@ -20,7 +20,7 @@ from rnn_mapper.network.network import Network
 from rnn_mapper.quantisation.codes import quantise_inputs
 from rnn_mapper.quantisation.quantise import quantise
 from rnn_mapper.quantisation.reference import Reference
-from tests.support.cell_networks import random_network
+from tests.support.random_networks import one_layer
 from tests.support.stage_values import check_program
 from tests.support.unit_programs import RING, STATE_DISTANCE
 
@@ -192,7 +192,7 @@ def _scaled_state(x: Any, h: Any, p: Any) -> Any:
 def test_equations_that_no_built_in_cell_has(function: Callable[..., Any]) -> None:
     rng = np.random.default_rng(7)
     made = cell(function)
-    network = random_network(made, rng, 12, 16)
+    network = one_layer(rng, made, 12, 16)
     x = rng.normal(size=(100, 12))
     quantised = quantise(network, x)
     found = Reference(quantised).run(quantise_inputs(quantised, x)).outputs * quantised.output_scale
@@ -244,6 +244,6 @@ def test_programs_are_short(name: str) -> None:
     assert [unit_program(stage, 24, RING, STATE_DISTANCE)[0].length for stage in stages] == LENGTHS[name]
 
 
-def _quantised(cell: Cell, rng: np.random.Generator) -> Any:
-    network: Network = random_network(cell, rng, 5, 6)
+def _quantised(kind: Cell, rng: np.random.Generator) -> Any:
+    network: Network = one_layer(rng, kind, 5, 6)
     return quantise(network, rng.normal(size=(20, 5))).layers[0]

@@ -22,8 +22,8 @@ from rnn_mapper.mapping.mapper import map_network
 from rnn_mapper.network.layers import Layer
 from rnn_mapper.network.network import Network
 from rnn_mapper.quantisation.quantise import quantise
-from tests.support.cell_networks import random_network
 from tests.support.cli_runner import refusal, spatial_rnn
+from tests.support.random_networks import one_layer
 
 HEAD = """import math
 import numpy as np
@@ -224,7 +224,7 @@ def test_shapes(changes: dict[str, tuple[int, ...] | None], message: str) -> Non
 
 def test_factors_beyond_one() -> None:
     rng = np.random.default_rng(0)
-    (layer,) = random_network(BUILT_IN["lstm_peephole"], rng, 3, 4).single_layers
+    (layer,) = one_layer(rng, BUILT_IN["lstm_peephole"], 3, 4).single_layers
     wide = Layer(layer.cell, dict(layer.tensors) | {"p_f": np.array([0.1, -1.5, 0.2, 1.2])})
     with pytest.raises(ModelError) as error:
         quantise(Network((wide,)), rng.normal(size=(9, 3)))
@@ -248,7 +248,7 @@ def test_factors_beyond_one() -> None:
 ])
 def test_tables_that_are_too_small(name: str, fields: dict[str, int], message: str) -> None:
     rng = np.random.default_rng(0)
-    quantised = quantise(random_network(BUILT_IN[name], rng, 5, 6), rng.normal(size=(20, 5)))
+    quantised = quantise(one_layer(rng, BUILT_IN[name], 5, 6), rng.normal(size=(20, 5)))
     with pytest.raises(MappingError) as error:
         map_network(quantised, replace(load_parameters("tiny"), **fields))
     assert str(error.value) == f"the model does not fit the grid: {message}"

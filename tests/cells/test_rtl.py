@@ -23,7 +23,7 @@ from rnn_mapper.run.result import IntSequence
 from rnn_mapper.run.simulate import verify
 from rnn_mapper.schedule.phases import PhaseOrder
 from sim_tests.bench.grids import RESIDENT_GRID_16
-from tests.support.cell_networks import random_network
+from tests.support.random_networks import one_layer
 from tests.support.stage_values import check_program
 
 #: One build for all: a peephole LSTM has five state words.
@@ -40,7 +40,7 @@ def _network(
     cell: Cell, seed: int, inputs: int = 7, units: int = 9, arithmetic: Arithmetic = DEFAULT_ARITHMETIC
 ) -> tuple[QuantisedNetwork, np.ndarray]:
     rng = np.random.default_rng(seed)
-    network: Network = random_network(cell, rng, inputs, units)
+    network: Network = one_layer(rng, cell, inputs, units)
     x = rng.normal(size=(STEPS, inputs))
     quantised = quantise(network, x, arithmetic)
     return quantised, quantise_inputs(quantised, x)

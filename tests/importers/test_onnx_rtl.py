@@ -15,6 +15,7 @@ from rnn_mapper.mapping.deployment import deploy
 from rnn_mapper.network.float_reference import run_float
 from rnn_mapper.network.layers import Dense, Reversed
 from rnn_mapper.network.network import Network
+from rnn_mapper.network.random import LayerShape, random_layer
 from rnn_mapper.quantisation.codes import segment_codes
 from rnn_mapper.quantisation.quantise import quantise_model
 from rnn_mapper.quantisation.reference import Reference
@@ -22,7 +23,6 @@ from sim_tests.bench.grids import RESIDENT_GRID
 from tests.importers.test_keras import DATA
 from tests.importers.test_onnx import OPERATOR_TESTS, bound, operator_tests
 from tests.support.onnx_models import single
-from tests.support.random_networks import random_layer
 
 
 @pytest.mark.parametrize("part", range(4))
@@ -99,7 +99,7 @@ def reversed_network() -> Network:
     rng = np.random.default_rng(1)
 
     def layer(cell: cells.Cell, inputs: int, hidden: int) -> srnn.Layer:
-        return random_layer(rng, cell, inputs, hidden, 0.6)
+        return random_layer(rng, inputs, LayerShape(cell, hidden), 0.6)
 
     return Network(
         (Reversed(layer(cells.gru, 4, 5)), layer(cells.lstm, 5, 3), Reversed(layer(cells.rnn_tanh, 3, 4)),

@@ -13,8 +13,9 @@ from rnn_mapper.mapping.mapper import Part, map_network
 from rnn_mapper.quantisation.codes import quantise_inputs
 from rnn_mapper.quantisation.quantise import quantise
 from rnn_mapper.quantisation.reference import run_reference
-from sim_tests.host.grid_runs import build_grid, run_mapping
+from sim_tests.host.grid_build import build_grid
 from tests.support.random_networks import random_network
+from tests.support.simulated import run_mapping
 
 
 def test_parts_give_the_same_bits_in_the_predicted_cycles(tmp_path: Path) -> None:

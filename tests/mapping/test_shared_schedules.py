@@ -12,13 +12,12 @@ import torch
 import rnn_mapper as srnn
 from rnn_mapper import cells
 from rnn_mapper.mapping.deployment import Deployment, deploy
-from rnn_mapper.network.layers import Dense
+from rnn_mapper.network.random import LayerShape, random_network
 from rnn_mapper.quantisation.integer_network import QuantisedNetwork
 from rnn_mapper.quantisation.reference import Reference
 from rnn_mapper.schedule.phases import PhaseOrder
 from sim_tests.bench.grids import RESIDENT_GRID
 from tests.support.cli_runner import refusal, spatial_rnn
-from tests.support.random_networks import random_layer
 
 GRID_OPTIONS = (
     "--preset", "small", "--models", 8, "--state-words", 8, "--phases", 32, "--schedule-depth", 64, "--program-length",
@@ -28,10 +27,8 @@ GRID_OPTIONS = (
 
 def quantised(*layers: tuple[cells.Cell, int], inputs: int = 5, head: int | None = None) -> QuantisedNetwork:
     rng = np.random.default_rng(len(layers) + inputs)
-    sizes = [inputs, *(size for _, size in layers)]
-    built = tuple(random_layer(rng, cell, sizes[i], size, 0.6) for i, (cell, size) in enumerate(layers))
-    top = None if head is None else Dense(rng.normal(size=(head, sizes[-1])))
-    return srnn.quantise(srnn.Network(built, top), rng.normal(size=(30, inputs)))
+    network = random_network(rng, inputs, [LayerShape(*layer) for layer in layers], head, scale=0.6)
+    return srnn.quantise(network, rng.normal(size=(30, inputs)))
 
 
 STACK = quantised((cells.lstm, 9), (cells.dense_relu, 6), (cells.gru, 7), (cells.qrnn, 10), head=3)

@@ -12,9 +12,11 @@ import pytest
 from rnn_mapper import cells
 from rnn_mapper.errors import ConfigurationError, MappingError, ModelError
 from rnn_mapper.fixed_point import round_shift, saturate
+from rnn_mapper.network import random
 from rnn_mapper.network.float_reference import run_float
 from rnn_mapper.network.layers import Bidirectional, Dense
 from rnn_mapper.network.network import Network
+from rnn_mapper.network.random import LayerShape
 from rnn_mapper.network.ranges import EXACT_VALUES, ValueRange
 from rnn_mapper.quantisation.calibration import CANDIDATES, Choice, Method, ScaleRule, clip_of, shift_of
 from rnn_mapper.quantisation.codes import quantise_inputs, quantise_state
@@ -203,7 +205,8 @@ def test_auto_passes_over_what_is_refused() -> None:
 def test_projections_get_finer_operands(rule: ScaleRule) -> None:
     """Their format has a bit of room that operands need not have; that is worth a factor of 1.5 on other inputs."""
     typical, others = RNG(0).normal(size=(2, 300, 16))
-    network = random_network(3, cells.lstm_projection, 16, (24, 16), scale=0.4)
+    shapes = [LayerShape(cells.lstm_projection, size) for size in (24, 16)]
+    network = random.random_network(RNG(4), 16, shapes, scale=0.4)
     plain, finer = quantise(network, typical), quantise(network, typical, rule=rule)
     for wide, narrow in zip(plain.layers, finer.layers, strict=True):
         assert wide.state_format("h").shift == 8

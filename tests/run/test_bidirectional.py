@@ -16,14 +16,14 @@ from rnn_mapper.errors import MappingError, ModelError
 from rnn_mapper.importers.native import network_from_state_dict
 from rnn_mapper.network.float_reference import run_float
 from rnn_mapper.network.layers import Dense
+from rnn_mapper.network.random import LayerShape, random_layer
 from rnn_mapper.quantisation.quantise import quantise_model
 from rnn_mapper.quantisation.reference import Reference, run_model
 from sim_tests.bench.grids import RESIDENT_GRID, RESIDENT_GRID_16
-from tests.support.random_networks import random_layer
 
 
 def layer(cell: cells.Cell, inputs: int, hidden: int, seed: int) -> srnn.Layer:
-    return random_layer(np.random.default_rng(seed), cell, inputs, hidden, 0.6)
+    return random_layer(np.random.default_rng(seed), inputs, LayerShape(cell, hidden), 0.6)
 
 
 def mixed(merge: str) -> srnn.Network:
