@@ -1,4 +1,4 @@
-"""Networks of given shapes without trained weights: cycles and memories depend on shapes alone."""
+"""Networks of given shapes, without trained weights: cycles and memory sizes depend on the shapes alone."""
 
 from __future__ import annotations
 
@@ -24,9 +24,10 @@ __all__ = ["weightless_network"]
 def weightless_network(
     cell: Cell, sizes: Sequence[int], outputs: int | None, parameters: GridParameters, inner_size: int | None = None
 ) -> QuantisedNetwork:
-    """Layers of one cell for a grid: `sizes` are the inputs and the outputs of the layers, `outputs` those of a head.
+    """Layers of one cell for a grid: `sizes` are the input and output sizes of the layers.
 
-    `inner_size` is that of vectors that the output does not determine, as in a layer with a projection.
+    `outputs` is the number of outputs of a head, None for no head. `inner_size` is the size of vectors whose size does
+    not follow from the output, as in a layer with a projection.
     """
     layers = tuple(
         _layer(cell, inputs, hidden, inner_size, index < len(sizes) - 2 or outputs is not None, parameters.arithmetic)

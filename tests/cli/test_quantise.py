@@ -268,7 +268,7 @@ def test_map_takes_a_method_and_sound(run: Run, tmp_path: Path) -> None:
     text = run(*arguments, "--calibration-method", "percentile", "--percentile", 98, "--json", "r.json")
     (chosen,) = json.loads(Path("r.json").read_text())["calibration"]
     assert (chosen["method"], chosen["percentile"]) == ("percentile", 98.0)
-    assert "Scales     percentile 98: as asked for" in text
+    assert "Scales     percentile 98: as requested" in text
     assert json.loads(Path("r.json").read_text())["steps"] == 400
     refused = run.refusal(*arguments, "--force", "--rate", 16000)
     assert refused == "speech.wav: has 8000 samples per second, must have 16000"
