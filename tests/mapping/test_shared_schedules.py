@@ -92,7 +92,7 @@ def test_simulate_takes_streams() -> None:
     listed = srnn.simulate(module, list(inputs), RESIDENT_GRID, simulator="verilator")
     np.testing.assert_array_equal(listed.outputs, result.outputs)
     for bad, message in (
-        ([inputs[0], inputs[1, :3]], r"^inputs of the streams have \[3, 7\] steps, must have as many$"),
+        ([inputs[0], inputs[1, :3]], r"^inputs of the streams have \[3, 7\] steps, must all have the same number$"),
         (np.zeros((2, 3, 4)), r"^inputs\[0\] has shape 3 x 4, must have 5 features per step$"),
     ):
         with pytest.raises(srnn.SpatialRnnError, match=message):
