@@ -83,7 +83,7 @@ def quantise(
     (names,) = network.segments[0].layer_names
     for name, observed in zip(names, trace.observed, strict=True):
         if not all(values.is_finite for values in observed.values()):
-            raise ModelError(f"{name}: its values reach infinity on the calibration input, must stay finite")
+            raise ModelError(f"{name}: the calibration input drives it to infinity, must stay finite")
 
     def by(one: ScaleRule) -> QuantisedNetwork:
         return _quantise_network(network, inputs, trace, arithmetic, one)

@@ -214,7 +214,7 @@ def test_the_largest_multiplier_without_a_shift_to_spare() -> None:
 
 def test_a_diverging_calibration_is_refused() -> None:
     network = Network((RecurrentLayer(cells.rnn_relu, np.ones((1, 1)), np.full((1, 1), 10.0)),))
-    with pytest.raises(ModelError, match=r"^layer 0: its values reach infinity on the calibration input, must stay finite$"):
+    with pytest.raises(ModelError, match=r"^layer 0: the calibration input drives it to infinity, must stay finite$"):
         quantise(network, np.ones((400, 1)))
 
 
