@@ -97,7 +97,8 @@ def test_simulate_compares_bits_and_cycles(run: Run, tmp_path: Path) -> None:
     assert outputs.dtype == np.int16
     np.testing.assert_array_equal(outputs, run_reference(mapping.network, codes).outputs)
     assert {"simulation.log", "images"} <= files(tmp_path / "out")
-    assert "all as the reference" in run.errors, "messages go to standard error when the JSON goes to standard output"
+    # Messages go to standard error when the JSON goes to standard output.
+    assert "all equal to the reference" in run.errors
 
 
 def test_schedules_give_the_same_bits_in_other_cycles(run: Run, tmp_path: Path) -> None:

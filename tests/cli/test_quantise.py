@@ -97,7 +97,7 @@ def test_the_report_holds_the_figures_of_both_references(run: Run) -> None:
     assert set(made["compared"]["errors"]) == {"minmax", "percentile 99.99", "percentile 99.9", "percentile 99", "mse"}
     assert made["compared"]["errors"]["percentile 99"] == pytest.approx(errors[-1].rms)
     assert "(taken" in text
-    assert "judged from 5,000 steps on, these are 120" in text
+    assert "judged from 5,000 steps on, this run has 120" in text
     assert Path("e.svg").read_text().count("signal, RMS") <= 1
     assert "metric" not in values
 
