@@ -25,7 +25,7 @@ def check_writable(path: Path) -> None:
 
 
 def replace_file(path: Path, content: bytes) -> None:
-    """Write a file, or leave what was there. Raises `OutputError`."""
+    """Write a file; on an error the old content stays. Raises `OutputError`."""
     check_writable(path)
     if path.exists() and not path.is_file():
         # A device or a pipe cannot be replaced.

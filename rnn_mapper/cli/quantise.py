@@ -54,7 +54,8 @@ def command(
 
     Nothing is simulated: the integers come from the reference, with which every simulation is compared, so long
     sequences take little time. Of the grid options only those that change the integers have an effect
-    (--table-segments, --accumulator-bits). The RMS error of every calibration method is reported, whichever is chosen.
+    (--table-segments, --accumulator-bits, --operand-bits). The RMS error of every calibration method is reported,
+    whichever is chosen.
 
     Example: spatial-rnn quantise --model lstm.pt --input speech.npy --calibration typical.npy --picture error.svg
     """

@@ -137,7 +137,7 @@ def _span(names: Sequence[str]) -> str:
 
 
 def single_segment(network: Network, what: str) -> Network:
-    """The network itself if all its layers run forward; raises ModelError, which names the user `what`, otherwise."""
+    """The network itself if all its layers run forward, as `what` needs; raises ModelError with `what` otherwise."""
     if network.segments[0].networks[0] is not network:
         raise ModelError(f"bidirectional layers are not supported by {what}: `map` and `simulate` take them")
     return network

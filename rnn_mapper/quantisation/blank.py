@@ -24,7 +24,7 @@ __all__ = ["weightless_network"]
 def weightless_network(
     cell: Cell, sizes: Sequence[int], outputs: int | None, parameters: GridParameters, inner_size: int | None = None
 ) -> QuantisedNetwork:
-    """Layers of one cell for a grid: `sizes` are the input and output sizes of the layers.
+    """Layers of one cell for a grid: `sizes` are the input size and the output size of each layer.
 
     `outputs` is the number of outputs of a head, None for no head. `inner_size` is the size of vectors whose size does
     not follow from the output, as in a layer with a projection.

@@ -248,7 +248,7 @@ class QuantisedSegment:
         return min(member.output_scale for member in self.members)
 
     def merged(self, outputs: Sequence[IntArray | Int16Array]) -> npt.NDArray[np.signedinteger[Any]]:
-        """The merged output [steps, output_size] in units of `output_scale`; `outputs` come from the members."""
+        """The merged output [steps, output_size] in units of `output_scale`, from grid outputs in running order."""
         aligned = [
             turned(values, backward) if self.merge is None
             else turned(values, backward).astype(np.int64) * round(member.output_scale / self.output_scale)

@@ -100,7 +100,7 @@ def quantise(
 def least_error(
     by: Callable[[ScaleRule], QuantisedNetwork], rule: ScaleRule, error_of: Callable[[QuantisedNetwork], float]
 ) -> QuantisedNetwork:
-    """The network with the least error, of those that `by` makes with each of `CANDIDATES` and `rule`'s percentile.
+    """The network with the least error among all that `by` makes with `CANDIDATES` and with `rule`'s percentile.
 
     Raises the first error of `by` if the arithmetic rejects them all.
     """

@@ -108,7 +108,7 @@ def prepare(
     streams: int = 1,
     rule: ScaleRule = DEFAULT_RULE,
 ) -> Prepared:
-    """Quantise a model and map it. Arguments are those of `rnn_mapper.simulate`; `calibration` is like its inputs.
+    """Quantise a model and map it. Arguments as in `rnn_mapper.simulate`; `calibration` takes the forms of its inputs.
 
     `calibration` is [steps, input_size]; without one `default_calibration` is used. Without a grid the smallest preset
     that fits is used. `streams` independent sequences of the model share its weights and run step by step at once.
