@@ -79,7 +79,7 @@ def test_map_gives_the_same_bytes(run: Run, tmp_path: Path) -> None:
 def test_map_says_what_it_assumed(run: Run) -> None:
     text = run("map", "--model", "lstm.npz", "-o", "out", "--steps", 5)
     assert "tiny: 1 x 1 sites of 4 lanes (4 multipliers), the smallest preset that fits" in text
-    assert "standard normal noise: give typical input with --input" in text
+    assert "standard normal noise; give typical input with --input" in text
     assert "for 5 steps" in text
 
 
