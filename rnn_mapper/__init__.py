@@ -1,4 +1,4 @@
-"""From a trained recurrent network to images, cycles and results on a grid.
+"""From a trained recurrent network to memory images, cycles and results on a grid.
 
     import torch, rnn_mapper as srnn
     lstm = torch.nn.LSTM(40, 64)
@@ -89,7 +89,7 @@ __all__ = [
     "verify",
 ]
 
-#: Where the names come from that are imported when they are first used: most need Amaranth or more.
+#: Public names by module. Each is imported on first use: most need Amaranth or more.
 _MODULES = {
     "hdl.parameters": ("GridParameters", "load_parameters", "preset_names"),
     "rnn_mapper.cells": ("Cell", "cell"),

@@ -1,4 +1,4 @@
-"""The project's exceptions, under the name the mapper's users import."""
+"""The project's exceptions, under the name that users of the mapper import."""
 
 from hdl.errors import ConfigurationError, MappingError, ModelError, OutputError, SpatialRnnError, ToolError
 

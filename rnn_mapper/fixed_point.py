@@ -19,10 +19,10 @@ Codes = npt.NDArray[np.signedinteger[Any]]
 PREACTIVATION_FRACTION = 10
 #: Fraction bits of table outputs and of a tanh-bounded h (Q0.15).
 ACTIVATION_FRACTION = 15
-#: Segment counts an activation table may have.
+#: Allowed numbers of segments in an activation table.
 TABLE_SEGMENTS = (64, 128, 256, 512, 1024)
 
-_CODES = 1 << 15  # pre-activation codes the table covers: [-16, 16) in Q5.10
+_CODES = 1 << 15  # pre-activation codes that the table covers: [-16, 16) in Q5.10
 
 
 def round_shift(value: Any, shift: Any) -> IntArray:
@@ -32,7 +32,7 @@ def round_shift(value: Any, shift: Any) -> IntArray:
 
 
 def saturate(value: Any, bits: int) -> IntArray:
-    """`value` limited to the two's complement range of `bits` bits."""
+    """`value` limited to the range of a two's complement number with `bits` bits."""
     limit = 1 << (bits - 1)
     return np.clip(np.asarray(value, dtype=np.int64), -limit, limit - 1)
 

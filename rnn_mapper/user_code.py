@@ -1,4 +1,4 @@
-"""Python files of the user. They are run, with all that Python can do: load only what you trust."""
+"""Python files of the user. They are run, and can do all that Python can do: load only files that you trust."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ __all__ = ["run_file", "user_code"]
 
 @contextlib.contextmanager
 def user_code(file: Path, kind: type[SpatialRnnError]) -> Iterator[None]:
-    """Run code of `file`: what it prints goes to standard error, its errors become a line of `kind` with file and line.
+    """Run code of `file`: its output goes to standard error, its errors become one line with file and line number.
 
-    Errors of the project that it raises pass as they are.
+    That line is an error of type `kind`. The project's own errors are raised unchanged.
     """
     folder = str(file.resolve().parent)
     sys.path.insert(0, folder)
@@ -45,6 +45,6 @@ def run_file(file: Path, package: str, kind: type[SpatialRnnError]) -> dict[str,
 
 
 def _place(error: BaseException, file: Path) -> str:
-    """The deepest line of the file that the error passed."""
+    """File and line number of the error: the innermost line of the file in the traceback."""
     lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(file)]
     return f"{file.name}:{lines[-1]}" if lines else file.name

@@ -1,4 +1,4 @@
-"""The command line, `spatial-rnn`. Each command is the `command` of a module of this package with its name."""
+"""The command line, `spatial-rnn`. Each command is `command` in the module of this package that has its name."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class LazyGroup(click.RichGroup):
         return command
 
     def invoke(self, ctx: click.Context) -> object:
-        """Run the command. An interruption is an error here, before click adds a line of its own to it."""
+        """Run the command. An interruption becomes an error here, before click prints a line of its own."""
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
@@ -52,7 +52,7 @@ def cli() -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line and exit: 0 is success, 2 an error, which is told in one line on standard error."""
+    """Run the command line and exit: 0 is success, 2 an error, which is reported in one line on standard error."""
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         status = cli.main(args=None if arguments is None else list(arguments), prog_name="spatial-rnn",
@@ -64,14 +64,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except (KeyboardInterrupt, click.Abort):
         _fail("interrupted; no output was written")
     except BrokenPipeError:
-        # The reader of a pipe has gone (`| head`); what it read was right.
+        # The reader of the pipe has closed it (`| head`); all that it read is correct.
         sys.stderr.close()
         sys.exit(0)
     sys.exit(status if isinstance(status, int) else 0)
 
 
 def _one_line(error: click.ClickException) -> str:
-    """A usage error, with the way to the help of the command it happened in."""
+    """A usage error in one line, with a reference to the help of the command."""
     message = " ".join(error.format_message().split())
     if isinstance(error, click.UsageError) and error.ctx is not None:
         return f"{message.rstrip('.')}; see '{error.ctx.command_path} --help'"

@@ -1,4 +1,4 @@
-"""`spatial-rnn cell`: what the compiler makes of a cell."""
+"""`spatial-rnn cell`: the arithmetic and the unit programs that the compiler makes from a cell."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from rnn_mapper.cells import Cell
     from rnn_mapper.cells.report import CellReport
 
-#: Lengths of a row that are shown when none is named.
+#: Row lengths that are shown by default.
 _WORDS = (8, 24)
 
 
@@ -26,11 +26,11 @@ _WORDS = (8, 24)
 @click.argument("name", required=False)
 @cells_option
 @click.option("--words", type=click.IntRange(min=1), multiple=True, metavar="N",
-              help="Vector words of a matrix row in one PCU, for which the unit program is shown; may be repeated. "
+              help="Vector words per matrix row in one PCU, for which to show the unit program. May be repeated. "
                    f"Default: {' and '.join(map(str, _WORDS))}.")
 @json_option
 def command(name: str | None, cells_file: Path | None, words: tuple[int, ...], json_file: str | None) -> None:
-    """List the built-in cells (and those of --cells), or show what the compiler makes of one.
+    """List the built-in cells (and the cells of --cells), or show how the compiler translates one of them.
 
     For the cell NAME: every value as 16-bit arithmetic with its format, the stages, the state words of a unit, and the
     unit program with its registers, for rows of a given length.
@@ -76,7 +76,7 @@ def _list(cells: dict[str, Cell], output: Output) -> None:
     from rnn_mapper.cells.report import description
     from rnn_mapper.cells.stages import stages_of
 
-    table = Table("cell", "states", "matrices", "vectors", "stages", "what it is", title="Cells", title_justify="left")
+    table = Table("cell", "states", "matrices", "vectors", "stages", "description", title="Cells", title_justify="left")
     listed = {}
     for name, cell in cells.items():
         trace, stages = cell.trace, stages_of(arithmetic_of(cell))
@@ -99,29 +99,29 @@ def _show(report: CellReport, programs: list[list[Any]], console: Console) -> No
     print_line(console, f"{cell.name} ({cell.line}): {description(cell) or 'no description'}")
     results = ", ".join(f"{name} = {value}" for name, value in report.results.items())
     print_line(console, f"After a step: {results}")
-    values = _table("Values of a unit, 16 bits each; an accumulation is rounded once", "value", "is", "format", "line")
+    values = _table("16-bit values of a unit; an accumulation is rounded once", "value", "definition", "format", "line")
     for value in report.values:
         values.add_row(value.name, value.text, value.format, f"{value.line}: {value.source}")
     console.print(values)
-    words = _table("State words of a unit", "state[..]", "name", "what it is")
+    words = _table("State words of a unit", "state[..]", "name", "purpose")
     several = len({kind for kind, _, _ in report.state_words}) > 1
     for kind, word, what in report.state_words:
         words.add_row(str(word.slot), word.name, what + (f", units {kind + 1}" if several else ""))
     if report.state_words:
         console.print(words)
-    stages = _table("Stages", "", "waits for", "rows", "makes", "words a row", "instructions", "a unit every (cycles)")
+    stages = _table("Stages", "", "waits for", "rows", "result", "words per row", "instructions", "cycles per unit")
     for number, (stage, options) in enumerate(zip(report.stages, programs, strict=True), start=1):
         for index, option in enumerate(options):
             first = (
                 (str(number), stage.operand.name, report.rows(stage), report.names[stage.result]) if index == 0
                 else ("",) * 4
             )
-            needed = "" if option.needed == option.words else f" (takes {option.needed})"
+            needed = "" if option.needed == option.words else f" (needs {option.needed})"
             stages.add_row(*first, f"{option.words}{needed}", str(option.instructions), str(option.interval))
     console.print(stages)
     for number, options in enumerate(programs, start=1):
         program = options[0]
-        table = _table(f"Unit program of stage {number}, {program.needed} words a row", "cycle", "what", "then")
+        table = _table(f"Unit program of stage {number}, {program.needed} words per row", "cycle", "operation", "then")
         for line in program.lines:
             table.add_row(str(line.cycle), line.what, line.then)
         console.print(table)

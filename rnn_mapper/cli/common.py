@@ -28,7 +28,7 @@ FIELDS = tuple(field.name for field in fields(GridParameters))
 def grid_options(function: Command) -> Command:
     """Options that name a grid: `preset`, `config`, and one option for each field of `GridParameters`.
 
-    The command takes them as keyword arguments; `grid_from_options` makes parameters of them.
+    The command takes them as keyword arguments; `grid_from_options` makes parameters from them.
     """
     comments = field_comments(Path(str(parameters_module.__file__)))
     for name in reversed(FIELDS):
@@ -69,7 +69,7 @@ def grid_from_options(options: abc.Mapping[str, Any]) -> GridParameters:
 
 def force_option(function: Command) -> Command:
     """`--force`, for commands that write with `output_files.output_directory`."""
-    text = "Write into a directory that holds files; those that the command writes are replaced, others stay."
+    text = "Write into a directory that has files; files that the command writes are replaced, others stay."
     return click.option("--force", is_flag=True, help=text)(function)
 
 
@@ -80,15 +80,15 @@ def json_option(function: Command) -> Command:
 
 
 class Output:
-    """Where a command writes its messages and its JSON.
+    """The messages and the JSON that a command writes.
 
-    `console` is for people: it writes to standard output, or to standard error when the JSON goes there. Raises
+    `console` is for people: it writes to standard output, or to standard error if the JSON goes there. Raises
     `OutputError` at once when the JSON file cannot be written, before any work is done.
     """
 
     def __init__(self, json_file: str | None) -> None:
         self.json_file = json_file
-        # `soft_wrap` is not set: tables fit the terminal. Without a terminal nothing is to be cut.
+        # `soft_wrap` is not set: tables fit the terminal. Without a terminal nothing must be cut off.
         self.console = Console(stderr=json_file == "-", highlight=False)
         self.errors = Console(stderr=True, highlight=False)
         if not self.console.is_terminal:
@@ -97,7 +97,7 @@ class Output:
             check_writable(Path(str(json_file)))
 
     def write_json(self, values: abc.Mapping[str, Any]) -> None:
-        """Write the results, if they were asked for."""
+        """Write the results, if `--json` was given."""
         if self.json_file is None:
             return
         text = json.dumps(values, indent=2) + "\n"
@@ -108,9 +108,9 @@ class Output:
 
     @contextlib.contextmanager
     def status(self, text: str) -> Iterator[Callable[[str], None]]:
-        """A line on the terminal that tells what is being done; nothing when standard error is not a terminal.
+        """A status line on the terminal; nothing if standard error is not a terminal.
 
-        Gives a function that changes the text.
+        Yields a function that changes the text.
         """
         with self.errors.status(text) as status:
             yield status.update

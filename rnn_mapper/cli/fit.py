@@ -1,4 +1,4 @@
-"""`spatial-rnn fit`: what models need, and the smallest grid and FPGA that do."""
+"""`spatial-rnn fit`: the resources that models need, and the smallest grid and FPGA that have them."""
 
 from __future__ import annotations
 
@@ -31,20 +31,20 @@ _CLOCK = 100.0
 @click.argument("model_files", metavar="MODEL...", type=PATH, nargs=-1, required=True)
 @model_options
 @click.option("--within", type=float, metavar="CYCLES",
-              help="The smallest grid may take at most so many cycles a step (of all models, one after the other).")
+              help="Limit of the smallest grid: at most CYCLES a step, for all models one after the other.")
 @click.option("--steps", type=click.IntRange(1, 1 << 16), default=_STEPS, show_default=True,
-              help="Steps of the sequence whose cycles are told.")
+              help="Steps of the sequence whose cycles are reported.")
 @click.option("--clock", type=click.FloatRange(0, min_open=True), default=_CLOCK, show_default=True, metavar="MHZ",
-              help="Clock at which cycles are told as time. No clock is promised: that is up to place and route.")
+              help="Clock to convert cycles to time. The clock of a real grid depends on place and route.")
 @grid_options
 @json_option
 def command(
     model_files: tuple[Path, ...], within: float | None, steps: int, clock: float, json_file: str | None,
     **options: Any,
 ) -> int:
-    """What models need of a grid, what the grid has, and the smallest grid and FPGA that would do.
+    """Compare the resources that models need with a grid's, and find the smallest grid and FPGA that fit.
 
-    Several models are resident in one grid at once. Without a grid option the smallest preset that fits is looked at.
+    Several models are resident in one grid at once. Without a grid option the smallest preset that fits is compared.
     The exit status is 1 if the models do not fit the grid that was named. 'spatial-rnn explore' searches for the
     fastest grids within a budget.
 
@@ -69,9 +69,9 @@ def command(
 
 
 class Refusal(contextlib.AbstractContextManager["Refusal"]):
-    """Tells the account of models that do not fit, before the error goes on its way.
+    """Prints the account of models that do not fit, before the error is passed on.
 
-    `models` says which, as soon as they are known.
+    `models` sets the models, as soon as they are known.
     """
 
     def __init__(self, console: Console, options: abc.Mapping[str, Any]) -> None:
@@ -80,10 +80,10 @@ class Refusal(contextlib.AbstractContextManager["Refusal"]):
         self._steps, self._streams = _STEPS, 1
 
     def models(self, networks: Sequence[Any], steps: int, streams: int = 1) -> None:
-        """The networks that are to be in the grid at once."""
+        """Set the networks that must be resident in the grid at once."""
         self._networks, self._steps, self._streams = list(networks), steps, streams
 
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+    def __exit__(self, error_type: object, error: BaseException | None, trace: object) -> None:
         from rnn_mapper.mapping.allocation import CapacityError
 
         if isinstance(error, CapacityError) and self._networks:
@@ -94,7 +94,7 @@ class Refusal(contextlib.AbstractContextManager["Refusal"]):
 
 
 def _named_grid(options: abc.Mapping[str, Any]) -> tuple[str, Any] | None:
-    """Name and parameters of the grid that the options name."""
+    """Name and parameters of the grid in the options; None if they name no grid."""
     if not grid_is_named(options):
         return None
     parameters = grid_from_options(options)
@@ -111,13 +111,13 @@ def grid_name(parameters: Any) -> str:
 def print_account(
     account: Account, console: Console, chosen: bool = False, within: float | None = None, clock: float = _CLOCK
 ) -> None:
-    """The account for people. `chosen`: the grid was not named, but is the smallest preset that fits."""
+    """Print the account for people. `chosen`: the grid was not named, but is the smallest preset that fits."""
     grid = account.grid
-    print_line(console, f"Needs      {account.weights:,} weights of 8 bits, {account.multiplications:,} "
+    print_line(console, f"Needs      {account.weights:,} 8-bit weights, {account.multiplications:,} "
                         "multiplications a step")
     describe_grid(grid.name, grid.parameters, chosen and grid.fits, console)
     table = Table(box=None, pad_edge=False, title_justify="left",
-                  title="What the grid has" if grid.fits else "What the grid lacks comes first")
+                  title="Resources of the grid" if grid.fits else "Resources of the grid, shortages first")
     for heading in ("memory or table", "needed", "has", "", "parameter"):
         table.add_column(heading, justify="right" if heading in ("needed", "has") else "left")
     for need in grid.needs:
@@ -137,7 +137,7 @@ def print_account(
                                 f"{_device_text(grid.enlarged)}")
     limit = "" if within is None else f" within {within:,.0f} cycles a step"
     if account.smallest is None:
-        print_line(console, f"Smallest   none{limit} of the sizes of which areas are known")
+        print_line(console, f"Smallest   none{limit} among the sizes with known areas")
         return
     p = account.smallest.parameters
     depths = ", ".join(f"{name} = {getattr(p, name)}" for name in ("weight_depth", "vector_depth", "units",
@@ -157,7 +157,7 @@ def _latency(cycles: int, steps: int, clock: float) -> str:
 
 def _device_text(grid: FittingGrid) -> str:
     if grid.device is None:
-        return "none of the FPGAs that are known takes it"
+        return "none of the known FPGAs is large enough"
     limits = grid.device.limits
     used = ", ".join(f"{grid.used.get(name, 0):,.0f} of {limits[name]:,} {name.upper()}" for name in limits)
-    return f"{grid.device.name} is the smallest that takes it: {used} (estimated)"
+    return f"{grid.device.name} is the smallest that is large enough: {used} (estimated)"

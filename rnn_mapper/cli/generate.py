@@ -1,4 +1,4 @@
-"""`spatial-rnn generate`: the Verilog of a grid and what goes with it."""
+"""`spatial-rnn generate`: the Verilog of a grid, with manifest, headers and file list."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from rnn_mapper.cli.output_files import output_directory
               help="Directory to write; it is created.")
 @grid_options
 @click.option("--init-files", metavar="PATH",
-              help="Bake memory images in: each memory reads PATH/<hierarchical name>.hex (as 'map' writes them) when "
+              help="Bake in memory images: each memory reads PATH/<hierarchical name>.hex (as 'map' writes them) when "
                    "the Verilog is elaborated. Every site is then a module of its own.")
 @force_option
 @json_option

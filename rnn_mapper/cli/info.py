@@ -1,4 +1,4 @@
-"""`spatial-rnn info`: presets, and what follows from the parameters of a grid."""
+"""`spatial-rnn info`: presets, and the sizes, memories and latencies of a grid."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from rnn_mapper.cli.common import Output, grid_from_options, grid_is_named, grid
 @click.option("--layouts", is_flag=True, help="Show the fields of every word on the links and in the memories.")
 @json_option
 def command(registers: bool, layouts: bool, json_file: str | None, **options: Any) -> None:
-    """Show the presets; or what follows from a grid's parameters: sizes, memories and latencies.
+    """Show the presets, or the sizes, memories and latencies that follow from a grid's parameters.
 
     Example: spatial-rnn info --preset paper
 
@@ -42,7 +42,7 @@ def command(registers: bool, layouts: bool, json_file: str | None, **options: An
 
 
 def _presets_table() -> Table:
-    table = Table("preset", "rows", "cols", "lanes", "multipliers", "weights (bytes)", "for", title="Presets")
+    table = Table("preset", "rows", "cols", "lanes", "multipliers", "weights (bytes)", "purpose", title="Presets")
     for name in preset_names():
         p = load_parameters(name)
         weights = p.multipliers * p.weight_depth
@@ -78,7 +78,7 @@ def _memories_table(p: GridParameters) -> Table:
     from hdl.output.manifest import internal_memory_tables, memory_tables
 
     bits = _memory_bits(p)
-    table = Table("memory", "bits", "words", "copies", "bits in all", "what it is", title="Memories")
+    table = Table("memory", "bits", "words", "copies", "total bits", "description", title="Memories")
     for name, m in {**memory_tables(p), **internal_memory_tables(p)}.items():
         table.add_row(name, *(f"{m[key]:,}" for key in ("width", "depth", "copies")), f"{bits[name]:,}", m["text"])
     table.add_section()
@@ -89,7 +89,7 @@ def _memories_table(p: GridParameters) -> Table:
 def _registers_table() -> Table:
     from hdl.output.register_tables import register_tables
 
-    table = Table("offset", "register", "access", "reset", "what it is", title="Registers (AXI4-Lite, 32 bits)")
+    table = Table("offset", "register", "access", "reset", "description", title="Registers (AXI4-Lite, 32-bit)")
     for entry in register_tables():
         r = entry.register
         table.add_row(f"0x{r.offset:02X}", r.name, r.access.value, entry.reset_text, r.text)

@@ -1,4 +1,4 @@
-"""`spatial-rnn map`: a network on a grid, as memory images and a listing."""
+"""`spatial-rnn map`: memory images and a listing of a network on a grid."""
 
 from __future__ import annotations
 
@@ -35,20 +35,20 @@ if TYPE_CHECKING:
     from rnn_mapper.run.prepare import Prepared
     from rnn_mapper.schedule.prediction import Prediction
 
-#: Steps whose cycles are predicted when nothing says how many.
+#: Default number of steps whose cycles are predicted.
 _STEPS = 16
 
 
 @click.command("map")
 @click.option("--model", "model_files", type=PATH, metavar="FILE", required=True, multiple=True,
-              help=f"{MODEL_HELP} May be repeated: all are resident in the grid at once.")
+              help=f"{MODEL_HELP} May be repeated: all models are resident in the grid at once.")
 @network_options
 @click.option("--input", "input_files", type=PATH, metavar="FILE", multiple=True,
               help="Typical input, float [steps, features] (.npy, .npz) or frames of samples (.wav), which sets the "
-                   "scales; of several models one for each. Default: 256 steps of standard normal noise.")
+                   "scales; for several models, one input each. Default: 256 steps of standard normal noise.")
 @streams_option
 @click.option("--steps", type=click.IntRange(min=1), metavar="N",
-              help=f"Steps of the sequence whose cycles are predicted. Default: those of --input, else {_STEPS}.")
+              help=f"Steps of the sequence whose cycles are predicted. Default: as many as --input has, else {_STEPS}.")
 @click.option("-o", "--output", "directory", type=PATH, metavar="DIR", required=True,
               help="Directory to write; it is created.")
 @grid_options
@@ -61,12 +61,12 @@ def command(
 ) -> None:
     """Quantise a trained network, place it on a grid and write its memory images, cycles and a readable listing.
 
-    DIR then holds images/ (one hexadecimal file for each memory, for $readmemh), load.bin with load.json (the same as
-    packets for the bus), listing/ (a disassembly) and mapping.json. Without a grid option the smallest preset that
-    fits is taken.
+    DIR then holds images/ (one hexadecimal file for each memory, for $readmemh), load.bin with load.json (the same
+    images as packets for the bus), listing/ (a disassembly) and mapping.json. Without a grid option the smallest preset
+    that fits is used.
 
-    Several models, and the segments of one with bidirectional layers, lie in one grid side by side: each has the number
-    that the host writes to MODEL, and a folder of its own in listing/.
+    Several models, and the segments of a model with bidirectional layers, are resident in one grid. Each has a number,
+    which the host writes to MODEL, and a folder of its own in listing/.
 
     Example: spatial-rnn map --model lstm.pt --input typical.npy --preset medium -o build/lstm
     """
@@ -118,7 +118,7 @@ def command(
         describe_model(file, model, output.console)
     describe(prepared, output.console)
     if any(one.calibration_is_default for one in prepared):
-        text = "Scale      of the inputs from standard normal noise: give typical input with --input"
+        text = "Scale      of the inputs: from standard normal noise; give typical input with --input"
         print_line(output.console, text)
     for one, prediction in zip(resident, predictions, strict=True):
         _report(one, prediction, count, len(resident) > 1, output.console)
@@ -138,7 +138,7 @@ class _Resident:
     """A model of the grid."""
 
     number: int
-    #: Position of the model file that it is of.
+    #: Position of its model file.
     network: int
     prepared: Prepared
     name: str
@@ -149,7 +149,7 @@ class _Resident:
 
 
 def _names(files: tuple[Path, ...]) -> list[str]:
-    """The stem of each file, with a number where two have the same."""
+    """The stem of each file, with a number if two files have the same stem."""
     names: list[str] = []
     for number, file in enumerate(files):
         names.append(file.stem if file.stem not in names else f"{file.stem} ({number})")
@@ -157,13 +157,13 @@ def _names(files: tuple[Path, ...]) -> list[str]:
 
 
 def _model_names(prepared: Prepared, name: str) -> list[str]:
-    """Of each segment of a network."""
+    """A name for each segment of a network."""
     segments = prepared.quantised.segments
     return [name] if len(segments) == 1 else [f"{name} {segment.name}" for segment in segments]
 
 
 def _json(resident: list[_Resident], predictions: list[Prediction], steps: int) -> dict[str, Any]:
-    """The figures as JSON values; those of a single model are not in a list."""
+    """The figures as JSON values; the figures of a single model are not in a list."""
     from rnn_mapper.report.mapping import mapping_json, memories_left
 
     figures = [mapping_json(one.mapping, prediction) for one, prediction in zip(resident, predictions, strict=True)]
@@ -183,7 +183,7 @@ def _json(resident: list[_Resident], predictions: list[Prediction], steps: int) 
 
 
 def _report(one: _Resident, prediction: Prediction, steps: int, several: bool, console: Console) -> None:
-    """The cycles of a model, and of several what each leaves of every memory."""
+    """Print the cycles of a model; of several models also the words of each memory that are left."""
     from rnn_mapper.report.mapping import memories_left
 
     cycles = f"{prediction.cycles:,} for {steps} steps, {prediction.cycles / steps:,.1f} a step"
@@ -196,7 +196,7 @@ def _report(one: _Resident, prediction: Prediction, steps: int, several: bool, c
 
 
 def _write(folder: Path, deployment: Deployment, values: dict[str, Any]) -> dict[str, int]:
-    """All files; returns the bytes of each kind."""
+    """Write all files; returns the number of bytes of images, listing and load packets."""
     from rnn_mapper.mapping.packets import image_files, load_packets
     from rnn_mapper.report.listing import listing_files
 
@@ -219,15 +219,15 @@ def _write(folder: Path, deployment: Deployment, values: dict[str, Any]) -> dict
 
 
 def _write_start(folder: Path, prepared: list[Prepared]) -> None:
-    """The packets that load the states that sequences start from, as those of the images; none, no file."""
+    """Write the packets that load the start states of sequences; no file if there are none."""
     packets = [packet for one in prepared for packet in one.start_packets()]
     if packets:
-        note = "send each packet of state.bin as those of load.bin before every sequence, and start it with KEEP_STATE"
+        note = "send each packet of state.bin like load.bin's before every sequence, and start it with KEEP_STATE"
         _write_packets(folder, "state", packets, prepared[0].mapping.parameters.beat_bytes, note)
 
 
 def _write_packets(folder: Path, name: str, packets: Iterable[bytes], beat_bytes: int, note: str) -> int:
-    """NAME.bin with packets, and NAME.json with their places; returns the bytes."""
+    """Write packets to NAME.bin and their offsets to NAME.json; returns the number of bytes."""
     places, size = [], 0
     with (folder / f"{name}.bin").open("wb") as file:
         for packet in packets:

@@ -34,7 +34,7 @@ PATH = click.Path(path_type=Path)
 
 streams_option = click.option(
     "--streams", type=click.IntRange(min=1), metavar="N",
-    help="Independent streams of the model that run step by step at once; each fills the others' tails.",
+    help="Independent streams of the model that run step by step at once; each hides the latency of the others.",
 )
 
 
@@ -45,13 +45,13 @@ def network_options(function: Command) -> Command:
         scale_options,
         rate_option,
         click.option("--ru", type=int, metavar="N",
-                     help="PCUs that share a matrix row, in every layer. Default: what takes fewest cycles."),
+                     help="PCUs that share a matrix row, in every layer. Default: the number with the fewest cycles."),
         click.option("--hu", type=int, metavar="N",
                      help="Hidden units computed at once, a multiple of the grid's rows, in every layer. "
-                          "Default: what takes fewest cycles."),
+                          "Default: the number with the fewest cycles."),
         click.option("--schedule", type=click.Choice(["fused", "sequential", "blas"]), default="fused",
-                     help="fused: a step in one pass, the next step's X in its tail. To compare with: sequential (no "
-                          "overlap of steps) and blas (X, H and the element-wise part as kernels of their own)."),
+                     help="fused: a step in one pass, the next step's X in its tail. For comparison: sequential (no "
+                          "overlap of steps) and blas (X, H and the element-wise operations as separate kernels)."),
         click.option("--picture", type=PATH, metavar="FILE", help="Draw the schedule on the grid (.svg or .png)."),
     )
     for option in reversed(options):
@@ -60,7 +60,7 @@ def network_options(function: Command) -> Command:
 
 
 class Progress:
-    """Tells what is being done for long: in place on a terminal, else one line each on standard error."""
+    """Reports the progress of long work: in place on a terminal, else one line each on standard error."""
 
     def __init__(self, errors: Console, update: Callable[[str], None]) -> None:
         self._errors, self._update = errors, update
@@ -76,7 +76,7 @@ def prepare_from_options(
     models: Sequence[Imported], calibrations: Sequence[Any], options: abc.Mapping[str, Any], ru: int | None,
     hu: int | None, schedule: str, steps: int, streams: int = 1,
 ) -> list[Prepared]:
-    """Map models on the grid that the options name, or on the smallest preset that fits."""
+    """Map models on the grid in the options, or on the smallest preset that fits."""
     from rnn_mapper.run.prepare import prepare_together
     from rnn_mapper.schedule.phases import PhaseOrder
 
@@ -88,7 +88,7 @@ def prepare_from_options(
 
 
 def describe(prepared: Sequence[Prepared], console: Console) -> None:
-    """The networks, their grid and the loop nests, in a few lines."""
+    """Print the networks, their grid and the loop nests in a few lines."""
     from rnn_mapper.report.mapping import splits
 
     for one in prepared:
@@ -109,14 +109,14 @@ def describe(prepared: Sequence[Prepared], console: Console) -> None:
 
 
 def describe_grid(name: str, p: GridParameters, chosen: bool, console: Console) -> None:
-    """The grid in a line."""
-    kind = " grid" if name == "custom" else ""
-    print_line(console, f"Grid       {name}{kind}: {p.rows} x {p.cols} sites of {p.lanes} lanes "
+    """Print the grid in one line."""
+    suffix = " grid" if name == "custom" else ""
+    print_line(console, f"Grid       {name}{suffix}: {p.rows} x {p.cols} sites of {p.lanes} lanes "
                         f"({p.multipliers} multipliers){', the smallest preset that fits' if chosen else ''}")
 
 
 def streams_line(prepared: Prepared, cycles: int, steps: int, console: Console) -> dict[str, float]:
-    """What several streams at once bring, printed and as JSON values: cycles per step and stream, and of one alone."""
+    """Print and return (as JSON values) the cycles per step and stream, and the cycles per step of one stream alone."""
     from rnn_mapper.mapping.deployment import deploy
 
     if prepared.streams == 1:
@@ -126,17 +126,17 @@ def streams_line(prepared: Prepared, cycles: int, steps: int, console: Console) 
     alone = deploy(members, mapping.parameters, steps, schedule=mapping.schedule)
     single = sum(model.predict(steps).cycles for model in alone.models) / steps
     per_step = cycles / steps / prepared.streams
-    print_line(console, f"Streams    {prepared.streams} at once; tails filled: {single:,.1f} -> {per_step:,.1f} cycles "
-                        "per step and stream")
+    print_line(console, f"Streams    {prepared.streams} at once hide latency: {single:,.1f} -> {per_step:,.1f} "
+                        "cycles per step and stream")
     return {"cycles_per_step_and_stream": per_step, "cycles_per_step_of_one_stream_alone": single}
 
 
 def account_table(account: CycleAccount) -> Table:
-    """Where the cycles of a sequence go."""
+    """A table of where the cycles of a sequence go."""
     from rnn_mapper.report.mapping import account_rows
 
     table = Table(title="Where the cycles go", title_justify="left", box=None, pad_edge=False)
-    columns: dict[str, Literal["left", "right"]] = {"": "left", "cycles": "right", "share": "right", "what": "left"}
+    columns: dict[str, Literal["left", "right"]] = {"": "left", "cycles": "right", "share": "right", "meaning": "left"}
     for heading, justify in columns.items():
         table.add_column(heading, justify=justify)
     for name, cycles, share, text in account_rows(account):
@@ -145,12 +145,12 @@ def account_table(account: CycleAccount) -> Table:
 
 
 def print_line(console: Console, text: str) -> None:
-    """One line as it is."""
+    """Print one line as it is, without markup or wrapping."""
     console.print(text, markup=False, soft_wrap=True)
 
 
 def check_picture(picture: Path | None) -> None:
-    """Refuse a name that cannot be drawn or written, before any work is done."""
+    """Reject a file name that cannot be drawn or written, before any work is done."""
     if picture is None:
         return
     if picture.suffix not in (".svg", ".png"):

@@ -1,4 +1,4 @@
-"""`--metric`: the user's own figure, of floating point and of the grid side by side."""
+"""`--metric`: a figure that the user defines, for floating point and for the grid side by side."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ __all__ = ["describe_metric", "metric_from_option", "metric_of_result", "metric_
 
 metric_option = click.option(
     "--metric", metavar="FILE.py:FUNCTION",
-    help="Figure to tell for floating point and for the integers: function(outputs, reference, inputs), all [steps, "
-         "values] in real units, gives a number or a dict of them. The file is run.",
+    help="Figure to report for floating point and for the integers: function(outputs, reference, inputs), all [steps, "
+         "values] in real units, returns a number or a dict of numbers. The file is run.",
 )
 
 
@@ -33,7 +33,7 @@ def metric_from_option(text: str | None) -> Metric | None:
 def metric_of_result(
     metric: Metric, result: SimulationResult, inputs: Sequence[FloatArray]
 ) -> list[MetricValues]:
-    """The figures of a simulation: by the outputs that came out of the grid. `inputs` are those of each stream."""
+    """The figures of a simulation, computed from the outputs of the grid. `inputs` has an entry for each stream."""
     import numpy as np
 
     from rnn_mapper.network.float_reference import run_float
@@ -45,7 +45,7 @@ def metric_of_result(
 
 
 def describe_metric(values: Sequence[MetricValues], console: Console) -> None:
-    """Both figures of each name."""
+    """Print each figure for floating point and for the integers."""
     table = Table(title="Metric", title_justify="left", box=None, pad_edge=False)
     for heading in ("", "floating point", "integers"):
         table.add_column(heading, justify="right" if heading else "left")

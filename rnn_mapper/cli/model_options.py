@@ -1,4 +1,4 @@
-"""Options that say which model, and which part of it, a command is to take; and what it tells of that model."""
+"""Options that select a model and a part of it, and the description of the model that a command prints."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Command = TypeVar("Command", bound=Callable[..., object])
 PATH = click.Path(path_type=Path)
 
 MODEL_HELP = (
-    "Trained network: ONNX, a PyTorch state_dict (.pt), safetensors, or an .npz of PyTorch's names (weight_ih_l0, ...)."
+    "Trained network: ONNX, a PyTorch state_dict (.pt), safetensors, or .npz with PyTorch's names (weight_ih_l0, ...)."
 )
 cells_option = click.option(
     "--cells", "cells_file", type=PATH, metavar="FILE.py",
@@ -38,14 +38,14 @@ def model_options(function: Command) -> Command:
     """
     options = (
         click.option("--cell", metavar="KIND",
-                     help="Kind of cell, such as lstm ('spatial-rnn cell' lists all), where the file does not say: it "
-                          "must say rnn_tanh or rnn_relu of nn.RNN. Default: as in the file, else from the weights' "
-                          "rows (4 per unit: lstm, 3: gru)."),
+                     help="Kind of cell, such as lstm ('spatial-rnn cell' lists all), if the file does not name it. "
+                          "Required for nn.RNN: rnn_tanh or rnn_relu. Default: as in the file, else from the rows of "
+                          "the weights (4 per unit: lstm, 3: gru)."),
         cells_option,
         click.option("--part", "parts", multiple=True, metavar="NAME[:FUNCTION]",
                      help="Module of a PyTorch file, in the order of the data, with the function that follows a "
                           "linear one (sigmoid, tanh, relu; softmax for the host): --part lstm --part fc:sigmoid. "
-                          "Default: the only one."),
+                          "Default: the only module."),
         click.option("--from", "start", metavar="TENSOR",
                      help="Tensor of an ONNX graph that the network begins with. Default: the graph's input."),
         click.option("--to", "stop", metavar="TENSOR",
@@ -67,14 +67,14 @@ def models_from_options(files: tuple[Path, ...], options: abc.Mapping[str, Any])
 
 
 def selection_from_options(options: abc.Mapping[str, Any]) -> Selection:
-    """Which part of a model is meant, from the values of `model_options`."""
+    """The selected part of a model, from the values of `model_options`."""
     from rnn_mapper.importers import Selection
 
     return Selection(options["cell"], options["start"], options["stop"], tuple(options["parts"]))
 
 
 def describe_model(file: Path, model: Imported, console: Console) -> None:
-    """What became of the file's content, a line for each of its parts, and what is left to the host."""
+    """Print how the content of the file was imported, a line for each of its parts, and the steps left to the host."""
     lines = [f"Model      {file.name}: {line}" for line in model.account]
     if model.host:
         lines.append(f"Host       left to the host: {', '.join(step.name for step in model.host)}")
@@ -83,6 +83,6 @@ def describe_model(file: Path, model: Imported, console: Console) -> None:
 
 
 def model_json(file: Path, model: Imported) -> dict[str, Any]:
-    """The same as JSON values."""
+    """The description of the model as JSON values."""
     return {"file": file.name, "account": list(model.account), "host": [step.name for step in model.host],
             "start_state": model.state is not None}

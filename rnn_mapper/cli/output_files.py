@@ -25,7 +25,7 @@ def check_writable(path: Path) -> None:
 
 
 def replace_file(path: Path, content: bytes) -> None:
-    """Write a file, or leave what was there. Raises `OutputError`."""
+    """Write a file; on an error the old content stays. Raises `OutputError`."""
     check_writable(path)
     if path.exists() and not path.is_file():
         # A device or a pipe cannot be replaced.
@@ -43,9 +43,9 @@ def replace_file(path: Path, content: bytes) -> None:
 
 @contextlib.contextmanager
 def output_directory(path: Path, force: bool) -> Iterator[Path]:
-    """A new directory beside `path` to fill; when the block ends well its contents go to `path`, else they vanish.
+    """A new, empty directory; if the block succeeds its contents are moved to `path`, else they are deleted.
 
-    Raises `OutputError`, before the block runs, when `path` holds files and not `force`, or cannot be written. With
+    Raises `OutputError`, before the block runs, if `path` has files and `force` is not set, or cannot be written. With
     `force` the files and directories of the same name in `path` are replaced, others stay.
     """
     target = path.absolute()

@@ -1,4 +1,4 @@
-"""`spatial-rnn quantise`: what the integers make of a network, against floating point, without hardware."""
+"""`spatial-rnn quantise`: a network in integers compared with floating point, without hardware."""
 
 from __future__ import annotations
 
@@ -50,11 +50,12 @@ def command(
     model: Path, input_files: tuple[Path, ...], calibration: Path | None, metric: str | None, picture: Path | None,
     json_file: str | None, **options: Any,
 ) -> None:
-    """Quantise a network and tell, layer by layer, formats, limited values, errors against floating point and drift.
+    """Quantise a network and report, layer by layer, formats, limited values, errors against floating point and drift.
 
-    Nothing is simulated: the integers are those of the reference, with which every simulation is compared, so that
-    long sequences are no matter. Of a grid option only what the integers depend on is taken (--table-segments,
-    --accumulator-bits). The RMS error of each calibration method is told, whichever is asked for.
+    Nothing is simulated: the integers come from the reference, with which every simulation is compared, so long
+    sequences take little time. Of the grid options only those that change the integers have an effect
+    (--table-segments, --accumulator-bits, --operand-bits). The RMS error of every calibration method is reported,
+    whichever is chosen.
 
     Example: spatial-rnn quantise --model lstm.pt --input speech.npy --calibration typical.npy --picture error.svg
     """
@@ -115,7 +116,7 @@ def command(
 def _quantise(
     imported: Imported, typical: FloatArray, arithmetic: Arithmetic, rule: ScaleRule
 ) -> tuple[QuantisedModel, list[QuantisedNetwork], list[QuantisedNetwork]]:
-    """The network in integers, its members by the rule that is asked for, and the same by the automatic one."""
+    """The network in integers, its members by the requested rule, and its members by the automatic rule."""
     from dataclasses import replace
 
     from rnn_mapper.quantisation.calibration import Method
@@ -136,12 +137,12 @@ def _table(title: str, *headings: str, left: tuple[str, ...] = ("",)) -> Table:
 
 
 def _methods(parts: list[str], members: list[QuantisedNetwork], compared: list[QuantisedNetwork]) -> Table:
-    """What each method would have given, for each part of the network that has scales of its own."""
+    """The error that each method gives, for each member of the network, as each has scales of its own."""
     names = list(compared[0].choice.errors)
     table = _table("RMS error of the outputs on the calibration input, by calibration method", "", *names)
     for part, made, other in zip(parts, members, compared, strict=True):
         errors = other.choice.errors
-        cells = ["refused" if (error := errors[name]) is None else _marked(f"{error:.5g}", name, made, other)
+        cells = ["rejected" if (error := errors[name]) is None else _marked(f"{error:.5g}", name, made, other)
                  for name in names]
         table.add_row(part, *cells)
     return table
@@ -191,7 +192,7 @@ def _errors(report: QuantisationReport) -> Table:
 
 
 def _products(report: QuantisationReport) -> Table:
-    table = _table(f"Proof for the accumulators of {report.accumulator_bits} bits, and the scales of the weights' rows",
+    table = _table(f"Proof for the {report.accumulator_bits}-bit accumulators, and the scales of the weight rows",
                    "", "worst sum", "bits", "margin", "smallest scale", "largest scale")
     for one in report.products:
         bound = one.bound
@@ -203,9 +204,9 @@ def _products(report: QuantisationReport) -> Table:
 def _drift(report: QuantisationReport) -> str:
     from rnn_mapper.report.quantisation import DRIFT_BOUND, DRIFT_STEPS
 
-    rule = "RMS error of the last fifth of the steps over that of the first"
+    rule = "RMS error of the last fifth of the steps divided by the RMS error of the first fifth"
     if not report.is_judged_for_drift:
-        return f"\nDrift      {rule}; judged from {DRIFT_STEPS:,} steps on, these are {report.steps:,}"
+        return f"\nDrift      {rule}; judged from {DRIFT_STEPS:,} steps on, this run has {report.steps:,}"
     if report.drifting:
         return f"\nDrift      {', '.join(report.drifting)}: {rule} is above {DRIFT_BOUND}, the error GROWS"
     return f"\nDrift      none: {rule} is at most {DRIFT_BOUND} in every layer"

@@ -1,4 +1,4 @@
-"""Options that name inputs and say how scales follow from them, and what was chosen."""
+"""Options for inputs and for the method that derives scales from them, and the report of the choice."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ def input_options(function: Command) -> Command:
     """`--input` (as `input_files`) and `--calibration`."""
     options = (
         click.option("--input", "input_files", type=PATH, metavar="FILE", required=True, multiple=True,
-                     help="Input, float [steps, features] (.npy, .npz) or frames of samples (.wav), that the network "
-                          "is run on; it is the calibration input, too, unless --calibration is given. For "
-                          "independent streams that run at once [streams, steps, features], or one file for each."),
+                     help="Input of the network: float [steps, features] (.npy, .npz) or frames of samples (.wav). "
+                          "Unless --calibration is given, it is the calibration input, too. For independent streams "
+                          "that run at once: [streams, steps, features], or one file for each stream."),
         click.option("--calibration", type=PATH, metavar="FILE", help="Typical input, which sets the scales."),
     )
     for option in reversed(options):
@@ -44,11 +44,11 @@ def scale_options(function: Command) -> Command:
     options = (
         click.option("--calibration-method", "method", type=click.Choice(["minmax", "percentile", "mse", "auto"]),
                      default="minmax", show_default=True,
-                     help="Range that scales hold: minmax the largest magnitude, percentile all but the largest few, "
-                          "mse the least mean square error, auto whichever gives the network's outputs the least "
-                          "error on the calibration input."),
+                     help="Range that the scales hold. minmax: the largest magnitude; percentile: all but the largest "
+                          "few; mse: the range with the least mean square error; auto: the method with the least "
+                          "error of the network's outputs on the calibration input."),
         click.option("--percentile", type=float, default=99.99, show_default=True, metavar="PERCENT",
-                     help="Share of the magnitudes that the method percentile holds."),
+                     help="Percentage of the magnitudes that the method percentile holds."),
     )
     for option in reversed(options):
         function = option(function)
@@ -56,13 +56,13 @@ def scale_options(function: Command) -> Command:
 
 
 def rule_from_options(options: abc.Mapping[str, Any]) -> ScaleRule:
-    """The rule of `scale_options`. Raises ConfigurationError for a percentile out of its range."""
+    """The rule of `scale_options`. Raises ConfigurationError for a percentile out of range."""
     from rnn_mapper.quantisation.calibration import Method, ScaleRule
 
     return ScaleRule(Method(options["method"]), options["percentile"])
 
 
 def describe_scales(networks: Iterable[QuantisedNetwork], console: Console) -> None:
-    """How the scales were chosen, in a line for each network whose reason differs."""
+    """Print how the scales were chosen, one line for each different reason."""
     for reason in dict.fromkeys(network.choice.reason for network in networks):
         console.print(f"Scales     {reason}", markup=False, soft_wrap=True)

@@ -1,4 +1,4 @@
-"""`spatial-rnn simulate`: a network and its input through the Verilog of a grid, compared bit by bit."""
+"""`spatial-rnn simulate`: a network run on the Verilog of a grid, and compared bit by bit."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ from rnn_mapper.errors import ConfigurationError
 if TYPE_CHECKING:
     from rnn_mapper.run.result import SimulationResult
 
-#: Where waves are kept when no directory is named.
+#: Directory for waves if none is named.
 WAVES_DIRECTORY = Path("build/simulate")
 #: Exit status when bits or cycles are not as expected.
 DIFFERENT = 1
@@ -58,11 +58,11 @@ DIFFERENT = 1
 @streams_option
 @metric_option
 @click.option("--sim", "simulator", type=click.Choice(["icarus", "verilator"]),
-              help="Simulator. Default: icarus for what it finishes within seconds, else verilator.")
+              help="Simulator. Default: icarus for runs of a few seconds, else verilator.")
 @click.option("--waves", is_flag=True,
               help=f"Record waves, in the results directory (without -o: {WAVES_DIRECTORY}).")
 @click.option("--outputs", type=PATH, metavar="FILE.npy",
-              help="Write the 16-bit outputs, int16 [steps, hidden]; of several streams [streams, steps, hidden].")
+              help="Write the 16-bit outputs, int16 [steps, hidden]; for several streams [streams, steps, hidden].")
 @click.option("-o", "--output", "directory", type=PATH, metavar="DIR",
               help="Keep memory images, log and waves in DIR; it is created.")
 @grid_options
@@ -75,9 +75,9 @@ def command(
 ) -> int:
     """Quantise a network, map it, generate the grid's Verilog, simulate it, and compare every bit and cycle.
 
-    Without a grid option the smallest preset that fits is taken. The exit status is 1 when an output differs from the
+    Without a grid option the smallest preset that fits is used. The exit status is 1 when an output differs from the
     reference or the cycle count from the prediction. A network with bidirectional layers runs as several models of the
-    grid, one after the other; cycles are the sum of theirs.
+    grid, one after the other; the cycles are the sum over these models.
 
     Example: spatial-rnn simulate --model lstm.pt --input speech.npy --preset medium
     """
@@ -100,7 +100,7 @@ def command(
         from sim_tests.simulator.run import logs_kept
 
         if folder is not None:
-            # It vanishes when the command fails.
+            # The folder is deleted if the command fails.
             stack.enter_context(logs_kept())
         imported = models_from_options((model,), options)[0]
         network = imported.network
@@ -140,7 +140,7 @@ def command(
 
 
 def difference(result: SimulationResult) -> str:
-    """What is not as expected, in a line."""
+    """All differences from the expected results, in one line."""
     texts = []
     for number, one in enumerate(result.segments, result.prepared.first_model):
         where = f"model {number}: " if len(result.segments) > 1 else ""
@@ -164,13 +164,13 @@ def _save(path: Path, result: SimulationResult) -> None:
 
 
 def _report(result: SimulationResult, console: Console) -> dict[str, Any]:
-    """Print the result; returns what belongs into the JSON, too."""
+    """Print the result; returns further values for the JSON."""
     steps = len(result.outputs)
     describe([result.prepared], console)
     print_line(console, f"Simulator  {result.simulator}: built in {result.build_seconds:.1f} s, "
-                        f"ran {result.run_seconds:.1f} s, {result.seconds:.1f} s in all")
-    bits = "all as the reference" if not result.mismatches else f"{result.mismatches} DIFFER from the reference"
-    print_line(console, f"Outputs    {steps} steps of {result.outputs.shape[1]} values of 16 bits: {bits}")
+                        f"ran {result.run_seconds:.1f} s, {result.seconds:.1f} s in total")
+    bits = "all equal to the reference" if not result.mismatches else f"{result.mismatches} DIFFER from the reference"
+    print_line(console, f"Outputs    {steps} steps of {result.outputs.shape[1]} 16-bit values: {bits}")
     if len(result.segments) > 1:
         _report_segments(result, console)
     cycles = "as predicted" if result.cycles_predicted == result.cycles else f"{result.cycles_predicted} PREDICTED"
@@ -185,18 +185,18 @@ def _report(result: SimulationResult, console: Console) -> dict[str, Any]:
 
 
 def _report_segments(result: SimulationResult, console: Console) -> None:
-    """The model of each segment; the host's work between them is in no figure."""
+    """Print the model of each segment; no figure includes the host's work between them."""
     segments = zip(result.prepared.quantised.segments, result.segments, strict=True)
     for number, (segment, one) in enumerate(segments, result.prepared.first_model):
         merge = "" if segment.merge is None else f", both directions at once, {segment.merge}"
-        bits = "all bits as the reference" if not one.mismatches else f"{one.mismatches} DIFFER from the reference"
+        bits = "equal to the reference" if not one.mismatches else f"{one.mismatches} DIFFER from the reference"
         cycles = "as predicted" if one.cycles_predicted == one.cycles_simulated else f"{one.cycles_predicted} PREDICTED"
         text = f"{segment.name}{merge}: {bits}; {one.cycles_simulated:,} cycles, {cycles}"
         print_line(console, f"MODEL {number:<4} {text}")
 
 
 def error_table(result: SimulationResult) -> Table:
-    """Integers against floating point, per layer."""
+    """A table of the errors of the integers against floating point, per layer."""
     table = Table(title="Error of the integers against floating point", title_justify="left", box=None, pad_edge=False)
     for heading in ("", "RMS", "99.9 %", "largest", "signal RMS"):
         table.add_column(heading, justify="left" if not heading else "right")

@@ -25,16 +25,16 @@ if TYPE_CHECKING:
 @click.argument("directory", type=click.Path(path_type=Path), required=False)
 @click.option("--target", default="generic", metavar="generic|ice40|ecp5|xilinx|ice40hx", show_default=True,
               help="generic counts gate equivalents (NAND2), the others LUTs, flip-flops, DSPs and block RAMs "
-                   "(ice40hx: parts without DSPs).")
+                   "(ice40hx: devices without DSPs).")
 @click.option("--liberty", type=click.Path(path_type=Path), metavar="FILE",
               help="Library of standard cells for the target 'generic'.")
-@click.option("--jobs", type=click.IntRange(1, 64), default=2, show_default=True, help="Modules synthesised at a time.")
+@click.option("--jobs", type=click.IntRange(1, 64), default=2, show_default=True, help="Modules synthesised at once.")
 @grid_options
 @json_option
 def command(
     directory: Path | None, target: str, liberty: Path | None, jobs: int, json_file: str | None, **options: Any
 ) -> None:
-    """Synthesise a grid with Yosys and show the area of each module and of the whole.
+    """Synthesise a grid with Yosys and show the area of each module and of the whole grid.
 
     The grid is a DIRECTORY that 'generate' wrote, or is generated from the options. Each distinct module is
     synthesised once and multiplied by its instances.
@@ -51,7 +51,7 @@ def command(
     from hdl.synthesis.area import synthesise
     from hdl.synthesis.recipes import TARGETS, Liberty
 
-    # Wrong options are told before the work of generating begins; synthesise() checks them again.
+    # Wrong options are reported before the grid is generated; synthesise() checks them again.
     if target not in TARGETS:
         raise ConfigurationError(f"target {target!r} is unknown: choose one of {', '.join(TARGETS)}")
     if liberty is not None:
@@ -105,7 +105,7 @@ def _print(output: Output, report: SynthesisReport, seconds: float) -> None:
 
 
 def _gates_table(report: SynthesisReport, title: str) -> Table:
-    table = Table("module", title=title, caption="Figures are of one instance; the total is of the whole grid. "
+    table = Table("module", title=title, caption="Figures are for one instance, the total for the whole grid. "
                   "The split is an estimate: each operator is synthesised alone.")
     for head in ("instances", "cells", "gates (NAND2)", "multipliers", "adders", "rest", "flip-flops", "memory bits"):
         table.add_column(head, justify="right")
@@ -127,7 +127,7 @@ def _gates_table(report: SynthesisReport, title: str) -> Table:
 
 def _fpga_table(report: SynthesisReport, title: str) -> Table:
     resources = ("lut", "ff", "dsp", "bram")
-    table = Table("module", title=title, caption="Figures are of one instance; the total is of the whole grid.")
+    table = Table("module", title=title, caption="Figures are for one instance, the total for the whole grid.")
     for head in ("instances", "cells", *(name.upper() for name in resources), "memory bits"):
         table.add_column(head, justify="right")
 

@@ -1,4 +1,4 @@
-"""Several models in one grid at once: each has a schedule of its own, and START runs the one that MODEL names."""
+"""Several models in one grid at once: each has a schedule of its own; START runs the model that MODEL names."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ["Deployment", "deploy", "reserved_after"]
 
 @dataclass(frozen=True, eq=False)
 class Deployment:
-    """Models that lie in the memories of one grid side by side; MODEL is the position in `models`."""
+    """Models that are resident in the memories of one grid side by side; MODEL is the position in `models`."""
 
     models: tuple[Mapping, ...]
 
@@ -32,7 +32,7 @@ class Deployment:
         return self.models[0].parameters
 
     def site_images(self, row: int, col: int) -> dict[Memory, Image]:
-        """Images of the memories of one site, of all models together."""
+        """Images of the memories of one site, with all models together."""
         merged: dict[Memory, Image] = {}
         for model in self.models:
             for memory, image in model.site_images(row, col).items():
@@ -54,7 +54,7 @@ class Deployment:
 
     @cached_property
     def schedule_image(self) -> Image:
-        """The controller's schedule ROM: a header for each model, then the entries of all."""
+        """The controller's schedule ROM: a header for each model, then the entries of all models."""
         image = self.models[0].schedule_image
         for model in self.models[1:]:
             image = _merge(image, model.schedule_image)
@@ -66,9 +66,9 @@ def deploy(
     steps: int = TYPICAL_STEPS, ru: int | None = None, hu: int | None = None, schedule: PhaseOrder = PhaseOrder.FUSED,
     programs: Preference | None = None,
 ) -> Deployment:
-    """Place models behind one another, each as `map_network` does with these arguments.
+    """Place models one behind the other, each as `map_network` does with these arguments.
 
-    Raises `MappingError` for the first that does not fit beside those before it.
+    Raises `MappingError` for the first model that does not fit beside the models before it.
     """
     placed: list[Mapping] = []
     for model in models:
@@ -80,7 +80,7 @@ def deploy(
 
 
 def reserved_after(mapping: Mapping) -> Reserved:
-    """What a mapping, and the models before it, take."""
+    """The memory that a mapping and the models before it take."""
     p, allocation, nests = mapping.parameters, mapping.allocation, [timing.nest for timing in mapping.timings]
     words, units, states, stored = 0, 0, 0, 0
     for index, (phase, nest) in enumerate(zip(mapping.phases, nests, strict=True)):
@@ -91,7 +91,7 @@ def reserved_after(mapping: Mapping) -> Reserved:
             states = max(states, allocation.states[index] + nest.max_units)
     instructions = [address for place in allocation.programs for chain in place for address in chain]
     before = mapping.reserved
-    # Each mapping begins behind all before it, so what it reaches is what they take together.
+    # Each mapping begins behind all before it, so the end of its memory is the end of theirs, too.
     return Reserved(
         model=before.model + 1,
         vector_words=max((before.vector_words, *(
@@ -112,6 +112,6 @@ def reserved_after(mapping: Mapping) -> Reserved:
 
 
 def _merge(one: Image, other: Image) -> Image:
-    """Words of both, which take none of each other's."""
+    """The words of both images, which do not overlap."""
     words = [a | b for a, b in zip_longest(one.words, other.words, fillvalue=0)]
     return replace(one, words=words)

@@ -1,6 +1,6 @@
-"""Memory images of a mapped network: words of every memory, packed by the layouts of `hdl.layouts`.
+"""Memory images of a mapped network: the words of every memory, packed by the layouts of `hdl.layouts`.
 
-An image file holds one hexadecimal word a line ($readmemh), from address 0.
+An image file has one hexadecimal word per line ($readmemh), from address 0.
 """
 
 from __future__ import annotations
@@ -29,25 +29,25 @@ class LayoutPacker:
         }
 
     def pack(self, values: abc.Mapping[str, int]) -> int:
-        """One word. Every field must be given and fit its width."""
+        """The word with these field values. Every field must be given and fit its width."""
         if values.keys() != self.fields.keys():
             raise AssertionError(f"fields {sorted(values.keys() ^ self.fields.keys())} are missing or unknown")
         word = 0
         for name, (offset, width) in self.fields.items():
             value = int(values[name])
             if not -(1 << (width - 1)) <= value < 1 << width:
-                raise AssertionError(f"{name} = {value} does not fit {width} bits")
+                raise AssertionError(f"{name} = {value} does not fit into {width} bits")
             word |= (value & ((1 << width) - 1)) << offset
         return word
 
     def unpack(self, word: int) -> dict[str, int]:
-        """Field values of a word, unsigned."""
+        """The field values of a word, unsigned."""
         return {name: word >> offset & ((1 << width) - 1) for name, (offset, width) in self.fields.items()}
 
 
 @dataclass(frozen=True)
 class Image:
-    """Contents of one memory from address 0, `width` bits a word."""
+    """Contents of one memory from address 0, with `width` bits per word."""
 
     width: int
     words: list[int]
@@ -60,7 +60,7 @@ def hex_lines(image: Image) -> str:
 
 
 def packed_words(values: Codes) -> list[int]:
-    """Words of weights or operands [words, lanes], lane 0 in the least significant bits."""
+    """The words of weights or operands [words, lanes], with lane 0 in the least significant bits."""
     raw = np.ascontiguousarray(values, dtype=values.dtype.newbyteorder("<")).tobytes()
     size = values.shape[1] * values.itemsize
     return [int.from_bytes(raw[at : at + size], "little") for at in range(0, len(raw), size)]

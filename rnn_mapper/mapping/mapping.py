@@ -1,4 +1,4 @@
-"""A network placed on a grid: everything that the images, the listing, the prediction and the report are made from."""
+"""A network placed on a grid: the source of the images, the listing, the prediction and the report."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ INPUT = 0
 class Mapping:
     """One or several quantised networks that share a schedule on a grid. Lists are indexed by phase."""
 
-    #: Networks that run step by step at once: different ones, or one several times for as many streams.
+    #: Networks that run step by step at once: different networks, or one network once for each stream.
     members: tuple[QuantisedNetwork, ...]
     parameters: GridParameters
     latencies: GridLatencies
@@ -54,10 +54,10 @@ class Mapping:
     timings: list[PhaseTiming]
     entries: list[ScheduleEntry]
     allocation: Allocation
-    #: What it takes of every memory.
+    #: The words that the mapping takes of every memory.
     demands: list[Demand]
 
-    #: What other models that are resident take.
+    #: The memory that other resident models take.
     reserved: Reserved = field(default_factory=Reserved)
 
     @property
@@ -67,10 +67,10 @@ class Mapping:
 
     @property
     def models(self) -> tuple[Mapping, ...]:
-        """Itself: whatever takes a `Deployment` takes the mapping of one model, too."""
+        """The mapping as the only model: code that takes a `Deployment` takes a single mapping, too."""
         return (self,)
 
-    # What the host sees
+    # The host's view
 
     @property
     def outputs(self) -> list[Vector]:
@@ -79,7 +79,7 @@ class Mapping:
 
     @cached_property
     def input_slices(self) -> list[tuple[int, int]]:
-        """(first value, values) of each network's input in the input of a step."""
+        """(first value, number of values) of each network's input in the input of a step."""
         lanes = self.parameters.lanes
         bases = self.allocation.vector_words
         return [
@@ -88,7 +88,7 @@ class Mapping:
 
     @cached_property
     def output_slices(self) -> list[tuple[int, int]]:
-        """(first value, values) of each network's output in the output of a step."""
+        """(first value, number of values) of each network's output in the output of a step."""
         first = self._first_group(self.vectors.index(self.outputs[0]))
         return [
             ((self._first_group(self.vectors.index(vector)) - first) * self.parameters.rows, vector.size)
@@ -97,23 +97,23 @@ class Mapping:
 
     @property
     def input_size(self) -> int:
-        """Values of the input of a step, with what lies between the networks' inputs."""
+        """Number of values in the input of a step, with the gaps between the networks' inputs."""
         return sum(self.input_slices[-1]) if self.members else 0
 
     @property
     def output_size(self) -> int:
-        """Values of the output of a step, with what lies between the networks' outputs."""
+        """Number of values in the output of a step, with the gaps between the networks' outputs."""
         return sum(self.output_slices[-1])
 
     def pack_inputs(self, inputs: Sequence[Codes]) -> Codes:
-        """The input [steps, input_size] of all networks from those of each, [steps, its input_size]."""
+        """The input [steps, input_size] of all networks from the input of each, [steps, its input_size]."""
         packed = np.zeros((len(inputs[0]), self.input_size), dtype=operand_type(self.parameters.arithmetic))
         for (first, size), values in zip(self.input_slices, inputs, strict=True):
             packed[:, first : first + size] = values
         return packed
 
     def unpack_outputs(self, outputs: npt.NDArray[np.int16]) -> list[npt.NDArray[np.int16]]:
-        """The output of each network, [steps, its output_size], from that of all, [steps, output_size]."""
+        """The output of each network, [steps, its output_size], from the output of all, [steps, output_size]."""
         return [outputs[:, first : first + size] for first, size in self.output_slices]
 
     @property
@@ -128,19 +128,19 @@ class Mapping:
 
     @cached_property
     def plan(self) -> SequencePlan:
-        """What decides the cycle count."""
+        """Everything that the cycle count depends on."""
         return SequencePlan(
             self.timings, self.entries, self.input_beats, self.output_groups, self.parameters.multipliers
         )
 
     def predict(self, steps: int, cleared: bool = True) -> Prediction:
-        """Exact cycle counts of a sequence of `steps` steps, from a cleared state or from a kept one."""
+        """Exact cycle counts of a sequence of `steps` steps, which starts from a cleared state or from a kept one."""
         return predict(self.plan, steps, cleared)
 
     # Images
 
     def site_images(self, row: int, col: int) -> dict[Memory, Image]:
-        """Images of the memories of one site; those that start from zero are left out."""
+        """Images of the memories of one site; memories that start from zero are left out."""
         p = self.parameters
         weights = np.zeros((self._weight_words, p.lanes), dtype=np.int8)
         biases: dict[int, int] = {}
@@ -229,7 +229,7 @@ class Mapping:
 
     @cached_property
     def _weights(self) -> list[np.ndarray]:
-        """Weights of every phase as `LoopNest.arrange_weights`, gates in the order of the program."""
+        """Weights of every phase, arranged by `LoopNest.arrange_weights`, with gates in the order of the program."""
         return [
             timing.nest.arrange_weights(phase.product.weights[[gate.gate for gate in phase.steps.gates]])
             for timing, phase in zip(self.timings, self.phases, strict=True)
@@ -246,7 +246,7 @@ class Mapping:
         return self.allocation.vector_words[vector] * self.parameters.lanes // self.parameters.rows
 
     def _phase_word(self, index: int, chain: int | None, member: int) -> int:
-        """A site without units in a phase gets a word that says so."""
+        """The phase word of a site; a site without units in the phase gets a word with zero units."""
         packer = LayoutPacker(phase_layout(self.parameters))
         fields = dict.fromkeys(packer.fields, 0)
         if chain is not None:
@@ -263,7 +263,7 @@ class Mapping:
                 "fresh_pad": timing.fresh.pad,
                 "fresh_delay": timing.fresh.delays[chain],
                 "weight_base": self.allocation.weights[index],
-                # A chain's last members may lie beyond the vector; their weights are zero and the address wraps.
+                # A chain's last members may be beyond the vector; their weights are zero and the address wraps.
                 "vector_base": base % self.parameters.vector_words,
                 "previous": phase.previous,
                 "entry_base": self.allocation.entries[index],

@@ -1,4 +1,4 @@
-"""Images of a mapping as files to bake in or to read by a simulation, and as packets to load over the bus."""
+"""Images of a mapping as files, which are baked in or read by a simulation, and as packets to load over the bus."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["image_files", "load_packet", "load_packets"]
 
 
 def image_files(mapping: Mapping | Deployment) -> Iterator[tuple[str, str]]:
-    """(file name, text) of every image; the names are those that `memory.v` looks for."""
+    """(file name, text) of every image, with the file names that `memory.v` reads."""
     yield image_file(SCHEDULE_INSTANCE), hex_lines(mapping.schedule_image)
     for row in range(mapping.parameters.rows):
         for col in range(mapping.parameters.cols):
@@ -43,7 +43,7 @@ def load_packets(mapping: Mapping | Deployment) -> Iterator[bytes]:
 def load_packet(
     parameters: GridParameters, memory: Memory, image: Image, row: int | None, col: int | None, word: int = 0
 ) -> bytes:
-    """One load packet; `row` or `col` None writes to all rows or columns, `word` is the first address."""
+    """One load packet. `row` or `col` None writes to all rows or columns; `word` is the first address."""
     header = LayoutPacker(load_header_layout()).pack({
         "memory": int(memory), "all_rows": row is None, "all_cols": col is None, "reserved": 0,
         "row": row or 0, "col": col or 0, "word": word,

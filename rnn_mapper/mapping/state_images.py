@@ -1,7 +1,7 @@
 """Load packets that put a state into a grid, so that a sequence can continue from it (`KEEP_STATE`).
 
 A packet resets the grid's parity, so the first step after it reads "the step before" from half 1 of every vector
-memory. The 16-bit states lie in the tail site of the unit's chain, each in a state word of its own.
+memory. The 16-bit states are in the tail site of the unit's chain, each in a state word of its own.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _PREVIOUS_HALF = 1
 def state_packets(mapping: Mapping, state: Sequence[LayerState], member: int = 0) -> Iterator[bytes]:
     """Load packets (data of `tdest` 1) for the state of every layer; the sequence after them must keep the state.
 
-    `member` is the network (or stream) whose state it is. Raises `ModelError` if the state is not of that network.
+    `member` is the network (or stream) that the state belongs to. Raises `ModelError` if the state does not fit it.
     """
     network = mapping.members[member]
     check_state(state, Reference(network).cleared_state())
@@ -44,7 +44,7 @@ def state_packets(mapping: Mapping, state: Sequence[LayerState], member: int = 0
 
 
 def _is_first(mapping: Mapping, index: int) -> bool:
-    """The first phase with its units' state words."""
+    """Whether the phase is the first with the state words of its units."""
     key = mapping.phases[index].state_key
     return index == next(
         number for number, phase in enumerate(mapping.phases) if not phase.stores and phase.state_key == key
@@ -52,7 +52,7 @@ def _is_first(mapping: Mapping, index: int) -> bool:
 
 
 def _vector_packet(mapping: Mapping, phase: Phase, h: npt.NDArray[np.int16]) -> bytes:
-    """The operands in every vector memory, where the first step looks for that of the step before."""
+    """Operands for every vector memory, at the place from which the first step reads the step before it."""
     p = mapping.parameters
     assert phase.result is not None
     fed_back = saturate(round_shift(h, phase.feedback_shift), p.operand_bits)
@@ -65,7 +65,7 @@ def _vector_packet(mapping: Mapping, phase: Phase, h: npt.NDArray[np.int16]) -> 
 
 
 def _unit_packets(mapping: Mapping, index: int, given: LayerState) -> Iterator[bytes]:
-    """The state words of every unit of a phase, in the tail site of its chain, with the trained vectors among them."""
+    """The state words of every unit of a phase, trained vectors included, for the tail site of its chain."""
     phase, nest, slots = mapping.phases[index], mapping.timings[index].nest, mapping.parameters.state_words
     layer = phase.network.all_layers[phase.layer]
     part = slice(phase.first_unit, phase.first_unit + phase.units)

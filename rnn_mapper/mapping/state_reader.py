@@ -1,8 +1,9 @@
-"""A small model that sends the state words of another to the host: how a state is saved over the bus.
+"""A small model that sends the state words of another model to the host, to save a state over the bus.
 
-It lies in the grid beside the model (`deployment`) and shares the memory of its states. Started by its number
-in MODEL for one step, without input, it sends every state of every layer as an output: one phase without products for
-each, whose unit program reads the state word and emits it. The state stays as it is, so the model can go on.
+The reader is resident in the grid beside the model (`deployment`) and shares the model's state memory. The host writes
+the reader's number to MODEL and starts it for one step, without input. The reader then sends every state of every layer
+as an output: one phase for each, without products, whose unit program reads the state word and emits it. The state
+stays as it is, so the model can go on.
 """
 
 from __future__ import annotations
@@ -28,9 +29,9 @@ __all__ = ["map_state_reader", "states_read"]
 
 
 def map_state_reader(model: Mapping, reserved: Reserved) -> Mapping:
-    """The model that reads the state of `model`, placed behind what is reserved.
+    """The model that reads the state of `model`, placed behind the reserved memory.
 
-    Its output is one vector for each state, in the order of `states_read`. Raises `MappingError` where it does not fit.
+    Its output is one vector for each state, in the order of `states_read`. Raises `MappingError` if it does not fit.
     """
     p = model.parameters
     vectors: list[Vector] = []
@@ -72,7 +73,7 @@ def map_state_reader(model: Mapping, reserved: Reserved) -> Mapping:
 
 
 def states_read(model: Mapping, outputs: npt.NDArray[np.int16], reader: Mapping) -> list[list[LayerState]]:
-    """For each network of `model` the state of its layers, from the one output step [1, width] of its reader."""
+    """The state of the layers of each network of `model`, from the only output step [1, width] of its reader."""
     states: list[list[dict[str, npt.NDArray[np.int16]]]] = [
         [{} for _ in network.layers] for network in model.members
     ]

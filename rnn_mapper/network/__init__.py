@@ -1,1 +1,1 @@
-"""Float networks. In: tensors of layers and their cells. Out: checked networks, and what they compute in floats."""
+"""Float networks. In: tensors of layers and their cells. Out: checked networks, and their float outputs."""

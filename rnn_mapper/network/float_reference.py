@@ -1,4 +1,4 @@
-"""Networks in float64, by the equations of their cells: what quantisation is measured against."""
+"""Networks in float64, computed by the equations of their cells: the standard that quantisation is measured by."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from rnn_mapper.network.tensors import FloatArray, check_inputs
 
 __all__ = ["FloatState", "FloatTrace", "run_float"]
 
-#: What one layer carries from step to step, by the names of its states, [values] each.
+#: The state of one layer, carried from step to step: the values of each of its states by name, [values] each.
 FloatState = abc.Mapping[str, FloatArray]
 
 
@@ -37,21 +37,23 @@ FloatState = abc.Mapping[str, FloatArray]
 class FloatTrace:
     """The result of a run over `steps` steps."""
 
-    #: Of each of `Network.all_layers` [steps, output_size], in the order of the sequence.
+    #: Outputs of each of `Network.all_layers`, [steps, output_size], in the order of the sequence.
     layer_outputs: tuple[FloatArray, ...]
-    #: Of each of `Network.stack`, the values of each expression that a matrix multiplies or that the layer returns.
+    #: For each of `Network.stack`: the values of each expression that a matrix multiplies or that the layer returns.
     observed: tuple[abc.Mapping[Expression, ValueRange], ...]
-    #: Of each of `Network.single_layers`, after the last step it ran; `run_float` continues from it.
+    #: State of each of `Network.single_layers` after its last step; `run_float` can continue from it.
     state: tuple[FloatState, ...]
 
     @property
     def outputs(self) -> FloatArray:
-        """[steps, output_size] of the last layer or head."""
+        """Outputs of the last layer or head, [steps, output_size]."""
         return self.layer_outputs[-1]
 
 
 def run_float(network: Network, inputs: FloatArray, state: Sequence[FloatState] | None = None) -> FloatTrace:
-    """Run [steps, input_size] inputs; `state` is that of each of `Network.single_layers`, cleared where it is missing.
+    """Run inputs [steps, input_size].
+
+    `state` is the start state of each of `Network.single_layers`; a missing state is cleared.
 
     Raises ModelError if inputs or state do not fit.
     """
@@ -77,7 +79,7 @@ def run_float(network: Network, inputs: FloatArray, state: Sequence[FloatState] 
 
 
 def _run_stack(network: Network, x: FloatArray, starts: Iterator[FloatState]) -> FloatTrace:
-    """A network of one segment, in the order in which it runs; takes the state of its layers from `starts`."""
+    """Run a network of one segment, steps in the order in which it runs; takes its layers' states from `starts`."""
     outputs, observed, end = [], [], []
     for index, layer in enumerate(network.stack):
         run = _LayerRun(layer)
@@ -89,7 +91,7 @@ def _run_stack(network: Network, x: FloatArray, starts: Iterator[FloatState]) ->
 
 
 class _LayerRun:
-    """One layer over a sequence: what depends on the input alone is computed for all steps at once."""
+    """One layer over a sequence; values that depend on the input alone are computed for all steps at once."""
 
     def __init__(self, layer: Layer) -> None:
         self.layer = layer
@@ -108,7 +110,7 @@ class _LayerRun:
         state = {name: np.zeros(size) for name, size in sizes.items()}
         for name, value in start.items():
             if name not in sizes or np.shape(value) != (sizes[name],):
-                raise ModelError(f"state {name} has shape {np.shape(value)}, must be one of {sizes}")
+                raise ModelError(f"state {name} has shape {np.shape(value)}, must be one of the states {sizes}")
             state[name] = np.asarray(value, dtype=np.float64)
         fixed: dict[Expression, FloatArray] = {}
         for node in self.order:
@@ -158,7 +160,7 @@ class _LayerRun:
 
 
 class _Step(dict[Expression, FloatArray]):
-    """Values of one step, with those of the whole sequence behind them."""
+    """Values of one step; falls back to the values that are computed for all steps at once."""
 
     def __init__(self, fixed: abc.Mapping[Expression, FloatArray], step: int, steps: int) -> None:
         super().__init__()

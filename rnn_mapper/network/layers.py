@@ -24,7 +24,7 @@ MERGES = ("concat", "sum")
 
 
 def parse_cell(name: str | Cell, cells: abc.Mapping[str, Cell] = BUILT_IN) -> Cell:
-    """The cell of that name among `cells`; raises ModelError naming the choices."""
+    """The cell of this name in `cells`; raises ModelError with the possible names."""
     if isinstance(name, Cell):
         return name
     found = cells.get(name) or variant_named(name)
@@ -37,13 +37,13 @@ def parse_cell(name: str | Cell, cells: abc.Mapping[str, Cell] = BUILT_IN) -> Ce
 class Layer:
     """A cell with its trained tensors: a matrix [units, operands] or a vector [units] for each parameter of the cell.
 
-    Raises ModelError (CellError for a shape that does not fit an equation, with the line) if a tensor is missing,
-    unknown, not finite or of the wrong shape.
+    Raises ModelError if a tensor is missing, unknown, not finite or of the wrong shape, and CellError, with the line of
+    the equation, if a shape does not fit an equation.
     """
 
     cell: Cell
     tensors: abc.Mapping[str, FloatArray]
-    #: Values of the input, of the output and of each state.
+    #: Number of values of the input, of the output and of each state.
     input_size: int = field(init=False)
     output_size: int = field(init=False)
     state_sizes: dict[str, int] = field(init=False)
@@ -71,7 +71,7 @@ class Layer:
 
     @property
     def hidden_size(self) -> int:
-        """Values of the output."""
+        """Number of output values."""
         return self.output_size
 
     @property
@@ -81,7 +81,7 @@ class Layer:
 
     @property
     def merge(self) -> str | None:
-        """A single direction is merged with nothing."""
+        """None: a single direction has nothing to merge with."""
         return None
 
     @property
@@ -92,7 +92,7 @@ class Layer:
 
 @dataclass(frozen=True, eq=False, init=False)
 class RecurrentLayer(Layer):
-    """A layer from tensors that are packed gate by gate as PyTorch packs them (nn.LSTM, nn.GRU, nn.RNN).
+    """A layer from tensors that are packed gate by gate, like PyTorch's (nn.LSTM, nn.GRU, nn.RNN).
 
     `weight_ih` [G * H, I], `weight_hh` [G * H, H] (with a projection [G * H, P]), `bias_ih` and `bias_hh` [G * H] or
     None for zeros, `weight_hr` [P, H] for a projection. The gates are in PyTorch's order (i, f, g, o and r, z, n).
@@ -128,7 +128,7 @@ class Dense(Layer):
 class Bidirectional:
     """Two layers over one input: `forward` from the first step to the last, `backward` from the last to the first.
 
-    Raises ModelError for an unknown merge mode and for sizes that do not go together.
+    Raises ModelError for an unknown merge mode and for sizes that do not match.
     """
 
     forward: Layer
@@ -140,39 +140,39 @@ class Bidirectional:
             raise ModelError(f"merge '{self.merge}' is not supported: choose {', '.join(MERGES)}")
         if self.forward.input_size != self.backward.input_size:
             raise ModelError(
-                f"the backward layer takes {self.backward.input_size} values, must take {self.forward.input_size}, "
-                "as the forward layer"
+                f"the backward layer takes {self.backward.input_size} values, must take {self.forward.input_size} "
+                "like the forward layer"
             )
         if self.merge == "sum" and self.forward.output_size != self.backward.output_size:
             raise ModelError(
-                f"the backward layer gives {self.backward.output_size} values, must give {self.forward.output_size}, "
-                "as the forward layer, to be added"
+                f"the backward layer gives {self.backward.output_size} values, must give {self.forward.output_size} "
+                "like the forward layer: the two are added"
             )
 
     @property
     def input_size(self) -> int:
-        """Values of the input."""
+        """Number of input values."""
         return self.forward.input_size
 
     @property
     def output_size(self) -> int:
-        """Values of the merged output."""
+        """Number of values of the merged output."""
         return self.forward.output_size + (self.backward.output_size if self.merge == "concat" else 0)
 
     @property
     def hidden_size(self) -> int:
-        """Values of the merged output."""
+        """Number of values of the merged output."""
         return self.output_size
 
     @property
     def kind(self) -> str:
-        """Such as ``bidirectional lstm``."""
+        """Direction and cell, such as ``bidirectional lstm``."""
         cells = dict.fromkeys((self.forward.cell.name, self.backward.cell.name))
         return f"bidirectional {'/'.join(cells)}"
 
     @property
     def directions(self) -> tuple[tuple[Layer, bool], ...]:
-        """As `Layer.directions`."""
+        """Like `Layer.directions`."""
         return (self.forward, False), (self.backward, True)
 
 
@@ -180,39 +180,39 @@ class Bidirectional:
 class Reversed:
     """A layer that runs from the last step of its input to the first (ONNX ``direction = reverse``).
 
-    Its output for a step is at the position of that step, as for the backward half of a bidirectional layer.
+    Its output for a step is at the position of that step, as in the backward half of a bidirectional layer.
     """
 
     layer: Layer
 
     @property
     def input_size(self) -> int:
-        """Values of the input."""
+        """Number of input values."""
         return self.layer.input_size
 
     @property
     def output_size(self) -> int:
-        """Values of the output."""
+        """Number of output values."""
         return self.layer.output_size
 
     @property
     def hidden_size(self) -> int:
-        """Values of the output."""
+        """Number of output values."""
         return self.output_size
 
     @property
     def kind(self) -> str:
-        """Such as ``reversed lstm``."""
+        """Direction and cell, such as ``reversed lstm``."""
         return f"reversed {self.layer.cell.name}"
 
     @property
     def merge(self) -> str | None:
-        """A single direction is merged with nothing."""
+        """None: a single direction has nothing to merge with."""
         return None
 
     @property
     def directions(self) -> tuple[tuple[Layer, bool], ...]:
-        """As `Layer.directions`."""
+        """Like `Layer.directions`."""
         return ((self.layer, True),)
 
 
@@ -221,7 +221,7 @@ Block = Layer | Bidirectional | Reversed
 
 
 def gate_count(cell: Cell) -> int:
-    """Matrix rows of a unit in PyTorch's packed tensors; raises ModelError for a cell that PyTorch does not have."""
+    """Matrix rows per unit in PyTorch's packed tensors; raises ModelError for a cell that PyTorch does not have."""
     if cell.name not in TORCH_GATES:
         raise ModelError(f"cell {cell.name} has no packed tensors; PyTorch has {', '.join(TORCH_GATES)}")
     return len(TORCH_GATES[cell.name])

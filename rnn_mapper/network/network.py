@@ -1,10 +1,10 @@
-"""Networks in floating point, as trained, and the segments in which a grid runs them.
+"""Trained networks in floating point, and the segments in which a grid runs them.
 
-A layer that runs from the last step to the first needs the whole sequence, so the layer above it begins when the
-sequence is over. A network is therefore a list of segments that run one after the other: every bidirectional or
-reversed layer is a segment of its own (of a bidirectional one, two networks run step by step side by side), and so are
-the layers between two of them, with the head if they are the last. A network whose layers all run forward is one
-segment.
+A layer that runs from the last step to the first needs the whole sequence, so the layer above it can only begin when
+the sequence is over. A network is therefore a list of segments that run one after the other. Every bidirectional or
+reversed layer is a segment of its own; in a bidirectional segment two networks run step by step side by side. The
+layers between two such layers form a segment too, together with the head if they are the last. A network whose layers
+all run forward is one segment.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ __all__ = ["Network", "Segment", "single_segment", "turned"]
 
 @dataclass(frozen=True, eq=False)
 class Segment:
-    """What runs as one model of the grid: one network, or the two directions of a layer with their merge mode."""
+    """Layers that run as one model of the grid: one network, or both directions of a layer with their merge mode."""
 
     name: str
     networks: tuple[Network, ...]
-    #: Of each network, the names of its layers and its head in the whole network, such as ``layer 1 backward``.
+    #: For each network: the names of its layers and its head in the whole network, such as ``layer 1 backward``.
     layer_names: tuple[tuple[str, ...], ...]
     merge: str | None = None
-    #: Of each network: it runs from the last step to the first.
+    #: For each network: whether it runs from the last step to the first.
     backward: tuple[bool, ...] = (False,)
 
     def merged(self, outputs: Sequence[FloatArray]) -> FloatArray:
-        """[steps, output_size] of the outputs of each network, all in the order of the sequence."""
+        """The merged output [steps, output_size] of the networks' outputs, all in the order of the sequence."""
         return outputs[0] + outputs[1] if self.merge == "sum" else np.concatenate(outputs, axis=1)
 
 
@@ -59,7 +59,7 @@ class Network:
             if layer.input_size != below.output_size:
                 raise ModelError(
                     f"layer {index} ({layer.kind}) takes {layer.input_size} values, "
-                    f"must take {below.output_size}, what layer {index - 1} gives"
+                    f"must take {below.output_size}, the output of layer {index - 1}"
                 )
         if self.head is not None and self.head.input_size != self.hidden_size:
             raise ModelError(
@@ -73,7 +73,7 @@ class Network:
 
     @property
     def single_layers(self) -> tuple[Layer, ...]:
-        """The layers, with each direction of a bidirectional one by itself, forward first: each has a state."""
+        """The layers, with both directions of a bidirectional one listed (forward first): each has its own state."""
         return tuple(layer for block in self.layers for layer, _ in block.directions)
 
     @property
@@ -88,7 +88,7 @@ class Network:
 
     @property
     def hidden_size(self) -> int:
-        """Values of the last layer before the head."""
+        """Number of output values of the last layer before the head."""
         return self.layers[-1].output_size
 
     @property
@@ -102,7 +102,7 @@ class Network:
 
     @cached_property
     def segments(self) -> tuple[Segment, ...]:
-        """The segments in their order; a head above a bidirectional or reversed layer is one of its own."""
+        """The segments in running order; a head above a bidirectional or reversed layer is a segment of its own."""
         return tuple(self._segments())
 
     def _segments(self) -> Iterator[Segment]:
@@ -130,19 +130,19 @@ def _runs_forward(block: Block) -> bool:
 
 
 def _span(names: Sequence[str]) -> str:
-    """Such as ``layers 1 to 2 and head``."""
+    """The name of a segment, such as ``layers 1 to 2 and head``."""
     layers = [name for name in names if name != "head"]
     span = layers[:1] if len(layers) < 2 else [f"layers {layers[0].split()[1]} to {layers[-1].split()[1]}"]
     return " and ".join([*span, *names[len(layers) :]])
 
 
 def single_segment(network: Network, what: str) -> Network:
-    """The network, all of whose layers run forward; raises ModelError if one does not, for `what` needs that."""
+    """The network itself if all its layers run forward, as `what` needs; raises ModelError with `what` otherwise."""
     if network.segments[0].networks[0] is not network:
         raise ModelError(f"bidirectional layers are not supported by {what}: `map` and `simulate` take them")
     return network
 
 
 def turned(values: Any, backward: bool) -> Any:
-    """[steps, values] in the order in which a network runs, or, of its outputs, in the order of the sequence."""
+    """[steps, values] from the order of the sequence to the order in which a network runs, or back."""
     return values[::-1] if backward else values

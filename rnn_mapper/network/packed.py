@@ -1,4 +1,4 @@
-"""PyTorch's packed tensors of recurrent layers, taken apart into the parameters of a cell."""
+"""PyTorch's packed tensors of recurrent layers, split into the parameters of a cell."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def unpack(
     w_ih = check_tensor("weight_ih", weight_ih, 2)
     w_hr = None if weight_hr is None else check_tensor("weight_hr", weight_hr, 2)
     if (cell.name == "lstm_projection") != (w_hr is not None):
-        raise ModelError("weight_hr belongs to a cell with a projection (lstm_projection), and no other")
+        raise ModelError("weight_hr is required by a cell with a projection (lstm_projection), and allowed in no other")
     rows = len(w_hh)
     hidden = w_hh.shape[1] if w_hr is None else w_hr.shape[1]
     if rows != len(gates) * hidden:

@@ -1,4 +1,4 @@
-"""What a vector took for values over a run, in bounded memory: the material of calibration."""
+"""The values of a vector over a run, summarised in bounded memory: the material of calibration."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ import numpy.typing as npt
 
 __all__ = ["EXACT_VALUES", "ValueRange"]
 
-#: As many magnitudes are kept one by one; beyond, they are counted in bins.
+#: Up to this number of magnitudes are kept one by one; more are counted in bins.
 EXACT_VALUES = 1 << 16
 _BINS = 1 << 13
-#: Values that are gathered before they are looked at.
+#: Number of values that are gathered before they are evaluated.
 _BATCH = 1 << 14
 
 _Values = npt.NDArray[np.float64]
 
 
 class ValueRange:
-    """The values of one vector over all steps: their range, and how their magnitudes are distributed.
+    """The range of a vector's values over all steps, and the distribution of their magnitudes.
 
     Up to `EXACT_VALUES` magnitudes other than zero are kept as they are. More are counted in 8,192 bins of equal width
-    that reach from zero to the power of two above the largest, each with the sum of what it holds.
+    from zero to the power of two above the largest; each bin has a sum of its magnitudes, too.
     """
 
     def __init__(self) -> None:
@@ -36,7 +36,7 @@ class ValueRange:
         self._exponent = 0  # the bins reach up to 2^exponent
 
     def add(self, values: npt.ArrayLike) -> None:
-        """Note values of any shape."""
+        """Add values of any shape."""
         array = np.array(values, dtype=np.float64).reshape(-1)
         self._pending.append(array)
         self._waiting += array.size
@@ -45,7 +45,7 @@ class ValueRange:
 
     @property
     def count(self) -> int:
-        """Values seen."""
+        """Number of values seen."""
         self._flush()
         return self._count
 
@@ -68,12 +68,12 @@ class ValueRange:
 
     @property
     def is_finite(self) -> bool:
-        """No value was infinite or not a number."""
+        """Whether all values were finite: none was infinite or not a number."""
         self._flush()
         return self._finite
 
     def points(self) -> tuple[_Values, _Values]:
-        """Magnitudes other than zero, ascending, and how often each was seen; of a bin its mean."""
+        """Magnitudes other than zero, ascending, and how often each was seen; a bin counts as its mean."""
         self._flush()
         if self._counts is None:
             return np.unique(np.concatenate([np.zeros(0), *self._exact]), return_counts=True)
@@ -81,7 +81,7 @@ class ValueRange:
         return self._sums[used] / self._counts[used], self._counts[used]
 
     def percentile(self, percent: float) -> float:
-        """The magnitude that at least `percent` % of those other than zero do not exceed; 0 if all are zero."""
+        """The magnitude that at least `percent` % of the non-zero ones do not exceed; 0 if all are zero."""
         values, weights = self.points()
         if not values.size:
             return 0.0
@@ -114,7 +114,7 @@ class ValueRange:
             self._bin(gathered)
 
     def _bin(self, magnitudes: _Values) -> None:
-        """Count magnitudes, in bins twice as wide as often as it takes."""
+        """Count magnitudes; the bins double their width until the largest magnitude fits."""
         if self._counts is None or not magnitudes.size:
             return
         wanted = int(np.frexp(magnitudes.max())[1])

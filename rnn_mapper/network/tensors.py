@@ -1,4 +1,4 @@
-"""Tensors in floating point and the checks that they pass on their way in."""
+"""Tensors in floating point, and the checks of tensors that the user gives."""
 
 from __future__ import annotations
 

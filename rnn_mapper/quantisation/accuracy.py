@@ -1,6 +1,6 @@
-"""A network in floating point and in integers over the same sequences: errors per layer, and all that the layers made.
+"""A network run in floating point and in integers over the same sequences: errors and outputs of each layer.
 
-No hardware is simulated: the integers are the reference's, with which every simulation is compared.
+No hardware is simulated: the integers come from the reference, with which every simulation is compared.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ __all__ = [
     "measure_error", "run_both",
 ]
 
-#: Fraction of the steps that the first and the last window of the drift ratio take.
+#: Fraction of the steps in the first and in the last window of the drift ratio.
 DRIFT_WINDOW = 0.2
 
 
 @dataclass(frozen=True)
 class LayerError:
-    """The error of one layer's outputs, integer minus float run through all layers so far, in real units."""
+    """The error of one layer's outputs in real units: integer minus float, both run through all layers up to it."""
 
     #: ``layer 0``, ..., ``head``.
     name: str
@@ -38,9 +38,9 @@ class LayerError:
     #: 99.9th percentile of the magnitude.
     p999: float
     max: float
-    #: RMS error of the last window of steps over that of the first; 1 if both are without error.
+    #: RMS error of the last window of steps divided by the RMS error of the first; 1 if both are zero.
     drift: float
-    #: RMS of the float outputs, to judge the errors by.
+    #: RMS of the float outputs, to compare the errors with.
     signal_rms: float
 
 
@@ -48,7 +48,7 @@ def compare_with_float(
     network: Network, quantised: QuantisedModel | QuantisedNetwork, inputs: FloatArray,
     state: Sequence[FloatState] | None = None,
 ) -> list[LayerError]:
-    """Run both on [steps, input_size] from `state` (cleared if None); a LayerError per layer, then the head's."""
+    """Run both on [steps, input_size] from `state` (cleared if None): a LayerError per layer, and one for the head."""
     start = None if state is None else quantise_state(quantised, state)
     return compare_traces(network, run_float(network, inputs, state), run_model(quantised, inputs, start))
 
@@ -76,27 +76,29 @@ def _rms(values: FloatArray) -> float:
 
 @dataclass(frozen=True, eq=False)
 class LayerRun:
-    """One layer over all streams. Steps are in the order in which the layer runs: a backward one begins with the last.
+    """One layer over all streams.
+
+    Steps are in the order in which the layer runs: a backward layer begins with the last step of the sequence.
     """
 
-    #: Such as ``layer 0``, ``layer 0 forward``, ``head``.
+    #: Name of the layer, such as ``layer 0``, ``layer 0 forward``, ``head``.
     name: str
     layer: Layer
     quantised: QuantisedLayer
-    #: Another layer of the same network multiplies its output.
+    #: Whether another layer of the same network multiplies its output.
     feeds: bool
-    #: Position in the traces.
+    #: Position of the layer in the traces.
     index: int
     member: MemberRun
 
     @property
     def wanted(self) -> FloatArray:
-        """[steps, streams * output_size] in floating point, through all layers so far."""
+        """Float outputs [steps, streams * output_size], run through all layers up to this one."""
         return np.concatenate([trace.layer_outputs[self.index] for trace in self.member.exact], axis=1)
 
     @property
     def codes(self) -> FloatArray:
-        """The same in integers, in codes of the output's format."""
+        """Integer outputs of the same shape, in codes of the output's format."""
         outputs = [(*trace.layer_outputs, trace.outputs)[self.index] for trace in self.member.got]
         return np.concatenate(outputs, axis=1).astype(np.float64)
 
@@ -108,12 +110,12 @@ class LayerRun:
 
 @dataclass(frozen=True, eq=False)
 class MemberRun:
-    """One network; of a bidirectional layer one half. Lists hold an entry for each stream."""
+    """The runs of one network, or of one half of a bidirectional layer. Lists have an entry for each stream."""
 
     names: tuple[str, ...]
     network: Network
     quantised: QuantisedNetwork
-    #: What the integers are made of, [steps, input_size] in real units.
+    #: The inputs from which the operand codes are made, [steps, input_size] in real units.
     inputs: list[FloatArray]
     exact: list[FloatTrace]
     got: list[ReferenceTrace]
@@ -128,7 +130,7 @@ class MemberRun:
 
 @dataclass(frozen=True, eq=False)
 class NetworkRuns:
-    """All parts of a network; `inputs`, `wanted` and `got` hold [steps, values] in real units for each stream."""
+    """The runs of all members; `inputs`, `wanted` and `got` have [steps, values] in real units for each stream."""
 
     members: tuple[MemberRun, ...]
     inputs: list[FloatArray]
@@ -138,7 +140,7 @@ class NetworkRuns:
 
     @property
     def layers(self) -> list[LayerRun]:
-        """The layers of all parts, in their order."""
+        """The layers of all members, in their order."""
         return [layer for member in self.members for layer in member.layers]
 
 
@@ -146,7 +148,7 @@ def run_both(
     network: Network, quantised: QuantisedModel | QuantisedNetwork, inputs: Sequence[FloatArray],
     state: Sequence[FloatState] | None = None,
 ) -> NetworkRuns:
-    """Run [steps, input_size] of each stream in floating point and in integers, each from `state` (cleared if None).
+    """Run each stream [steps, input_size] in floating point and in integers, each from `state` (cleared if None).
 
     Raises ModelError if inputs or state do not fit.
     """

@@ -1,4 +1,4 @@
-"""Networks of given shapes without trained weights: cycles and memories depend on shapes alone."""
+"""Networks of given shapes, without trained weights: cycles and memory sizes depend on the shapes alone."""
 
 from __future__ import annotations
 

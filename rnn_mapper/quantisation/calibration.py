@@ -1,9 +1,9 @@
-"""How the range of a vector follows from the values that it took: the methods of calibration.
+"""The methods of calibration: how the range of a vector follows from the values that were observed.
 
-A method weighs values that are cut off (clipping) against finer steps for all others (rounding). It has a say where the
-arithmetic leaves a choice: in the scale of the network's input, which is any real number, and in the position of the
-operands that are made of a 16-bit vector, which is a shift. Formats of 16 bits, which the host and the states see,
-always hold the largest value.
+A method trades clipping of some values against finer rounding of all others. The method decides where the arithmetic
+leaves a choice: on the scale of the network's input, which can be any real number, and on the position of the operands
+that are made from a 16-bit vector, which is a shift. The 16-bit formats of the outputs and the states always hold the
+largest value.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from rnn_mapper.network.tensors import FloatArray
 
 __all__ = ["CANDIDATES", "DEFAULT_RULE", "Choice", "Method", "ScaleRule", "clip_of", "shift_of"]
 
-#: Clips that `mse` tries at first, from the largest magnitude down by a 16th of an octave each, and how many of the
-#: finer ones around the best.
+#: Number of clips that `mse` tries at first, from the largest magnitude down by a 16th of an octave each, and number of
+#: finer steps that it then tries on each side of the best.
 _COARSE, _FINE = 128, 32
 _LARGEST_CODE = 32767.0
 
@@ -29,22 +29,22 @@ _LARGEST_CODE = 32767.0
 class Method(StrEnum):
     """How a range is chosen."""
 
-    #: The largest magnitude: nothing of the calibration input is cut off.
+    #: The largest magnitude: no value of the calibration input is clipped.
     MINMAX = "minmax"
-    #: The magnitude that a percentage of those other than zero do not exceed.
+    #: The magnitude that a given percentage of the non-zero ones do not exceed.
     PERCENTILE = "percentile"
-    #: The range with the least mean square of what clipping and rounding do to the vector.
+    #: The range with the least mean square error of the vector after clipping and rounding.
     MSE = "mse"
-    #: Each of them for the whole network; the one with the least error of the network's output is kept.
+    #: Every method is tried for the whole network; the one with the least error of the network's output is kept.
     AUTO = "auto"
 
 
 @dataclass(frozen=True)
 class ScaleRule:
-    """A method with its setting. Raises ConfigurationError for an unknown method or a percentile out of its range."""
+    """A method with its setting. Raises ConfigurationError for an unknown method or a percentile out of range."""
 
     method: Method | str = Method.MINMAX
-    #: For `percentile`, above 50 and up to 100; other methods do without.
+    #: Above 50 and up to 100; used only by the method `percentile`.
     percentile: float = 99.99
 
     def __post_init__(self) -> None:
@@ -56,13 +56,13 @@ class ScaleRule:
 
     @property
     def text(self) -> str:
-        """Such as ``percentile 99.99``."""
+        """Method and setting, such as ``percentile 99.99``."""
         return f"{self.method} {self.percentile:g}" if self.method is Method.PERCENTILE else str(self.method)
 
 
-#: Where nothing else is asked for.
+#: The rule if no other is given.
 DEFAULT_RULE = ScaleRule()
-#: What `auto` compares, besides the percentile that it is given; of equal errors the first is taken.
+#: Rules that `auto` compares, besides the percentile that it is given; among equal errors the first rule wins.
 CANDIDATES = (
     DEFAULT_RULE, ScaleRule(Method.PERCENTILE), ScaleRule(Method.PERCENTILE, 99.9), ScaleRule(Method.MSE),
 )
@@ -73,19 +73,19 @@ class Choice:
     """The method by which the scales of a network were chosen, and why."""
 
     rule: ScaleRule = DEFAULT_RULE
-    #: Was it chosen by `auto`?
+    #: Whether `auto` chose the rule.
     is_automatic: bool = False
-    #: Of `auto`: for each rule's text the RMS error of the network's outputs on the calibration input, in real units;
-    #: None for one that the arithmetic refuses.
+    #: For `auto`: the RMS error of the network's outputs on the calibration input, in real units, by the text of each
+    #: rule; None for a rule that the arithmetic rejects.
     errors: abc.Mapping[str, float | None] = field(default_factory=dict)
 
     @property
     def reason(self) -> str:
-        """In one sentence."""
+        """The reason in one sentence."""
         if not self.is_automatic:
-            return f"{self.rule.text}: as asked for"
+            return f"{self.rule.text}: as requested"
         others = ", ".join(
-            f"{name} {'is refused' if error is None else f'{error:.5g}'}"
+            f"{name} {'is rejected' if error is None else f'{error:.5g}'}"
             for name, error in self.errors.items() if name != self.rule.text
         )
         best = self.errors[self.rule.text]
@@ -100,7 +100,7 @@ class Choice:
 
 
 def clip_of(observed: ValueRange, rule: ScaleRule, limit: int) -> float:
-    """The magnitude that the largest code, `limit`, stands for where any scale is allowed; 0 if all values are 0."""
+    """The magnitude that the largest code, `limit`, represents if any scale is allowed; 0 if all values are 0."""
     peak = observed.peak
     if rule.method is Method.PERCENTILE:
         return observed.percentile(rule.percentile)
@@ -122,10 +122,10 @@ def clip_of(observed: ValueRange, rule: ScaleRule, limit: int) -> float:
 
 
 def shift_of(observed: ValueRange, fraction: int, rule: ScaleRule, limit: int, shifts: range) -> int:
-    """The position of the operands made of a vector with `fraction` fraction bits: saturate(round(value, shift)).
+    """The shift of operands, saturate(round(value, shift)), made from a vector with `fraction` fraction bits.
 
-    The smallest of `shifts` with which the codes of the rule's range stay within `limit`, or for `mse` the one with the
-    least mean square error; of equal ones the larger, which leaves more room. `shifts` ascend.
+    The smallest of `shifts` that keeps the codes of the rule's range within `limit`; for `mse` the shift with the least
+    mean square error, and among equal errors the larger shift, which leaves more room. `shifts` ascend.
     """
     if rule.method is not Method.MSE:
         code = np.array([_code(clip_of(observed, rule, limit), fraction)])

@@ -1,4 +1,4 @@
-"""A sequence in integers: the operand codes of its inputs, and the 16-bit words of the state that it starts from."""
+"""A sequence in integers: the operand codes of its inputs, and the 16-bit words of its start state."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def quantise_inputs(network: QuantisedNetwork, inputs: FloatArray) -> Codes:
 
 
 def segment_codes(segment: QuantisedSegment, inputs: FloatArray) -> tuple[Codes, ...]:
-    """What each member of a segment is sent [steps, input_size], in the order in which it runs."""
+    """The inputs of each member of a segment as codes [steps, input_size], in the order in which it runs."""
     return tuple(
         np.ascontiguousarray(turned(quantise_inputs(member, inputs), backward))
         for member, backward in zip(segment.members, segment.backward, strict=True)
@@ -37,10 +37,10 @@ def segment_codes(segment: QuantisedSegment, inputs: FloatArray) -> tuple[Codes,
 def quantise_state(
     network: QuantisedModel | QuantisedNetwork, state: Sequence[FloatState]
 ) -> tuple[LayerState, ...]:
-    """int16 [values] of every state of each of `Network.single_layers`, from `state` [values]; what it does not name is
-    cleared.
+    """The start states of each of `Network.single_layers`, int16 [values], from floats of the same shape.
 
-    Raises ModelError for a value that the format of the state does not hold, and for a state of another shape.
+    States that `state` does not name are cleared. Raises ModelError for a value outside the state's format, for an
+    unknown state and for a wrong shape.
     """
     layers = [
         (name, layer)
@@ -48,13 +48,13 @@ def quantise_state(
         for name, layer in zip(names, member.layers, strict=False)
     ]
     if len(state) > len(layers):
-        raise ModelError(f"the start state is of {len(state)} layers, must be of {len(layers)} at most")
+        raise ModelError(f"the start state has {len(state)} layers, must have at most {len(layers)}")
     made = []
     cleared: list[FloatState] = [{}] * (len(layers) - len(state))
     for (place, layer), given in zip(layers, [*state, *cleared], strict=True):
         unknown = sorted(set(given) - set(layer.state_sizes))
         if unknown:
-            raise ModelError(f"{place}: start state {unknown[0]} is unknown; there are {list(layer.state_sizes)}")
+            raise ModelError(f"{place}: start state {unknown[0]} is unknown, must be one of {list(layer.state_sizes)}")
         made.append({
             name: _codes(f"{place}: start state {name}", given.get(name, np.zeros(size)), size,
                          layer.state_format(name).fraction)
@@ -68,10 +68,10 @@ def _codes(name: str, values: object, size: int, fraction: int) -> np.ndarray[tu
     if array.shape != (size,):
         raise ModelError(f"{name} has shape {list(array.shape)}, must be [{size}]")
     codes = np.rint(array * (1 << fraction))
-    # The limits themselves are meant: 1 is the largest code of Q0.15, which is a little less.
+    # The limit itself is allowed: 1 becomes the largest code of Q0.15, which is a little less.
     limit = float(1 << (15 - fraction))
     bad = np.flatnonzero(~(np.abs(array) <= limit))
     if bad.size:
-        text = f"must be within -{limit:g} to {limit:g}, its 16-bit format"
+        text = f"must be within -{limit:g} to {limit:g}, the range of its 16-bit format"
         raise ModelError(f"{name}[{bad[0]}] is {array[bad[0]]}, {text}")
     return np.clip(codes, _SMALLEST, _LARGEST).astype(np.int16)

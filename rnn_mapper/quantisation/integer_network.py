@@ -1,4 +1,4 @@
-"""A network in integers: exactly what the numpy reference computes with and what the mapper places on a grid."""
+"""A network in integers: exactly the numbers that the numpy reference uses and that the mapper places on a grid."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ __all__ = [
 ]
 
 Int16Array = npt.NDArray[np.int16]
-#: What one layer carries from step to step, by the names of its states, int16 [values] each; zeros are the cleared
-#: state.
+#: The state of one layer, carried from step to step: the values of each of its states by name, int16 [values] each.
+#: The cleared state is all zeros.
 LayerState = abc.Mapping[str, Int16Array]
 
 
@@ -35,12 +35,12 @@ LayerState = abc.Mapping[str, Int16Array]
 class QuantisedProduct:
     """Matrix-vector products with one operand: acc = bias + weights * operand, then fixed_point.requantise.
 
-    `G` gates of `H` units (a dense layer: one gate, a unit per output) on `I` operands.
+    `G` gates of `H` units (a dense layer has one gate, and a unit per output) on `I` operands.
     """
 
     #: int8 [G, H, I], -127..127.
     weights: npt.NDArray[np.int8]
-    #: [G, H], where the accumulator starts: the bias, and half of the unit that the shift drops.
+    #: [G, H], start value of the accumulator: the bias, plus half a unit of the shift for rounding.
     bias: IntArray
     #: [G, H], 0..1023.
     multiplier: IntArray
@@ -51,7 +51,7 @@ class QuantisedProduct:
 
     @classmethod
     def nothing(cls, gates: int, units: int, size: int = 0) -> QuantisedProduct:
-        """A product with weights of zero, or with no operand: all sums are zero."""
+        """A product with zero weights, or without an operand: all sums are zero."""
         none = np.zeros((gates, units), dtype=np.int64)
         return cls(np.zeros((gates, units, size), np.int8), none, none, none, none.astype(float))
 
@@ -64,7 +64,7 @@ class QuantisedProduct:
         ))
 
     def units(self, first: int, count: int) -> QuantisedProduct:
-        """The product of `count` units from `first` on."""
+        """The product of `count` units, starting at `first`."""
         part = slice(first, first + count)
         return QuantisedProduct(
             self.weights[:, part], self.bias[:, part], self.multiplier[:, part], self.shift[:, part],
@@ -85,12 +85,12 @@ class QuantisedProduct:
 
 @dataclass(frozen=True)
 class VectorFormat:
-    """Formats of a vector that a layer makes."""
+    """The formats of a vector that a layer computes."""
 
-    #: Fraction bits of the 16-bit values; negative for values beyond 16 bits.
+    #: Fraction bits of the 16-bit values; negative if the values exceed 16-bit integers.
     fraction: int
-    #: The operand is satN(round(value, shift)), N the arithmetic's operand_bits: 1..8 for 8 bits, 0 for 16; None for a
-    #: vector that nothing multiplies.
+    #: The operand is satN(round(value, shift)), where N is the arithmetic's operand_bits. The shift is 1..8 for 8-bit
+    #: operands and 0 for 16-bit operands; None for a vector that no matrix multiplies.
     shift: int | None
 
     @property
@@ -100,26 +100,26 @@ class VectorFormat:
 
     @property
     def operand_scale(self) -> float:
-        """Real value of one operand code; that of one 16-bit code if nothing multiplies the vector."""
+        """Real value of one operand code, or of one 16-bit code if no matrix multiplies the vector."""
         return 2.0 ** ((self.shift or 0) - self.fraction)
 
 
 @dataclass(frozen=True, eq=False)
 class QuantisedLayer:
-    """One layer."""
+    """One layer in integers."""
 
     arithmetic: CellArithmetic
     input_size: int
     output_size: int
     state_sizes: abc.Mapping[str, int]
-    #: For each operand by its name, the products with it; gates in the order of `CellArithmetic.rows_of`. The product
-    #: with a row's first operand carries its bias.
+    #: By the name of each operand: its products, gates in the order of `CellArithmetic.rows_of`. The product with a
+    #: row's first operand has the bias of the row.
     products: abc.Mapping[str, QuantisedProduct]
     #: int16 [units], Q0.15, for each parameter that is a factor.
     fixed: abc.Mapping[str, IntArray]
     #: Real value of one code of the input operand.
     input_scale: float
-    #: For each vector that the layer makes.
+    #: Formats of each vector that the layer computes.
     formats: abc.Mapping[Node, VectorFormat]
 
     @property
@@ -129,12 +129,12 @@ class QuantisedLayer:
 
     @property
     def stages(self) -> tuple[Stage, ...]:
-        """The stages of its cell."""
+        """The stages of the cell."""
         return stages_of(self.arithmetic)
 
     @property
     def hidden_size(self) -> int:
-        """Values of the output."""
+        """Number of output values."""
         return self.output_size
 
     @property
@@ -154,7 +154,7 @@ class QuantisedLayer:
 
     @property
     def feedback_shift(self) -> int | None:
-        """Of the output, see `VectorFormat.shift`."""
+        """Shift of the output, see `VectorFormat.shift`."""
         return self.output_format.shift
 
     @property
@@ -163,29 +163,29 @@ class QuantisedLayer:
         return self.output_format.operand_scale
 
     def product(self, row: Row, operand: Operand) -> QuantisedProduct | None:
-        """The product of one row with one operand, or None if the row has none."""
+        """The product of one row with one operand, or None if the row does not use the operand."""
         rows = self.arithmetic.rows_of(operand)
         return self.products[operand.name].gate(rows.index(row)) if row in rows else None
 
     def state_format(self, name: str) -> VectorFormat:
-        """Format of a state; its shift is None if nothing multiplies it."""
+        """Format of a state; the shift is None if no matrix multiplies the state."""
         node = self.arithmetic.states[name]
         return self.formats.get(node, VectorFormat(node.fraction, None))
 
     def units(self, stage: Stage) -> int:
-        """Units of a stage."""
+        """Number of units of a stage."""
         return int(self.products[stage.all_rows[0].products[0].operand.name].weights.shape[1])
 
 
 @dataclass(frozen=True, eq=False)
 class QuantisedNetwork:
-    """Layers that run step by step in one direction, with the grid parameters that their arithmetic depends on."""
+    """Layers that run step by step in one direction, with the arithmetic of the grid that they are made for."""
 
     layers: tuple[QuantisedLayer, ...]
     head: QuantisedLayer | None
-    #: What the integers are for. The biases were scaled for its accumulator, which is proven sufficient.
+    #: The arithmetic of the integers. The biases are scaled for its accumulator, which is proven wide enough.
     arithmetic: Arithmetic
-    #: How its scales were chosen.
+    #: How the scales were chosen.
     choice: Choice = field(default_factory=Choice)
 
     @property
@@ -219,7 +219,7 @@ class QuantisedNetwork:
 
     @property
     def segments(self) -> tuple[QuantisedSegment, ...]:
-        """Itself: whatever takes a `QuantisedModel` takes a network alone, too."""
+        """The network as the only segment: code that takes a `QuantisedModel` takes a single network, too."""
         names = tuple(self.layer_name(index) for index in range(len(self.all_layers)))
         return (QuantisedSegment("network", (self,), (names,)),)
 
@@ -237,18 +237,18 @@ class QuantisedSegment:
 
     name: str
     members: tuple[QuantisedNetwork, ...]
-    #: As in `rnn_mapper.network.network.Segment`.
+    #: Like `layer_names` of `rnn_mapper.network.network.Segment`.
     layer_names: tuple[tuple[str, ...], ...]
     merge: str | None = None
     backward: tuple[bool, ...] = (False,)
 
     @property
     def output_scale(self) -> float:
-        """Real value of one code of the merged output: the finer scale of both halves."""
+        """Real value of one code of the merged output: the finer of both halves' scales."""
         return min(member.output_scale for member in self.members)
 
     def merged(self, outputs: Sequence[IntArray | Int16Array]) -> npt.NDArray[np.signedinteger[Any]]:
-        """[steps, output_size] in units of `output_scale`, from the outputs of each member as the grid gave them."""
+        """The merged output [steps, output_size] in units of `output_scale`, from grid outputs in running order."""
         aligned = [
             turned(values, backward) if self.merge is None
             else turned(values, backward).astype(np.int64) * round(member.output_scale / self.output_scale)
@@ -271,7 +271,7 @@ class QuantisedModel:
 
 @dataclass(frozen=True)
 class AccumulatorBound:
-    """The proof for one product: no operand can overflow its accumulator."""
+    """The proof for one product: no values of the operand can overflow its accumulator."""
 
     #: Name of the product, as in QuantisedNetwork.products.
     product: str
@@ -280,7 +280,7 @@ class AccumulatorBound:
     #: Gate and unit of the row that reaches it.
     gate: int
     unit: int
-    #: Two's complement width that holds plus and minus `worst`.
+    #: Width of the two's complement numbers that hold plus and minus `worst`.
     bits: int
     #: Accumulator bits beyond `bits`.
     margin: int
@@ -289,7 +289,7 @@ class AccumulatorBound:
 def prove_accumulators(network: QuantisedNetwork) -> tuple[AccumulatorBound, ...]:
     """The worst case of every product: sum |w| * operand limit + |bias|, below 2^(accumulator_bits - 1).
 
-    Partial sums, in whatever order or split, are bounded by it too. Raises MappingError naming the product and row.
+    All partial sums have the same bound, whatever their order or split. Raises MappingError naming the product and row.
     """
     bounds = []
     available, limit = network.arithmetic.accumulator_bits, network.arithmetic.operand_limit
@@ -301,7 +301,7 @@ def prove_accumulators(network: QuantisedNetwork) -> tuple[AccumulatorBound, ...
         if bits > available:
             raise MappingError(
                 f"{name}, gate {gate}, unit {unit}: the accumulator can reach {worst}, "
-                f"which takes {bits} bits, the grid has {available}"
+                f"which needs {bits} bits; the grid has {available}"
             )
         bounds.append(AccumulatorBound(name, worst, gate, unit, bits, available - bits))
     return tuple(bounds)

@@ -1,4 +1,4 @@
-"""From a float network and a calibration input to integers, by the rules of the arithmetic's definition (numerics)."""
+"""Quantisation of a float network with a calibration input, by the rules that define the arithmetic (numerics)."""
 
 import itertools
 import math
@@ -38,18 +38,18 @@ from rnn_mapper.quantisation.integer_network import (
 )
 from rnn_mapper.quantisation.reference import run_reference
 
-#: Accumulator widths the rules below make sense for.
+#: Accumulator widths for which the rules below work.
 ACCUMULATOR_BITS = range(16, 49)
-#: Positions at which an operand of 8 bits can lie in a 16-bit vector (`VectorFormat.shift`).
+#: Possible positions of an 8-bit operand in a 16-bit vector (`VectorFormat.shift`).
 OPERAND_SHIFTS = range(1, 9)
-#: The method `auto` compares the outputs of as many steps of the calibration input, from the first on.
+#: Number of steps of the calibration input, from the first on, whose outputs the method `auto` compares.
 JUDGED_STEPS = 2000
 
 _WEIGHT_LIMIT = 127
 _ROW_SCALE_RANGE = (
-    1024  # a row's scale is at least the matrix's largest over this: keeps nearly dead rows' biases small
+    1024  # a row's scale is at least the matrix's largest divided by this: keeps the biases of nearly dead rows small
 )
-_ZERO = 2.0**-100  # magnitudes below count as zero, far below anything the pre-activation's 2^-10 resolves
+_ZERO = 2.0**-100  # smaller magnitudes count as zero; the pre-activation's resolution, 2^-10, is far coarser
 
 
 def quantise(
@@ -59,12 +59,12 @@ def quantise(
     state: Sequence[FloatState] | None = None,
     rule: ScaleRule = DEFAULT_RULE,
 ) -> QuantisedNetwork:
-    """Quantise a network whose layers all run forward; `quantise_model` takes any.
+    """Quantise a network whose layers all run forward; `quantise_model` takes any network.
 
     `calibration` [steps, input_size] is typical input, run from `state` (cleared if None).
 
-    Calibration sets the scale of the inputs, the position of operands that are made of 16-bit vectors (by `rule`) and
-    the format of vectors that come straight from a product (dense layers, projections).
+    Calibration sets the scale of the inputs and the position of operands that are made from 16-bit vectors, both by
+    `rule`, and the format of vectors that come straight from a product (dense layers, projections).
     Raises ModelError if the calibration does not fit, holds only zeros or drives a layer to infinity, or if a scale is
     out of range, ConfigurationError for a bad table or accumulator size, MappingError if the accumulator cannot be
     proven wide enough.
@@ -101,9 +101,9 @@ def quantise(
 def least_error(
     by: Callable[[ScaleRule], QuantisedNetwork], rule: ScaleRule, error_of: Callable[[QuantisedNetwork], float]
 ) -> QuantisedNetwork:
-    """What `by` makes with each of `CANDIDATES` and `rule`'s percentile: the one with the least error.
+    """The network with the least error among all that `by` makes with `CANDIDATES` and with `rule`'s percentile.
 
-    Raises what `by` raises if the arithmetic refuses them all.
+    Raises the first error of `by` if the arithmetic rejects them all.
     """
     made: dict[ScaleRule, QuantisedNetwork] = {}
     errors: dict[ScaleRule, float] = {}
@@ -134,10 +134,10 @@ def quantise_model(
     state: Sequence[FloatState] | None = None,
     rule: ScaleRule = DEFAULT_RULE,
 ) -> QuantisedModel:
-    """As `quantise`, of any network, segment by segment: a segment is calibrated with what the floats below it give.
+    """Like `quantise`, for any network: each segment is calibrated with the float outputs of the segment before.
 
-    `state` is that of each of `Network.single_layers`. Raises the errors of `quantise`; where there are several
-    segments, each with the name of its own.
+    `state` is the state of each of `Network.single_layers`. Raises the errors of `quantise`; if there are several
+    segments, an error begins with the name of its segment.
     """
     values = check_inputs(calibration, network.input_size, "calibration")
     starts = None if state is None else iter(state)
@@ -175,7 +175,7 @@ def _output_error(
 def _quantise_network(
     network: Network, inputs: ValueRange, trace: FloatTrace, arithmetic: Arithmetic, rule: ScaleRule
 ) -> QuantisedNetwork:
-    """By one rule, which is not `auto`."""
+    """Quantise by one rule, which is not `auto`."""
     limit = arithmetic.operand_limit - 1
     scale = clip_of(inputs, rule, limit) / limit
     layers: list[QuantisedLayer] = []
@@ -214,7 +214,7 @@ def _quantise_layer(
             biases.append(bias)
         sizes = {weight.shape for weight in weights}
         if len(sizes) > 1:
-            raise ModelError(f"{name}: products with {operand.name} have the shapes {sorted(sizes)}, must have one")
+            raise ModelError(f"{name}: products with {operand.name} have shapes {sorted(sizes)}, must have the same")
         fractions = [formats[row].fraction if row in arithmetic.calibrated else row.fraction for row in rows]
         products[operand.name] = _quantise_product(
             f"{name} {operand.name}", np.stack(weights), np.stack(biases), operand_scale, fractions, target
@@ -230,7 +230,7 @@ def vector_formats(
     arithmetic: CellArithmetic, observed: abc.Mapping[Expression, ValueRange], feeds: bool, target: Arithmetic,
     rule: ScaleRule = DEFAULT_RULE,
 ) -> dict[Node, VectorFormat]:
-    """Formats of all vectors that the layer makes; `feeds`: a layer above multiplies its output."""
+    """Formats of all vectors that the layer computes; `feeds`: whether a layer above multiplies its output."""
     trace = arithmetic.cell.trace
     multiplied: set[Node] = {arithmetic.output} if feeds else set()
     found = [(arithmetic.output, trace.output)]
@@ -253,7 +253,7 @@ def vector_formats(
 
 
 def _operand_shift(values: ValueRange, fraction: int, holds_all: bool, target: Arithmetic, rule: ScaleRule) -> int:
-    """`holds_all`: the 16-bit format of the vector holds all values that there can be."""
+    """Shift of an operand; `holds_all`: whether the 16-bit format of its vector holds all possible values."""
     if target.operand_bits == 16:
         return 0
     if holds_all and rule.method is Method.MINMAX:
@@ -277,7 +277,7 @@ def _quantise_product(
     name: str, weight: FloatArray, bias: FloatArray, operand_scale: float, fractions: Sequence[int],
     target: Arithmetic,
 ) -> QuantisedProduct:
-    """`weight` [G, H, I] and `bias` [G, H] to integers; sums of gate g have `fractions[g]` fraction bits."""
+    """Integers of `weight` [G, H, I] and `bias` [G, H]; sums of gate g have `fractions[g]` fraction bits."""
     largest = np.abs(weight).max(axis=2) / _WEIGHT_LIMIT
     peak = float(largest.max())
     floor = peak / _ROW_SCALE_RANGE if peak > _ZERO else 1.0 / _WEIGHT_LIMIT

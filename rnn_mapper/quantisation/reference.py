@@ -1,6 +1,6 @@
-"""The arithmetic in integers, bit for bit, as plain numpy: what the hardware's outputs are compared with.
+"""The arithmetic in integers, bit for bit, in plain numpy: the reference for the outputs of the hardware.
 
-It follows the arithmetic of the cells alone and knows nothing of tiles, schedules or hardware.
+The reference follows the arithmetic of the cells alone and knows nothing of tiles, schedules or hardware.
 """
 
 from __future__ import annotations
@@ -48,11 +48,11 @@ __all__ = ["ModelTrace", "Reference", "ReferenceTrace", "SegmentTrace", "run_mod
 class ReferenceTrace:
     """The result of a run over `steps` steps."""
 
-    #: int16 [steps, output_size]: of the head if there is one, else of the last layer.
+    #: Outputs of the head if there is one, else of the last layer, int16 [steps, output_size].
     outputs: Int16Array
-    #: Per layer int16 [steps, output_size], without the head.
+    #: Outputs of each layer, int16 [steps, output_size], without the head.
     layer_outputs: tuple[Int16Array, ...]
-    #: Per layer, after the last step; a later run may start from it.
+    #: State of each layer after the last step; a later run may start from it.
     state: tuple[LayerState, ...]
     #: Per layer, and last the head if there is one: how many values each narrowing limited (``x_part``, ``h_part``,
     #: ``preactivation``, names of states, ``value``, ``feedback``).
@@ -74,14 +74,14 @@ class Reference:
         self._layers = [_Layer(layer, network.arithmetic) for layer in network.all_layers]
 
     def cleared_state(self) -> tuple[LayerState, ...]:
-        """The state a sequence starts from unless it is given another."""
+        """The start state of a sequence if none is given: zeros."""
         return tuple(
             {name: np.zeros(size, dtype=np.int16) for name, size in layer.state_sizes.items()}
             for layer in self.network.layers
         )
 
     def run(self, inputs: Codes, state: Sequence[LayerState] | None = None) -> ReferenceTrace:
-        """As run_reference. A sequence may be run in parts, each from the state the one before returned."""
+        """Like `run_reference`. A sequence may be run in pieces, each from the state that the one before returned."""
         x, kind, size = np.asarray(inputs), operand_type(self.network.arithmetic), self.network.input_size
         if x.dtype != kind or x.ndim != 2 or x.shape[0] == 0 or x.shape[1] != size:
             raise ModelError(f"inputs are {x.dtype} {list(x.shape)}, must be {kind} [steps, {size}], steps >= 1")
@@ -102,21 +102,21 @@ class Reference:
 
 @dataclass(frozen=True, eq=False)
 class SegmentTrace:
-    """A run of one segment over a whole sequence; tuples hold an entry for each member."""
+    """A run of one segment over a whole sequence; tuples have an entry for each member."""
 
     segment: QuantisedSegment
-    #: What each member is sent, in the order in which it runs.
+    #: Operand codes of each member's inputs, in the order in which it runs.
     codes: tuple[Codes, ...]
     traces: tuple[ReferenceTrace, ...]
 
     @property
     def outputs(self) -> npt.NDArray[np.signedinteger[Any]]:
-        """[steps, values] in units of `QuantisedSegment.output_scale`, merged, in the order of the sequence."""
+        """Merged outputs [steps, values] in units of `QuantisedSegment.output_scale`, in the order of the sequence."""
         return self.segment.merged([trace.outputs for trace in self.traces])
 
     @property
     def layer_outputs(self) -> list[FloatArray]:
-        """Of each layer, and the head if there is one, [steps, values] in real units, merged."""
+        """Merged outputs [steps, values] of each layer, and of the head if there is one, in real units."""
         return [self._merged_layer(index) for index in range(len(self.segment.members[0].all_layers))]
 
     def _merged_layer(self, index: int) -> FloatArray:
@@ -129,18 +129,18 @@ class SegmentTrace:
 
 @dataclass(frozen=True, eq=False)
 class ModelTrace:
-    """A run of every segment, each with what the one before it gave."""
+    """The runs of all segments; the inputs of each are the outputs of the one before."""
 
     segments: tuple[SegmentTrace, ...]
 
     @property
     def outputs(self) -> npt.NDArray[np.signedinteger[Any]]:
-        """[steps, output_size] in units of `QuantisedModel.output_scale`."""
+        """Outputs [steps, output_size] in units of `QuantisedModel.output_scale`."""
         return self.segments[-1].outputs
 
     @property
     def layer_outputs(self) -> list[FloatArray]:
-        """Of each of `Network.all_layers` [steps, output_size] in real units."""
+        """Outputs [steps, output_size] of each of `Network.all_layers` in real units."""
         return [outputs for segment in self.segments for outputs in segment.layer_outputs]
 
 
@@ -149,9 +149,9 @@ def run_model(
 ) -> ModelTrace:
     """Run real inputs [steps, input_size] through every segment as a host would.
 
-    `state` is that of each of `Network.single_layers` (cleared if None). The host makes the operand codes of a segment
-    of the merged outputs of the one below in float64, in which every sum and every scale of the merge is exact, with
-    one division and one rounding that IEEE 754 prescribes: so a grid and this function agree.
+    `state` is the state of each of `Network.single_layers` (cleared if None). The host computes the operand codes of a
+    segment from the merged outputs of the segment before, in float64. Every sum and every scale of the merge is exact
+    in float64, and the one division and the one rounding are as IEEE 754 prescribes: so a grid and this function agree.
     """
     values, starts = inputs, None if state is None else iter(state)
     runs: list[SegmentTrace] = []
@@ -170,7 +170,7 @@ def run_model(
 
 @dataclass
 class _Product:
-    """Operands [..., I] to requantised 16-bit sums [..., G, H]."""
+    """Multiplies operands [..., I] and requantises the sums to 16 bits [..., G, H]."""
 
     product: QuantisedProduct
     arithmetic: Arithmetic
@@ -192,7 +192,7 @@ class _Product:
 
 
 class _Layer:
-    """Evaluates the values of a layer's arithmetic, those that depend on the input alone for all steps at once."""
+    """Evaluates a layer's arithmetic; values that depend on the input alone are computed for all steps at once."""
 
     def __init__(self, layer: QuantisedLayer, target: Arithmetic) -> None:
         self.layer = layer
@@ -220,7 +220,7 @@ class _Layer:
         self.moving = [node for node in arithmetic.nodes if node in moving]
 
     def operand(self, h16: IntArray | Int16Array) -> Codes:
-        """The output as the operand of the layer above; zeros if nothing multiplies it."""
+        """The output as the operand of the layer above; zeros if no layer multiplies it."""
         kind = operand_type(self.target)
         if self.layer.feedback_shift is None:
             return np.zeros(np.shape(h16), dtype=kind)
@@ -261,7 +261,7 @@ class _Layer:
         return outputs, {name: value.astype(np.int16) for name, value in now.items()}
 
     def _feed(self, node: Node, value: IntArray, parts: dict[Operand, IntArray], counts: Counter[str]) -> None:
-        """A computed vector that matrices multiply."""
+        """Multiply a computed vector by the matrices that take it as their operand, if there are any."""
         if node in self.operands:
             narrow = self._narrow(value, self.layer.formats[node].shift, counts)
             parts[self.operands[node]] = self._multiply(self.operands[node], narrow, counts)
@@ -271,7 +271,7 @@ class _Layer:
         return _saturate(round_shift(value, shift), self.target.operand_bits, counts, "feedback")
 
     def _multiply(self, operand: Operand, vector: Any, counts: Counter[str]) -> IntArray:
-        """[..., G, H] for the rows that multiply an operand."""
+        """Products [..., G, H] of the rows that multiply an operand."""
         return self.products[operand.name](vector, counts, f"{operand.name}_part")
 
     def _value(
@@ -311,7 +311,7 @@ class _Layer:
 
 
 class _Step(dict[Any, IntArray]):
-    """Values of one step, with those of the whole sequence behind them."""
+    """Values of one step; falls back to the values that are computed for all steps at once."""
 
     def __init__(self, fixed: abc.Mapping[Any, IntArray], step: int) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""From whatever the user has (a PyTorch module, a file, arrays) to a network on a grid."""
+"""From the user's model (a PyTorch module, a file, arrays) to a network on a grid."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ __all__ = [
 
 Placed = TypeVar("Placed")
 
-#: Steps of the calibration input that stands in for a missing one.
+#: Steps of the default calibration input.
 DEFAULT_CALIBRATION_STEPS = 256
 
 
@@ -50,19 +50,19 @@ class Prepared:
 
     network: Network
     quantised: QuantisedModel
-    #: All models of the grid: those of this network, and of others that were prepared with it.
+    #: All models of the grid: the models of this network, and of others that were prepared with it.
     deployment: Deployment
-    #: MODEL of the network's first segment; its other segments follow.
+    #: MODEL (number) of the network's first segment; the numbers of its other segments follow.
     first_model: int
     #: Independent sequences that run step by step at once.
     streams: int
     #: Name of the grid: a preset, a file, or "custom".
     grid_name: str
-    #: The grid was chosen as the smallest preset that fits.
+    #: Whether the grid was chosen as the smallest preset that fits.
     grid_chosen: bool
-    #: The calibration input was `default_calibration`.
+    #: Whether the calibration input was `default_calibration`.
     calibration_is_default: bool
-    #: State of each of `Network.single_layers` that a sequence starts from; None is the cleared state.
+    #: Start state of a sequence, for each of `Network.single_layers`; None is the cleared state.
     state: tuple[FloatState, ...] | None = None
 
     @property
@@ -77,7 +77,7 @@ class Prepared:
 
     @property
     def start_states(self) -> list[tuple[Sequence[LayerState], ...]] | None:
-        """For each segment the state that each member of its model starts from; None is the cleared state."""
+        """For each segment the start state of each member of its model; None is the cleared state."""
         if self.state is None:
             return None
         states = iter(quantise_state(self.quantised, self.state))
@@ -87,7 +87,7 @@ class Prepared:
         ]
 
     def start_packets(self) -> Iterator[bytes]:
-        """Load packets of the states that sequences start from; none for the cleared state."""
+        """Load packets of the start states of sequences; none for the cleared state."""
         for mapping, states in zip(self.mappings, self.start_states or (), strict=False):
             for member, state in enumerate(states):
                 yield from state_packets(mapping, state, member)
@@ -108,12 +108,12 @@ def prepare(
     streams: int = 1,
     rule: ScaleRule = DEFAULT_RULE,
 ) -> Prepared:
-    """Quantise a model and map it; arguments as `rnn_mapper.simulate`, `calibration` [steps, input_size] as its inputs.
+    """Quantise a model and map it. Arguments as in `rnn_mapper.simulate`; `calibration` takes the forms of its inputs.
 
-    Without a calibration input `default_calibration` is used, without a grid the smallest preset that fits. `streams`
-    independent sequences of the model share its weights and run step by step at once. `state`, of each of
-    `Network.single_layers`, is what a sequence starts from (default: what the model says, else cleared). `rule` is how
-    scales follow from the calibration input.
+    `calibration` is [steps, input_size]; without one `default_calibration` is used. Without a grid the smallest preset
+    that fits is used. `streams` independent sequences of the model share its weights and run step by step at once.
+    `state` is the start state of a sequence, for each of `Network.single_layers` (default: the state that the model
+    names, else cleared). `rule` is the method that derives scales from the calibration input.
     Raises `ModelError`, `ConfigurationError` or `MappingError`.
     """
     imported = as_imported(model, cell, selection)
@@ -136,7 +136,7 @@ def prepare_together(
     streams: int = 1,
     rule: ScaleRule = DEFAULT_RULE,
 ) -> list[Prepared]:
-    """As `prepare`, of several models that are resident in one grid side by side; `streams` holds for each of them."""
+    """Like `prepare`, for several models that are resident in one grid; `streams` is the number of each."""
     if streams < 1:
         raise ConfigurationError(f"streams = {streams}: must be 1 or more")
     typical = [
@@ -169,9 +169,9 @@ def prepare_together(
 def on_grid(
     grid: GridParameters | str | Path | None, place: Callable[[GridParameters], Placed]
 ) -> tuple[str, Placed]:
-    """Name of the grid and what `place` makes of it; without a grid of the first usual preset that it does not refuse.
+    """Name of the grid and the result of `place`; without a grid, the first usual preset on which `place` succeeds.
 
-    Raises `MappingError` when there is none, and what `place` raises.
+    Raises `MappingError` if there is none, and the errors of `place`.
     """
     chosen = [as_grid(grid)] if grid is not None else [(name, load_parameters(name)) for name in usual_preset_names()]
     refusal: MappingError | None = None
@@ -193,8 +193,9 @@ def choose_grid(model: Any, cell: str | Cell | None = None, selection: Selection
 
 
 def default_calibration(network: Network) -> FloatArray:
-    """Standard normal noise [256, input_size], the same every time: what inputs are taken to look like when there are
-    none. The scale of the inputs follows from its peak (about 4.5), so real inputs should be given where there are any.
+    """The calibration input if none is given: standard normal noise [256, input_size], the same every time.
+
+    The scale of the inputs follows from the peak of the noise (about 4.5), so give real inputs if there are any.
     """
     return np.random.default_rng(0).standard_normal((DEFAULT_CALIBRATION_STEPS, network.input_size))
 
@@ -203,10 +204,10 @@ def as_imported(
     model: Any, cell: str | Cell | None = None, selection: Selection | None = None,
     cells: abc.Mapping[str, Cell] = BUILT_IN,
 ) -> Imported:
-    """What `rnn_mapper.importers` make of a model: a Network, the path of a file, a PyTorch module, or an Imported.
+    """Import a model: a Network, the path of a file, a PyTorch module, or an Imported, which is returned as it is.
 
-    `selection` says which part of it is meant, `cell` the kind of cell where it does not; `cells` are those that a file
-    may name. Raises `ModelError`.
+    `selection` is the part of the model to import, `cell` the kind of cell if the model does not say; `cells` are the
+    cells that a file may name. Raises `ModelError`.
     """
     if isinstance(model, Imported):
         return model
@@ -225,8 +226,8 @@ def as_imported(
 def as_inputs(inputs: Any, network: Network, rate: int | None = None) -> FloatArray:
     """Float inputs [steps, input_size] from an array, a PyTorch tensor, or the path of an `.npy`, `.npz` or `.wav`.
 
-    A WAV file gives frames of consecutive samples (`arrays.wav_frames`); it must have `rate` samples per second, if
-    that is given. Raises `ModelError`.
+    A WAV file gives frames of consecutive samples (`importers.arrays.wav_frames`); if `rate` is given, the file must
+    have that many samples per second. Raises `ModelError`.
     """
     if isinstance(inputs, str | Path):
         if is_wav(inputs):
@@ -238,7 +239,7 @@ def as_inputs(inputs: Any, network: Network, rate: int | None = None) -> FloatAr
 
 
 def as_streams(inputs: Any, network: Network, rate: int | None = None) -> list[FloatArray]:
-    """Inputs [steps, input_size] of one or several streams, all with as many steps.
+    """Inputs [steps, input_size] of one or several streams, all with the same number of steps.
 
     From an array, a tensor or a file of [steps, input_size] (one stream) or [streams, steps, input_size], or from a
     list of files or tensors, one for each stream; `rate` as in `as_inputs`. Raises `ModelError`.
@@ -256,18 +257,18 @@ def as_streams(inputs: Any, network: Network, rate: int | None = None) -> list[F
         streams = [check_inputs(one, network.input_size, f"inputs[{index}]") for index, one in enumerate(array)]
     lengths = sorted({len(one) for one in streams})
     if len(lengths) > 1:
-        raise ModelError(f"inputs of the streams have {lengths} steps, must have as many")
+        raise ModelError(f"inputs of the streams have {lengths} steps, must all have the same number")
     if not lengths:
         raise ModelError("inputs hold no stream, must hold one or more")
     return streams
 
 
 def as_grid(grid: GridParameters | str | Path) -> tuple[str, GridParameters]:
-    """Name and parameters of a preset's name, a TOML file, or parameters themselves."""
+    """Name and parameters of a grid, which is a preset's name, a TOML file or GridParameters."""
     if isinstance(grid, GridParameters):
         named = next((name for name in preset_names() if load_parameters(name) == grid), "custom")
         return named, grid
     if not isinstance(grid, str | Path):
-        kind = type(grid).__name__
-        raise ConfigurationError(f"grid is a {kind}: give a preset's name, a TOML file or GridParameters")
+        found = type(grid).__name__
+        raise ConfigurationError(f"grid is a {found}: give a preset's name, a TOML file or GridParameters")
     return Path(grid).stem, load_parameters(grid)

@@ -1,4 +1,4 @@
-"""What a simulation is given and what it returns."""
+"""The inputs and the results of a simulation."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ __all__ = ["Comparison", "IntSequence", "SimulationResult"]
 class IntSequence:
     """Inputs of one sequence in integers."""
 
-    #: Operand codes [steps, input_size]; for several networks that share a schedule one such array each.
+    #: Operand codes [steps, input_size]; for several networks that share a schedule, one such array for each.
     codes: Codes | tuple[Codes, ...]
-    #: State of every layer that it starts from, loaded over the bus (for several networks one such state each); None
-    #: starts from a cleared state.
+    #: Start state of every layer, loaded over the bus (for several networks, one such state for each); None is the
+    #: cleared state.
     state: Sequence[LayerState] | Sequence[Sequence[LayerState]] | None = None
-    #: Number of the model among those that are resident.
+    #: Number of the model among the resident models (MODEL).
     model: int = 0
 
     @property
@@ -45,7 +45,7 @@ class IntSequence:
 
     @property
     def member_states(self) -> tuple[Sequence[LayerState] | None, ...]:
-        """The state that each network starts from."""
+        """The start state of each network."""
         if self.state is None:
             return (None,) * len(self.member_codes)
         states = tuple(self.state) if isinstance(self.codes, tuple) else (self.state,)
@@ -54,11 +54,11 @@ class IntSequence:
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """A simulated sequence against the numpy reference (bits) and the prediction (cycles)."""
+    """A simulated sequence, compared with the numpy reference (bits) and with the prediction (cycles)."""
 
-    #: int16 [steps, width], as they came out of the Verilog; of several networks side by side.
+    #: Outputs of the Verilog, int16 [steps, width]; the outputs of several networks are side by side.
     outputs: npt.NDArray[np.int16]
-    #: The same by the reference.
+    #: Outputs of the reference, in the same form.
     expected: npt.NDArray[np.int16]
     prediction: Prediction
     #: The grid's CYCLES register.
@@ -69,7 +69,7 @@ class Comparison:
 
     @property
     def cycles_predicted(self) -> int:
-        """Cycles by the mapper."""
+        """Cycles that the mapper predicts."""
         return self.prediction.cycles
 
     @property
@@ -79,30 +79,31 @@ class Comparison:
 
     @property
     def is_exact(self) -> bool:
-        """Every output and the cycle count are as expected."""
+        """Whether every output and the cycle count are as expected."""
         return not self.mismatches and self.cycles_predicted == self.cycles_simulated
 
 
 @dataclass(frozen=True, eq=False)
 class SimulationResult:
-    """What `simulate` returns."""
+    """The result of `simulate`."""
 
-    #: [steps, width] as they came out of the Verilog, int16 (of a bidirectional last layer merged by the host), of
-    #: several streams side by side; and the same by the reference.
+    #: Outputs of the Verilog, int16 [steps, width], several streams side by side (the host merges the outputs of a
+    #: bidirectional last layer); and the outputs of the reference, in the same form.
     outputs: npt.NDArray[np.signedinteger[Any]]
     expected: npt.NDArray[np.signedinteger[Any]]
-    #: The sequence of each segment, which ran one after the other.
+    #: The comparison of each segment; the segments ran one after the other.
     segments: tuple[Comparison, ...]
     prepared: Prepared
     simulator: str
-    #: Per layer, and last the head if there is one: integers against float64; of several streams the worst.
+    #: Error of the integers against float64, per layer and last for the head if there is one; of several streams the
+    #: worst.
     layer_errors: list[LayerError]
     #: Wall time of the whole call.
     seconds: float
 
     @property
     def cycles(self) -> int:
-        """Simulated cycles of all segments; what the host does between them is not in them."""
+        """Simulated cycles of all segments, without the host's work between them."""
         return sum(segment.cycles_simulated for segment in self.segments)
 
     @property
@@ -112,7 +113,7 @@ class SimulationResult:
 
     @property
     def cycles_predicted(self) -> int:
-        """Cycles by the mapper."""
+        """Cycles that the mapper predicts."""
         return sum(segment.cycles_predicted for segment in self.segments)
 
     @property
@@ -122,12 +123,12 @@ class SimulationResult:
 
     @property
     def is_exact(self) -> bool:
-        """Every output and every cycle count are as expected."""
+        """Whether every output and every cycle count is as expected."""
         return all(segment.is_exact for segment in self.segments)
 
     @property
     def prediction(self) -> Prediction:
-        """That of the first segment: of the whole network, unless it has bidirectional layers."""
+        """Prediction of the first segment: the whole network, unless it has bidirectional layers."""
         return self.segments[0].prediction
 
     @property
@@ -163,7 +164,7 @@ class SimulationResult:
 
     @property
     def stream_outputs(self) -> npt.NDArray[np.signedinteger[Any]]:
-        """[streams, steps, width]: `outputs` taken apart."""
+        """`outputs` by stream, [streams, steps, width]."""
         return np.stack(np.split(self.outputs, self.streams, axis=1))
 
     @property

@@ -1,4 +1,4 @@
-"""One call from a trained network and its inputs to what the generated Verilog makes of them."""
+"""One call from a trained network and its inputs to the outputs of the generated Verilog."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ Progress = Callable[[str], None]
 #: Verilator is a hundred times faster but first compiles for 10 to 70 s.
 ICARUS_CYCLE_SECONDS = 0.25e-3
 ICARUS_MULTIPLIER_SECONDS = 0.02e-3
-#: A run that Icarus is expected to finish in as many seconds is not worth compiling.
+#: Icarus simulates every run that it is expected to finish within this time: compiling for Verilator is not worth it.
 ICARUS_LIMIT_SECONDS = 10.0
 
 
@@ -60,15 +60,16 @@ def simulate(
 ) -> SimulationResult:
     """Quantise a network, map it, generate the grid's Verilog, simulate it and compare every bit and the cycles.
 
-    `model` is a PyTorch module, the path of a model file, what `load_model` gave, or a Network; `selection` says which
-    part of it is meant, and `cell` the kind of cell where it does not. `inputs` [steps, input_size] are an array, a
-    tensor or the path of a file; with [streams, steps, input_size], or a list of such, independent streams run at once
-    (`prepare.as_streams`). `calibration` [steps, input_size] is likewise (default: the inputs, those of all streams one
-    after the other), and `rule` how scales follow from it. `grid` is a preset's name, a TOML file or GridParameters;
-    without one the smallest preset that fits is taken. `simulator` is "icarus" or "verilator" (default:
-    `choose_simulator`). `results_dir` keeps log, images and waves; `progress` is called with what is being done.
-    Raises the errors of `hdl.errors`, each with what was wrong and what to do; differences are no error but counted in
-    the result.
+    `model` is a PyTorch module, the path of a model file, an Imported (from `load_model`) or a Network. `selection` is
+    the part of the model to run, `cell` the kind of cell if the model does not say. `inputs` [steps, input_size] are an
+    array, a tensor or the path of a file; with inputs [streams, steps, input_size], or a list with one for each stream,
+    independent streams run at once (`prepare.as_streams`). `calibration` [steps, input_size] has the same forms
+    (default: the inputs, of several streams one after the other), and `rule` is the method that derives scales from it.
+    `grid` is a preset's name, a TOML file or GridParameters; without one the smallest preset that fits is used.
+    `simulator` is "icarus" or "verilator" (default: `choose_simulator`). Log, images and waves are kept in
+    `results_dir`. `progress` is called with the name of each stage of the work.
+    Raises the errors of `hdl.errors`, each with the cause and a remedy. Differences are not an error: the result counts
+    them.
     """
     started = time.perf_counter()
     imported = as_imported(model, cell, selection)
@@ -90,11 +91,11 @@ def simulate_prepared(
     progress: Progress = lambda text: None,
     started: float | None = None,
 ) -> SimulationResult:
-    """As `simulate`, of a network that is on its grid already.
+    """Like `simulate`, for a network that is on its grid already.
 
-    `inputs` [steps, input_size] are a list of one for each stream if there are several. `started` is where `seconds`
-    counts from. Every segment is sent what the reference makes of the segment before: as every value of that is
-    compared, it is what the grid gave, unless the result says that something differs.
+    `inputs` are [steps, input_size], or a list with one such array for each stream. `started` is the time from which
+    `seconds` counts. The inputs of every segment are the reference's outputs of the segment before. As every output is
+    compared, they equal the grid's outputs, unless the result reports a difference.
     """
     begun = time.perf_counter() if started is None else started
     network, quantised = prepared.network, prepared.quantised
@@ -131,7 +132,7 @@ def verify_in(
     mapping: Mapping | Deployment, sequences: Iterable[IntSequence], simulator: str, results_dir: str | Path | None,
     waves: bool, progress: Progress,
 ) -> list[Comparison]:
-    """`verify` in a folder, or in one that vanishes; raises `ConfigurationError` for waves in the latter."""
+    """`verify` in a folder, or in a temporary one; raises `ConfigurationError` for waves without a folder."""
     if results_dir is not None:
         return verify(mapping, list(sequences), simulator, Path(results_dir), waves, progress)
     from sim_tests.simulator.run import logs_kept
@@ -152,15 +153,15 @@ def verify(
 ) -> list[Comparison]:
     """Simulate sequences of operand codes, one after the other on one grid, and compare each with the reference.
 
-    Each is of the resident model that it names.
+    Each sequence runs on the resident model that it names.
     """
-    # The mapper does not depend on the simulation; only who simulates needs cocotb.
+    # The mapper does not depend on the simulation: cocotb is needed only to simulate.
     from sim_tests.host.grid_build import build_grid
     from sim_tests.host.run import run_sequences
     from sim_tests.simulator.toolchains import tool_versions
 
     p = mapping.parameters
-    tool_versions(simulator)  # a missing simulator is better told at once
+    tool_versions(simulator)  # reports a missing simulator at once
     progress(f"generating and building the {p.rows} x {p.cols} x {p.lanes} grid for {simulator}")
     build = build_grid(p, simulator, waves)
     models = mapping.models
@@ -192,7 +193,7 @@ def verify(
 
 
 def choose_simulator(mapping: Mapping | Deployment, steps: int) -> str:
-    """Icarus where it is expected to finish (all models, one after the other) before Verilator would have compiled."""
+    """Icarus if it should finish (all models, one after the other) before Verilator would have compiled."""
     cycles = sum(model.predict(steps).cycles for model in mapping.models)
     seconds = ICARUS_CYCLE_SECONDS + ICARUS_MULTIPLIER_SECONDS * mapping.parameters.multipliers
     return "icarus" if cycles * seconds <= ICARUS_LIMIT_SECONDS else "verilator"

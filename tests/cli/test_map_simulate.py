@@ -80,7 +80,7 @@ def test_map_gives_the_same_bytes(run: Run, tmp_path: Path) -> None:
 def test_map_says_what_it_assumed(run: Run) -> None:
     text = run("map", "--model", "lstm.npz", "-o", "out", "--steps", 5)
     assert "tiny: 1 x 1 sites of 4 lanes (4 multipliers), the smallest preset that fits" in text
-    assert "standard normal noise: give typical input with --input" in text
+    assert "standard normal noise; give typical input with --input" in text
     assert "for 5 steps" in text
 
 
@@ -98,7 +98,8 @@ def test_simulate_compares_bits_and_cycles(run: Run, tmp_path: Path) -> None:
     assert outputs.dtype == np.int16
     np.testing.assert_array_equal(outputs, run_reference(mapping.network, codes).outputs)
     assert {"simulation.log", "images"} <= files(tmp_path / "out")
-    assert "all as the reference" in run.errors, "messages go to standard error when the JSON goes to standard output"
+    # Messages go to standard error when the JSON goes to standard output.
+    assert "all equal to the reference" in run.errors
 
 
 def test_schedules_give_the_same_bits_in_other_cycles(run: Run, tmp_path: Path) -> None:

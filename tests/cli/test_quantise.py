@@ -97,7 +97,7 @@ def test_the_report_holds_the_figures_of_both_references(run: Run) -> None:
     assert set(made["compared"]["errors"]) == {"minmax", "percentile 99.99", "percentile 99.9", "percentile 99", "mse"}
     assert made["compared"]["errors"]["percentile 99"] == pytest.approx(errors[-1].rms)
     assert "(taken" in text
-    assert "judged from 5,000 steps on, these are 120" in text
+    assert "judged from 5,000 steps on, this run has 120" in text
     assert Path("e.svg").read_text().count("signal, RMS") <= 1
     assert "metric" not in values
 
@@ -268,7 +268,7 @@ def test_map_takes_a_method_and_sound(run: Run, tmp_path: Path) -> None:
     text = run(*arguments, "--calibration-method", "percentile", "--percentile", 98, "--json", "r.json")
     (chosen,) = json.loads(Path("r.json").read_text())["calibration"]
     assert (chosen["method"], chosen["percentile"]) == ("percentile", 98.0)
-    assert "Scales     percentile 98: as asked for" in text
+    assert "Scales     percentile 98: as requested" in text
     assert json.loads(Path("r.json").read_text())["steps"] == 400
     refused = run.refusal(*arguments, "--force", "--rate", 16000)
     assert refused == "speech.wav: has 8000 samples per second, must have 16000"

@@ -89,7 +89,7 @@ MALFORMED: list[tuple[dict[str, Any], str | None, str]] = [
         f"layer 0: library.py:{PROJECTION}: vectors of 2 values (p.U_o [2, 2]) and of 1 (p.W_hr [1, 2]) meet",
     ),
     ({"weight_hr_l0": np.ones((1, 2))}, "gru",
-     "layer 0: weight_hr belongs to a cell with a projection (lstm_projection), and no other"),
+     "layer 0: weight_hr is required by a cell with a projection (lstm_projection), and allowed in no other"),
     (
         {"conv.weight": np.ones(3)},
         None,
@@ -119,7 +119,7 @@ MALFORMED: list[tuple[dict[str, Any], str | None, str]] = [
     (
         {"weight_ih_l1": np.ones((12, 5)), "weight_hh_l1": np.ones((12, 3))},
         None,
-        "layer 1 (lstm) takes 5 values, must take 2, what layer 0 gives",
+        "layer 1 (lstm) takes 5 values, must take 2, the output of layer 0",
     ),
 ]
 

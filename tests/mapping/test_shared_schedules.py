@@ -89,7 +89,7 @@ def test_simulate_takes_streams() -> None:
     listed = srnn.simulate(module, list(inputs), RESIDENT_GRID, simulator="verilator")
     np.testing.assert_array_equal(listed.outputs, result.outputs)
     for bad, message in (
-        ([inputs[0], inputs[1, :3]], r"^inputs of the streams have \[3, 7\] steps, must have as many$"),
+        ([inputs[0], inputs[1, :3]], r"^inputs of the streams have \[3, 7\] steps, must all have the same number$"),
         (np.zeros((2, 3, 4)), r"^inputs\[0\] has shape 3 x 4, must have 5 features per step$"),
     ):
         with pytest.raises(srnn.SpatialRnnError, match=message):
@@ -117,7 +117,7 @@ def test_simulate_command(files: Path) -> None:
     assert (figures["streams"], figures["mismatches"]) == (2, 0)
     together, alone = figures["cycles_per_step_and_stream"], figures["cycles_per_step_of_one_stream_alone"]
     assert together < alone
-    assert f"tails filled: {alone:.1f} -> {together:.1f} cycles per step and stream" in done.stdout
+    assert f"hide latency: {alone:.1f} -> {together:.1f} cycles per step and stream" in done.stdout
     assert np.load(files / "o.npy").shape == (2, 6, 6)
     done = spatial_rnn("simulate", "--model", "both.npz", "--input", "xs.npy", *GRID_OPTIONS, "--sim", "verilator",
                        "--json", "r.json", "--outputs", "o.npy", "--picture", "p.svg", cwd=files)
@@ -148,12 +148,12 @@ def test_map_command(files: Path) -> None:
         text = (files / "out" / "listing" / f"model_{number}" / "schedule.txt").read_text()
         assert f"header of model {number}" in text
     done = spatial_rnn("map", "--model", "lstm.npz", "--streams", 3, *GRID_OPTIONS, "-o", "streams", cwd=files)
-    assert "Streams    3 at once; tails filled: " in done.stdout, done.stderr
+    assert "Streams    3 at once hide latency: " in done.stdout, done.stderr
     text = refusal("map", "--model", "lstm.npz", "--model", "both.npz", "--input", "x.npy", "-o", "no", cwd=files)
     assert text == "1 --input for 2 --model: give one for each, or none"
     done = spatial_rnn("map", "--model", "both.npz", "--streams", 2, *GRID_OPTIONS, "-o", "both", "--picture", "m.svg",
                        "--json", "r.json", cwd=files)
-    assert "Streams    2 at once; tails filled: " in done.stdout, done.stderr
+    assert "Streams    2 at once hide latency: " in done.stdout, done.stderr
     assert [one["streams"] for one in json.loads((files / "r.json").read_text())["models"]] == [2, 2]
     spatial_rnn("map", "--model", "lstm.npz", *GRID_OPTIONS, "-o", "lstm", "--picture", "l.svg", cwd=files)
     one, two = (float((files / name).read_text().split('height="')[1].split("pt")[0]) for name in ("l.svg", "m.svg"))

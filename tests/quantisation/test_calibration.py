@@ -173,7 +173,7 @@ def test_auto_takes_theleast_error_and_says_so() -> None:
     assert chosen.choice.reason.startswith(f"{best}: the least RMS error of the outputs on the calibration input, ")
     assert all(name in chosen.choice.reason for name in errors)
     assert quantise(network, typical).choice == Choice()
-    assert quantise(network, typical).choice.reason == "minmax: as asked for"
+    assert quantise(network, typical).choice.reason == "minmax: as requested"
 
 
 def test_auto_starts_from_the_given_state() -> None:
@@ -196,7 +196,7 @@ def test_auto_passes_over_what_is_refused() -> None:
 
     chosen = least_error(by, AUTO, lambda made: 0.5).choice
     assert chosen.errors == {"minmax": None, "percentile 99.99": None, "percentile 99.9": None, "mse": 0.5}
-    assert "minmax is refused" in chosen.reason
+    assert "minmax is rejected" in chosen.reason
     with pytest.raises(MappingError, match=r"^too large$"):
         least_error(lambda rule: by(ScaleRule()), AUTO, lambda made: 0.5)
 

@@ -181,9 +181,9 @@ def test_a_narrow_accumulator_is_refused() -> None:
     network = Network((RecurrentLayer(cells.rnn_tanh, np.ones((1, 50)), np.ones((1, 1))),))
     with pytest.raises(MappingError) as error:
         quantise(network, np.ones((1, 50)), Arithmetic(accumulator_bits=20))
-    wanted = "layer 0 x, gate 0, unit 0: the accumulator can reach 812801, which takes 21 bits, the grid has 20"
+    wanted = "layer 0 x, gate 0, unit 0: the accumulator can reach 812801, which needs 21 bits; the grid has 20"
     assert str(error.value) == wanted
-    with pytest.raises(MappingError, match=r"can reach 208[0-9]{6}, which takes 29 bits, the grid has 28$"):
+    with pytest.raises(MappingError, match=r"can reach 208[0-9]{6}, which needs 29 bits; the grid has 28$"):
         quantise(network, np.ones((1, 50)), Arithmetic(operand_bits=16))
 
 

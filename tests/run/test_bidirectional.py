@@ -133,12 +133,12 @@ def test_merged_outputs_by_hand() -> None:
     (lambda: srnn.Bidirectional(layer(cells.lstm, 3, 4, 1), layer(cells.lstm, 3, 4, 2), "mul"),
      "merge 'mul' is not supported: choose concat, sum"),
     (lambda: srnn.Bidirectional(layer(cells.lstm, 3, 4, 1), layer(cells.lstm, 2, 4, 2)),
-     "the backward layer takes 2 values, must take 3, as the forward layer"),
+     "the backward layer takes 2 values, must take 3 like the forward layer"),
     (lambda: srnn.Bidirectional(layer(cells.lstm, 3, 4, 1), layer(cells.lstm, 3, 5, 2), "sum"),
-     "the backward layer gives 5 values, must give 4, as the forward layer, to be added"),
+     "the backward layer gives 5 values, must give 4 like the forward layer: the two are added"),
     (lambda: srnn.Network(
         (srnn.Bidirectional(layer(cells.lstm, 3, 4, 1), layer(cells.lstm, 3, 4, 2)), layer(cells.lstm, 4, 4, 1))),
-     "layer 1 (lstm) takes 4 values, must take 8, what layer 0 gives"),
+     "layer 1 (lstm) takes 4 values, must take 8, the output of layer 0"),
     (lambda: srnn.Network(
         (srnn.Bidirectional(layer(cells.lstm, 3, 4, 1), layer(cells.lstm, 3, 4, 2)),), Dense(np.ones((2, 4)))),
      "head.weight has 4 columns, must have 8, the last hidden size"),
