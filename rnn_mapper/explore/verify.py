@@ -9,11 +9,28 @@ from pathlib import Path
 
 import numpy as np
 
-from rnn_mapper.explore.adapter import known_cells, mapping_of, random_network
+from hdl.parameters import GridParameters
+from rnn_mapper.cells.arithmetic import arithmetic_of
+from rnn_mapper.cells.library import dense
+from rnn_mapper.cells.unit_program import Preference
 from rnn_mapper.explore.requests import Model
-from rnn_mapper.explore.search import Candidate
+from rnn_mapper.explore.search import Design
+from rnn_mapper.explore.shapes import Shape, cells_of, known_cells
+from rnn_mapper.importers import load_model
+from rnn_mapper.importers.native import plain_network
+from rnn_mapper.mapping.choices import Choice
+from rnn_mapper.mapping.mapper import map_network
+from rnn_mapper.mapping.mapping import Mapping
+from rnn_mapper.network.network import Dense, Layer, Network
+from rnn_mapper.quantisation.integer_network import QuantisedNetwork
+from rnn_mapper.quantisation.quantise import quantise, quantise_inputs
+from rnn_mapper.run.prepare import default_calibration
+from rnn_mapper.run.result import IntSequence
+from rnn_mapper.run.simulate import choose_simulator, verify
+from rnn_mapper.schedule.phases import PhaseOrder
+from sim_tests.simulator.run import logs_kept
 
-__all__ = ["Verified", "verify_candidate"]
+__all__ = ["Verified", "mapping_of", "random_network", "verify_design"]
 
 
 @dataclass(frozen=True)
@@ -37,21 +54,13 @@ class Verified:
         return self.predicted == self.simulated and not self.mismatches and self.searched == self.mapped
 
 
-def verify_candidate(
-    candidate: Candidate, models: tuple[Model, ...], steps: int, progress: Callable[[str], None]
+def verify_design(
+    design: Design, models: tuple[Model, ...], steps: int, progress: Callable[[str], None]
 ) -> list[Verified]:
     """Simulate up to `steps` steps of every model on a grid, with the weights of its file or random ones."""
-    from rnn_mapper.importers import load_model
-    from rnn_mapper.importers.native import plain_network
-    from rnn_mapper.quantisation.quantise import quantise, quantise_inputs
-    from rnn_mapper.run.prepare import default_calibration
-    from rnn_mapper.run.result import IntSequence
-    from rnn_mapper.run.simulate import choose_simulator, verify
-    from sim_tests.simulator.run import logs_kept
-
-    p = candidate.parameters
+    p = design.parameters
     done = []
-    for model, found in zip(models, candidate.found, strict=True):
+    for model, found in zip(models, design.found, strict=True):
         network = random_network(model.shape)
         if model.file is not None:
             known = known_cells((model.shape.cells_file, model.shape.cells_digest))
@@ -68,3 +77,31 @@ def verify_candidate(
             int((result.outputs != result.expected).sum()), found.cycles, mapping.predict(model.steps).cycles,
         ))
     return done
+
+
+def mapping_of(network: QuantisedNetwork, parameters: GridParameters, choice: Choice, steps: int) -> Mapping:
+    """A quantised network mapped as chosen. Raises `MappingError`."""
+    return map_network(
+        network, parameters, steps=steps, schedule=PhaseOrder(choice.schedule), splits=choice.ways,
+        programs=Preference(choice.programs))
+
+
+def random_network(shape: Shape, seed: int = 0) -> Network:
+    """A network in floating point with weights as PyTorch would initialise them."""
+    rng = np.random.default_rng(seed)
+    layers, inputs = [], shape.inputs
+    for cell, units in zip(cells_of(shape), shape.sizes, strict=True):
+        bound, arithmetic = units**-0.5, arithmetic_of(cell)
+        sizes = {
+            product.matrix: inputs if product.operand.is_input else units
+            for row in arithmetic.rows for product in row.products
+        }
+        tensors = {name: rng.uniform(-bound, bound, (units, size)) for name, size in sizes.items()}
+        tensors |= {name: rng.uniform(-bound, bound, units) for name in cell.trace.vectors}
+        layers.append(Layer(cell, tensors) if cell is not dense else Dense(tensors["W"], tensors["b"]))
+        inputs = units
+    if shape.head is None:
+        return Network(tuple(layers))
+    head = layers.pop()
+    assert isinstance(head, Dense)
+    return Network(tuple(layers), head)

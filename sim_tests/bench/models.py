@@ -14,7 +14,8 @@ from rnn_mapper.cells.library import BOX
 from rnn_mapper.cells.stages import stages_of
 from rnn_mapper.cells.tracing import Cell
 from rnn_mapper.fixed_point import Codes
-from rnn_mapper.mapping.mapper import Part, map_network
+from rnn_mapper.mapping.choices import UnitSlice
+from rnn_mapper.mapping.mapper import map_network
 from rnn_mapper.mapping.mapping import Mapping
 from rnn_mapper.network.network import Dense, Layer, Network
 from rnn_mapper.quantisation.quantise import quantise
@@ -50,14 +51,14 @@ def random_layer(rng: np.random.Generator, cell: Cell, inputs: int, outputs: int
     return Layer(cell, {name: limits.get(name, scale) * rng.uniform(-1, 1, shape) for name, shape in shapes.items()})
 
 
-def _random_parts(rng: np.random.Generator, groups: int, cols: int) -> list[Part]:
+def _random_parts(rng: np.random.Generator, groups: int, cols: int) -> list[UnitSlice]:
     """Two parts of at least one group; one part of a single group."""
     first = int(rng.integers(1, groups)) if groups > 1 else groups
     parts = []
     for size in (first, groups - first):
         if size:
             ru = int(rng.integers(1, cols + 1))
-            parts.append(Part(size, ru, int(rng.integers(1, min(size, cols // ru) + 1))))
+            parts.append(UnitSlice(size, ru, int(rng.integers(1, min(size, cols // ru) + 1))))
     return parts
 
 

@@ -9,7 +9,8 @@ import pytest
 from hdl.parameters import load_parameters
 from rnn_mapper import cells
 from rnn_mapper.errors import MappingError
-from rnn_mapper.mapping.mapper import Part, map_network
+from rnn_mapper.mapping.choices import UnitSlice
+from rnn_mapper.mapping.mapper import map_network
 from rnn_mapper.quantisation.quantise import quantise, quantise_inputs
 from rnn_mapper.quantisation.reference import run_reference
 from sim_tests.host.grid_runs import build_grid, run_mapping
@@ -29,11 +30,11 @@ def test_parts_give_the_same_bits_in_the_predicted_cycles(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(("parts", "text"), [
-    ([Part(6, 1, 2), Part(6, 2, 1)], "units are 11 groups"),
-    ([Part(5, 1, 2), Part(6, 3, 1)], "ru * chains at most cols = 2"),
-    ([Part(11, 0, 1)], "all must be 1 or more"),
+    ([UnitSlice(6, 1, 2), UnitSlice(6, 2, 1)], "units are 11 groups"),
+    ([UnitSlice(5, 1, 2), UnitSlice(6, 3, 1)], "ru * chains at most cols = 2"),
+    ([UnitSlice(11, 0, 1)], "all must be 1 or more"),
 ])
-def test_parts_that_cannot_be(parts: list[Part], text: str) -> None:
+def test_parts_that_cannot_be(parts: list[UnitSlice], text: str) -> None:
     quantised = quantise(random_network(3, cells.lstm, inputs=32, hidden=(22,)), np.ones((1, 32)))
     with pytest.raises(MappingError, match=re.escape(text)):
         map_network(quantised, load_parameters("small"), splits=[parts])
@@ -41,5 +42,5 @@ def test_parts_that_cannot_be(parts: list[Part], text: str) -> None:
 
 def test_named_parts_are_taken() -> None:
     quantised = quantise(random_network(3, cells.lstm, inputs=32, hidden=(22,)), np.ones((1, 32)))
-    mapping = map_network(quantised, load_parameters("small"), splits=[[Part(4, 2, 1), Part(7, 1, 2)]])
+    mapping = map_network(quantised, load_parameters("small"), splits=[[UnitSlice(4, 2, 1), UnitSlice(7, 1, 2)]])
     assert [(t.nest.groups, t.nest.ru, t.nest.chains) for t in mapping.timings] == [(4, 2, 1), (7, 1, 2)] * 2

@@ -1,0 +1,123 @@
+"""Models as far as exploring needs them: kinds of cells and sizes, without weights."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from hdl.parameters import GridParameters
+from rnn_mapper.cells.arithmetic import arithmetic_of
+from rnn_mapper.cells.library import dense
+from rnn_mapper.cells.stages import stages_of
+from rnn_mapper.cells.tracing import Cell
+from rnn_mapper.cells.user_files import load_cells, with_cells
+from rnn_mapper.errors import ModelError
+from rnn_mapper.importers import Imported
+from rnn_mapper.importers.native import plain_network
+from rnn_mapper.importers.recurrent import with_source
+from rnn_mapper.mapping.plans import Frames
+from rnn_mapper.network.network import parse_cell
+from rnn_mapper.quantisation.blank import weightless_network
+from rnn_mapper.quantisation.integer_network import QuantisedLayer, QuantisedNetwork
+from rnn_mapper.schedule.phases import PhaseOrder
+
+__all__ = [
+    "CellsFile", "Shape", "blank_network", "cells_file", "cells_of", "frames_of", "known_cells", "shape_of_model",
+]
+
+#: Path and digest of the user's file of cells; both empty without one.
+CellsFile = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What decides cycles and memory of a model: kinds of cells and sizes."""
+
+    #: Name of the cell of each layer.
+    cells: tuple[str, ...]
+    inputs: int
+    #: Values that each layer gives.
+    hidden: tuple[int, ...]
+    #: Outputs of a dense head, None without one.
+    head: int | None = None
+    #: Python file of the user's cells, and a digest of it, so that a changed file is another shape.
+    cells_file: str = ""
+    cells_digest: str = ""
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Units of each layer, and of the head, last."""
+        return self.hidden if self.head is None else (*self.hidden, self.head)
+
+    @property
+    def multiplications(self) -> int:
+        """Multiplications of one step."""
+        groups = frames_of(self).whole(PhaseOrder.FUSED.value)
+        return sum(phase.multiplications for phases in groups for phase in phases)
+
+    def __str__(self) -> str:
+        kinds = self.cells[0] if len(set(self.cells)) == 1 else "+".join(self.cells)
+        layers = " -> ".join(map(str, (self.inputs, *self.hidden)))
+        return f"{kinds} {layers}" + ("" if self.head is None else f" -> dense {self.head}")
+
+
+def shape_of_model(path: Path, model: Imported, cells: CellsFile = ("", "")) -> Shape:
+    """The shape of the model of a file. Raises `ModelError`."""
+    network = with_source(path, lambda: plain_network(model.network))
+    for layer in network.layers:
+        _check_cell(layer.cell, f"{path}: ")
+    head = None if network.head is None else network.output_size
+    return Shape(
+        tuple(layer.cell.name for layer in network.layers), network.input_size,
+        tuple(layer.output_size for layer in network.layers), head, *cells,
+    )
+
+
+def cells_file(path: Path | None) -> CellsFile:
+    """The user's file of cells, absolute, and a digest of it. Raises `CellError` if it cannot be used."""
+    if path is None:
+        return "", ""
+    load_cells(path)
+    return str(path.resolve()), hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+
+
+@lru_cache(maxsize=16)
+def known_cells(cells: CellsFile) -> dict[str, Cell]:
+    """The cells in the box and those of the user's file."""
+    return with_cells(cells[0] or None)
+
+
+def _check_cell(cell: Cell, where: str = "") -> None:
+    """Raise `ModelError` for a cell whose vectors are not all of one size: its shape takes more than is asked for."""
+    if len({stage.kind for stage in stages_of(arithmetic_of(cell))}) > 1:
+        raise ModelError(f"{where}cell {cell.name} computes vectors of several sizes, which cannot be explored")
+
+
+@lru_cache(maxsize=256)
+def blank_network(shape: Shape) -> QuantisedNetwork:
+    """A network of this shape without weights."""
+    parameters, layers, inputs = GridParameters(), [], shape.inputs
+    last = len(shape.sizes) - 1
+    for index, (cell, units) in enumerate(zip(cells_of(shape), shape.sizes, strict=True)):
+        _check_cell(cell)
+        # A layer that another follows makes operands.
+        alone = weightless_network(cell, [inputs, units], 1 if index < last else None, parameters)
+        layers.append(alone.layers[0])
+        inputs = units
+    head: QuantisedLayer | None = layers.pop() if shape.head is not None else None
+    return QuantisedNetwork(tuple(layers), head, parameters.arithmetic)
+
+
+@lru_cache(maxsize=64)
+def frames_of(shape: Shape) -> Frames:
+    """The phases of a network of this shape."""
+    return Frames([blank_network(shape)])
+
+
+def cells_of(shape: Shape) -> list[Cell]:
+    """The cell of each layer, and that of the head, last."""
+    known = known_cells((shape.cells_file, shape.cells_digest))
+    cells = [parse_cell(name, known) for name in shape.cells]
+    return cells if shape.head is None else [*cells, dense]
