@@ -51,15 +51,15 @@ def random_layer(rng: np.random.Generator, cell: Cell, inputs: int, outputs: int
     return Layer(cell, {name: limits.get(name, scale) * rng.uniform(-1, 1, shape) for name, shape in shapes.items()})
 
 
-def _random_parts(rng: np.random.Generator, groups: int, cols: int) -> list[UnitSlice]:
+def _random_slices(rng: np.random.Generator, groups: int, cols: int) -> list[UnitSlice]:
     """Two parts of at least one group; one part of a single group."""
     first = int(rng.integers(1, groups)) if groups > 1 else groups
     parts = []
     for size in (first, groups - first):
         if size:
             ru = int(rng.integers(1, cols + 1))
-            parts.append(UnitSlice(size, ru, int(rng.integers(1, min(size, cols // ru) + 1))))
-    return parts
+            slices.append(UnitSlice(size, ru, int(rng.integers(1, min(size, cols // ru) + 1))))
+    return slices
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ class ModelCase:
         if not self.cut:
             return map_network(quantised, parameters, ru=self.ru, schedule=self.schedule)
         splits = [
-            _random_parts(rng, ceil_div(group.units, parameters.rows), parameters.cols)
+            _random_slices(rng, ceil_div(group.units, parameters.rows), parameters.cols)
             for group in unit_groups([quantised])
         ]
         return map_network(quantised, parameters, splits=splits, schedule=self.schedule)

@@ -12,7 +12,7 @@ from hdl.numerics import DEFAULT_ARITHMETIC, Arithmetic
 from hdl.parameters import GridParameters, load_parameters
 from rnn_mapper.cells import BOX, Cell, CellError
 from rnn_mapper.cells.user_files import load_cells
-from rnn_mapper.check.replay import find_violations, plan_of
+from rnn_mapper.check.replay import find_violations, plan_to_check
 from rnn_mapper.mapping.mapper import map_network
 from rnn_mapper.network.network import Network
 from rnn_mapper.quantisation.integer_network import QuantisedNetwork

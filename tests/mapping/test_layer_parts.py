@@ -1,4 +1,4 @@
-"""Layers that the mapper cuts into parts, simulated: image packing, output order and waits of every part."""
+"""Layers that the mapper cuts into slices, simulated: image packing, output order and waits of every slice."""
 
 import re
 from pathlib import Path
@@ -17,7 +17,7 @@ from sim_tests.host.grid_runs import build_grid, run_mapping
 from tests.support.random_networks import random_network
 
 
-def test_parts_give_the_same_bits_in_the_predicted_cycles(tmp_path: Path) -> None:
+def test_slices_give_the_same_bits_in_the_predicted_cycles(tmp_path: Path) -> None:
     parameters = load_parameters("small")
     inputs = np.random.default_rng(1).normal(size=(5, 32))
     quantised = quantise(random_network(3, cells.lstm, inputs=32, hidden=(22,)), inputs)
@@ -29,18 +29,18 @@ def test_parts_give_the_same_bits_in_the_predicted_cycles(tmp_path: Path) -> Non
     assert result.cycles == mapping.predict(5).cycles
 
 
-@pytest.mark.parametrize(("parts", "text"), [
+@pytest.mark.parametrize(("slices", "text"), [
     ([UnitSlice(6, 1, 2), UnitSlice(6, 2, 1)], "units are 11 groups"),
     ([UnitSlice(5, 1, 2), UnitSlice(6, 3, 1)], "ru * chains at most cols = 2"),
     ([UnitSlice(11, 0, 1)], "all must be 1 or more"),
 ])
-def test_parts_that_cannot_be(parts: list[UnitSlice], text: str) -> None:
+def test_slices_that_cannot_be(slices: list[UnitSlice], text: str) -> None:
     quantised = quantise(random_network(3, cells.lstm, inputs=32, hidden=(22,)), np.ones((1, 32)))
     with pytest.raises(MappingError, match=re.escape(text)):
-        map_network(quantised, load_parameters("small"), splits=[parts])
+        map_network(quantised, load_parameters("small"), splits=[slices])
 
 
-def test_named_parts_are_taken() -> None:
+def test_named_slices_are_taken() -> None:
     quantised = quantise(random_network(3, cells.lstm, inputs=32, hidden=(22,)), np.ones((1, 32)))
     mapping = map_network(quantised, load_parameters("small"), splits=[[UnitSlice(4, 2, 1), UnitSlice(7, 1, 2)]])
     assert [(t.nest.groups, t.nest.ru, t.nest.chains) for t in mapping.timings] == [(4, 2, 1), (7, 1, 2)] * 2

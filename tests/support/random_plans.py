@@ -60,8 +60,8 @@ def _network(rng: np.random.Generator, parameters: GridParameters) -> QuantisedN
     return weightless_network(cell, sizes, size() if rng.random() < 0.4 else None, p, inner_size=size())
 
 
-def _parts(rng: np.random.Generator, units: int, rows: int) -> list[int]:
-    """A layer in one part, or in two or three of whole groups."""
+def _slices(rng: np.random.Generator, units: int, rows: int) -> list[int]:
+    """A layer in one slice, or in two or three of whole groups."""
     groups = ceil_div(units, rows)
     places = rng.integers(1, groups + 1, int(rng.choice([0, 0, 1, 2])))
     cuts = sorted({int(place) * rows for place in places if place < groups})
@@ -82,9 +82,9 @@ def random_plan(rng: np.random.Generator) -> RandomPlan | None:
         state_distance=state_distance,
     )
     network = _network(rng, parameters)
-    parts = [_parts(rng, group.units, parameters.rows) for group in unit_groups([network])]
+    slices = [_slices(rng, group.units, parameters.rows) for group in unit_groups([network])]
     schedule = SCHEDULES[int(rng.integers(len(SCHEDULES)))]
-    phases = phases_of([network], parts, schedule)
+    phases = phases_of([network], slices, schedule)
     splits: dict[tuple[int, int], tuple[int, int]] = {}
     for phase in phases:
         if phase.state_key not in splits:
@@ -103,7 +103,7 @@ def plan_with(
     schedule: PhaseOrder,
     parameters: GridParameters, latencies: GridLatencies, preference: Preference = Preference.EARLY_RESULT,
 ) -> RandomPlan:
-    """The plan with these splits: ru and chains of each (unit group, part)."""
+    """The plan with these loop nests: ru and chains of each (unit group, slice)."""
     chosen = [splits[phase.state_key] for phase in phases]
     words = [least_words(phase, parameters, ru) for phase, (ru, _) in zip(phases, chosen, strict=True)]
     phases, words = choose_programs(phases, words, latencies, preference)
