@@ -3,8 +3,8 @@
     .venv/bin/python -m scripts.explore_rate
 
 Processor time of this process, so that others on the machine count little. A mapping is a distinct (grid, order,
-preferred unit programs, slices of every layer); plans are the different ones of which cycles are counted. The search for
-the unit programs of a cell, which is made once for rows of every length, is measured apart.
+preferred unit programs, slices of every layer); plans are the different ones of which cycles are counted. The search
+for the unit programs of a cell, which is made once for rows of every length, is measured apart.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """What one token makes a grid do, site by site, as cycles after its issue: the schedule checker's own model.
 
 It is written from the hardware's timing alone and shares no code with the scheduler, of which it takes nothing but
-the decisions that it checks, as `TimedPhase`. Times "at the site" are counted as if the write stream reached every site in the cycle of issue: the way there
-is the same for everything that a column receives.
+the decisions that it checks, as `TimedPhase`. Times "at the site" are counted as if the write stream reached every site
+in the cycle of issue: the way there is the same for everything that a column receives.
 """
 
 from __future__ import annotations

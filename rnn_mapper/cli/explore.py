@@ -87,9 +87,9 @@ def command(
 
 
 def _request(models: tuple[str, ...], budgets: tuple[str, ...], options: dict[str, Any]) -> Request:
-    from rnn_mapper.explore.shapes import cells_file
     from rnn_mapper.explore.requests import parse_budget, parse_model, parse_sizes
     from rnn_mapper.explore.search import Request
+    from rnn_mapper.explore.shapes import cells_file
 
     budget = parse_budget(budgets)
     sizes = {name: parse_sizes(name, options[name]) for name in ("rows", "cols", "lanes")}

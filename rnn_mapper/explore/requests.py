@@ -8,8 +8,8 @@ from pathlib import Path
 
 from hdl.parameters import RANGES
 from rnn_mapper.errors import ConfigurationError
-from rnn_mapper.explore.shapes import CellsFile, Shape, known_cells, shape_of_model
 from rnn_mapper.explore.devices import Device, device
+from rnn_mapper.explore.shapes import CellsFile, Shape, known_cells, shape_of_model
 from rnn_mapper.importers import Selection, load_model
 from rnn_mapper.network.network import parse_cell
 

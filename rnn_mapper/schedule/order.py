@@ -221,8 +221,8 @@ class _Builder:
                     self.member, self.members, self._name(index, layer, stage, letter, number, len(sizes))
                 ),
                 "network": self.network, "member": self.member, "layer": index, "stage": stage, "group": group,
-                "slice": number, "first_unit": sum(sizes[:number]), "last_slice": number == len(sizes) - 1, "units": units,
-                "multiplied": operand, "operand": vector, "previous": previous,
+                "slice": number, "first_unit": sum(sizes[:number]), "last_slice": number == len(sizes) - 1,
+                "units": units, "multiplied": operand, "operand": vector, "previous": previous,
             }
             for number, units in enumerate(sizes)
         ]

@@ -2,8 +2,8 @@
 
 All of it follows from the loop nest, the epilogue program and the grid's latencies; the predictor and the schedule use
 these figures and have none of their own. Cycles in which results arrive are the bits of one integer, so that all
-results of a chain are compared with all others at once. A search asks for the same timings again and again: `PhaseClock`
-finds each once.
+results of a chain are compared with all others at once. A search asks for the same timings again and again:
+`PhaseClock` finds each once.
 """
 
 from __future__ import annotations
@@ -169,7 +169,8 @@ class PhaseClock:
         """The timing in every step but the first."""
         key = traits, tiling
         if key not in self._steady:
-            self._steady[key] = self._stored(traits, tiling) if traits.stores else self._shortest_interval(traits, tiling)
+            find = self._stored if traits.stores else self._shortest_interval
+            self._steady[key] = find(traits, tiling)
         return self._steady[key]
 
     def phase_timing(self, phase: Phase, nest: LoopNest, output_offset: int = 0) -> PhaseTiming:

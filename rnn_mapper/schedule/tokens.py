@@ -14,8 +14,17 @@ from typing import NamedTuple
 from rnn_mapper.schedule.entries import ScheduleEntry
 from rnn_mapper.schedule.timing import Timing
 
-__all__ = ["FIRST_CYCLE", "Controller", "InputVector", "Marks", "TokenCost", "TracedToken", "Trace", "follow",
-           "token_costs"]
+__all__ = [
+    "FIRST_CYCLE",
+    "Controller",
+    "InputVector",
+    "Marks",
+    "TokenCost",
+    "Trace",
+    "TracedToken",
+    "follow",
+    "token_costs",
+]
 
 #: First cycle in which the controller considers an entry: it spends one cycle on beginning.
 FIRST_CYCLE = 1
@@ -130,8 +139,8 @@ class Trace:
     free: int = FIRST_CYCLE
     output: int = FIRST_CYCLE
     end: int = FIRST_CYCLE
-    first: Marks = Marks()
-    stop: Marks = Marks()
+    first: Marks = field(default_factory=Marks)
+    stop: Marks = field(default_factory=Marks)
     repeats: int = 0
     period_steps: int = 0
     period_cycles: int = 0

@@ -52,9 +52,9 @@ def random_layer(rng: np.random.Generator, cell: Cell, inputs: int, outputs: int
 
 
 def _random_slices(rng: np.random.Generator, groups: int, cols: int) -> list[UnitSlice]:
-    """Two parts of at least one group; one part of a single group."""
+    """Two slices of at least one group; one slice of a single group."""
     first = int(rng.integers(1, groups)) if groups > 1 else groups
-    parts = []
+    slices = []
     for size in (first, groups - first):
         if size:
             ru = int(rng.integers(1, cols + 1))

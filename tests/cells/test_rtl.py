@@ -171,7 +171,8 @@ def test_random_cells(seed: int, tmp_path: Path) -> None:
     quantised, _ = _network(made, seed)
     for stage in quantised.layers[0].stages:
         check_program(quantised.layers[0], stage, 24, False, rng)
-    plan = plan_of(map_network(quantised, SMALL))
+    mapping = map_network(quantised, SMALL)
+    plan = plan_to_check(mapping.timings, mapping.entries, mapping.allocation.states)
     for chance in (0.0, 0.3):
         for cleared in (True, False):
             assert find_violations(plan, 7, rng, chance, cleared) == []
