@@ -63,8 +63,10 @@ class Search:
         while improved:
             improved = False
             for places in self._alike.values():
+                kept = ways[places[0]]
                 changed = [
-                    Choice(schedule, _changed(ways, places, option), programs) for option in options[places[0]]
+                    Choice(schedule, _changed(ways, places, option), programs)
+                    for option in options[places[0]] if option != kept
                 ]
                 found = self._better(unknown + changed, math.inf if best is None else best.least, grid)
                 unknown = []
