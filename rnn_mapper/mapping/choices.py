@@ -55,21 +55,26 @@ class GroupWays:
         self.groups = ceil_div(phases[0].units, rows)
         #: By phase: matrix rows of a unit, and vector words of a row.
         self._work = [(phase.rows, ceil_div(phase.operand_size, lanes)) for phase in phases]
-        self._busy: dict[Way, int] = {}
+        self._sizes: dict[Way, tuple[int, int]] = {}
 
     def widths(self, cols: int) -> range:
         """Every `ru` with which all PCUs of a chain have words."""
         return range(1, max(1, min(cols, max(words for _, words in self._work))) + 1)
 
-    def busy(self, way: Way) -> int:
-        """Cycles in which the phases of the group read; also its weight words in a site."""
-        known = self._busy.get(way)
+    def size(self, way: Way) -> tuple[int, int]:
+        """Cycles in which the phases of the group read (also its weight words in a site), and its units in a site."""
+        known = self._sizes.get(way)
         if known is None:
-            known = self._busy[way] = sum(
+            busy = sum(
                 ceil_div(groups, chains) * rows * ceil_div(words, ru)
                 for groups, ru, chains in way for rows, words in self._work
             )
+            known = self._sizes[way] = busy, sum(ceil_div(groups, chains) for groups, _, chains in way)
         return known
+
+    def busy(self, way: Way) -> int:
+        """Cycles in which the phases of the group read."""
+        return self.size(way)[0]
 
     def widest(self, widths: Sequence[int], cols: int) -> list[Way]:
         """The whole group with as many chains as there is use for: more would only be farther."""

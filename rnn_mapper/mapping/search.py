@@ -14,7 +14,6 @@ from contextlib import contextmanager
 from rnn_mapper.mapping.candidates import Candidate, fastest
 from rnn_mapper.mapping.choices import Choice, GroupWays, Way
 from rnn_mapper.mapping.plans import Plans
-from rnn_mapper.schedule.loop_nest import ceil_div
 
 __all__ = ["Search", "uncollected"]
 
@@ -45,7 +44,6 @@ class Search:
             key = plans.frames.members[group.member], group.layer, group.kind
             self._alike.setdefault(key, []).append(index)
         self._candidates: dict[Choice, Candidate] = {}
-        self._units: dict[Way, int] = {}
 
     def descend(
         self, schedule: str, programs: str, options: Sequence[Sequence[Way]], grid: dict[Choice, Candidate]
@@ -101,18 +99,13 @@ class Search:
         if candidate is None:
             words = units = 0
             for group, way in zip(self._groups, choice.ways, strict=True):
-                words += group.busy(way)
-                units += self._units_of(way)
+                more_words, more_units = group.size(way)
+                words += more_words
+                units += more_units
             candidate = self._candidates[choice] = Candidate(self.plans, choice, words, units)
             if words > self._most_words:
                 candidate.least = math.inf
         return candidate
-
-    def _units_of(self, way: Way) -> int:
-        known = self._units.get(way)
-        if known is None:
-            known = self._units[way] = sum(ceil_div(groups, chains) for groups, _, chains in way)
-        return known
 
 
 def _changed(ways: tuple[Way, ...], places: Sequence[int], option: Way) -> tuple[Way, ...]:
