@@ -10,7 +10,6 @@ from hdl.parameters import GridParameters
 from rnn_mapper.cells.unit_program import Preference
 from rnn_mapper.errors import MappingError
 from rnn_mapper.mapping.allocation import Demand, Reserved, allocate, describe_shortage, shortages
-from rnn_mapper.mapping.candidates import Candidate
 from rnn_mapper.mapping.choices import Choice, GroupWays, UnitSlice, Way
 from rnn_mapper.mapping.mapping import Mapping
 from rnn_mapper.mapping.plans import Frames, HostBeats, Plans
@@ -54,7 +53,10 @@ def map_network(
     members = (network,) if isinstance(network, QuantisedNetwork) else tuple(network)
     for one in members:
         _check_arithmetic(one, parameters)
-    place = _Place(members, parameters, GridLatencies.of(parameters), schedule, reserved or Reserved())
+    place = _Place(
+        members, parameters, GridLatencies.of(parameters), schedule, reserved or Reserved(),
+        tuple(Preference) if programs is None else (programs,),
+    )
     frames = Frames(members)
     groups = _ways(frames, parameters, schedule)
     if splits is None:
@@ -64,20 +66,37 @@ def map_network(
     distances = Distances(PhaseClock(place.latencies, parameters.group_beats))
     plans = Plans(
         frames, steps, parameters, distances, HostBeats.of(members, parameters, place.reserved), place.fits)
-    search = Search(plans, groups)
-    found: list[Candidate] = []
-    with uncollected():
-        for preference in Preference if programs is None else (programs,):
-            best = search.descend(schedule.value, preference.value, options, {})
-            if best is not None:
-                found.append(best)
-    if not found:
-        raise _refusal(place, options)
-    mapping = place.mapping(min(found, key=lambda candidate: candidate.least).choice, distances.clock)
+    best = _best(Search(plans, groups), place, options)
+    if best is None:
+        raise _refusal(place, options, distances.clock)
+    mapping = place.mapping(best, distances.clock)
     for timing in mapping.timings:
         assert_no_collision(timing)
         assert_no_collision(timing.fresh)
     return mapping
+
+
+def _best(search: Search, place: _Place, options: Sequence[Sequence[Way]]) -> Choice | None:
+    """The best mapping that is found; None where none fits.
+
+    Where the best guess and all that change one unit group of it need too much memory, the search begins with the
+    widest and the narrowest whole groups.
+    """
+    starts = [
+        options, *([[way, *ways] for way, ways in zip(_whole(options, pick), options, strict=True)] for pick in (0, -1))
+    ]
+    with uncollected():
+        for start in starts:
+            tried = (search.descend(place.schedule.value, preference.value, start, {}) for preference in place.programs)
+            found = [candidate for candidate in tried if candidate is not None]
+            if found:
+                return min(found, key=lambda candidate: candidate.least).choice
+    return None
+
+
+def _whole(options: Sequence[Sequence[Way]], pick: int) -> list[Way]:
+    """The first (0) or the last (-1) way of each unit group that does not cut it."""
+    return [([way for way in ways if len(way) == 1] or ways)[pick] for ways in options]
 
 
 def _check_arithmetic(network: QuantisedNetwork, parameters: GridParameters) -> None:
@@ -181,14 +200,20 @@ class _Place:
     latencies: GridLatencies
     schedule: PhaseOrder
     reserved: Reserved
+    #: Preferences for unit programs that are tried.
+    programs: tuple[Preference, ...]
 
     def fits(self, phases: list[Phase], nests: list[LoopNest]) -> bool:
         """Whether the memories hold these phases."""
         return not shortages(allocate(phases, nests, vectors_of(self.members), self.parameters, self.reserved)[1])
 
+    def choice(self, ways: Sequence[Way]) -> Choice:
+        """The mapping with these ways and the first of the unit programs."""
+        return Choice(self.schedule.value, tuple(ways), self.programs[0].value)
+
     def demands(self, grid: GridParameters, ways: Sequence[Way]) -> list[Demand]:
         """What a choice takes of a grid."""
-        phases, nests = placed_phases(self.members, grid, Choice(self.schedule.value, tuple(ways)), self.latencies)
+        phases, nests = placed_phases(self.members, grid, self.choice(ways), self.latencies)
         return allocate(phases, nests, vectors_of(self.members), grid, self.reserved)[1]
 
     def mapping(self, choice: Choice, clock: PhaseClock) -> Mapping:
@@ -206,21 +231,21 @@ class _Place:
         )
 
 
-def _refusal(place: _Place, options: list[list[Way]]) -> MappingError:
+def _refusal(place: _Place, options: list[list[Way]], clock: PhaseClock) -> MappingError:
     """The shortest list of shortages over the widest and the narrowest whole groups, and what would do."""
-
-    def picked(choices: list[list[Way]], pick: int) -> list[Way]:
-        whole = [[way for way in ways if len(way) == 1] or ways for ways in choices]
-        return [ways[pick] for ways in whole]
 
     def demands(grid: GridParameters, pick: int) -> list[Demand]:
         choices = options if grid is place.parameters else (
             _options(_ways(Frames(place.members), grid, place.schedule), grid, None, None))
-        return place.demands(grid, picked(choices, pick))
+        return place.demands(grid, _whole(choices, pick))
 
     def fits(grid: GridParameters) -> bool:
         same = all(grid.arithmetic.serves(network.arithmetic) for network in place.members)
         return same and any(not shortages(demands(grid, pick)) for pick in (0, -1))
 
-    least = min((demands(place.parameters, pick) for pick in (0, -1)), key=lambda found: len(shortages(found)))
-    return describe_shortage(least, place.parameters, fits)
+    least = {pick: demands(place.parameters, pick) for pick in (0, -1)}
+    pick = min(least, key=lambda pick: len(shortages(least[pick])))
+    if not shortages(least[pick]):
+        # It fits, but its results do not fit the links: the timing says so.
+        place.mapping(place.choice(_whole(options, pick)), clock)
+    return describe_shortage(least[pick], place.parameters, fits)

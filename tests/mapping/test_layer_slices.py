@@ -1,18 +1,21 @@
 """Layers that the mapper cuts into slices, simulated: image packing, output order and waits of every slice."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from hdl.parameters import load_parameters
+from hdl.parameters import GridParameters, load_parameters
 from rnn_mapper import cells
 from rnn_mapper.errors import MappingError
 from rnn_mapper.mapping.choices import UnitSlice
 from rnn_mapper.mapping.mapper import map_network
+from rnn_mapper.quantisation.blank import weightless_network
 from rnn_mapper.quantisation.quantise import quantise, quantise_inputs
 from rnn_mapper.quantisation.reference import run_reference
+from rnn_mapper.schedule.phases import PhaseOrder
 from sim_tests.host.grid_runs import build_grid, run_mapping
 from tests.support.random_networks import random_network
 
@@ -44,3 +47,17 @@ def test_named_slices_are_taken() -> None:
     quantised = quantise(random_network(3, cells.lstm, inputs=32, hidden=(22,)), np.ones((1, 32)))
     mapping = map_network(quantised, load_parameters("small"), splits=[[UnitSlice(4, 2, 1), UnitSlice(7, 1, 2)]])
     assert [(t.nest.groups, t.nest.ru, t.nest.chains) for t in mapping.timings] == [(4, 2, 1), (7, 1, 2)] * 2
+
+
+def test_layers_stay_whole_where_there_is_no_room_for_their_slices() -> None:
+    """The best guess cuts all three layers, and no change of one of them makes do with eight phases."""
+    parameters = GridParameters(
+        4, 5, 6, weight_depth=1024, vector_depth=256, units=64, state_words=4, gate_entries=1024, phases=8,
+        schedule_depth=64, program_length=64,
+    )
+    network = weightless_network(cells.lstm, [68, 29, 45, 50], None, parameters)
+    roomy = map_network(network, replace(parameters, phases=16), schedule=PhaseOrder.SEQUENTIAL)
+    assert len(roomy.phases) > 8, "the mapper must cut these layers"
+    mapping = map_network(network, parameters, schedule=PhaseOrder.SEQUENTIAL)
+    assert len(mapping.phases) <= 8
+    assert mapping.predict(16).cycles >= roomy.predict(16).cycles
