@@ -18,9 +18,9 @@ from rnn_mapper.mapping.candidates import Candidate
 from rnn_mapper.mapping.choices import Choice, GroupWays, UnitSlice, Way
 from rnn_mapper.mapping.plans import HostBeats, Plans
 from rnn_mapper.mapping.search import Search, uncollected
+from rnn_mapper.schedule.clock import PhaseClock
 from rnn_mapper.schedule.distances import Distances
 from rnn_mapper.schedule.phases import PhaseOrder
-from rnn_mapper.schedule.timing import PhaseClock
 
 __all__ = ["Found", "SizeJob", "SizeResult", "cycles_of", "search_size"]
 

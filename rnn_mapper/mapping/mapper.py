@@ -15,13 +15,14 @@ from rnn_mapper.mapping.mapping import Mapping
 from rnn_mapper.mapping.plans import Frames, HostBeats, Plans
 from rnn_mapper.mapping.search import Search, uncollected
 from rnn_mapper.quantisation.integer_network import QuantisedNetwork
+from rnn_mapper.schedule.clock import PhaseClock
 from rnn_mapper.schedule.distances import Distances
 from rnn_mapper.schedule.durations import build_schedule
 from rnn_mapper.schedule.loop_nest import LoopNest, ceil_div, least_words
 from rnn_mapper.schedule.order import phases_of
 from rnn_mapper.schedule.phases import Phase, PhaseOrder, unit_groups, vectors_of
 from rnn_mapper.schedule.programs import choose_programs
-from rnn_mapper.schedule.timing import PhaseClock, assert_no_collision
+from rnn_mapper.schedule.timing import assert_no_collision
 
 __all__ = ["least_reading", "map_network", "placed_phases"]
 

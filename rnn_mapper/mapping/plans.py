@@ -301,7 +301,7 @@ class Plans:
         if known is None:
             clock = self.distances.clock
             phase, length = self.frames.programmed(order, group, count, place, words, programs, clock.latencies)
-            known = self._traits[key] = phase, clock.traits(phase), length
+            known = self._traits[key] = phase, clock.rules.traits(phase), length
         return known
 
     def _words(self, operand_size: int, ru: int) -> int:

@@ -13,8 +13,9 @@ from typing import NamedTuple
 from hdl.latencies import GridLatencies
 from rnn_mapper.cells.program import Program
 from rnn_mapper.cells.unit_timing import ring_events, state_events, uses_of_registers
+from rnn_mapper.schedule.clock import PhaseClock
 from rnn_mapper.schedule.loop_nest import ceil_div
-from rnn_mapper.schedule.timing import PhaseClock, PhaseTraits, Timing
+from rnn_mapper.schedule.timing import PhaseTraits, Timing
 
 __all__ = ["NOTHING", "STATE", "STORED", "Between", "Distances"]
 

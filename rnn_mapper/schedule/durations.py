@@ -13,11 +13,12 @@ from dataclasses import dataclass, field, replace
 from heapq import heapify, heappop, heappush
 from typing import NamedTuple
 
+from rnn_mapper.schedule.clock import PhaseClock
 from rnn_mapper.schedule.distances import NOTHING, STATE, STORED, Distances
 from rnn_mapper.schedule.entries import ScheduleEntry
 from rnn_mapper.schedule.following import Following, Pair
 from rnn_mapper.schedule.phases import Phase
-from rnn_mapper.schedule.timing import PhaseClock, PhaseTiming, Timing
+from rnn_mapper.schedule.timing import PhaseTiming, Timing
 from rnn_mapper.schedule.tokens import Controller
 
 __all__ = ["Durations", "Outline", "Table", "build_schedule", "safe_durations"]

@@ -24,11 +24,12 @@ from rnn_mapper.mapping.candidates import Candidate, fastest
 from rnn_mapper.mapping.choices import Choice, UnitSlice
 from rnn_mapper.mapping.mapper import map_network, placed_phases
 from rnn_mapper.mapping.plans import HostBeats, Plans
+from rnn_mapper.schedule.clock import PhaseClock, time_phase
 from rnn_mapper.schedule.distances import Distances
 from rnn_mapper.schedule.durations import Durations, build_schedule, safe_durations
 from rnn_mapper.schedule.loop_nest import ceil_div
 from rnn_mapper.schedule.prediction import SequencePlan
-from rnn_mapper.schedule.timing import PhaseClock, PhaseTraits, Tiling, Timing, time_phase
+from rnn_mapper.schedule.timing import PhaseTraits, Tiling, Timing
 from tests.support.plain_predict import plain_predict
 
 #: Random plans of one run of the test; thousands were compared when it was written.

@@ -6,8 +6,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from rnn_mapper.schedule.clock import PhaseClock, with_first_step
 from rnn_mapper.schedule.prediction import SequencePlan, predict
-from rnn_mapper.schedule.timing import PhaseClock, PhaseTiming, Timing, with_first_step
+from rnn_mapper.schedule.timing import PhaseTiming, Timing
 from rnn_mapper.schedule.tokens import Controller, Trace, follow, token_costs
 from tests.support.plain_predict import plain_predict
 from tests.support.random_plans import RandomPlan, random_plan
@@ -83,7 +84,7 @@ def alone(timing: PhaseTiming) -> PhaseTiming:
 def delayed(timing: PhaseTiming, delays: tuple[int, ...]) -> Timing:
     """The cycles of a timing with other delays."""
     clock, cycles = PhaseClock(timing.latencies, timing.group_beats), timing.cycles
-    flow = clock.flow(cycles.traits, cycles.tiling, cycles.words)
+    flow = clock.rules.flow(cycles.traits, cycles.tiling, cycles.words)
     return clock.delayed(flow, cycles.interval, delays)
 
 

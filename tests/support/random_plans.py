@@ -13,13 +13,14 @@ from rnn_mapper.errors import MappingError
 from rnn_mapper.mapping.allocation import allocate
 from rnn_mapper.quantisation.blank import weightless_network
 from rnn_mapper.quantisation.integer_network import QuantisedNetwork
+from rnn_mapper.schedule.clock import time_phase
 from rnn_mapper.schedule.durations import build_schedule
 from rnn_mapper.schedule.entries import ScheduleEntry
 from rnn_mapper.schedule.loop_nest import LoopNest, ceil_div, least_words
 from rnn_mapper.schedule.order import phases_of
 from rnn_mapper.schedule.phases import Phase, PhaseOrder, unit_groups, vectors_of
 from rnn_mapper.schedule.programs import choose_programs
-from rnn_mapper.schedule.timing import PhaseTiming, time_phase
+from rnn_mapper.schedule.timing import PhaseTiming
 
 #: Every cell but the one whose programs take long to find; those of PyTorch more often.
 CELLS = (
