@@ -127,7 +127,7 @@ def _search(request: Request, processes: int, cluster: str | None, output: Outpu
                     progress(len(results), new, time.perf_counter() - started)
     except KeyboardInterrupt:
         raise SpatialRnnError(
-            f"interrupted; {len(results)} of {len(jobs)} parts of the search are kept in {cache_folder()}: "
+            f"interrupted; {len(results)} of {len(jobs)} jobs of the search are kept in {cache_folder()}: "
             "the same command goes on from there"
         ) from None
     seconds = time.perf_counter() - started
@@ -149,14 +149,14 @@ def _progress(output: Output, total: int, done: int) -> Iterator[Any]:
     with Progress(*columns, console=output.errors, transient=True, disable=not terminal) as bar:
         task = bar.add_task("search", total=total, completed=done, rate="")
 
-        def report(parts: int, mappings: int, seconds: float) -> None:
+        def report(jobs: int, mappings: int, seconds: float) -> None:
             nonlocal last
             rate = mappings / max(seconds, 1e-9)
-            bar.update(task, completed=parts, rate=f"{rate:,.0f} mappings/s")
+            bar.update(task, completed=jobs, rate=f"{rate:,.0f} mappings/s")
             if not terminal and time.perf_counter() - last > _QUIET:
                 last = time.perf_counter()
-                left = seconds / max(1, parts - done) * (total - parts)
-                print_line(output.errors, f"{parts} of {total} parts, {rate:,.0f} mappings/s, {left:.0f} s left")
+                left = seconds / max(1, jobs - done) * (total - jobs)
+                print_line(output.errors, f"{jobs} of {total} jobs, {rate:,.0f} mappings/s, {left:.0f} s left")
 
         yield report
 

@@ -107,7 +107,8 @@ def test_front_and_nearest() -> None:
 
 def test_command_writes_and_verifies(tmp_path: Path) -> None:
     out = tmp_path / "out"
-    arguments = ("explore", "--model", "lstm:inputs=5,hidden=12,steps=9", "--budget", "gates=110k", *SMALL)
+    arguments = ("explore", "--model", "lstm:inputs=5,hidden=12,steps=9", "--budget", "gates=110k", "--schedule", "fused",
+                 "--schedule", "blas", *SMALL)
     done = spatial_rnn(*arguments, "--top", 1, "--verify", "--verify-steps", 2, "-o", out)
     assert done.returncode == 0, done.stderr
     assert "exact" in done.stdout
@@ -116,6 +117,8 @@ def test_command_writes_and_verifies(tmp_path: Path) -> None:
     (check,) = values["verified"]
     assert check["predicted"] == check["simulated"] > 0
     assert check["searched"] == check["mapped"] == values["front"][0]["cycles"]["lstm:inputs=5,hidden=12,steps=9"]
+    (mapped,) = values["front"][0]["mappings"].values()
+    assert mapped["schedule"] == "fused"
     assert sorted(path.name for path in out.iterdir()) == ["explore.json", "pareto.md", "pareto.svg"]
     assert (out / "pareto.svg").read_text().count("<svg") == 1
     assert "| grid |" in (out / "pareto.md").read_text()
