@@ -107,8 +107,8 @@ def test_front_and_nearest() -> None:
 
 def test_command_writes_and_verifies(tmp_path: Path) -> None:
     out = tmp_path / "out"
-    arguments = ("explore", "--model", "lstm:inputs=5,hidden=12,steps=9", "--budget", "gates=110k", "--schedule", "fused",
-                 "--schedule", "blas", *SMALL)
+    arguments = ("explore", "--model", "lstm:inputs=5,hidden=12,steps=9", "--budget", "gates=110k",
+                 "--schedule", "fused", "--schedule", "blas", *SMALL)
     done = spatial_rnn(*arguments, "--top", 1, "--verify", "--verify-steps", 2, "-o", out)
     assert done.returncode == 0, done.stderr
     assert "exact" in done.stdout
