@@ -3,8 +3,8 @@
     .venv/bin/python -m scripts.explore_rate
 
 Processor time of this process, so that others on the machine count little. A mapping is a distinct (grid, order,
-preferred unit programs, parts of every layer); plans are the different ones of which cycles are counted. The search for
-the unit programs of a cell, which is made once for rows of every length, is measured apart.
+preferred unit programs, slices of every layer); plans are the different ones of which cycles are counted. The search
+for the unit programs of a cell, which is made once for rows of every length, is measured apart.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ import time
 from hdl.latencies import GridLatencies
 from hdl.parameters import GridParameters
 from rnn_mapper.cells.unit_program import WORDS_LIMIT, Preference, unit_program
-from rnn_mapper.explore.adapter import Shape, base_phases
-from rnn_mapper.explore.size import Part, search_part
+from rnn_mapper.explore.shapes import Shape, frames_of
+from rnn_mapper.explore.size import SizeJob, search_size
 
 _CASES = (
     ("LSTM 256 x 150, cols 1 to 64", Shape(("lstm",), 256, (256,)), 64),
@@ -27,7 +27,7 @@ _CASES = (
 def find_unit_programs(shape: Shape, latencies: GridLatencies) -> float:
     """Find the unit programs of a shape for rows of every length; returns the seconds."""
     started = time.process_time()
-    for phase in base_phases(shape, "fused", (1,) * len(shape.sizes)):
+    for phase in (phase for phases in frames_of(shape).whole("fused") for phase in phases):
         for words in range(1, WORDS_LIMIT + 1):
             for preference in Preference:
                 if not phase.stores:
@@ -43,7 +43,7 @@ def main() -> None:
         programs = find_unit_programs(shape, latencies)
         started = time.process_time()
         results = [
-            search_part(Part(shape, 150, ("fused",), rows, lanes, tuple(range(1, cols + 1)), latencies))
+            search_size(SizeJob(shape, 150, ("fused",), rows, lanes, tuple(range(1, cols + 1)), latencies))
             for rows in (2, 4, 8) for lanes in (8, 16, 32, 48)
         ]
         seconds = time.process_time() - started

@@ -22,9 +22,9 @@ from rich.table import Table
 
 from hdl.latencies import GridLatencies
 from hdl.parameters import GridParameters, load_parameters
-from rnn_mapper.explore.adapter import Choice, Shape
-from rnn_mapper.explore.plans import cycles_of
-from rnn_mapper.explore.size import Part, search_part
+from rnn_mapper.explore.shapes import Shape
+from rnn_mapper.explore.size import SizeJob, cycles_of, search_size
+from rnn_mapper.mapping.choices import Choice, UnitSlice
 from rnn_mapper.schedule.loop_nest import ceil_div
 from scripts.deepbench.points import PRESET, published
 from scripts.provenance import ROOT, commit
@@ -35,17 +35,17 @@ _HEADINGS = (
 
 
 def fixed(shape: Shape, parameters: GridParameters, ru: int) -> Choice:
-    """A layer in one part with this `ru` and as many chains as there are."""
+    """A layer in one slice with this `ru` and as many chains as there are."""
     groups = ceil_div(shape.hidden[0], parameters.rows)
-    return Choice("fused", (((groups, ru, min(parameters.cols // ru, groups)),),))
+    return Choice("fused", ((UnitSlice(groups, ru, min(parameters.cols // ru, groups)),),))
 
 
 def measure(row: dict[str, str], parameters: GridParameters, latencies: GridLatencies) -> dict[str, Any]:
     """Cycles of the searched mapping and of every fixed one for one point."""
     hidden, steps = int(row["hidden"]), int(row["steps"])
     shape = Shape((row["cell"],), hidden, (hidden,))
-    part = Part(shape, steps, ("fused",), parameters.rows, parameters.lanes, (parameters.cols,), latencies)
-    result = search_part(part)
+    job = SizeJob(shape, steps, ("fused",), parameters.rows, parameters.lanes, (parameters.cols,), latencies)
+    result = search_size(job)
     best = result.found[parameters.cols][0]
     by_ru = {
         ru: cycles_of(shape, steps, fixed(shape, parameters, ru), parameters, latencies)

@@ -1,21 +1,24 @@
 """What one token makes a grid do, site by site, as cycles after its issue: the schedule checker's own model.
 
-It is written from the hardware's timing alone and shares no code with `timing` and `schedule`, whose decisions it
-checks. Times "at the site" are counted as if the write stream reached every site in the cycle of issue: the way there
-is the same for everything that a column receives.
+It is written from the hardware's timing alone and shares no code with the scheduler, of which it takes nothing but
+the decisions that it checks, as `TimedPhase`. Times "at the site" are counted as if the write stream reached every site
+in the cycle of issue: the way there is the same for everything that a column receives.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from hdl.latencies import GridLatencies
 from hdl.layouts import Addend, FactorX, Hold, Keep
-from rnn_mapper.schedule.timing import PhaseTiming
+from rnn_mapper.schedule.loop_nest import LoopNest
+from rnn_mapper.schedule.phases import Phase
 
-__all__ = ["CARRIED", "ChainPattern", "Times", "TokenPattern", "pattern_of"]
+__all__ = ["CARRIED", "ChainFootprint", "Footprint", "TimedPhase", "Times", "footprint_of"]
 
 #: Ending of the name of a state word that is used as the step before left it.
 CARRIED = " of the step before"
@@ -23,8 +26,48 @@ CARRIED = " of the step before"
 Times = npt.NDArray[np.int64]
 
 
+class TimedPhase(Protocol):
+    """What a scheduler decides about a phase: all that is in its configuration words."""
+
+    @property
+    def phase(self) -> Phase:
+        """The phase, with its program."""
+
+    @property
+    def nest(self) -> LoopNest:
+        """Its loop nest."""
+
+    @property
+    def latencies(self) -> GridLatencies:
+        """Those of the grid."""
+
+    @property
+    def group_beats(self) -> int:
+        """Cycles in which the collector writes a group."""
+
+    @property
+    def pad(self) -> int:
+        """Idle cycles after a unit."""
+
+    @property
+    def delays(self) -> tuple[int, ...]:
+        """By chain, cycles that it begins later."""
+
+    @property
+    def output_offset(self) -> int:
+        """Groups of the output before those of the phase's network."""
+
+    @property
+    def output_start(self) -> int:
+        """Results that must have arrived before the output may be sent, if it ends with this phase."""
+
+    @property
+    def fresh(self) -> TimedPhase:
+        """The phase in the first step of a cleared sequence."""
+
+
 @dataclass(frozen=True, eq=False)
-class ChainPattern:
+class ChainFootprint:
     """One chain of a phase. Arrays are [units] unless they say otherwise."""
 
     first_col: int
@@ -46,10 +89,10 @@ class ChainPattern:
 
 
 @dataclass(frozen=True, eq=False)
-class TokenPattern:
+class Footprint:
     """All that follows from one token of a phase."""
 
-    chains: list[ChainPattern]
+    chains: list[ChainFootprint]
     #: Cycles that a result occupies the collector, and whether it is written to the vector memories.
     occupies: int
     feeds_back: bool
@@ -65,19 +108,19 @@ class TokenPattern:
         return np.sort(np.concatenate([chain.arrivals for chain in self.chains]))
 
 
-def pattern_of(timing: PhaseTiming) -> TokenPattern:
-    """The pattern of a phase: its loop nest, program, delays and pad, and the latencies of the grid."""
+def footprint_of(timing: TimedPhase) -> Footprint:
+    """The footprint of a phase: its loop nest, program, delays and pad, and the latencies of the grid."""
     phase, nest = timing.phase, timing.nest
     feeds_back = phase.feeds_back
-    chains: list[ChainPattern] = []
+    chains: list[ChainFootprint] = []
     for chain in range(nest.chains):
         groups = len(range(chain, nest.groups, nest.chains))
         if groups:
             chains.append(_chain(timing, chain, groups))
-    return TokenPattern(chains, timing.group_beats if feeds_back else 1, feeds_back)
+    return Footprint(chains, timing.group_beats if feeds_back else 1, feeds_back)
 
 
-def _chain(timing: PhaseTiming, chain: int, units: int) -> ChainPattern:
+def _chain(timing: TimedPhase, chain: int, units: int) -> ChainFootprint:
     phase, nest, latencies = timing.phase, timing.nest, timing.latencies
     row = nest.words
     unit = nest.gates * row + timing.pad
@@ -85,38 +128,38 @@ def _chain(timing: PhaseTiming, chain: int, units: int) -> ChainPattern:
     starts = begins + np.arange(units, dtype=np.int64) * unit
     first_col, tail = chain * nest.ru, chain * nest.ru + nest.ru - 1
     rows = starts[:, None] + np.arange(1, nest.gates + 1) * row - 1
-    pattern = ChainPattern(
+    footprint = ChainFootprint(
         first_col, tail, begins, int(starts[-1]) + nest.gates * row, rows, np.zeros(0, np.int64), {}, {},
         np.zeros(0, np.int64), np.zeros(0, np.int64),
     )
     if phase.stores:
-        return pattern
+        return footprint
     ring: list[Times] = []
-    emitted = pattern.emitted
+    emitted = footprint.emitted
     for position, gate in enumerate(phase.steps.gates):
         value = rows[:, position]
         if gate.hold != Hold.NONE:
-            pattern.writes.setdefault(gate.hold.name, []).append(value)
+            footprint.writes.setdefault(gate.hold.name, []).append(value)
         for trip, op in enumerate(gate.instructions):
             time = value + trip * latencies.ring
             ring.append(time)
             if op.x in (FactorX.HOLD0, FactorX.HOLD1):
-                pattern.uses.setdefault(op.x.name, []).append(time)
+                footprint.uses.setdefault(op.x.name, []).append(time)
             if op.addend == Addend.KEPT:
-                pattern.uses.setdefault("KEPT", []).append(time)
+                footprint.uses.setdefault("KEPT", []).append(time)
             if op.keep != Keep.NONE:
-                pattern.writes.setdefault("KEPT", []).append(time)
+                footprint.writes.setdefault("KEPT", []).append(time)
             if op.hold != Hold.NONE:
                 # Its activated result is there when an instruction that follows it would run.
-                pattern.writes.setdefault(op.hold.name, []).append(time + latencies.ring)
+                footprint.writes.setdefault(op.hold.name, []).append(time + latencies.ring)
             if op.reads_state:
                 name = f"STATE{op.read_slot}{CARRIED if op.carried else ''}"
-                pattern.uses.setdefault(name, []).append(time)
+                footprint.uses.setdefault(name, []).append(time)
             if op.write_state:
-                pattern.writes.setdefault(f"STATE{op.write_slot}", []).append(time)
+                footprint.writes.setdefault(f"STATE{op.write_slot}", []).append(time)
             if op.emit:
                 emitted = time + latencies.token + tail + latencies.result
-    return ChainPattern(
-        first_col, tail, begins, pattern.ends, rows, np.concatenate(ring), pattern.writes, pattern.uses, emitted,
+    return ChainFootprint(
+        first_col, tail, begins, footprint.ends, rows, np.concatenate(ring), footprint.writes, footprint.uses, emitted,
         emitted + tail * latencies.result_hop,
     )

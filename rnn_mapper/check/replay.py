@@ -12,11 +12,9 @@ from itertools import pairwise
 
 import numpy as np
 
-from rnn_mapper.check.footprint import CARRIED, ChainPattern, Times, TokenPattern, pattern_of
-from rnn_mapper.mapping.mapping import Mapping
-from rnn_mapper.schedule.durations import ScheduleEntry
+from rnn_mapper.check.footprint import CARRIED, ChainFootprint, Footprint, TimedPhase, Times, footprint_of
+from rnn_mapper.schedule.entries import ScheduleEntry
 from rnn_mapper.schedule.phases import Phase
-from rnn_mapper.schedule.timing import PhaseTiming
 
 __all__ = ["CheckedPlan", "find_violations", "plan_to_check"]
 
@@ -25,10 +23,10 @@ __all__ = ["CheckedPlan", "find_violations", "plan_to_check"]
 class CheckedPlan:
     """What a schedule consists of; lists are indexed by phase (`entries` by the order of issue)."""
 
-    timings: Sequence[PhaseTiming]
+    timings: Sequence[TimedPhase]
     entries: Sequence[ScheduleEntry]
     #: What a token does: of any step, and of the first step of a cleared sequence.
-    patterns: Sequence[tuple[TokenPattern, TokenPattern]]
+    footprints: Sequence[tuple[Footprint, Footprint]]
     #: First unit of each phase, by which its units have their state words; its lowest bit chooses the hold registers.
     unit_bases: Sequence[int]
 
@@ -42,16 +40,11 @@ class _Token:
 
 
 def plan_to_check(
-    timings: Sequence[PhaseTiming], entries: Sequence[ScheduleEntry], unit_bases: Sequence[int]
+    timings: Sequence[TimedPhase], entries: Sequence[ScheduleEntry], unit_bases: Sequence[int]
 ) -> CheckedPlan:
     """The plan of phases that are timed and scheduled."""
-    patterns = [(pattern_of(timing), pattern_of(timing.fresh)) for timing in timings]
-    return CheckedPlan(timings, entries, patterns, unit_bases)
-
-
-def plan_of(mapping: Mapping) -> CheckedPlan:
-    """The plan of a mapping."""
-    return plan_to_check(mapping.timings, mapping.entries, mapping.allocation.states)
+    footprints = [(footprint_of(timing), footprint_of(timing.fresh)) for timing in timings]
+    return CheckedPlan(timings, entries, footprints, unit_bases)
 
 
 def find_violations(
@@ -99,31 +92,31 @@ def _replay(
                 time += 1
             fresh = cleared and step == 0
             tokens.append(_Token(entry.phase, step, fresh, time))
-            pattern = plan.patterns[entry.phase][fresh]
+            footprint = plan.footprints[entry.phase][fresh]
             if not plan.timings[entry.phase].phase.stores:
-                arrivals = time + pattern.arrivals
-                complete[entry.phase, step] = int(arrivals[-1]) + pattern.occupies - 1
-                if pattern.feeds_back:
-                    beats.update(int(cycle) + beat for cycle in arrivals for beat in range(pattern.occupies))
+                arrivals = time + footprint.arrivals
+                complete[entry.phase, step] = int(arrivals[-1]) + footprint.occupies - 1
+                if footprint.feeds_back:
+                    beats.update(int(cycle) + beat for cycle in arrivals for beat in range(footprint.occupies))
                 if entry.to_host:
                     sent.append(int(arrivals[-1]) + 1 + int(delays.integers(0, 2)) * int(delays.integers(0, 20)))
             consider, window = time + 1, time + (entry.fresh_duration if fresh else entry.duration)
     return tokens
 
 
-def _pattern(plan: CheckedPlan, token: _Token) -> TokenPattern:
-    return plan.patterns[token.phase][token.fresh]
+def _footprint(plan: CheckedPlan, token: _Token) -> Footprint:
+    return plan.footprints[token.phase][token.fresh]
 
 
 def _sites(plan: CheckedPlan, tokens: list[_Token]) -> Iterator[str]:
     """No site runs two phases at once, and no token passes a site that still waits for its delay."""
-    columns = 1 + max(chain.tail for pattern, _ in plan.patterns for chain in pattern.chains)
+    columns = 1 + max(chain.tail for footprint, _ in plan.footprints for chain in footprint.chains)
     for column in range(columns):
         free, waits = 0, -1
         for token in tokens:
             if token.time <= waits:
                 yield f"token of {_name(plan, token)} passes column {column}, which waits for a delay"
-            for chain in _pattern(plan, token).chains:
+            for chain in _footprint(plan, token).chains:
                 if chain.first_col <= column <= chain.tail:
                     if token.time + chain.begins < free:
                         yield f"{_name(plan, token)} begins in column {column} before its predecessor ends"
@@ -144,13 +137,13 @@ def _stored_parts(plan: CheckedPlan, tokens: list[_Token]) -> Iterator[str]:
             later = times.get((index, token.step + 1))
             variants = [(times[index, token.step], False)] + ([(later, True)] if later is not None else [])
             for when, is_next in variants:
-                pattern = _pattern(plan, next(t for t in tokens if (t.phase, t.time) == (index, when)))
-                for chain, source in zip(_pattern(plan, token).chains, pattern.chains, strict=True):
+                footprint = _footprint(plan, next(t for t in tokens if (t.phase, t.time) == (index, when)))
+                for chain, source in zip(_footprint(plan, token).chains, footprint.chains, strict=True):
                     yield from _stored_in_chain(plan, token, chain, writer, when + distance, source, is_next)
 
 
 def _stored_in_chain(
-    plan: CheckedPlan, token: _Token, chain: ChainPattern, writer: Phase, there: int, source: ChainPattern,
+    plan: CheckedPlan, token: _Token, chain: ChainFootprint, writer: Phase, there: int, source: ChainFootprint,
     is_next: bool,
 ) -> Iterator[str]:
     """What one chain of a token reads of the parts that `writer` stores; `there` is when its first cycle counts."""
@@ -180,13 +173,13 @@ def _adds_after(phase: Phase, writer: Phase, slot: int) -> bool:
 
 def _unit_paths(plan: CheckedPlan, tokens: list[_Token]) -> Iterator[str]:
     """One value at a time in a unit path; what is held is used before it is overwritten."""
-    tails = {chain.tail for pattern, _ in plan.patterns for chain in pattern.chains}
+    tails = {chain.tail for footprint, _ in plan.footprints for chain in footprint.chains}
     for tail in sorted(tails):
         ring: list[Times] = []
         writes: dict[str, list[tuple[Times, Times]]] = {}
         uses: dict[str, list[tuple[Times, Times]]] = {}
         for number, token in enumerate(tokens):
-            for chain in _pattern(plan, token).chains:
+            for chain in _footprint(plan, token).chains:
                 if chain.tail != tail or not len(chain.ring):
                     continue
                 ring.append(token.time + chain.ring)
@@ -210,8 +203,8 @@ def _unit_paths(plan: CheckedPlan, tokens: list[_Token]) -> Iterator[str]:
 
 def _held(name: str, tail: int, writes: list[tuple[Times, Times]], uses: list[tuple[Times, Times]]) -> Iterator[str]:
     """The last write before each use is the one of the same unit."""
-    written, writers = (np.concatenate([pair[part] for pair in writes]) for part in (0, 1))
-    used, users = (np.concatenate([pair[part] for pair in uses]) for part in (0, 1))
+    written, writers = (np.concatenate([pair[place] for pair in writes]) for place in (0, 1))
+    used, users = (np.concatenate([pair[place] for pair in uses]) for place in (0, 1))
     if not len(used):
         return
     order = np.argsort(written, kind="stable")
@@ -242,7 +235,7 @@ def _states(plan: CheckedPlan, tokens: list[_Token]) -> Iterator[str]:
 
 def _state_events(plan: CheckedPlan, token: _Token, kind: str) -> Iterator[tuple[tuple[int, int], str, int]]:
     """((column, unit), state word, cycle) of every write or use of a state word by the first and the last units."""
-    for chain in _pattern(plan, token).chains:
+    for chain in _footprint(plan, token).chains:
         count = len(chain.rows)
         for name, events in getattr(chain, kind).items():
             if name.startswith("STATE"):
@@ -255,16 +248,16 @@ def _links(plan: CheckedPlan, tokens: list[_Token]) -> Iterator[str]:
     """Results never meet, at any hop of a row's link or at the collector."""
     results = [
         (chain.tail, token.time + chain.emitted, plan.timings[token.phase].latencies.result_hop)
-        for token in tokens for chain in _pattern(plan, token).chains if len(chain.emitted)
+        for token in tokens for chain in _footprint(plan, token).chains if len(chain.emitted)
     ]
     for column in range(1 + max(tail for tail, _, _ in results)):
         cycles = np.concatenate([emitted + (tail - column) * hop for tail, emitted, hop in results if tail >= column])
         if len(np.unique(cycles)) < len(cycles):
             yield f"two results meet on the link at column {column}"
     arrivals = sorted(
-        (token.time + int(cycle), _pattern(plan, token).occupies)
+        (token.time + int(cycle), _footprint(plan, token).occupies)
         for token in tokens if not plan.timings[token.phase].phase.stores
-        for cycle in _pattern(plan, token).arrivals
+        for cycle in _footprint(plan, token).arrivals
     )
     if any(after - cycle < occupied for (cycle, occupied), (after, _) in pairwise(arrivals)):
         yield "a result reaches the collector while it still writes the one before"
@@ -278,16 +271,16 @@ def _vectors(plan: CheckedPlan, tokens: list[_Token]) -> Iterator[str]:
     found = {(token.phase, token.step): token for token in tokens}
     for token in tokens:
         phase = plan.timings[token.phase].phase
-        first, last = (token.time + read for read in _pattern(plan, token).reads)
+        first, last = (token.time + read for read in _footprint(plan, token).reads)
         step = token.step - phase.previous
         for producer in producers.get(phase.operand, []):
             if step >= 0:
                 source = found[producer, step]
-                pattern = _pattern(plan, source)
-                if source.time + pattern.arrivals[-1] + pattern.occupies - 1 >= first:
+                footprint = _footprint(plan, source)
+                if source.time + footprint.arrivals[-1] + footprint.occupies - 1 >= first:
                     yield f"{_name(plan, token)} reads a vector that is not complete"
             after = found.get((producer, step + 2))
-            if after is not None and after.time + _pattern(plan, after).arrivals[0] < last:
+            if after is not None and after.time + _footprint(plan, after).arrivals[0] < last:
                 yield f"{_name(plan, token)} reads a vector that is being overwritten"
 
 
@@ -302,19 +295,19 @@ def _buffers(plan: CheckedPlan, tokens: list[_Token]) -> Iterator[str]:
             given_back = token.time + durations[token.phase][token.fresh]
             for index, timing in enumerate(plan.timings):
                 reader = found[index, token.step]
-                if timing.phase.needs_input and reader.time + _pattern(plan, reader).reads[1] > given_back:
+                if timing.phase.needs_input and reader.time + _footprint(plan, reader).reads[1] > given_back:
                     yield f"{_name(plan, token)} gives the input's half back while {timing.phase.name} reads it"
         last = plan.timings[token.phase]
         if not last.phase.ends_output:
             continue
-        begins = token.time + int(_pattern(plan, token).arrivals[last.output_start - 1]) + 1
+        begins = token.time + int(_footprint(plan, token).arrivals[last.output_start - 1]) + 1
         for index, timing in enumerate(plan.timings):
             if not timing.phase.to_host:
                 continue
-            part = timing.output_offset + timing.phase.first_unit // timing.nest.rows
+            before = timing.output_offset + timing.phase.first_unit // timing.nest.rows
             source = found[index, token.step]
-            for number, chain in enumerate(_pattern(plan, source).chains):
-                groups = part + number + np.arange(len(chain.arrivals)) * timing.nest.chains
+            for number, chain in enumerate(_footprint(plan, source).chains):
+                groups = before + number + np.arange(len(chain.arrivals)) * timing.nest.chains
                 if (begins + groups <= source.time + chain.arrivals).any():
                     yield f"{timing.phase.name} sends a group of outputs before it is there"
 

@@ -22,14 +22,14 @@ from rnn_mapper.errors import SpatialRnnError
 if TYPE_CHECKING:
     from rnn_mapper.explore.outcome import Outcome
     from rnn_mapper.explore.search import Request
-    from rnn_mapper.explore.size import Part, PartResult
+    from rnn_mapper.explore.size import SizeJob, SizeResult
     from rnn_mapper.explore.verify import Verified
 
 #: Seconds between two lines of progress where there is no terminal.
 _QUIET = 10.0
 #: Exit status when a simulation is not as predicted.
 _DIFFERENT = 1
-_ORDERS = ("fused", "sequential", "blas")
+_SCHEDULES = ("fused", "sequential", "blas")
 
 
 @click.command("explore")
@@ -43,8 +43,8 @@ _ORDERS = ("fused", "sequential", "blas")
 @click.option("--rows", default="1-16", show_default=True, metavar="SIZES", help="Rows to look at, such as 1-4,16.")
 @click.option("--cols", default="1-16", show_default=True, metavar="SIZES", help="Columns to look at.")
 @click.option("--lanes", default="4,8,12,16,24,32,48,64", show_default=True, metavar="SIZES", help="Lanes to look at.")
-@click.option("--order", "orders", multiple=True, type=click.Choice(_ORDERS), default=("fused",), show_default=True,
-              help="Orders of operations to look at (see 'map --schedule').")
+@click.option("--schedule", "schedules", multiple=True, type=click.Choice(_SCHEDULES), default=("fused",),
+              show_default=True, help="Orders of operations to look at (see 'map --schedule').")
 @click.option("--steps", type=click.IntRange(1, 1 << 16), help="Steps of the sequence whose cycles count.  "
               "[default: 16]")
 @click.option("--objective", type=click.Choice(["sum", "worst"]), default="sum", show_default=True,
@@ -87,52 +87,52 @@ def command(
 
 
 def _request(models: tuple[str, ...], budgets: tuple[str, ...], options: dict[str, Any]) -> Request:
-    from rnn_mapper.explore.adapter import cells_file
     from rnn_mapper.explore.requests import parse_budget, parse_model, parse_sizes
     from rnn_mapper.explore.search import Request
+    from rnn_mapper.explore.shapes import cells_file
 
     budget = parse_budget(budgets)
     sizes = {name: parse_sizes(name, options[name]) for name in ("rows", "cols", "lanes")}
     cells = cells_file(options["cells_file"])
     selection = selection_from_options(options)
     chosen = tuple(parse_model(text, options["steps"], cells, selection) for text in models)
-    return Request(chosen, budget, **sizes, orders=tuple(dict.fromkeys(options["orders"])),
+    return Request(chosen, budget, **sizes, schedules=tuple(dict.fromkeys(options["schedules"])),
                    objective=options["objective"])
 
 
-def _search(request: Request, jobs: int, cluster: str | None, output: Output) -> Outcome:
+def _search(request: Request, processes: int, cluster: str | None, output: Output) -> Outcome:
     from rnn_mapper.explore.outcome import outcome_of
-    from rnn_mapper.explore.runner import cache_folder, cached, run_parts
-    from rnn_mapper.explore.search import combine, parts_of
+    from rnn_mapper.explore.runner import cache_folder, cached, run_jobs
+    from rnn_mapper.explore.search import combine, jobs_of
 
     with output.status("reading the latencies of the grids"):
-        parts = parts_of(request)
-    results: list[tuple[Part, PartResult]] = []
+        jobs = jobs_of(request)
+    results: list[tuple[SizeJob, SizeResult]] = []
     missing = []
-    for part in parts:
-        known = cached(part)
+    for job in jobs:
+        known = cached(job)
         if known is None:
-            missing.append(part)
+            missing.append(job)
         else:
-            results.append((part, known))
+            results.append((job, known))
     known_mappings = sum(result.mappings for _, result in results)
     started = time.perf_counter()
     new = 0
     try:
-        with _progress(output, len(parts), len(results)) as progress:
+        with _progress(output, len(jobs), len(results)) as progress:
             if missing:
-                for part, result in run_parts(missing, jobs, cluster):
-                    results.append((part, result))
+                for job, result in run_jobs(missing, processes, cluster):
+                    results.append((job, result))
                     new += result.mappings
                     progress(len(results), new, time.perf_counter() - started)
     except KeyboardInterrupt:
         raise SpatialRnnError(
-            f"interrupted; {len(results)} of {len(parts)} parts of the search are kept in {cache_folder()}: "
+            f"interrupted; {len(results)} of {len(jobs)} jobs of the search are kept in {cache_folder()}: "
             "the same command goes on from there"
         ) from None
     seconds = time.perf_counter() - started
     # The same order whatever was done first.
-    places = {part: place for place, part in enumerate(parts)}
+    places = {job: place for place, job in enumerate(jobs)}
     results.sort(key=lambda item: places[item[0]])
     with output.status("comparing grids"):
         plans = sum(result.plans for _, result in results)
@@ -149,25 +149,25 @@ def _progress(output: Output, total: int, done: int) -> Iterator[Any]:
     with Progress(*columns, console=output.errors, transient=True, disable=not terminal) as bar:
         task = bar.add_task("search", total=total, completed=done, rate="")
 
-        def report(parts: int, mappings: int, seconds: float) -> None:
+        def report(jobs: int, mappings: int, seconds: float) -> None:
             nonlocal last
             rate = mappings / max(seconds, 1e-9)
-            bar.update(task, completed=parts, rate=f"{rate:,.0f} mappings/s")
+            bar.update(task, completed=jobs, rate=f"{rate:,.0f} mappings/s")
             if not terminal and time.perf_counter() - last > _QUIET:
                 last = time.perf_counter()
-                left = seconds / max(1, parts - done) * (total - parts)
-                print_line(output.errors, f"{parts} of {total} parts, {rate:,.0f} mappings/s, {left:.0f} s left")
+                left = seconds / max(1, jobs - done) * (total - jobs)
+                print_line(output.errors, f"{jobs} of {total} jobs, {rate:,.0f} mappings/s, {left:.0f} s left")
 
         yield report
 
 
 def _verify(outcome: Outcome, top: int, steps: int, output: Output) -> list[Verified]:
-    from rnn_mapper.explore.verify import verify_candidate
+    from rnn_mapper.explore.verify import verify_design
 
     checks = []
     with output.status("simulating") as update:
-        for candidate in outcome.front[:top]:
-            checks += verify_candidate(candidate, outcome.request.models, steps, update)
+        for design in outcome.front[:top]:
+            checks += verify_design(design, outcome.request.models, steps, update)
     return checks
 
 
@@ -191,7 +191,7 @@ def _report(outcome: Outcome, checks: list[Verified], top: int, output: Output) 
     rate = "all of them in the cache" if outcome.rate is None else (
         f"{outcome.new_mappings:,} new ones in {outcome.seconds:.1f} s, {outcome.rate:,.0f} a second"
     )
-    print_line(console, f"{outcome.mappings:,} mappings on {len(outcome.candidates):,} grids and choices "
+    print_line(console, f"{outcome.mappings:,} mappings on {len(outcome.designs):,} grids and choices "
                         f"({outcome.plans:,} different plans), {len(outcome.within):,} within the budget; {rate}.")
     for check in checks:
         verdict = "exact" if check.exact else "DIFFERENT"

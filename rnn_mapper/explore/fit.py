@@ -14,7 +14,7 @@ from rnn_mapper.errors import ConfigurationError, MappingError
 from rnn_mapper.explore.area import OutOfRange, area_model
 from rnn_mapper.explore.devices import DEVICES, Device
 from rnn_mapper.explore.search import grid_with
-from rnn_mapper.mapping.allocation import CapacityError, Demand, enlarge
+from rnn_mapper.mapping.allocation import CapacityError, Demand, enlarge, shortages
 from rnn_mapper.mapping.deployment import Deployment, deploy
 from rnn_mapper.mapping.mapper import TYPICAL_STEPS, least_reading
 from rnn_mapper.network.network import Network
@@ -22,7 +22,7 @@ from rnn_mapper.quantisation.integer_network import QuantisedNetwork
 from rnn_mapper.quantisation.quantise import quantise_model
 from rnn_mapper.run.prepare import default_calibration
 
-__all__ = ["Account", "FittingGrid", "GridAccount", "Need", "account_of"]
+__all__ = ["Account", "FittingGrid", "GridAccount", "account_of"]
 
 #: Sizes that the search for the smallest grid looks at: those of which areas are known.
 ROWS = (1, 2, 4, 8, 16)
@@ -38,22 +38,6 @@ _SHOWN: tuple[str, ...] = ("lut", "ff", "dsp", "bram")
 
 #: What one START runs: a network, or two side by side.
 _Model = Sequence[QuantisedNetwork]
-
-
-@dataclass(frozen=True)
-class Need:
-    """What models take of one memory or table, in words."""
-
-    #: Field of `GridParameters` that sets its size.
-    field: str
-    what: str
-    needed: int
-    available: int
-
-    @property
-    def is_met(self) -> bool:
-        """There is enough of it."""
-        return self.needed <= self.available
 
 
 @dataclass(frozen=True)
@@ -76,7 +60,7 @@ class GridAccount:
     name: str
     parameters: GridParameters
     #: Largest demands first by what they leave; the last models may be missing where an earlier one does not fit.
-    needs: tuple[Need, ...]
+    needs: tuple[Demand, ...]
     #: Exact cycles, as `FittingGrid.cycles`; None if the models do not fit.
     cycles: int | None
     #: The same sites and lanes with memories that suffice, or None if there is no such grid.
@@ -171,7 +155,7 @@ class _Work:
             try:
                 return parameters, self.place(parameters, programs)
             except CapacityError as error:
-                larger = enlarge(parameters, [demand for demand in error.demands if demand.needed > demand.available])
+                larger = enlarge(parameters, shortages(error.demands))
                 if larger == parameters:
                     return None
                 parameters = larger
@@ -202,9 +186,7 @@ def _grid_account(work: _Work, name: str, parameters: GridParameters) -> GridAcc
         enlarged = _fitting(grown[0], work.cycles(grown[1]))
     needs = {}
     for demand in sorted(demands, key=lambda item: item.needed):
-        needs[demand.field, demand.what] = Need(
-            demand.field, demand.what, demand.needed, getattr(parameters, demand.field)
-        )
+        needs[demand.field, demand.what] = replace(demand, available=getattr(parameters, demand.field))
     ranked = sorted(needs.values(), key=lambda need: need.needed / need.available, reverse=True)
     return GridAccount(name, parameters, tuple(ranked), cycles, enlarged)
 

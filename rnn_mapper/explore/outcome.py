@@ -7,7 +7,7 @@ from typing import Any
 
 from rnn_mapper.errors import MappingError
 from rnn_mapper.explore.area import area_model
-from rnn_mapper.explore.search import Candidate, Request, pareto_front
+from rnn_mapper.explore.search import Design, Request, pareto_front
 
 __all__ = ["Outcome", "outcome_of"]
 
@@ -18,20 +18,20 @@ class Outcome:
 
     request: Request
     #: Every grid with a mapping, within the budget or not.
-    candidates: list[Candidate]
+    designs: list[Design]
     #: Within the budget and beaten by none, fastest first; never empty.
-    front: list[Candidate]
+    front: list[Design]
     #: Distinct (grid, mapping) that were compared, and plans that were evaluated for them; what the cache knew counts.
     mappings: int
     plans: int
-    #: Of the parts that were not in the cache: mappings, and seconds of wall clock.
+    #: Of the jobs that were not in the cache: mappings, and seconds of wall clock.
     new_mappings: int
     seconds: float
 
     @property
-    def within(self) -> list[Candidate]:
+    def within(self) -> list[Design]:
         """Grids within the budget."""
-        return [candidate for candidate in self.candidates if not candidate.excess]
+        return [design for design in self.designs if not design.excess]
 
     @property
     def rate(self) -> float | None:
@@ -55,7 +55,7 @@ class Outcome:
     def to_json(self) -> dict[str, Any]:
         """Everything as JSON values."""
         model = area_model(self.request.budget.target)
-        front = {id(candidate) for candidate in self.front}
+        front = {id(design) for design in self.front}
         return {
             "models": [
                 {"name": m.name, "shape": str(m.shape), "steps": m.steps, "weight": m.weight}
@@ -69,50 +69,50 @@ class Outcome:
                 "target": model.target, "commit": model.commit,
                 "errors": {kind: vars(error) for kind, error in model.errors.items()},
             },
-            "front": [self.candidate_json(candidate) for candidate in self.front],
+            "front": [self.design_json(design) for design in self.front],
             "candidates": [
-                {**self.candidate_json(candidate), "front": id(candidate) in front} for candidate in self.candidates
+                {**self.design_json(design), "front": id(design) in front} for design in self.designs
             ],
         }
 
-    def candidate_json(self, candidate: Candidate) -> dict[str, Any]:
+    def design_json(self, design: Design) -> dict[str, Any]:
         """One grid as JSON values."""
         return {
-            "grid": candidate.parameters.to_dict(),
+            "grid": design.parameters.to_dict(),
             "cycles": {
-                model.name: found.cycles for model, found in zip(self.request.models, candidate.found, strict=True)
+                model.name: found.cycles for model, found in zip(self.request.models, design.found, strict=True)
             },
             "mappings": {
-                model.name: {"order": found.choice.order, "layers": found.choice.layers,
-                             "text": found.choice.text(candidate.parameters.rows)}
-                for model, found in zip(self.request.models, candidate.found, strict=True)
+                model.name: {"schedule": found.choice.schedule, "layers": found.choice.ways,
+                             "text": found.choice.text(design.parameters.rows)}
+                for model, found in zip(self.request.models, design.found, strict=True)
             },
-            "score": candidate.score, "utilisation": candidate.utilisation,
-            "used": {name: round(value, 1) for name, value in candidate.used.items()},
-            "area_unknown": candidate.unknown,
-            "exceeds": list(candidate.excess),
+            "score": design.score, "utilisation": design.utilisation,
+            "used": {name: round(value, 1) for name, value in design.used.items()},
+            "area_unknown": design.unknown,
+            "exceeds": list(design.excess),
         }
 
 
 def outcome_of(
-    request: Request, candidates: list[Candidate], mappings: int, plans: int, new: int, seconds: float
+    request: Request, designs: list[Design], mappings: int, plans: int, new: int, seconds: float
 ) -> Outcome:
     """The outcome. Raises `MappingError` when no grid holds the models, or none is within the budget: it names the
     nearest."""
-    if not candidates:
+    if not designs:
         names = ", ".join(f"{model.name} ({model.shape})" for model in request.models)
         raise MappingError(
             f"no grid of rows {_span(request.rows)}, cols {_span(request.cols)}, lanes {_span(request.lanes)} holds "
             f"{names}: a memory would be larger than can be; allow larger grids"
         )
-    front = pareto_front((c for c in candidates if not c.excess), lambda c: c.area(request.budget))
+    front = pareto_front((c for c in designs if not c.excess), lambda c: c.area(request.budget))
     if not front:
-        raise MappingError(_nearest(request, candidates))
-    return Outcome(request, candidates, front, mappings, plans, new, seconds)
+        raise MappingError(_nearest(request, designs))
+    return Outcome(request, designs, front, mappings, plans, new, seconds)
 
 
-def _nearest(request: Request, candidates: list[Candidate]) -> str:
-    nearest = min(candidates, key=lambda candidate: (max(candidate.excess.values()), candidate.score))
+def _nearest(request: Request, designs: list[Design]) -> str:
+    nearest = min(designs, key=lambda design: (max(design.excess.values()), design.score))
     p, limits = nearest.parameters, dict(request.budget.limits)
     size = f"{p.rows} x {p.cols} x {p.lanes}"
     if nearest.unknown:

@@ -9,7 +9,7 @@ from typing import Any
 from rich.table import Table
 
 from rnn_mapper.explore.outcome import Outcome
-from rnn_mapper.explore.search import Candidate
+from rnn_mapper.explore.search import Design
 
 __all__ = ["front_table", "markdown", "picture"]
 
@@ -20,21 +20,21 @@ def _resources(outcome: Outcome) -> list[str]:
     return ["gates", "memory"] if outcome.request.budget.device is None else ["lut", "dsp", "bram", "memory"]
 
 
-def _rows(outcome: Outcome, candidates: list[Candidate]) -> tuple[list[str], list[list[str]]]:
+def _rows(outcome: Outcome, designs: list[Design]) -> tuple[list[str], list[list[str]]]:
     models = outcome.request.models
     headings = ["grid", "multipliers", *(_NAMES[name] for name in _resources(outcome)), "weight words",
                 *(f"cycles {model.name} x {model.steps}" for model in models), "busy", "mapping"]
     rows = []
-    for candidate in candidates:
-        p = candidate.parameters
+    for design in designs:
+        p = design.parameters
         used = [
-            "?" if name not in candidate.used else f"{candidate.used[name] / (1024 if name == 'memory' else 1):,.0f}"
+            "?" if name not in design.used else f"{design.used[name] / (1024 if name == 'memory' else 1):,.0f}"
             for name in _resources(outcome)
         ]
         rows.append([
             f"{p.rows} x {p.cols} x {p.lanes}", f"{p.multipliers:,}", *used, f"{p.weight_depth:,}",
-            *(f"{found.cycles:,}" for found in candidate.found), f"{candidate.utilisation:.1%}",
-            " | ".join(found.choice.text(p.rows) for found in candidate.found),
+            *(f"{found.cycles:,}" for found in design.found), f"{design.utilisation:.1%}",
+            " | ".join(found.choice.text(p.rows) for found in design.found),
         ])
     return headings, rows
 
@@ -71,7 +71,7 @@ def picture(outcome: Outcome, path: Path) -> None:
 
     budget = outcome.request.budget
     front = outcome.front
-    rest = [candidate for candidate in outcome.within if candidate not in front]
+    rest = [design for design in outcome.within if design not in front]
     scale = 100.0 if budget.device is not None else 1.0
     with matplotlib.rc_context({"svg.hashsalt": "explore", "font.size": 9}):
         figure, axes = pyplot.subplots(figsize=(8, 5))
@@ -82,7 +82,7 @@ def picture(outcome: Outcome, path: Path) -> None:
         axes.set_yscale("log")
         if scale == 1:
             axes.set_xscale("log")
-            gates = any("gates" in candidate.used for candidate in front)
+            gates = any("gates" in design.used for design in front)
             axes.set_xlabel("gate equivalents (NAND2), without memories" if gates else "multipliers")
         else:
             axes.set_xlabel(f"largest share of a resource of {budget.device.name}, %" if budget.device else "")
@@ -98,14 +98,14 @@ def picture(outcome: Outcome, path: Path) -> None:
         pyplot.close(figure)
 
 
-def _label(axes: Any, points: Sequence[tuple[float, float, Candidate]]) -> None:
+def _label(axes: Any, points: Sequence[tuple[float, float, Design]]) -> None:
     """Sizes of some grids of the front, so far apart that they can be read."""
     placed: list[tuple[float, float]] = []
-    for x, y, candidate in points:
+    for x, y, design in points:
         place = axes.transData.transform((x, y))
         if any(abs(place[0] - other[0]) < 75 and abs(place[1] - other[1]) < 15 for other in placed):
             continue
         placed.append(place)
-        p = candidate.parameters
+        p = design.parameters
         axes.annotate(f"{p.rows} x {p.cols} x {p.lanes}", (x, y), xytext=(4, 5), textcoords="offset points",
                       fontsize=7, color="#333333")

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from hdl.parameters import RANGES
 from rnn_mapper.errors import ConfigurationError
-from rnn_mapper.explore.adapter import CellsFile, Shape, known_cells, shape_of_model
 from rnn_mapper.explore.devices import Device, device
+from rnn_mapper.explore.shapes import CellsFile, Shape, known_cells, shape_of_model
 from rnn_mapper.importers import Selection, load_model
 from rnn_mapper.network.layers import parse_cell
 
@@ -117,15 +117,15 @@ def parse_budget(texts: Sequence[str]) -> Budget:
     """A budget from the name of a device, or from limits such as `gates=500k`, `memory=2M` (bits) and
     `multipliers=256`; several are separated by commas. Raises `ConfigurationError`."""
     limits: dict[str, float] = {}
-    part: Device | None = None
+    chosen: Device | None = None
     items = [item.strip() for text in texts for item in text.split(",")]
     for item in items:
         name, equals, value = item.partition("=")
         if name == "device" or not equals:
-            if part is not None:
+            if chosen is not None:
                 raise ConfigurationError(f"budget {item!r}: name one device only")
-            part = device(value if equals else item)
-            limits |= part.limits
+            chosen = device(value if equals else item)
+            limits |= chosen.limits
             continue
         if name not in ("gates", "memory", "multipliers"):
             raise ConfigurationError(
@@ -139,9 +139,9 @@ def parse_budget(texts: Sequence[str]) -> Budget:
         if not 0 < limit < float("inf"):
             raise ConfigurationError(f"budget {item!r}: {value} is not a number above 0 (k, M and G may follow)")
         limits[name] = min(limit, limits.get(name, limit))
-    if part is not None and "gates" in limits:
+    if chosen is not None and "gates" in limits:
         raise ConfigurationError(f"budget {','.join(items)!r}: gates and a device do not go together")
-    return Budget(",".join(items), tuple(sorted(limits.items())), part)
+    return Budget(",".join(items), tuple(sorted(limits.items())), chosen)
 
 
 def parse_sizes(name: str, text: str) -> tuple[int, ...]:

@@ -1,6 +1,6 @@
-"""Runs the parts of a search in processes of this machine or on a Dask cluster, and keeps what is done.
+"""Runs the jobs of a search in processes of this machine or on a Dask cluster, and keeps what is done.
 
-Each part that is done is a file of its own in the cache, named after all that decides it (the sources included), so an
+Each job that is done is a file of its own in the cache, named after all that decides it (the sources included), so an
 interrupted search goes on where it was and a second one with another budget begins with everything done.
 """
 
@@ -18,9 +18,9 @@ from typing import Any
 from hdl.latencies import GridLatencies
 from hdl.parameters import GridParameters
 from rnn_mapper.errors import ToolError
-from rnn_mapper.explore.size import Part, PartResult, search_part
+from rnn_mapper.explore.size import SizeJob, SizeResult, search_size
 
-__all__ = ["cache_folder", "cached", "latencies_of", "run_parts"]
+__all__ = ["cache_folder", "cached", "latencies_of", "run_jobs"]
 
 #: Seconds in which a cluster must answer.
 CLUSTER_TIMEOUT = 10
@@ -44,20 +44,20 @@ def cache_folder() -> Path:
     return Path(base) / "explore" / _sources()
 
 
-def _file(part: Part) -> Path:
-    return cache_folder() / f"{hashlib.sha256(repr(part).encode()).hexdigest()[:32]}.json"
+def _file(job: SizeJob) -> Path:
+    return cache_folder() / f"{hashlib.sha256(repr(job).encode()).hexdigest()[:32]}.json"
 
 
-def cached(part: Part) -> PartResult | None:
-    """The result of a part, if it is kept and whole."""
+def cached(job: SizeJob) -> SizeResult | None:
+    """The result of a job, if it is kept and whole."""
     try:
-        return PartResult.from_json(json.loads(_file(part).read_text(encoding="utf-8")))
+        return SizeResult.from_json(json.loads(_file(job).read_text(encoding="utf-8")))
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
-def _keep(part: Part, result: PartResult) -> None:
-    _replace(_file(part), json.dumps(result.to_json()))
+def _keep(job: SizeJob, result: SizeResult) -> None:
+    _replace(_file(job), json.dumps(result.to_json()))
 
 
 def _replace(path: Path, text: str) -> None:
@@ -98,33 +98,33 @@ def latencies_of(rows: Sequence[int], lanes: Sequence[int]) -> dict[tuple[int, i
     }
 
 
-def run_parts(parts: Sequence[Part], jobs: int, cluster: str | None) -> Iterator[tuple[Part, PartResult]]:
-    """Results of all parts, in the order in which they are done; each is kept. `jobs` processes of this machine, or
+def run_jobs(jobs: Sequence[SizeJob], processes: int, cluster: str | None) -> Iterator[tuple[SizeJob, SizeResult]]:
+    """Results of all jobs, in the order in which they are done; each is kept. `processes` of this machine, or
     all workers of the cluster at the address `cluster`. Raises `ToolError` when it cannot be reached."""
     from joblib import Parallel, delayed
 
-    if cluster is None and (jobs == 1 or len(parts) == 1):
-        results: Any = map(_numbered, range(len(parts)), parts)
-        yield from _kept(parts, results)
+    if cluster is None and (processes == 1 or len(jobs) == 1):
+        results: Any = map(_numbered, range(len(jobs)), jobs)
+        yield from _kept(jobs, results)
         return
     with contextlib.ExitStack() as stack:
-        options: dict[str, Any] = {"n_jobs": jobs, "backend": "loky"}
+        options: dict[str, Any] = {"n_jobs": processes, "backend": "loky"}
         if cluster is not None:
             options = stack.enter_context(_cluster(cluster))
         # The largest first, so that no worker ends long after the others.
-        order = sorted(range(len(parts)), key=lambda place: (parts[place].rows * parts[place].lanes))
+        order = sorted(range(len(jobs)), key=lambda place: (jobs[place].rows * jobs[place].lanes))
         parallel = Parallel(**options, return_as="generator_unordered", batch_size=1)
-        yield from _kept(parts, parallel(delayed(_numbered)(place, parts[place]) for place in order))
+        yield from _kept(jobs, parallel(delayed(_numbered)(place, jobs[place]) for place in order))
 
 
-def _kept(parts: Sequence[Part], results: Iterator[tuple[int, PartResult]]) -> Iterator[tuple[Part, PartResult]]:
+def _kept(jobs: Sequence[SizeJob], results: Iterator[tuple[int, SizeResult]]) -> Iterator[tuple[SizeJob, SizeResult]]:
     for place, result in results:
-        _keep(parts[place], result)
-        yield parts[place], result
+        _keep(jobs[place], result)
+        yield jobs[place], result
 
 
-def _numbered(place: int, part: Part) -> tuple[int, PartResult]:
-    return place, search_part(part)
+def _numbered(place: int, job: SizeJob) -> tuple[int, SizeResult]:
+    return place, search_size(job)
 
 
 @contextlib.contextmanager

@@ -1,6 +1,6 @@
 """The search: which grids to look at, what each takes, and which of them nothing beats.
 
-Parts (`part.py`) give the exact cycles of the best mappings of each model on each grid. Here the depths of the
+Jobs (`size.py`) give the exact cycles of the best mappings of each model on each grid. Here the depths of the
 memories follow from all models together, the area from the depths, and the Pareto front from both.
 """
 
@@ -10,17 +10,23 @@ import itertools
 from collections import abc
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from hdl.errors import ConfigurationError
+from hdl.latencies import GridLatencies
 from hdl.parameters import RANGES, GridParameters
-from rnn_mapper.explore.adapter import Choice, demands, parameters_for
 from rnn_mapper.explore.area import AreaModel, OutOfRange, area_model, memory_bits
 from rnn_mapper.explore.requests import Budget, Model
 from rnn_mapper.explore.runner import latencies_of
-from rnn_mapper.explore.size import Found, Part, PartResult
+from rnn_mapper.explore.shapes import Shape, blank
+from rnn_mapper.explore.size import Found, SizeJob, SizeResult
+from rnn_mapper.mapping.allocation import allocate
+from rnn_mapper.mapping.choices import Choice
+from rnn_mapper.mapping.mapper import placed_phases
+from rnn_mapper.schedule.phases import vectors_of
 
-__all__ = ["Candidate", "Request", "combine", "grid_with", "pareto_front", "parts_of"]
+__all__ = ["Design", "Request", "combine", "demands", "grid_with", "jobs_of", "pareto_front"]
 
 #: Memories are made of whole multiples of as many words; others of powers of two.
 DEPTH_STEP = {"weight_depth": 64, "gate_entries": 16, "units": 8}
@@ -39,13 +45,13 @@ class Request:
     rows: tuple[int, ...]
     cols: tuple[int, ...]
     lanes: tuple[int, ...]
-    orders: tuple[str, ...] = ("fused",)
+    schedules: tuple[str, ...] = ("fused",)
     #: "sum": the weighted sum of all models' cycles counts; "worst": the largest weighted one.
     objective: str = "sum"
 
 
 @dataclass(frozen=True)
-class Candidate:
+class Design:
     """A grid with all models on it."""
 
     parameters: GridParameters
@@ -70,10 +76,10 @@ class Candidate:
         return self.used.get("gates", float(self.parameters.multipliers))
 
 
-def parts_of(request: Request) -> list[Part]:
-    """The parts of a search; rows and lanes that exceed the budget in one column are left out, but never all.
+def jobs_of(request: Request) -> list[SizeJob]:
+    """The jobs of a search; rows and lanes that exceed the budget in one column are left out, but never all.
 
-    A part has all columns, whatever the budget is, so that another budget finds it in the cache.
+    A job has all columns, whatever the budget is, so that another budget finds it in the cache.
     """
     latencies = latencies_of(request.rows, request.lanes)
     sizes = [
@@ -83,7 +89,7 @@ def parts_of(request: Request) -> list[Part]:
     # The smallest grid tells what is nearest.
     sizes = sizes or [(min(request.rows), min(request.lanes))]
     return [
-        Part(model.shape, model.steps, request.orders, rows, lanes, request.cols, latencies[rows, lanes])
+        SizeJob(model.shape, model.steps, request.schedules, rows, lanes, request.cols, latencies[rows, lanes])
         for model in request.models for rows, lanes in sizes
     ]
 
@@ -98,23 +104,23 @@ def _may_fit(request: Request, rows: int, cols: int, lanes: int) -> bool:
     return not request.budget.excess(used)
 
 
-def combine(request: Request, results: Iterable[tuple[Part, PartResult]]) -> list[Candidate]:
+def combine(request: Request, results: Iterable[tuple[SizeJob, SizeResult]]) -> list[Design]:
     """Grids with their best mappings: those that may be within the budget, or all where none may. Grids that cannot
     hold the models are missing."""
     by_grid: dict[tuple[int, int, int], dict[tuple[Any, int], list[Found]]] = {}
-    for part, result in results:
+    for job, result in results:
         for cols, kept in result.found.items():
-            by_grid.setdefault((part.rows, cols, part.lanes), {})[part.shape, part.steps] = kept
+            by_grid.setdefault((job.rows, cols, job.lanes), {})[job.shape, job.steps] = kept
     area = area_model(request.budget.target)
-    candidates = []
+    designs = []
     sizes = sorted(by_grid)
     for rows, cols, lanes in [size for size in sizes if _may_fit(request, *size)] or sizes:
         found = by_grid[rows, cols, lanes]
         choices = [found.get((model.shape, model.steps), []) for model in request.models]
         for chosen in itertools.product(*_few(choices)):
-            if (candidate := _candidate(request, area, (rows, cols, lanes), chosen)) is not None:
-                candidates.append(candidate)
-    return candidates
+            if (design := _design(request, area, (rows, cols, lanes), chosen)) is not None:
+                designs.append(design)
+    return designs
 
 
 def _few(choices: list[list[Found]]) -> list[list[Found]]:
@@ -122,9 +128,9 @@ def _few(choices: list[list[Found]]) -> list[list[Found]]:
     return choices if len(choices) <= 2 else [kept[:1] for kept in choices]
 
 
-def _candidate(
+def _design(
     request: Request, area: AreaModel, size: tuple[int, int, int], chosen: Sequence[Found]
-) -> Candidate | None:
+) -> Design | None:
     rows, cols, lanes = size
     parameters = depths_for(request.models, [found.choice for found in chosen], rows, cols, lanes)
     if parameters is None:
@@ -140,7 +146,7 @@ def _candidate(
     excess = request.budget.excess(used)
     if unknown and {"gates", "lut"} & {name for name, _ in request.budget.limits}:
         excess["area unknown"] = float("inf")
-    return Candidate(
+    return Design(
         parameters, tuple(chosen), max(scores) if request.objective == "worst" else sum(scores), used, unknown,
         busy / parameters.multipliers / sum(found.cycles for found in chosen), excess,
     )
@@ -167,6 +173,22 @@ def depths_for(
     return grid_with(total, rows, cols, lanes, count)
 
 
+def demands(shape: Shape, parameters: GridParameters, choice: Choice) -> dict[str, int]:
+    """What a mapping takes of each memory, by the field of `GridParameters` that it decides."""
+    members = [blank(shape)]
+    phases, nests = placed_phases(members, parameters, choice, _latencies(parameters.rows, parameters.lanes))
+    needed: dict[str, int] = {}
+    for item in allocate(phases, nests, vectors_of(members), parameters)[1]:
+        needed[item.field] = max(needed.get(item.field, 0), item.needed)
+    return needed
+
+
+@lru_cache(maxsize=256)
+def _latencies(rows: int, lanes: int) -> GridLatencies:
+    """Latencies that programs depend on; the columns do not matter to them."""
+    return GridLatencies.of(GridParameters(rows=rows, cols=1, lanes=lanes, vector_depth=1 << 14))
+
+
 def grid_with(needed: abc.Mapping[str, int], rows: int, cols: int, lanes: int, models: int) -> GridParameters | None:
     """The grid with the least memories that hold what is needed, by field, and of which areas can be known.
 
@@ -184,15 +206,15 @@ def grid_with(needed: abc.Mapping[str, int], rows: int, cols: int, lanes: int, m
             return None
         depths[name] = min(depth, high)
     try:
-        return parameters_for(rows, cols, lanes, depths)
+        return GridParameters(rows=rows, cols=cols, lanes=lanes, **depths)
     except ConfigurationError:
         return None
 
 
-def pareto_front(candidates: Iterable[Candidate], cost: Callable[[Candidate], float]) -> list[Candidate]:
+def pareto_front(designs: Iterable[Design], cost: Callable[[Design], float]) -> list[Design]:
     """Those that no other beats in both score and cost, fastest first."""
-    front: list[Candidate] = []
-    for candidate in sorted(candidates, key=lambda item: (item.score, cost(item), item.used["memory"])):
-        if not front or cost(candidate) < cost(front[-1]):
-            front.append(candidate)
+    front: list[Design] = []
+    for design in sorted(designs, key=lambda item: (item.score, cost(item), item.used["memory"])):
+        if not front or cost(design) < cost(front[-1]):
+            front.append(design)
     return front

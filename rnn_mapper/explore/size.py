@@ -1,39 +1,50 @@
-"""One part of a search: all mappings of one model on the grids of one height and one width of PCU.
-
-The cycles of a mapping depend on the number of columns only through the columns that it may take, so each plan is
-evaluated once and stands for every grid that is wide enough.
-"""
+"""One job of a search: all mappings of one model on the grids of one height and one width of PCU."""
 
 from __future__ import annotations
 
-import gc
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
+from heapq import heapify, heappop, heapreplace
 from typing import Any
 
 from hdl.latencies import GridLatencies
-from hdl.parameters import GridParameters
+from hdl.parameters import RANGES, GridParameters
 from rnn_mapper.cells.unit_program import Preference
-from rnn_mapper.explore.adapter import Choice, Layers, Shape, Way, base_phases
-from rnn_mapper.explore.candidates import Found, Trial, fastest, kept
-from rnn_mapper.explore.plans import Plans
-from rnn_mapper.schedule.loop_nest import ceil_div
+from rnn_mapper.errors import MappingError
+from rnn_mapper.explore.shapes import Shape, blank, frames_of
+from rnn_mapper.mapping.candidates import Candidate
+from rnn_mapper.mapping.choices import Choice, GroupWays, UnitSlice, Way
+from rnn_mapper.mapping.plans import HostBeats, Plans
+from rnn_mapper.mapping.search import Search, uncollected
+from rnn_mapper.schedule.clock import PhaseClock
+from rnn_mapper.schedule.distances import Distances
+from rnn_mapper.schedule.phases import PhaseOrder
 
-__all__ = ["Found", "Part", "PartResult", "search_part"]
+__all__ = ["Found", "SizeJob", "SizeResult", "cycles_of", "search_size"]
 
-#: A layer is cut in two where that is among so many ways (with whole layers) whose phases are shortest.
-CUTS = 8
+#: Mappings kept for a grid: the fastest, and slower ones that take less memory.
+KEPT = 4
+#: A mapping that takes this much longer than the fastest is not worth any memory.
+SLOWEST = 1.2
 
 
 @dataclass(frozen=True)
-class Part:
-    """What `search_part` does; small enough to be sent to any machine."""
+class Found:
+    """A mapping and its exact cycles for the whole sequence."""
+
+    cycles: int
+    choice: Choice
+
+
+@dataclass(frozen=True)
+class SizeJob:
+    """What `search_size` does; small enough to be sent to any machine."""
 
     shape: Shape
     steps: int
-    orders: tuple[str, ...]
+    schedules: tuple[str, ...]
     rows: int
     lanes: int
     cols: tuple[int, ...]
@@ -41,7 +52,7 @@ class Part:
 
 
 @dataclass(frozen=True)
-class PartResult:
+class SizeResult:
     """For each number of columns the fastest mapping and some that take less memory, fastest first."""
 
     found: dict[int, list[Found]]
@@ -55,167 +66,106 @@ class PartResult:
         """As JSON values."""
         return {
             "mappings": self.mappings, "plans": self.plans, "ruled_out": self.ruled_out,
-            "found": {str(cols): [[f.cycles, f.choice.order, f.choice.layers, f.choice.programs] for f in kept]
+            "found": {str(cols): [[f.cycles, f.choice.schedule, f.choice.ways, f.choice.programs] for f in kept]
                       for cols, kept in self.found.items()},
         }
 
     @classmethod
-    def from_json(cls, values: dict[str, Any]) -> PartResult:
+    def from_json(cls, values: dict[str, Any]) -> SizeResult:
         """What `to_json` wrote. Raises `KeyError`, `TypeError` or `ValueError` for anything else."""
         found = {
             int(cols): [
-                Found(int(cycles), Choice(order, tuple(tuple(map(tuple, parts)) for parts in layers), programs))
-                for cycles, order, layers, programs in kept
+                Found(int(cycles), Choice(
+                    schedule, tuple(tuple(UnitSlice(*each) for each in way) for way in ways), programs))
+                for cycles, schedule, ways, programs in kept
             ]
             for cols, kept in values["found"].items()
         }
         return cls(found, int(values["mappings"]), int(values["plans"]), int(values["ruled_out"]))
 
 
-def search_part(part: Part) -> PartResult:
-    """Evaluate the mappings of a part."""
-    with _uncollected():
-        return _Search(part).run()
-
-
-@contextmanager
-def _uncollected() -> Iterator[None]:
-    """Look for no garbage: what a search makes is kept to its end, and looking through it takes a sixth of the time."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
-
-
-class _Search:
-    def __init__(self, part: Part) -> None:
-        self.part = part
-        parameters = GridParameters(rows=part.rows, cols=1, lanes=part.lanes, vector_depth=1 << 14)
-        self.all_plans = Plans(part.shape, part.steps, parameters, part.latencies)
-        self.trials: dict[Choice, Trial] = {}
-        self.compared = self.ruled_out = 0
-        self.busy: dict[tuple[int, Way], int] = {}
-        #: Weight words and units of a site.
-        self.sizes: dict[tuple[int, Way], tuple[int, int]] = {}
-        self.layers: list[list[Any]] = [[] for _ in part.shape.sizes]
-        for phase in base_phases(part.shape, "fused", (1,) * len(part.shape.sizes)):
-            self.layers[phase.group].append(phase)
-        self.groups = [ceil_div(size, part.rows) for size in part.shape.sizes]
-
-    def run(self) -> PartResult:
-        found = {}
-        for cols in self.part.cols:
-            #: The mappings that were compared for this grid, in the order in which the search came to them.
-            grid: dict[Choice, Trial] = {}
-            for order in self.part.orders:
-                options = [self._options(layer, cols, order == "fused") for layer in range(len(self.layers))]
-                # As the mapper does: a split that is best with some unit programs may not be with others.
+def search_size(job: SizeJob) -> SizeResult:
+    """Compare the mappings of a job."""
+    plans = _plans(job.shape, job.steps, _parameters(job.rows, job.lanes), job.latencies)
+    groups = [
+        GroupWays(phases, job.rows, job.lanes) for phases in plans.frames.whole(PhaseOrder.FUSED.value)
+    ]
+    found: dict[int, list[Found]] = {}
+    compared = ruled_out = 0
+    with uncollected():
+        search = Search(plans, groups, RANGES["weight_depth"][1])
+        for cols in job.cols:
+            grid: dict[Choice, Candidate] = {}
+            for schedule in job.schedules:
+                options = [_options(group, cols, schedule == PhaseOrder.FUSED.value) for group in groups]
+                # As the mapper does: ways that are best with some unit programs may not be with others.
                 for preference in Preference:
-                    self._search(order, preference.value, options, grid)
+                    search.descend(schedule, preference.value, options, grid)
             found[cols] = kept(grid.values())
-            self.compared += len(grid)
-            self.ruled_out += sum(not trial.exact for trial in grid.values())
-        return PartResult(found, self.compared, self.all_plans.counted, self.ruled_out)
+            compared += len(grid)
+            ruled_out += sum(not candidate.exact for candidate in grid.values())
+    return SizeResult(found, compared, plans.counted, ruled_out)
 
-    def _search(self, order: str, programs: str, options: list[list[Way]], grid: dict[Choice, Trial]) -> None:
-        """Every way to map a single layer; of several layers one after the other until no change of one is better."""
-        layers = tuple(ways[0] for ways in options)
-        # The mapping to begin with is compared with those of the first layer.
-        best, unknown = math.inf, [Choice(order, layers, programs)]
-        improved = True
-        while improved:
-            improved = False
-            for layer, ways in enumerate(options):
-                before, after = layers[:layer], layers[layer + 1 :]
-                choices = unknown + [Choice(order, (*before, way, *after), programs) for way in ways]
-                found, unknown = self._better(choices, best, grid), []
-                if found is not None:
-                    improved |= found.choice.layers != layers
-                    best, layers = found.least, found.choice.layers
-            if len(options) == 1:
-                break
 
-    def _better(self, choices: list[Choice], best: float, grid: dict[Choice, Trial]) -> Trial | None:
-        """The fastest of some mappings, if it is faster than the best of those before."""
-        trials = []
-        for choice in choices:
-            # Those that were compared before are no faster than the best.
-            if choice not in grid:
-                grid[choice] = trial = self._trial(choice)
-                trials.append(trial)
-        found = fastest(trials, best)
-        if found is not None:
-            best = found.least
-        for trial in trials:
-            # A layer in two parts is kept only where it may be the fastest: it saves cycles, not memory.
-            if (self.part.steps - 1) * trial.words <= best or all(len(way) == 1 for way in trial.choice.layers):
-                trial.worthwhile = True
-        return found
+def cycles_of(
+    shape: Shape, steps: int, choice: Choice, parameters: GridParameters, latencies: GridLatencies
+) -> int:
+    """Exact cycles of a sequence, as `rnn_mapper.schedule.prediction.predict` counts them.
 
-    def _trial(self, choice: Choice) -> Trial:
-        trial = self.trials.get(choice)
-        if trial is None:
-            trial = self.trials[choice] = Trial(self.all_plans, choice, *self._memory(choice.layers))
-        return trial
+    Of `parameters` only rows and lanes count. Raises `MappingError` when no timing is free of collisions.
+    """
+    plan = _plans(shape, steps, parameters, latencies).plan(choice)
+    if plan is None:
+        raise MappingError(f"{choice.text(parameters.rows)}: more results than a result link takes")
+    while not plan.exact:
+        plan.improve()
+    return plan.least
 
-    def _options(self, layer: int, cols: int, cut: bool) -> list[Way]:
-        """Ways to map a layer, those that read least first."""
-        return sorted(self._ways(layer, cols, cut), key=lambda way: self._busy(layer, way))
 
-    def _ways(self, layer: int, cols: int, cut: bool) -> Iterator[Way]:
-        """Ways to lay a layer on this many columns: for each `ru` every number of chains that changes the units of a
-        chain, and with `cut` the best ways to give the units that fill no chains a split of their own."""
-        groups, widths = self.groups[layer], self._widths(layer, cols)
-        widest = []
-        for ru in widths:
-            most = cols // ru
-            few = ceil_div(groups, ceil_div(groups, most))
-            widest.append(((groups, ru, few),))
-            while most:
-                chains = ceil_div(groups, ceil_div(groups, most))
-                yield ((groups, ru, chains),)
-                most = chains - 1
-        if not cut:
-            return
-        cuts = []
-        for ru in widths:
-            chains = cols // ru
-            filled = groups // chains * chains
-            if not 0 < filled < groups:
-                continue
-            for other in widths:
-                rest = groups - filled
-                if other != ru:
-                    few = ceil_div(rest, ceil_div(rest, cols // other))
-                    cuts.append(((filled, ru, chains), (rest, other, few)))
-        ranked = sorted([*widest, *cuts], key=lambda way: self._busy(layer, way))
-        yield from (way for way in ranked[:CUTS] if len(way) > 1)
+def kept(candidates: Iterable[Candidate]) -> list[Found]:
+    """The fastest mapping, and slower ones with fewer weight words or units in a site; of equal ones the first."""
+    heap = [(each.least, each.words, each.units, place, each) for place, each in enumerate(candidates)
+            if each.worthwhile]
+    heapify(heap)
+    found: list[Found] = []
+    memory: list[tuple[int, int]] = []
+    while heap and len(found) < KEPT:
+        least, words, units, place, candidate = heap[0]
+        if least == math.inf or (found and least > SLOWEST * found[0].cycles):
+            break
+        # What comes from the heap comes in the order of cycles, so those that were found before are no slower.
+        if any(other <= words and few <= units for other, few in memory):
+            heappop(heap)
+        elif candidate.exact:
+            heappop(heap)
+            found.append(Found(int(least), candidate.choice))
+            memory.append((words, units))
+        else:
+            candidate.improve()
+            heapreplace(heap, (candidate.least, words, units, place, candidate))
+    return found
 
-    def _widths(self, layer: int, cols: int) -> range:
-        longest = max(ceil_div(phase.operand_size, self.part.lanes) for phase in self.layers[layer])
-        return range(1, max(1, min(cols, longest)) + 1)
 
-    def _busy(self, layer: int, way: Way) -> int:
-        """Cycles in which the phases of a layer read; also its weight words in a site."""
-        key = layer, way
-        if key not in self.busy:
-            self.busy[key] = sum(
-                ceil_div(groups, chains) * phase.rows * ceil_div(ceil_div(phase.operand_size, self.part.lanes), ru)
-                for groups, ru, chains in way for phase in self.layers[layer]
-            )
-        return self.busy[key]
+def _options(group: GroupWays, cols: int, cut: bool) -> list[Way]:
+    """The ways to lay a unit group on this many columns, those that read least first: whole ones, and with `cut` those
+    in two slices that are among the foremost."""
+    widths = group.widths(cols)
+    ways = list(group.narrower(widths, cols))
+    if cut:
+        ways += [way for way in group.foremost(widths, cols) if len(way) > 1]
+    return sorted(ways, key=group.busy)
 
-    def _memory(self, layers: Layers) -> tuple[int, int]:
-        """Weight words and units in a site."""
-        words = units = 0
-        for layer, way in enumerate(layers):
-            key = layer, way
-            if key not in self.sizes:
-                self.sizes[key] = self._busy(layer, way), sum(ceil_div(groups, chains) for groups, _, chains in way)
-            size = self.sizes[key]
-            words += size[0]
-            units += size[1]
-        return words, units
+
+def _parameters(rows: int, lanes: int) -> GridParameters:
+    return GridParameters(rows=rows, cols=1, lanes=lanes, vector_depth=1 << 14)
+
+
+def _plans(shape: Shape, steps: int, parameters: GridParameters, latencies: GridLatencies) -> Plans:
+    distances = _distances(latencies, parameters.group_beats)
+    return Plans(
+        frames_of(shape), steps, parameters, distances, HostBeats.of([blank(shape)], parameters))
+
+
+@lru_cache(maxsize=64)
+def _distances(latencies: GridLatencies, group_beats: int) -> Distances:
+    return Distances(PhaseClock(latencies, group_beats))

@@ -9,11 +9,26 @@ from pathlib import Path
 
 import numpy as np
 
-from rnn_mapper.explore.adapter import known_cells, mapping_of, random_network
+from hdl.parameters import GridParameters
+from rnn_mapper.cells.unit_program import Preference
 from rnn_mapper.explore.requests import Model
-from rnn_mapper.explore.search import Candidate
+from rnn_mapper.explore.search import Design
+from rnn_mapper.explore.shapes import known_cells, layers_of
+from rnn_mapper.importers import load_model
+from rnn_mapper.mapping.choices import Choice
+from rnn_mapper.mapping.mapper import map_network
+from rnn_mapper.mapping.mapping import Mapping
+from rnn_mapper.network.random import random_network
+from rnn_mapper.quantisation.codes import quantise_inputs
+from rnn_mapper.quantisation.integer_network import QuantisedNetwork
+from rnn_mapper.quantisation.quantise import quantise
+from rnn_mapper.run.prepare import default_calibration
+from rnn_mapper.run.result import IntSequence
+from rnn_mapper.run.simulate import choose_simulator, verify
+from rnn_mapper.schedule.phases import PhaseOrder
+from sim_tests.simulator.run import logs_kept
 
-__all__ = ["Verified", "verify_candidate"]
+__all__ = ["Verified", "mapping_of", "verify_design"]
 
 
 @dataclass(frozen=True)
@@ -37,22 +52,15 @@ class Verified:
         return self.predicted == self.simulated and not self.mismatches and self.searched == self.mapped
 
 
-def verify_candidate(
-    candidate: Candidate, models: tuple[Model, ...], steps: int, progress: Callable[[str], None]
+def verify_design(
+    design: Design, models: tuple[Model, ...], steps: int, progress: Callable[[str], None]
 ) -> list[Verified]:
     """Simulate up to `steps` steps of every model on a grid, with the weights of its file or random ones."""
-    from rnn_mapper.importers import load_model
-    from rnn_mapper.quantisation.codes import quantise_inputs
-    from rnn_mapper.quantisation.quantise import quantise
-    from rnn_mapper.run.prepare import default_calibration
-    from rnn_mapper.run.result import IntSequence
-    from rnn_mapper.run.simulate import choose_simulator, verify
-    from sim_tests.simulator.run import logs_kept
-
-    p = candidate.parameters
+    p = design.parameters
     done = []
-    for model, found in zip(models, candidate.found, strict=True):
-        network = random_network(model.shape)
+    for model, found in zip(models, design.found, strict=True):
+        shape = model.shape
+        network = random_network(np.random.default_rng(0), shape.inputs, layers_of(shape), shape.head)
         if model.file is not None:
             known = known_cells((model.shape.cells_file, model.shape.cells_digest))
             network = load_model(model.file, model.selection, known).network
@@ -68,3 +76,10 @@ def verify_candidate(
             int((result.outputs != result.expected).sum()), found.cycles, mapping.predict(model.steps).cycles,
         ))
     return done
+
+
+def mapping_of(network: QuantisedNetwork, parameters: GridParameters, choice: Choice, steps: int) -> Mapping:
+    """A quantised network mapped as chosen. Raises `MappingError`."""
+    return map_network(
+        network, parameters, steps=steps, schedule=PhaseOrder(choice.schedule), splits=choice.ways,
+        programs=Preference(choice.programs))

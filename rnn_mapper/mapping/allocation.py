@@ -14,8 +14,8 @@ from rnn_mapper.schedule.loop_nest import LoopNest, ceil_div
 from rnn_mapper.schedule.phases import Phase, Vector
 
 __all__ = [
-    "Allocation", "CapacityError", "Demand", "Reserved", "allocate", "describe_shortage", "enlarge", "shortages",
-    "vector_words",
+    "Allocation", "CapacityError", "Demand", "Reserved", "allocate", "describe_shortage", "enlarge", "place_vectors",
+    "shortages", "vector_words",
 ]
 
 
@@ -59,10 +59,16 @@ class Reserved:
 class Demand:
     """What a model takes of a memory or table, and what there is."""
 
+    #: Field of `GridParameters` that sets its size.
     field: str
     what: str
     needed: int
     available: int
+
+    @property
+    def is_met(self) -> bool:
+        """There is enough of it."""
+        return self.needed <= self.available
 
 
 class CapacityError(MappingError):
@@ -86,7 +92,7 @@ def allocate(
     `states_of` gives for each `Phase.state_key` where its state words are, if others have placed them.
     The addresses are usable only if no demand is more than what is available (`shortages`).
     """
-    vector_words, words = _vectors(vectors, parameters, reserved.vector_words)
+    vector_words, words = place_vectors(vectors, parameters, reserved.vector_words)
     weights, weight_total = _shared(
         [((phase.weights_key, nest), nest.max_units * nest.gates * nest.words)
          for phase, nest in zip(phases, nests, strict=True)], reserved.weights,
@@ -142,8 +148,11 @@ def allocate(
     return allocation, demands
 
 
-def _vectors(vectors: list[Vector], parameters: GridParameters, first: int) -> tuple[list[int], int]:
-    """A vector begins where a word and a group begin, and takes whole groups; outputs follow one another."""
+def place_vectors(vectors: list[Vector], parameters: GridParameters, first: int) -> tuple[list[int], int]:
+    """The first word of each vector behind those that are reserved, and the words of all together.
+
+    A vector begins where a word and a group begin, and takes whole groups; outputs follow one another.
+    """
     bases = [0] * len(vectors)
     words = first
     several = sum(vector.is_output for vector in vectors) > 1
@@ -184,7 +193,7 @@ def _shared(sizes: Iterable[tuple[object, int]], total: int) -> tuple[list[int],
 
 def shortages(demands: list[Demand]) -> list[Demand]:
     """The demands that are not met."""
-    return [demand for demand in demands if demand.needed > demand.available]
+    return [demand for demand in demands if not demand.is_met]
 
 
 def _shortage_text(found: list[Demand]) -> str:

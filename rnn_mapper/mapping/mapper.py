@@ -3,44 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from hdl.latencies import GridLatencies
 from hdl.parameters import GridParameters
 from rnn_mapper.cells.unit_program import Preference
 from rnn_mapper.errors import MappingError
 from rnn_mapper.mapping.allocation import Demand, Reserved, allocate, describe_shortage, shortages
+from rnn_mapper.mapping.choices import Choice, GroupWays, UnitSlice, Way
 from rnn_mapper.mapping.mapping import Mapping
+from rnn_mapper.mapping.plans import Frames, HostBeats, Plans
+from rnn_mapper.mapping.search import Search, uncollected
 from rnn_mapper.quantisation.integer_network import QuantisedNetwork
+from rnn_mapper.schedule.clock import PhaseClock
+from rnn_mapper.schedule.distances import Distances
 from rnn_mapper.schedule.durations import build_schedule
 from rnn_mapper.schedule.loop_nest import LoopNest, ceil_div, least_words
 from rnn_mapper.schedule.order import phases_of
-from rnn_mapper.schedule.phases import Phase, PhaseOrder, Vector, unit_groups, vectors_of
+from rnn_mapper.schedule.phases import Phase, PhaseOrder, unit_groups, vectors_of
 from rnn_mapper.schedule.programs import choose_programs
-from rnn_mapper.schedule.timing import assert_no_collision, time_phase
+from rnn_mapper.schedule.timing import assert_no_collision
 
-__all__ = ["Part", "least_reading", "map_network"]
+__all__ = ["least_reading", "map_network", "placed_phases"]
 
 #: Steps of the sequence by which mappings are compared when the user names no number.
 TYPICAL_STEPS = 16
-
-
-#: Ways to cut a layer that are predicted exactly; the rest is ruled out by the cycles of its phases alone.
-CANDIDATES = 8
-
-
-@dataclass(frozen=True)
-class Part:
-    """Some groups of a layer's hidden units, and their parallelism: `ru` PCUs for a matrix row, `chains` such chains
-    in every row of the grid."""
-
-    groups: int
-    ru: int
-    chains: int
-
-
-#: The parts of a unit group, in the order in which they run.
-Split = tuple[Part, ...]
 
 
 def map_network(
@@ -50,7 +37,7 @@ def map_network(
     hu: int | None = None,
     steps: int = TYPICAL_STEPS,
     schedule: PhaseOrder = PhaseOrder.FUSED,
-    splits: Sequence[Sequence[Part]] | None = None,
+    splits: Sequence[Sequence[UnitSlice]] | None = None,
     reserved: Reserved | None = None,
     programs: Preference | None = None,
 ) -> Mapping:
@@ -58,60 +45,59 @@ def map_network(
 
     `ru` and `hu` fix the PCUs of a matrix row and the hidden units computed at once (a multiple of the grid's rows)
     for every layer; what is not given is chosen by the predicted cycles of a sequence of `steps` steps. Without
-    either, units that do not fill the grid's chains may get a split of their own. `splits` names the parts of every
-    unit group (`schedule.phases.unit_groups`; the head is last), and nothing is searched. Other schedules than the
-    fused one are there to be compared with. `reserved` is what models that are in the grid already take.
+    either, units that do not fill the grid's chains may get a loop nest of their own. `splits` names the slices of
+    every unit group (`schedule.phases.unit_groups`; the head is last), and nothing is searched. Other schedules than
+    the fused one are there to be compared with. `reserved` is what models that are in the grid already take.
     `programs` fixes which unit programs are preferred; else the one with fewest cycles is taken.
     Raises `MappingError` when the network cannot run on this grid; it says what is short and what would do.
     """
     members = (network,) if isinstance(network, QuantisedNetwork) else tuple(network)
     for one in members:
         _check_arithmetic(one, parameters)
-    place = _Place(members, parameters, GridLatencies.of(parameters), schedule, reserved or Reserved())
+    place = _Place(
+        members, parameters, GridLatencies.of(parameters), schedule, reserved or Reserved(),
+        tuple(Preference) if programs is None else (programs,),
+    )
+    frames = Frames(members)
+    groups = _ways(frames, parameters, schedule)
     if splits is None:
-        choices = _choices(members, parameters, schedule, ru, hu)
+        options = _options(groups, parameters, ru, hu)
     else:
-        sizes = [group.units for group in unit_groups(members)]
-        choices = [[_checked(layer, size, parameters)] for layer, size in zip(splits, sizes, strict=True)]
-    found = [
-        mapping for preference in (Preference if programs is None else (programs,))
-        if (mapping := _search(replace(place, preference=preference), choices, steps)) is not None
-    ]
-    if not found:
-        raise _refusal(place, choices)
-    best = min(found, key=lambda mapping: mapping.predict(steps).cycles)
-    for timing in best.timings:
+        options = [[_checked(way, group.units, parameters)] for way, group in zip(splits, frames.groups, strict=True)]
+    distances = Distances(PhaseClock(place.latencies, parameters.group_beats))
+    plans = Plans(
+        frames, steps, parameters, distances, HostBeats.of(members, parameters, place.reserved), place.fits)
+    best = _best(Search(plans, groups), place, options)
+    if best is None:
+        raise _refusal(place, options, distances.clock)
+    mapping = place.mapping(best, distances.clock)
+    for timing in mapping.timings:
         assert_no_collision(timing)
         assert_no_collision(timing.fresh)
-    return best
+    return mapping
 
 
-def _search(place: _Place, choices: list[list[Split]], steps: int) -> Mapping | None:
-    """The best mapping that is found by changing one unit group after the other, until no single change is better."""
-    # Streams of one model are split alike.
-    same = _alike(place.members)
-    chosen = [options[0] for options in choices]
-    best = place.attempt(chosen)
-    best_cycles = best.predict(steps).cycles if best else None
-    improved = True
-    while improved:
-        improved = False
-        for group, options in enumerate(choices):
-            if same[group] != group:
-                continue
-            for option in options:
-                if option == chosen[group]:
-                    continue
-                candidate = [option if same[other] == group else kept for other, kept in enumerate(chosen)]
-                mapping = place.attempt(candidate)
-                if mapping is None:
-                    continue
-                cycles = mapping.predict(steps).cycles
-                if best_cycles is None or cycles < best_cycles:
-                    best, best_cycles, chosen, improved = mapping, cycles, candidate, True
-        if len(set(same)) == 1:
-            break
-    return best
+def _best(search: Search, place: _Place, options: Sequence[Sequence[Way]]) -> Choice | None:
+    """The best mapping that is found; None where none fits.
+
+    Where the best guess and all that change one unit group of it need too much memory, the search begins with the
+    widest and the narrowest whole groups.
+    """
+    starts = [
+        options, *([[way, *ways] for way, ways in zip(_whole(options, pick), options, strict=True)] for pick in (0, -1))
+    ]
+    with uncollected():
+        for start in starts:
+            tried = (search.descend(place.schedule.value, preference.value, start, {}) for preference in place.programs)
+            found = [candidate for candidate in tried if candidate is not None]
+            if found:
+                return min(found, key=lambda candidate: candidate.least).choice
+    return None
+
+
+def _whole(options: Sequence[Sequence[Way]], pick: int) -> list[Way]:
+    """The first (0) or the last (-1) way of each unit group that does not cut it."""
+    return [([way for way in ways if len(way) == 1] or ways)[pick] for ways in options]
 
 
 def _check_arithmetic(network: QuantisedNetwork, parameters: GridParameters) -> None:
@@ -133,51 +119,36 @@ def _check_arithmetic(network: QuantisedNetwork, parameters: GridParameters) -> 
         )
 
 
-def _alike(members: Sequence[QuantisedNetwork]) -> list[int]:
-    """For each unit group the first that is the same of the same network."""
-    firsts: dict[object, int] = {}
-    return [
-        firsts.setdefault((members[group.member], group.layer, group.kind), index)
-        for index, group in enumerate(unit_groups(members))
-    ]
+def _ways(frames: Frames, parameters: GridParameters, schedule: PhaseOrder) -> list[GroupWays]:
+    """The ways to lay each unit group (the head is last) over the grid."""
+    return [GroupWays(phases, parameters.rows, parameters.lanes) for phases in frames.whole(schedule.value)]
 
 
-def _choices(
-    members: Sequence[QuantisedNetwork], parameters: GridParameters, schedule: PhaseOrder, ru: int | None,
-    hu: int | None,
-) -> list[list[Split]]:
-    """The ways to cut each layer (and the head) that are worth a prediction, best guess first."""
-    if ru is not None and not 1 <= ru <= parameters.cols:
-        raise MappingError(f"ru = {ru}: must be from 1 to cols = {parameters.cols}")
-    if hu is not None and (hu < parameters.rows or hu % parameters.rows or hu > parameters.sites):
-        raise MappingError(
-            f"hu = {hu}: must be a multiple of rows = {parameters.rows}, at most {parameters.sites} (the sites)"
-        )
+def _options(
+    groups: Sequence[GroupWays], parameters: GridParameters, ru: int | None, hu: int | None
+) -> list[list[Way]]:
+    """The ways that are worth a prediction, best guess first."""
+    rows, cols = parameters.rows, parameters.cols
+    if ru is not None and not 1 <= ru <= cols:
+        raise MappingError(f"ru = {ru}: must be from 1 to cols = {cols}")
+    if hu is not None and (hu < rows or hu % rows or hu > parameters.sites):
+        raise MappingError(f"hu = {hu}: must be a multiple of rows = {rows}, at most {parameters.sites} (the sites)")
     if ru is not None and hu is not None and hu * ru > parameters.sites:
         raise MappingError(f"hu = {hu} with ru = {ru} takes {hu * ru} sites, the grid has {parameters.sites}")
-    choices: list[list[Split]] = []
-    for phases in _whole_phases(members, schedule):
-        groups = ceil_div(phases[0].units, parameters.rows)
-        longest = max(ceil_div(phase.operand_size, parameters.lanes) for phase in phases)
-        widths = range(1, min(parameters.cols, longest) + 1) if ru is None else (ru,)
-        whole: list[Split] = [
-            (part,) for width in widths
-            if (part := _whole(groups, width, parameters.cols // width, hu, parameters.rows)) is not None
-        ]
-        choices.append(whole)
-        if ru is None and hu is None:
-            cuts = whole + _cuts(groups, widths, parameters.cols)
-            cuts.sort(key=lambda layer: sum(_busy(part, phases, parameters.lanes) for part in layer))
-            choices[-1] = cuts[:CANDIDATES] + [layer for layer in whole if layer not in cuts[:CANDIDATES]]
-    return choices
-
-
-def _whole_phases(members: Sequence[QuantisedNetwork], schedule: PhaseOrder) -> list[list[Phase]]:
-    """The phases of each unit group, uncut."""
-    found: dict[int, list[Phase]] = {}
-    for phase in phases_of(members, [[group.units] for group in unit_groups(members)], schedule):
-        found.setdefault(phase.group, []).append(phase)
-    return [phases for _, phases in sorted(found.items())]
+    options: list[list[Way]] = []
+    for group in groups:
+        widths = group.widths(cols) if ru is None else (ru,)
+        if hu is not None:
+            chains = hu // rows
+            options.append([
+                (UnitSlice(group.groups, width, min(chains, group.groups)),)
+                for width in widths if chains <= cols // width
+            ])
+            continue
+        whole = group.widest(widths, cols)
+        foremost = group.foremost(widths, cols) if ru is None else []
+        options.append(foremost + [way for way in whole if way not in foremost])
+    return options
 
 
 def least_reading(members: Sequence[QuantisedNetwork], parameters: GridParameters) -> int:
@@ -185,51 +156,40 @@ def least_reading(members: Sequence[QuantisedNetwork], parameters: GridParameter
 
     It is also the fewest weight words that a site must hold.
     """
-    choices = _choices(members, parameters, PhaseOrder.FUSED, None, None)
     return sum(
-        min(sum(_busy(part, phases, parameters.lanes) for part in split) for split in splits)
-        for splits, phases in zip(choices, _whole_phases(members, PhaseOrder.FUSED), strict=True)
+        group.busy(group.foremost(group.widths(parameters.cols), parameters.cols)[0])
+        for group in _ways(Frames(members), parameters, PhaseOrder.FUSED)
     )
 
 
-def _checked(layer: Sequence[Part], units: int, parameters: GridParameters) -> Split:
-    """The user's parts of a layer."""
+def _checked(way: Sequence[UnitSlice], units: int, parameters: GridParameters) -> Way:
+    """The user's slices of so many units."""
     groups = ceil_div(units, parameters.rows)
-    if sum(part.groups for part in layer) != groups:
-        raise MappingError(f"parts of {[part.groups for part in layer]} groups: {units} units are {groups} groups")
-    for part in layer:
-        if min(part.groups, part.ru, part.chains) < 1 or part.ru * part.chains > parameters.cols:
-            raise MappingError(f"{part}: all must be 1 or more, and ru * chains at most cols = {parameters.cols}")
-    return tuple(layer)
+    if sum(each.groups for each in way) != groups:
+        raise MappingError(f"slices of {[each.groups for each in way]} groups: {units} units are {groups} groups")
+    for each in way:
+        if min(each.groups, each.ru, each.chains) < 1 or each.ru * each.chains > parameters.cols:
+            raise MappingError(f"{each}: all must be 1 or more, and ru * chains at most cols = {parameters.cols}")
+    return tuple(way)
 
 
-def _whole(groups: int, ru: int, most: int, hu: int | None, rows: int) -> Part | None:
-    """A layer in one part with at most `most` chains, or None where `hu` does not fit."""
-    if hu is not None:
-        return Part(groups, ru, min(hu // rows, groups)) if hu // rows <= most else None
-    # No more chains than it takes for this number of units in a chain: the rest would only be farther.
-    return Part(groups, ru, min(ceil_div(groups, ceil_div(groups, most)), groups))
-
-
-def _cuts(groups: int, widths: Sequence[int], cols: int) -> list[Split]:
-    """Layers in two parts: one that fills all its chains, and the rest with another split."""
-    cuts: list[Split] = []
-    for ru in widths:
-        chains = cols // ru
-        filled = groups // chains * chains
-        if not 0 < filled < groups:
-            continue
-        for other in widths:
-            rest = _whole(groups - filled, other, cols // other, None, 1)
-            if other != ru and rest is not None:
-                cuts.append((Part(filled, ru, chains), rest))
-    return cuts
-
-
-def _busy(part: Part, phases: list[Phase], lanes: int) -> int:
-    """Cycles that a part's phases take at least."""
-    units = ceil_div(part.groups, part.chains)
-    return sum(units * phase.rows * ceil_div(ceil_div(phase.operand_size, lanes), part.ru) for phase in phases)
+def placed_phases(
+    members: Sequence[QuantisedNetwork], parameters: GridParameters, choice: Choice, latencies: GridLatencies
+) -> tuple[list[Phase], list[LoopNest]]:
+    """Phases with their programs, and loop nests, of a choice."""
+    sizes: list[list[int]] = []
+    for group, way in zip(unit_groups(members), choice.ways, strict=True):
+        units = [groups * parameters.rows for groups, _, _ in way[:-1]]
+        sizes.append([*units, group.units - sum(units)])
+    phases = phases_of(members, sizes, PhaseOrder(choice.schedule))
+    chosen = [choice.ways[phase.group][phase.slice] for phase in phases]
+    words = [least_words(phase, parameters, ru) for phase, (_, ru, _) in zip(phases, chosen, strict=True)]
+    phases, words = choose_programs(phases, words, latencies, Preference(choice.programs))
+    nests = [
+        LoopNest.of(phase, parameters, ru, chains, length)
+        for phase, (_, ru, chains), length in zip(phases, chosen, words, strict=True)
+    ]
+    return phases, nests
 
 
 @dataclass(frozen=True)
@@ -241,63 +201,52 @@ class _Place:
     latencies: GridLatencies
     schedule: PhaseOrder
     reserved: Reserved
-    preference: Preference = Preference.EARLY_RESULT
+    #: Preferences for unit programs that are tried.
+    programs: tuple[Preference, ...]
 
-    def phases(
-        self, parameters: GridParameters, splits: Sequence[Split]
-    ) -> tuple[list[Phase], list[LoopNest]]:
-        """Phases and loop nests of a choice of parts for every unit group."""
-        sizes: list[list[int]] = []
-        for group, parts in zip(unit_groups(self.members), splits, strict=True):
-            units = [part.groups * parameters.rows for part in parts]
-            sizes.append([*units[:-1], group.units - sum(units[:-1])])
-        phases = phases_of(self.members, sizes, self.schedule)
-        chosen = [splits[phase.group][phase.part] for phase in phases]
-        words = [least_words(phase, parameters, part.ru) for phase, part in zip(phases, chosen, strict=True)]
-        phases, words = choose_programs(phases, words, self.latencies, self.preference)
-        nests = [
-            LoopNest.of(phase, parameters, part.ru, part.chains, length)
-            for phase, part, length in zip(phases, chosen, words, strict=True)
-        ]
-        return phases, nests
+    def fits(self, phases: list[Phase], nests: list[LoopNest]) -> bool:
+        """Whether the memories hold these phases."""
+        return not shortages(allocate(phases, nests, vectors_of(self.members), self.parameters, self.reserved)[1])
 
-    def attempt(self, splits: Sequence[Split]) -> Mapping | None:
-        """The mapping of a choice, or None where it does not fit."""
-        p = self.parameters
-        phases, nests = self.phases(p, splits)
+    def choice(self, ways: Sequence[Way]) -> Choice:
+        """The mapping with these ways and the first of the unit programs."""
+        return Choice(self.schedule.value, tuple(ways), self.programs[0].value)
+
+    def demands(self, grid: GridParameters, ways: Sequence[Way]) -> list[Demand]:
+        """What a choice takes of a grid."""
+        phases, nests = placed_phases(self.members, grid, self.choice(ways), self.latencies)
+        return allocate(phases, nests, vectors_of(self.members), grid, self.reserved)[1]
+
+    def mapping(self, choice: Choice, clock: PhaseClock) -> Mapping:
+        """The mapping of a choice that fits. Raises `MappingError` where no timing is free of collisions."""
+        phases, nests = placed_phases(self.members, self.parameters, choice, self.latencies)
         vectors = vectors_of(self.members)
-        allocation, demands = allocate(phases, nests, vectors, p, self.reserved)
-        if shortages(demands):
-            return None
-        offsets = self._output_offsets(vectors, allocation.vector_words)
+        allocation, demands = allocate(phases, nests, vectors, self.parameters, self.reserved)
+        offsets = HostBeats.of(self.members, self.parameters, self.reserved).offsets
         timings = [
-            time_phase(phase, nest, p, self.latencies, offsets[phase.member])
-            for phase, nest in zip(phases, nests, strict=True)
+            clock.phase_timing(phase, nest, offsets[phase.member]) for phase, nest in zip(phases, nests, strict=True)
         ]
         return Mapping(
-            self.members, p, self.latencies, self.schedule, vectors, phases, timings, build_schedule(timings),
-            allocation, demands, self.reserved,
+            self.members, self.parameters, self.latencies, self.schedule, vectors, phases, timings,
+            build_schedule(timings), allocation, demands, self.reserved,
         )
 
-    def _output_offsets(self, vectors: list[Vector], words: list[int]) -> list[int]:
-        """Groups of the output before those of each network."""
-        p = self.parameters
-        bases = [word * p.lanes // p.rows for word, vector in zip(words, vectors, strict=True) if vector.is_output]
-        return [base - bases[0] for base in bases]
 
-
-def _refusal(place: _Place, choices: list[list[Split]]) -> MappingError:
+def _refusal(place: _Place, options: list[list[Way]], clock: PhaseClock) -> MappingError:
     """The shortest list of shortages over the widest and the narrowest whole groups, and what would do."""
 
     def demands(grid: GridParameters, pick: int) -> list[Demand]:
-        options = choices if grid is place.parameters else _choices(place.members, grid, place.schedule, None, None)
-        whole = [[split for split in splits if len(split) == 1] or splits for splits in options]
-        phases, nests = place.phases(grid, [splits[pick] for splits in whole])
-        return allocate(phases, nests, vectors_of(place.members), grid, place.reserved)[1]
+        choices = options if grid is place.parameters else (
+            _options(_ways(Frames(place.members), grid, place.schedule), grid, None, None))
+        return place.demands(grid, _whole(choices, pick))
 
     def fits(grid: GridParameters) -> bool:
         same = all(grid.arithmetic.serves(network.arithmetic) for network in place.members)
         return same and any(not shortages(demands(grid, pick)) for pick in (0, -1))
 
-    least = min((demands(place.parameters, pick) for pick in (0, -1)), key=lambda found: len(shortages(found)))
-    return describe_shortage(least, place.parameters, fits)
+    least = {pick: demands(place.parameters, pick) for pick in (0, -1)}
+    pick = min(least, key=lambda pick: len(shortages(least[pick])))
+    if not shortages(least[pick]):
+        # It fits, but its results do not fit the links: the timing says so.
+        place.mapping(place.choice(_whole(options, pick)), clock)
+    return describe_shortage(least[pick], place.parameters, fits)

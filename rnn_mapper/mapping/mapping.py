@@ -28,7 +28,7 @@ from rnn_mapper.fixed_point import Codes, operand_type
 from rnn_mapper.mapping.allocation import Allocation, Demand, Reserved
 from rnn_mapper.mapping.images import Image, LayoutPacker, packed_words, table_image
 from rnn_mapper.quantisation.integer_network import QuantisedNetwork
-from rnn_mapper.schedule.durations import ScheduleEntry
+from rnn_mapper.schedule.entries import ScheduleEntry
 from rnn_mapper.schedule.loop_nest import ceil_div
 from rnn_mapper.schedule.phases import Phase, PhaseOrder, Vector
 from rnn_mapper.schedule.prediction import Prediction, SequencePlan, predict

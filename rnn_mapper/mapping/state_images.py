@@ -37,7 +37,7 @@ def state_packets(mapping: Mapping, state: Sequence[LayerState], member: int = 0
             continue
         layer, given = network.layers[phase.layer], state[phase.layer]
         names = [name for name, node in layer.arithmetic.states.items() if node is phase.stage.result]
-        if names and phase.feeds_back and not phase.part:
+        if names and phase.feeds_back and not phase.slice:
             yield _vector_packet(mapping, phase, given[names[0]])
         if _is_first(mapping, index) and any(word.carried for word in phase.stage.unit_set.words):
             yield from _unit_packets(mapping, index, given)

@@ -21,9 +21,9 @@ from rnn_mapper.errors import MappingError
 from rnn_mapper.mapping.allocation import Reserved, allocate, shortages
 from rnn_mapper.mapping.mapping import Mapping
 from rnn_mapper.quantisation.integer_network import LayerState, QuantisedProduct
+from rnn_mapper.schedule.clock import time_phase
 from rnn_mapper.schedule.durations import build_schedule
 from rnn_mapper.schedule.phases import Phase, Vector
-from rnn_mapper.schedule.timing import time_phase
 
 __all__ = ["map_state_reader", "states_read"]
 

@@ -32,22 +32,22 @@ def account_rows(account: CycleAccount) -> list[tuple[str, float, float, str]]:
 
 
 def splits(mapping: Mapping) -> list[dict[str, Any]]:
-    """`hu`, `ru` and `rv` of every layer (of each of its parts, where it is cut) and of the head if there is one."""
+    """`hu`, `ru` and `rv` of every layer (of each of its slices, where it is cut) and of the head if there is one."""
     groups = unit_groups(mapping.members)
     found: dict[tuple[int, int], dict[str, Any]] = {}
     for phase, timing in zip(mapping.phases, mapping.timings, strict=True):
         name = groups[phase.group].name
-        if phase.part or not phase.last_part:
-            name += f" part {phase.part}"
+        if phase.slice or not phase.last_slice:
+            name += f" slice {phase.slice}"
         nest = timing.nest
-        found[phase.group, phase.part] = {
+        found[phase.group, phase.slice] = {
             "name": name, "units": phase.units, "hu": nest.hu, "ru": nest.ru, "rv": nest.rv,
         }
     return [found[key] for key in sorted(found)]
 
 
 def mapping_json(mapping: Mapping, prediction: Prediction) -> dict[str, Any]:
-    """Everything as JSON values; `hu`, `ru` and `rv` describe the first layer (its first part)."""
+    """Everything as JSON values; `hu`, `ru` and `rv` describe the first layer (its first slice)."""
     layers = splits(mapping)
     steps = len(prediction.step_cycles)
     return {

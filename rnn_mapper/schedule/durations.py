@@ -1,290 +1,212 @@
 """Order of issue and durations of phases, so that nothing ever collides whatever the host's streams do.
 
 A later token can only be delayed (by missing input, a full output buffer, results not yet there), never early. So a
-least distance between two tokens that is safe stays safe, and it is enough to find it for every two phases.
+least distance between two tokens that is safe stays safe, and it is enough to find it for every two phases. Which two
+issues can come too close, and what lies between them, depends only on the lags and waits of the phases, so an `Outline`
+lists it once for all timings (`rnn_mapper.schedule.following`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from heapq import heapify, heappop, heappush
+from typing import NamedTuple
 
-from rnn_mapper.cells.unit_timing import ring_events, state_events, uses_of_registers
-from rnn_mapper.schedule.timing import PhaseTiming
+from rnn_mapper.schedule.clock import PhaseClock
+from rnn_mapper.schedule.distances import NOTHING, STATE, STORED, Distances
+from rnn_mapper.schedule.entries import ScheduleEntry
+from rnn_mapper.schedule.following import Following, Pair
+from rnn_mapper.schedule.phases import Phase
+from rnn_mapper.schedule.timing import PhaseTiming, Timing
+from rnn_mapper.schedule.tokens import Controller
 
-__all__ = [
-    "ScheduleEntry", "build_schedule", "issues", "least_distance", "skipped_between", "state_apart", "stored_distance",
-    "unit_path_apart",
-]
-
-
-@dataclass(frozen=True)
-class ScheduleEntry:
-    """One phase in the order of issue; see `hdl.layouts.schedule_entry_layout`."""
-
-    phase: int
-    lag: int
-    #: Cycles until the next token may follow; `fresh_duration` in the first step of a cleared sequence.
-    duration: int
-    fresh_duration: int
-    #: It takes its duration even in an iteration in which it does nothing.
-    holds_slot: bool
-    waits_for: int | None
-    wait_back: int
-    needs_input: bool
-    frees_input: bool
-    #: Wait for room in the output buffer; only the first part of the output asks.
-    to_host: bool
+__all__ = ["Durations", "Outline", "Table", "build_schedule", "safe_durations"]
 
 
-def build_schedule(timings: list[PhaseTiming]) -> list[ScheduleEntry]:
+class Durations(NamedTuple):
+    """What the timings decide of a schedule."""
+
+    #: Of issues (2 * entry + fresh).
+    cycles: list[int]
+    #: By entry: it takes its duration even in an iteration in which it does nothing.
+    holds: tuple[bool, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Outline:
+    """What a schedule depends on of its phases, but for their timings."""
+
+    #: The entries, as yet without durations.
+    entries: tuple[ScheduleEntry, ...]
+    #: By phase: the next one begins only when everything is stored.
+    barriers: tuple[bool, ...]
+    #: By two phases: what they have in common, as in `distances`.
+    shared: tuple[tuple[int, ...], ...]
+    #: Unit group of each phase, and its place among those of the group.
+    places: tuple[tuple[int, int], ...]
+    #: By two unit groups: what their phases have in common.
+    group_shares: tuple[tuple[tuple[tuple[int, ...], ...], ...], ...]
+    #: Place of each issue (2 * entry + fresh) where phases are listed group by group.
+    grouped: tuple[int, ...]
+    #: What following the tokens depends on.
+    controller: Controller
+    #: Phase of the last token of a sequence, and the last one whose results go to the host.
+    last: int
+    output: int
+    _following: dict[tuple[bool, ...], Following] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, phases: Sequence[Phase]) -> Outline:
+        """The outline of these phases, in their order of issue."""
+        # Those of a mapping have phases of every group; a model that reads states has not.
+        numbers = {group: number for number, group in enumerate(sorted({phase.group for phase in phases}))}
+        groups: list[list[int]] = [[] for _ in numbers]
+        places = []
+        for index, phase in enumerate(phases):
+            number = numbers[phase.group]
+            places.append((number, len(groups[number])))
+            groups[number].append(index)
+        listed = [index for group in groups for index in group]
+        entries = tuple(
+            ScheduleEntry(index, phase.lag, 1, 1, False, phase.waits_for, phase.wait_back, phase.needs_input,
+                          phase.frees_input, phase.to_host and phase.slice == 0)
+            for index, phase in enumerate(phases)
+        )
+        return cls(
+            entries,
+            tuple(phase.barrier for phase in phases),
+            tuple(tuple(_shared(a, b) for b in phases) for a in phases),
+            tuple(places),
+            tuple(tuple(tuple(tuple(_shared(phases[a], phases[b]) for b in others) for a in group) for others in groups)
+                  for group in groups),
+            tuple(2 * listed.index(index) + fresh for index in range(len(phases)) for fresh in (0, 1)),
+            Controller.of(entries),
+            max(range(len(phases)), key=lambda index: (phases[index].lag, index)),
+            next(index for index, phase in enumerate(phases) if phase.ends_output),
+        )
+
+    def following(self, holds: tuple[bool, ...]) -> Following:
+        """Which issues may come too close where these entries hold their slot."""
+        if holds not in self._following:
+            self._following[holds] = Following([
+                replace(entry, holds_slot=held) for entry, held in zip(self.entries, holds, strict=True)
+            ])
+        return self._following[holds]
+
+    def by_group(self, timings: Sequence[Timing]) -> list[tuple[Timing, ...]]:
+        """The timings of the phases, group by group."""
+        groups: list[list[Timing]] = [[] for _ in self.group_shares]
+        for timing, (group, _) in zip(timings, self.places, strict=True):
+            groups[group].append(timing)
+        return [tuple(group) for group in groups]
+
+
+def _shared(a: Phase, b: Phase) -> int:
+    if a.stored_key == b.stored_key:
+        return STORED
+    return STATE if a.state_key == b.state_key else NOTHING
+
+
+class Table:
+    """Least distances between any two issues (2 * entry + fresh) of a schedule.
+
+    Phases are taken by unit group: what lies between two groups is kept by `Distances`.
+    """
+
+    def __init__(self, outline: Outline, groups: Sequence[tuple[Timing, ...]], distances: Distances) -> None:
+        self._outline = outline
+        self._blocks = [
+            [distances.between(first, second, shares) for second, shares in zip(groups, row, strict=True)]
+            for first, row in zip(groups, outline.group_shares, strict=True)
+        ]
+        reach = [max(each) for row in self._blocks for each in zip(*[block.reach for block in row], strict=True)]
+        sites = [max(each) for row in self._blocks for each in zip(*[block.sites for block in row], strict=True)]
+        #: By issue: the longest distance to any other, and the cycles until the sites are free for any other.
+        self.reach = [reach[place] for place in outline.grouped]
+        self.sites = [sites[place] for place in outline.grouped]
+        self._rows: dict[int, list[int]] = {}
+
+    def row(self, issue: int) -> list[int]:
+        """Distances from an issue to each."""
+        row = self._rows.get(issue)
+        if row is None:
+            group, place = self._outline.places[issue // 2]
+            found: list[int] = []
+            for block in self._blocks[group]:
+                found += block.distances[2 * place + issue % 2]
+            row = self._rows[issue] = [found[other] for other in self._outline.grouped]
+        return row
+
+
+def build_schedule(timings: Sequence[PhaseTiming]) -> list[ScheduleEntry]:
     """Entries for the phases in the given order, with the shortest durations that are safe in every sequence."""
-    distances = _Distances(timings)
-    entries = [
-        ScheduleEntry(
-            index, timing.phase.lag, _least_duration(timing, timings, distances.reach(index, False)),
-            _least_duration(timing.fresh, timings, distances.reach(index, True)), False,
-            timing.phase.waits_for, timing.phase.wait_back, timing.phase.needs_input, timing.phase.frees_input,
-            timing.phase.to_host and timing.phase.part == 0,
-        )
-        for index, timing in enumerate(timings)
+    outline = Outline.of([timing.phase for timing in timings])
+    cycles = [timing.cycles for timing in timings]
+    distances = Distances(PhaseClock(timings[0].latencies, timings[0].group_beats))
+    durations = safe_durations(outline, cycles, Table(outline, outline.by_group(cycles), distances))
+    return [
+        replace(entry, duration=later, fresh_duration=fresh, holds_slot=held) for entry, later, fresh, held in zip(
+            outline.entries, durations.cycles[::2], durations.cycles[1::2], durations.holds, strict=True)
     ]
-    while (fault := _first_fault(entries, distances)) is not None:
-        position, fresh, slot, missing = fault
-        entry = entries[position]
-        if slot is not None:
-            entries[slot] = replace(entries[slot], holds_slot=True)
-        elif fresh:
-            entries[position] = replace(entry, fresh_duration=entry.fresh_duration + missing)
-        else:
-            entries[position] = replace(entry, duration=entry.duration + missing)
-    return entries
 
 
-class _Distances:
-    """Least distances between any two phases, each with either of its timings."""
-
-    def __init__(self, timings: list[PhaseTiming]) -> None:
-        self._table = {
-            (index, fresh): [
-                [least_distance(first.of_step(fresh), second.of_step(other)) for other in (False, True)]
-                for second in timings
-            ]
-            for index, first in enumerate(timings) for fresh in (False, True)
-        }
-        self._reach = {key: max(map(max, row)) for key, row in self._table.items()}
-
-    def reach(self, first: int, fresh: bool) -> int:
-        """Cycles after which any other phase may follow."""
-        return self._reach[first, fresh]
-
-    def least(self, first: int, fresh: bool, second: int, second_fresh: bool) -> int:
-        """Cycles from the issue of the first to that of the second."""
-        return self._table[first, fresh][second][second_fresh]
+def safe_durations(outline: Outline, timings: Sequence[Timing], table: Table) -> Durations:
+    """The shortest durations with which no two issues come too close in any sequence."""
+    cycles = [
+        _duration(outline, place, variant, table)
+        for place, variant in enumerate(variant for timing in timings for variant in (timing, timing.fresh or timing))
+    ]
+    holds = (False,) * len(outline.entries)
+    while (slot := _lengthened(outline.following(holds), cycles, table)) is not None:
+        holds = tuple(held or index == slot for index, held in enumerate(holds))
+    return Durations(cycles, holds)
 
 
-def issues(entries: list[ScheduleEntry], steps: int) -> Iterator[tuple[int, int, bool]]:
-    """(entry, step, exists) in the order in which the controller considers them, for a sequence of `steps`."""
-    for iteration in range(steps + max(entry.lag for entry in entries)):
-        for index, entry in enumerate(entries):
-            step = iteration - entry.lag
-            yield index, step, 0 <= step < steps
-
-
-def least_distance(first: PhaseTiming, second: PhaseTiming) -> int:
-    """Cycles that must lie between the issue of `first` and a later issue of `second`."""
-    distance = max(_site_distance(first, second), stored_distance(first, second))
-    if not first.phase.stores and not second.phase.stores:
-        distance = max(
-            distance, _unit_path_distance(first, second), _state_distance(first, second), _link_distance(first, second)
-        )
-    return distance
-
-
-def _least_duration(timing: PhaseTiming, timings: list[PhaseTiming], reach: int) -> int:
+def _duration(outline: Outline, place: int, timing: Timing, table: Table) -> int:
     """A duration that is safe whatever comes next, as far as sites and buffers are concerned.
 
-    `reach` is the least distance that is safe for every other phase. A phase that waits for this one's results comes
-    after the last of them; where even that could be too early, the duration sees to it.
+    A phase that waits for this one's results comes after the last of them; where even that could be too early, the
+    duration sees to it.
     """
-    distance = max(_site_distance(timing, variant) for other in timings for variant in {other, other.fresh})
-    if timing.phase.frees_input:
-        # The input's half is given back when the duration is over.
-        distance = max(distance, timing.occupied)
-    if not timing.phase.stores and reach > timing.completion + 1:
-        distance = max(distance, reach)
-    return max(distance, timing.stored) if timing.phase.barrier else distance
+    index = place // 2
+    duration = table.sites[place]
+    if outline.barriers[index]:
+        duration = max(duration, timing.stored)
+    if not timing.traits.stores:
+        reach = table.reach[place]
+        if reach > timing.completion + 1:
+            duration = max(duration, reach)
+    # The input's half is given back when the duration is over.
+    return max(duration, timing.last_end) if outline.entries[index].frees_input else duration
 
 
-def _site_distance(first: PhaseTiming, second: PhaseTiming) -> int:
-    """Every site is free again, and what the second phase adds has been stored."""
-    distance = 1
-    for col in range(_columns(first)):
-        a, b = _chain(first, col), _chain(second, col)
-        if a is None:
+def _lengthened(following: Following, durations: list[int], table: Table) -> int | None:
+    """Lengthen durations until there is no fault, or until one is found where an entry could hold its slot: that one.
+
+    Faults are taken in the order of `Following`: durations only grow, so what comes before a fault stays right.
+    """
+    reach = table.reach
+    pending: list[tuple[int, Pair]] = []
+    for duration, distance, first in zip(durations, reach, following.first, strict=True):
+        # What is far enough away stays so.
+        if duration < distance:
+            pending += first
+    heapify(pending)
+    while pending:
+        pair = pending[0][1]
+        passed = sum([durations[index] for index in pair.path])
+        issue = pair.issue
+        if passed >= reach[issue]:
+            heappop(pending)
             continue
-        # A token must not overtake one that waits for its delay, even at a site that it does not concern.
-        distance = max(distance, first.delays[a] + 1)
-        if b is not None:
-            distance = max(distance, first.delays[a] + first.busy(a) - second.delays[b])
-    return distance
-
-
-def _columns(timing: PhaseTiming) -> int:
-    return timing.nest.chains * timing.nest.ru
-
-
-def _chain(timing: PhaseTiming, col: int) -> int | None:
-    """Chain of a column, None where the phase does not use it."""
-    chain = col // timing.nest.ru
-    return chain if chain < timing.nest.chains and timing.nest.units(chain) else None
-
-
-def stored_distance(first: PhaseTiming, second: PhaseTiming) -> int:
-    """Every stored part is there before it is read. What is stored over it comes later, as rows follow one another."""
-    if not first.phase.stores or first.phase.stored_key != second.phase.stored_key:
-        return 1
-    written = first.phase.steps.slots
-    return max((
-        first.row_local(unit, written.index(slot)) + first.latencies.store_distance
-        - second.row_local(unit, reader) + first.delays[chain] - second.delays[chain]
-        for chain in range(first.nest.chains)
-        for unit in {0, first.nest.units(chain) - 1} if unit >= 0
-        for reader, slot in enumerate(second.phase.steps.slots) if slot in written
-    ), default=1)
-
-
-def _unit_path_distance(first: PhaseTiming, second: PhaseTiming) -> int:
-    """One phase has left the unit path of a site, and used what it holds, before the next enters."""
-    apart = unit_path_apart(first, second)
-    distance = 1
-    for col in range(_columns(first)):
-        a, b = _chain(first, col), _chain(second, col)
-        if a is not None and b is not None:
-            last_unit = first.delays[a] + (first.nest.units(a) - 1) * first.interval
-            distance = max(distance, last_unit + apart - second.delays[b])
-    return distance
-
-
-def unit_path_apart(first: PhaseTiming, second: PhaseTiming) -> int:
-    """Cycles from the first operands of a unit of one phase to those of a unit of the next, at least.
-
-    A register that exists twice is treated as if it did not: the units of two phases may have the same parity.
-    """
-    ring = first.latencies.ring
-    events, later_events = (
-        ring_events(timing.phase.steps, timing.nest.words, ring) for timing in (first, second)
-    )
-    (writes, reads), (later_writes, _) = (
-        uses_of_registers(timing.phase.steps, timing.nest.words, ring) for timing in (first, second)
-    )
-    apart = events[-1] - later_events[0] + 1
-    for name, cycles in later_writes.items():
-        if cycles and reads[name]:
-            # A value that is written in the cycle of the last use comes late enough.
-            apart = max(apart, max(reads[name]) - min(cycles))
-        if cycles and writes[name]:
-            apart = max(apart, max(writes[name]) - min(cycles) + 1)
-    return apart
-
-
-def _state_distance(first: PhaseTiming, second: PhaseTiming) -> int:
-    """State words are read after they are written, and written after they are read, unit by unit."""
-    apart = state_apart(first, second)
-    if apart is None:
-        return 1
-    return max(
-        first.delays[chain] - second.delays[chain] + unit * (first.interval - second.interval) + apart
-        for chain in range(first.nest.chains) if first.nest.units(chain)
-        for unit in (0, first.nest.units(chain) - 1)
-    )
-
-
-def state_apart(first: PhaseTiming, second: PhaseTiming) -> int | None:
-    """Cycles from the first operands of a unit in one phase to those of the same unit in the next, at least.
-
-    None if they have no state word in common.
-    """
-    if first.phase.state_key != second.phase.state_key:
-        return None
-    ring = first.latencies.ring
-    (writes, reads), (later_writes, later_reads) = (
-        state_events(timing.phase.steps, timing.nest.words, ring) for timing in (first, second)
-    )
-    apart = [
-        *(write + first.latencies.state_distance - read for write, slot in writes for read, other in later_reads
-          if slot == other),
-        *(write - later + 1 for write, slot in writes for later, other in later_writes if slot == other),
-        *(read - later for read, slot in reads for later, other in later_writes if slot == other),
-    ]
-    return max(apart, default=None)
-
-
-def _link_distance(first: PhaseTiming, second: PhaseTiming) -> int:
-    """The last result of one phase is collected before the first of the next arrives."""
-    return first.arrivals[-1][0] + first.spacing - second.arrivals[0][0]
-
-
-def _first_fault(entries: list[ScheduleEntry], distances: _Distances) -> tuple[int, bool, int | None, int] | None:
-    """The first two issues that can come too close, in any sequence.
-
-    Returns the entry whose duration could grow and whether it is the fresh one, an entry between the two that is
-    skipped there and could hold its slot instead (or None), and the missing cycles. All sequences look alike in the
-    middle, so a few lengths show all.
-    """
-    longest = max(entry.lag for entry in entries) + 3
-    for steps in range(1, longest + 1):
-        for cleared in (True, False):
-            if (fault := _fault_in_sequence(entries, distances, steps, cleared)) is not None:
-                return fault
+        if pair.other >= 0:
+            missing = table.row(issue)[pair.other] - passed
+            if missing > 0:
+                if pair.slot is not None:
+                    return pair.slot
+                durations[pair.path[-1]] += missing
+        heappop(pending)
+        for after in pair.after or following.after(pair):
+            heappush(pending, after)
     return None
-
-
-def _fault_in_sequence(
-    entries: list[ScheduleEntry], distances: _Distances, steps: int, cleared: bool
-) -> tuple[int, bool, int | None, int] | None:
-    sequence = [
-        (index, step, exists, cleared and step == 0) for index, step, exists in issues(entries, steps)
-        if exists or entries[index].holds_slot
-    ]
-    skipped = skipped_between(entries, steps)
-    for place, (index, step, exists, fresh) in enumerate(sequence):
-        if not exists:
-            continue
-        passed = 0
-        reach = distances.reach(index, fresh)
-        for later in range(place + 1, len(sequence)):
-            before, _, _, before_fresh = sequence[later - 1]
-            passed += entries[before].fresh_duration if before_fresh else entries[before].duration
-            if passed >= reach:
-                break
-            other, other_step, other_exists, other_fresh = sequence[later]
-            entry = entries[other]
-            if not other_exists:
-                continue
-            if entry.waits_for == index and other_step - entry.wait_back >= step:
-                # It is issued after the first phase's last result, and so is all that follows.
-                break
-            need = distances.least(index, fresh, other, other_fresh)
-            if need > passed:
-                slots = skipped.get((index, step, other, other_step), [])
-                return before, before_fresh, slots[0] if slots else None, need - passed
-    return None
-
-
-def skipped_between(
-    entries: list[ScheduleEntry], steps: int
-) -> dict[tuple[int, int, int, int], list[int]]:
-    """For each two issues, the entries between them that do nothing and do not hold their slot yet."""
-    sequence = list(issues(entries, steps))
-    found: dict[tuple[int, int, int, int], list[int]] = {}
-    for place, (index, step, exists) in enumerate(sequence):
-        if not exists:
-            continue
-        skipped: list[int] = []
-        for other, other_step, other_exists in sequence[place + 1 : place + 1 + 2 * len(entries)]:
-            if other_exists:
-                found[index, step, other, other_step] = list(skipped)
-            elif not entries[other].holds_slot:
-                skipped.append(other)
-    return found

@@ -22,14 +22,14 @@ __all__ = ["phases_of"]
 
 
 def phases_of(
-    members: Sequence[QuantisedNetwork], parts: Sequence[Sequence[int]], schedule: PhaseOrder = PhaseOrder.FUSED
+    members: Sequence[QuantisedNetwork], slices: Sequence[Sequence[int]], schedule: PhaseOrder = PhaseOrder.FUSED
 ) -> list[Phase]:
     """All phases, in the order of issue inside an iteration, without programs.
 
-    `parts` gives for each of `unit_groups` the units of each part: parts run one after the other, each with a loop nest
-    of its own. The phases of several networks alternate.
+    `slices` gives for each of `unit_groups` the units of each slice: slices run one after the other, each with a loop
+    nest of its own. The phases of several networks alternate.
     """
-    builders = [_Builder(members, member, parts, schedule) for member in range(len(members))]
+    builders = [_Builder(members, member, slices, schedule) for member in range(len(members))]
     blocks = _aligned([builder.blocks() for builder in builders])
     order: list[tuple[int, Phase]] = []
     for place in range(max(map(len, blocks))):
@@ -88,7 +88,7 @@ class _Builder:
 
     members: Sequence[QuantisedNetwork]
     member: int
-    parts: Sequence[Sequence[int]]
+    slices: Sequence[Sequence[int]]
     schedule: PhaseOrder
 
     def __post_init__(self) -> None:
@@ -181,7 +181,7 @@ class _Builder:
         return QuantisedProduct.stacked(whole).units(first, units)
 
     def _store(self, index: int, layer: QuantisedLayer, stage: Stage, operand: Operand, lag: int) -> None:
-        """The phases, one a part, that store the products of an operand for a stage."""
+        """The phases, one a slice, that store the products of an operand for a stage."""
         for place in self._places(index, layer, stage, operand, self._letter(layer, operand)):
             units = place.pop("units")
             self._append(Phase(
@@ -191,7 +191,7 @@ class _Builder:
             ))
 
     def _unit(self, index: int, layer: QuantisedLayer, stage: Stage, lag: int, kernels: bool = False) -> None:
-        """The phases, one a part, that run a stage's unit program; as `kernels` of their own, without products."""
+        """The phases, one a slice, that run a stage's unit program; as `kernels` of their own, without products."""
         result = self.vector_of[index][stage.result]
         last = index == len(self.network.all_layers) - 1 and stage.result is layer.arithmetic.output
         letter = "elementwise" if kernels else self._letter(layer, stage.operand)
@@ -211,20 +211,20 @@ class _Builder:
     def _places(
         self, index: int, layer: QuantisedLayer, stage: Stage, operand: Operand, letter: str
     ) -> list[dict[str, Any]]:
-        """What the phases of a stage and an operand have in common, and their parts, with the units of each."""
+        """What the phases of a stage and an operand have in common, and their slices, with the units of each."""
         vector, previous = self._operand(index, layer, operand)
         group = self._group(index, stage)
-        sizes = self.parts[group]
+        sizes = self.slices[group]
         return [
             {
                 "name": member_name(
-                    self.member, self.members, self._name(index, layer, stage, letter, part, len(sizes))
+                    self.member, self.members, self._name(index, layer, stage, letter, number, len(sizes))
                 ),
                 "network": self.network, "member": self.member, "layer": index, "stage": stage, "group": group,
-                "part": part, "first_unit": sum(sizes[:part]), "last_part": part == len(sizes) - 1, "units": units,
-                "multiplied": operand, "operand": vector, "previous": previous,
+                "slice": number, "first_unit": sum(sizes[:number]), "last_slice": number == len(sizes) - 1,
+                "units": units, "multiplied": operand, "operand": vector, "previous": previous,
             }
-            for part, units in enumerate(sizes)
+            for number, units in enumerate(sizes)
         ]
 
     def _append(self, phase: Phase) -> None:
@@ -235,10 +235,10 @@ class _Builder:
     def _letter(self, layer: QuantisedLayer, operand: Operand) -> str:
         return operand.name.upper() if len(operand.name) == 1 else operand.name
 
-    def _name(self, index: int, layer: QuantisedLayer, stage: Stage, letter: str, part: int, count: int) -> str:
+    def _name(self, index: int, layer: QuantisedLayer, stage: Stage, letter: str, number: int, count: int) -> str:
         name = self.network.layer_name(index)
         if index < len(self.network.layers):
             name += f" {letter}"
         if len(layer.stages) > 1 and letter != self._letter(layer, stage.operand):
             name += f" for {self._letter(layer, stage.operand)}"
-        return name if count == 1 else f"{name} part {part}"
+        return name if count == 1 else f"{name} slice {number}"

@@ -3,7 +3,7 @@
 Every stage of a cell (see `rnn_mapper.cells.stages`) is a phase that runs the stage's unit program, and for each other
 vector that its rows multiply a phase before it that stores products. An LSTM layer is two phases a step: X (products
 of the input, stored) and H (products of the state, added to the stored parts, then the unit program).
-A stage may be cut into parts by its units, so that those that do not fill the grid get a split of their own.
+A stage may be cut into slices of its units, so that those that do not fill the grid get a loop nest of their own.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Vector:
 
 @dataclass(frozen=True)
 class UnitGroup:
-    """Units that are split in the same way over the grid: those of the stages of a layer that share state words."""
+    """Units that are laid over the grid in the same way: those of the stages of a layer that share state words."""
 
     name: str
     member: int
@@ -67,10 +67,10 @@ class Phase:
     stage: Stage
     #: Index in `unit_groups`.
     group: int
-    #: Number of the part of the group that it computes, the first of its units, and whether no part follows.
-    part: int
+    #: Number of the slice of the group that it computes, the first of its units, and whether no slice follows.
+    slice: int
     first_unit: int
-    last_part: bool
+    last_slice: bool
     #: Gates are numbered as `Stage.all_rows`; rows without a product have weights of zero.
     product: QuantisedProduct
     #: Vector that it multiplies, by its role in the cell and by its index, and whether it is that of the step before.
@@ -145,17 +145,17 @@ class Phase:
     @property
     def stored_key(self) -> tuple[int, int, int, int]:
         """What phases have in common that store and read the same parts."""
-        return self.member, self.layer, self.stage.index, self.part
+        return self.member, self.layer, self.stage.index, self.slice
 
     @property
     def weights_key(self) -> tuple[object, ...]:
         """What phases have in common that multiply the same weights: streams of one model share them."""
-        return self.network, self.layer, self.stage.index, self.multiplied.name, self.stores, self.part
+        return self.network, self.layer, self.stage.index, self.multiplied.name, self.stores, self.slice
 
     @property
     def state_key(self) -> tuple[int, int]:
         """What phases have in common whose units have the same state words."""
-        return self.group, self.part
+        return self.group, self.slice
 
 
 def unit_groups(members: Sequence[QuantisedNetwork]) -> list[UnitGroup]:

@@ -3,7 +3,7 @@
 The controller issues tokens in a fixed order, each in the first cycle in which its conditions hold; everything else
 happens a fixed number of cycles after a token. So it is enough to follow the tokens, the slots of the write stream,
 and the input and output streams (which are taken to be never idle and never held up by the host).
-Cycle 0 is the first in which the controller is busy. A long sequence soon repeats itself: `token_costs.follow` finds
+Cycle 0 is the first in which the controller is busy. A long sequence soon repeats itself: `tokens.follow` finds
 the period and skips the rest, exactly, so 1500 steps cost little more than ten.
 """
 
@@ -13,9 +13,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from rnn_mapper.schedule.durations import ScheduleEntry
+from rnn_mapper.schedule.entries import ScheduleEntry
 from rnn_mapper.schedule.timing import PhaseTiming
-from rnn_mapper.schedule.tokens import FIRST_CYCLE, Trace, follow, token_costs
+from rnn_mapper.schedule.tokens import FIRST_CYCLE, Controller, InputVector, Trace, follow, token_costs
 
 __all__ = [
     "FIRST_CYCLE", "CycleAccount", "InputVector", "Prediction", "SequencePlan", "TokenIssue", "predict",
@@ -67,15 +67,6 @@ class TokenIssue:
 
 
 @dataclass(frozen=True)
-class InputVector:
-    """An input vector on the write stream: it takes the free slots from `first` to `last`."""
-
-    step: int
-    first: int
-    last: int
-
-
-@dataclass(frozen=True)
 class Prediction:
     """Cycle counts of one sequence."""
 
@@ -108,12 +99,17 @@ class SequencePlan:
 
 
 class _Events(Sequence[Any]):
-    """Tokens or input vectors of a sequence; those of the part that repeats are made when they are asked for."""
+    """One of the lists of a trace, for the whole sequence; what repeats is made when it is asked for.
 
-    def __init__(self, events: list[tuple[int, ...]], trace: Trace, kind: str, make: Callable[..., Any]) -> None:
-        self._events, self._trace, self._make = events, trace, make
-        self._first, self._stop = trace.marks.get(kind, (0, 0))
-        self._size = self._stop - self._first
+    `later` gives an event some steps and cycles later.
+    """
+
+    def __init__(
+        self, events: Sequence[Any], trace: Trace, first: int, stop: int, later: Callable[[Any, int, int], Any]
+    ) -> None:
+        self._events, self._trace, self._later = events, trace, later
+        self._first, self._stop = first, stop
+        self._size = stop - first
 
     def __len__(self) -> int:
         return len(self._events) + self._trace.repeats * self._size
@@ -124,15 +120,11 @@ class _Events(Sequence[Any]):
         place = index + len(self) if index < 0 else index
         if not 0 <= place < len(self):
             raise IndexError(index)
-        repeat = 0
-        if place >= self._stop and self._size:
-            repeat = min((place - self._first) // self._size, self._trace.repeats)
-            place -= repeat * self._size
-        trace = self._trace
+        repeat, trace = 0, self._trace
         if place >= self._stop:
-            # Behind the part that repeats everything was followed at its own time.
-            return self._make(self._events[place], 0, 0)
-        return self._make(self._events[place], repeat * trace.period_steps, repeat * trace.period_cycles)
+            repeat = min((place - self._first) // self._size, trace.repeats) if self._size else trace.repeats
+            place -= repeat * self._size
+        return self._later(self._events[place], repeat * trace.period_steps, repeat * trace.period_cycles)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Sequence) and list(self) == list(other)
@@ -143,15 +135,56 @@ class _Events(Sequence[Any]):
 def predict(plan: SequencePlan, steps: int, cleared: bool = True) -> Prediction:
     """Cycle counts of a sequence of `steps` steps, from a cleared state or from a kept one."""
     timings, entries = plan.timings, plan.entries
-    costs = [token_costs(entry, timings[entry.phase]) for entry in entries]
-    trace = follow(costs, plan.input_beats, plan.output_groups, steps, cleared)
+    later, fresh = token_costs(
+        [timings[entry.phase].cycles for entry in entries],
+        [duration for entry in entries for duration in (entry.duration, entry.fresh_duration)],
+    )
+    trace = Trace()
+    cycles = follow(
+        Controller.of(entries), later, fresh if cleared else later, [entry.holds_slot for entry in entries],
+        plan.input_beats, plan.output_groups, steps, trace,
+    )
+    account, multiplications = _account(plan, trace, steps, cleared)
+
+    def token(event: Any, steps_on: int, cycles_on: int) -> TokenIssue:
+        step = event.step + steps_on
+        return TokenIssue(entries[event.entry].phase, step, cleared and step == 0, event.cycle + cycles_on)
+
+    def vector(event: InputVector, steps_on: int, cycles_on: int) -> InputVector:
+        step, first, last = event
+        return InputVector(step + steps_on, first + cycles_on, last + cycles_on)
+
+    first, stop = trace.first, trace.stop
+    return Prediction(
+        cycles=cycles,
+        step_cycles=[cycle + 1 for cycle in trace.all_sent],
+        phase_cycles={timing.phase.name: timing.occupied for timing in timings},
+        account=account,
+        utilisation=multiplications / plan.multipliers / cycles,
+        tokens=_Events(trace.tokens, trace, first.tokens, stop.tokens, token),
+        inputs=_Events(trace.loads, trace, first.loads, stop.loads, vector),
+    )
+
+
+def _account(plan: SequencePlan, trace: Trace, steps: int, cleared: bool) -> tuple[CycleAccount, int]:
+    """Where the cycles go, and the multiplications of the model."""
+    control, tail, waiting, output = FIRST_CYCLE, 0, 0, 0
+    for place, token in enumerate(trace.tokens):
+        times = 1 + trace.repeats * (trace.first.tokens <= place < trace.stop.tokens)
+        control += times * (token.considered - token.free + token.cycle - token.room)
+        tail += times * (token.results - token.considered)
+        waiting += times * (token.input - token.results)
+        output += times * (token.room - token.input)
+    control += sum(idle for idle, _ in trace.slots_held)
+    last = max(0, min(trace.output, trace.end) - trace.free)
     account = CycleAccount(
-        control=trace.control, tail=trace.tail, input=trace.input, output=trace.output, epilogue=trace.skipped
+        control=control, tail=tail + last, input=waiting, output=output + trace.end - trace.free - last,
+        epilogue=sum(duration for _, duration in trace.slots_held),
     )
     multiplications = 0
-    for entry in entries:
+    for entry in plan.entries:
         for fresh, count in ((True, int(cleared)), (False, steps - int(cleared))):
-            timing = timings[entry.phase].of_step(fresh)
+            timing = plan.timings[entry.phase].of_step(fresh)
             reading = timing.nest.max_units * timing.nest.gates * timing.nest.words
             # A state that counts as zero is not multiplied.
             useful = 0 if fresh and timing.phase.previous else timing.phase.multiplications
@@ -159,21 +192,4 @@ def predict(plan: SequencePlan, steps: int, cleared: bool = True) -> Prediction:
             account.multiplying += count * useful / plan.multipliers
             account.fragmentation += count * (reading - useful / plan.multipliers)
             account.epilogue += count * ((entry.fresh_duration if fresh else entry.duration) - reading)
-
-    def token(event: tuple[int, ...], steps_on: int, cycles_on: int) -> TokenIssue:
-        index, step, cycle = event
-        return TokenIssue(entries[index].phase, step + steps_on, cleared and step + steps_on == 0, cycle + cycles_on)
-
-    def vector(event: tuple[int, ...], steps_on: int, cycles_on: int) -> InputVector:
-        step, first, last = event
-        return InputVector(step + steps_on, first + cycles_on, last + cycles_on)
-
-    return Prediction(
-        cycles=trace.cycles,
-        step_cycles=[cycle + 1 for cycle in trace.sent],
-        phase_cycles={timing.phase.name: timing.occupied for timing in timings},
-        account=account,
-        utilisation=multiplications / plan.multipliers / trace.cycles,
-        tokens=_Events(trace.tokens, trace, "tokens", token),
-        inputs=_Events(trace.loads, trace, "loads", vector),
-    )
+    return account, multiplications

@@ -7,15 +7,24 @@ to the present) repeats, the steps between repeat as well, and all whole periods
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from rnn_mapper.schedule.durations import ScheduleEntry
-from rnn_mapper.schedule.timing import PhaseTiming
+from rnn_mapper.schedule.entries import ScheduleEntry
+from rnn_mapper.schedule.timing import Timing
 
-__all__ = ["FIRST_CYCLE", "EntryCost", "TokenCost", "Trace", "bit_mask", "follow", "token_costs"]
+__all__ = [
+    "FIRST_CYCLE",
+    "Controller",
+    "InputVector",
+    "Marks",
+    "TokenCost",
+    "Trace",
+    "TracedToken",
+    "follow",
+    "token_costs",
+]
 
 #: First cycle in which the controller considers an entry: it spends one cycle on beginning.
 FIRST_CYCLE = 1
@@ -34,223 +43,224 @@ class TokenCost(NamedTuple):
     output: int | None
 
 
-class EntryCost(NamedTuple):
-    """An entry of the schedule and its token in most steps and in the first of a cleared sequence."""
+def token_costs(timings: Sequence[Timing], durations: Sequence[int]) -> tuple[list[TokenCost], list[TokenCost]]:
+    """The costs of the tokens of all entries in most steps, and in the first of a cleared sequence.
 
-    entry: ScheduleEntry
-    later: TokenCost
-    fresh: TokenCost
+    `durations` are those of issues (2 * entry + fresh).
+    """
+    later = [_cost(timing, duration) for timing, duration in zip(timings, durations[::2], strict=True)]
+    fresh = [_cost(each.fresh or each, duration) for each, duration in zip(timings, durations[1::2], strict=True)]
+    return later, fresh
 
 
-def token_costs(entry: ScheduleEntry, timing: PhaseTiming) -> EntryCost:
-    """The costs of an entry."""
-    start = timing.output_start if timing.phase.ends_output else 0
+def _cost(timing: Timing, duration: int) -> TokenCost:
+    # The step before has been sent: results reach the collector one a cycle at most, as beats leave.
+    return TokenCost(duration, None if timing.traits.stores else timing.completion, timing.slots, timing.output)
 
-    def cost(variant: PhaseTiming, duration: int) -> TokenCost:
-        # The step before has been sent: results reach the collector one a cycle at most, as beats leave.
-        output = variant.arrivals[start - 1][0] + 1 if start else None
-        return TokenCost(
-            duration, None if variant.phase.stores else variant.completion, 1 | bit_mask(variant.beats), output
+
+#: An entry in the order of the fields of `ScheduleEntry` that decide when its token is issued.
+_Rule = tuple[int, int | None, int, bool, bool, bool]
+
+
+class Controller(NamedTuple):
+    """What following a schedule depends on of its entries, but for their costs."""
+
+    rules: tuple[_Rule, ...]
+    #: Iterations after the first in which an entry does something for the same step.
+    lag: int
+    #: Input vectors that some entry may still ask for.
+    held: int
+    #: From this iteration on, every one asks the same questions.
+    settled: int
+    #: How many of the last completions of which entries may still be waited for at the end of an iteration.
+    recent: tuple[tuple[int, int], ...]
+
+    @classmethod
+    def of(cls, entries: Sequence[ScheduleEntry]) -> Controller:
+        """The controller of these entries."""
+        lag = max(entry.lag for entry in entries)
+        recent: dict[int, int] = {}
+        for entry in entries:
+            if entry.waits_for is not None:
+                behind = entry.lag + entry.wait_back - entries[entry.waits_for].lag
+                recent[entry.waits_for] = max(behind, recent.get(entry.waits_for, 0))
+        return cls(
+            tuple((e.lag, e.waits_for, e.wait_back, e.needs_input, e.frees_input, e.to_host) for e in entries),
+            lag, 2 + max((entry.lag for entry in entries if entry.needs_input), default=0),
+            lag + max(1, *(entry.wait_back for entry in entries)),
+            tuple((index, count) for index, count in sorted(recent.items()) if count),
         )
 
-    return EntryCost(entry, cost(timing, entry.duration), cost(timing.fresh, entry.fresh_duration))
+
+class TracedToken(NamedTuple):
+    """A token and what it waited for, one after the other; cycles."""
+
+    entry: int
+    step: int
+    #: The token before has the sites up to here; from here on the controller considers this one.
+    free: int
+    considered: int
+    #: The results, the input and the room in the output buffer are there.
+    results: int
+    input: int
+    room: int
+    cycle: int
 
 
-def bit_mask(cycles: Sequence[int]) -> int:
-    """An integer with these bits set."""
-    if not cycles:
-        return 0
-    taken = bytearray(max(cycles) // 8 + 1)
-    for cycle in cycles:
-        taken[cycle >> 3] |= 1 << (cycle & 7)
-    return int.from_bytes(taken, "little")
+class InputVector(NamedTuple):
+    """An input vector on the write stream: it takes the free slots from `first` to `last`."""
+
+    step: int
+    first: int
+    last: int
+
+
+class Marks(NamedTuple):
+    """Places in the lists of a `Trace`."""
+
+    tokens: int = 0
+    loads: int = 0
+    sent: int = 0
 
 
 @dataclass
 class Trace:
-    """A followed sequence. `sent` is complete; of `tokens` and `loads` the part between `marks` stands once and comes
-    `repeats` times more, each `period_steps` steps and `period_cycles` cycles later."""
+    """Everything that happens in a sequence, one period of what repeats: `repeats` more follow the one between `first`
+    and `stop`, each `period_steps` steps and `period_cycles` cycles later, and what is listed behind `stop` is later by
+    all of these."""
 
-    cycles: int = 0
+    tokens: list[TracedToken] = field(default_factory=list)
+    loads: list[InputVector] = field(default_factory=list)
     #: Cycle in which the last output group of each step is fetched.
     sent: list[int] = field(default_factory=list)
-    #: (entry, step, cycle) of every token.
-    tokens: list[tuple[int, ...]] = field(default_factory=list)
-    #: (step, first cycle, last cycle) of every input vector.
-    loads: list[tuple[int, ...]] = field(default_factory=list)
-    #: First and end of what repeats in `tokens` and `loads`.
-    marks: dict[str, tuple[int, int]] = field(default_factory=dict)
+    #: Idle cycles before, and duration of, entries that do nothing in an iteration but hold their slot.
+    slots_held: list[tuple[int, int]] = field(default_factory=list)
+    #: The last token has the sites up to here; here the last output begins to leave, and everything is over.
+    free: int = FIRST_CYCLE
+    output: int = FIRST_CYCLE
+    end: int = FIRST_CYCLE
+    first: Marks = field(default_factory=Marks)
+    stop: Marks = field(default_factory=Marks)
     repeats: int = 0
     period_steps: int = 0
     period_cycles: int = 0
-    #: Cycles of waiting; see `predict.CycleAccount`.
-    control: int = FIRST_CYCLE
-    tail: int = 0
-    input: int = 0
-    output: int = 0
-    #: Durations of entries that do nothing in an iteration but hold their slot.
-    skipped: int = 0
+
+    @property
+    def all_sent(self) -> list[int]:
+        """`sent` of the whole sequence."""
+        period = self.sent[self.first.sent : self.stop.sent]
+        repeated = [cycle + time * self.period_cycles for time in range(1, self.repeats + 1) for cycle in period]
+        later = self.repeats * self.period_cycles
+        return [*self.sent[: self.stop.sent], *repeated, *(cycle + later for cycle in self.sent[self.stop.sent :])]
+
+    @property
+    def marks(self) -> Marks:
+        """The ends of the lists."""
+        return Marks(len(self.tokens), len(self.loads), len(self.sent))
 
 
 def follow(
-    costs: Sequence[EntryCost], input_beats: int, output_groups: int, steps: int, cleared: bool = True
-) -> Trace:
-    """Follow a sequence of `steps` steps; arguments as the fields of `predict.SequencePlan`."""
-    return _Run(costs, input_beats, output_groups, steps, cleared).trace
+    controller: Controller, later: Sequence[TokenCost], fresh: Sequence[TokenCost], holds: Sequence[bool], beats: int,
+    groups: int, steps: int, trace: Trace | None = None,
+) -> int:
+    """The cycles of a sequence of `steps` steps whose tokens have these costs, in the first step the fresh ones.
 
-
-class _Run:
-    """The state of the controller, of the write stream and of the input and output streams."""
-
-    def __init__(
-        self, costs: Sequence[EntryCost], input_beats: int, output_groups: int, steps: int, cleared: bool
-    ) -> None:
-        self.costs, self.steps, self.cleared = costs, steps, cleared
-        self.beats, self.groups = input_beats, output_groups
-        self.trace = Trace()
-        # Taken slots: bit n is cycle origin + n. No question is ever asked about a cycle before.
-        self.origin = self.slots = 0
-        self.room: deque[int] = deque([FIRST_CYCLE, FIRST_CYCLE])
-        self.next_load = FIRST_CYCLE
-        # Lists by step, less the `jumped` ones.
-        self.loaded: list[int] = []
-        self.sent: list[int] = []
-        self.completed: list[list[int]] = [[] for _ in costs]
-        self.jumped = 0
-        # The next entry is considered from `consider` on; the token before it has the sites up to `window`.
-        self.consider = self.window = self.output_begins = FIRST_CYCLE
-        lag = max(cost.entry.lag for cost in costs)
-        # Input vectors that some entry may still ask for.
-        self.held = 2 + max((cost.entry.lag for cost in costs if cost.entry.needs_input), default=0)
-        # From this iteration on, every one asks the same questions.
-        settled = lag + max(1, *(cost.entry.wait_back for cost in costs))
-        seen: dict[tuple[object, ...], tuple[int, ...]] = {}
-        last, iteration = steps + lag, 0
-        recent = _recent(costs)
-        while iteration < last:
-            self._iterate(iteration)
-            if settled <= iteration < steps - 1 and not self.jumped:
-                iteration += self._jump(iteration, seen, recent)
-            iteration += 1
-        self._finish()
-
-    def _iterate(self, iteration: int) -> None:
-        """All entries once."""
-        trace, steps = self.trace, self.steps
-        for index, (entry, later, fresh) in enumerate(self.costs):
-            step = iteration - entry.lag
+    Input vectors have `beats` beats, outputs `groups`. What happens in it is added to an empty `trace`. A search calls
+    this most of its time: everything is a local variable.
+    """
+    rules, lag, held, settled, recent = controller
+    # Taken slots: bit n is cycle origin + n. No question is ever asked about a cycle before.
+    origin = slots = skipped = 0
+    # By step: the cycle from which its input may be loaded, that of the input's last beat, of the output's last group,
+    # and of the last result of each entry.
+    room = [FIRST_CYCLE, FIRST_CYCLE]
+    loaded: list[int] = []
+    sent: list[int] = [] if trace is None else trace.sent
+    completed: list[list[int]] = [[] for _ in rules]
+    # The next entry is considered from `consider` on; the token before it has the sites up to `window`.
+    consider = window = next_load = FIRST_CYCLE
+    seen: dict[tuple[int, ...], tuple[int, int, Marks | None]] | None = {}
+    iteration = 0
+    while iteration < steps + lag:
+        for index, (behind, waits, back, needs, frees, to_host) in enumerate(rules):
+            step = iteration - behind
             if not 0 <= step < steps:
-                if entry.holds_slot:
-                    start = max(self.consider, self.window)
-                    trace.skipped += entry.duration
-                    trace.control += start - self.window
-                    self.window = start + entry.duration
-                    self.consider = start
-                self.consider += 1
+                if holds[index]:
+                    consider = max(consider, window)
+                    if trace is not None:
+                        trace.slots_held.append((consider - window, later[index].duration))
+                    window = consider + later[index].duration
+                consider += 1
                 continue
-            cost = fresh if step == 0 and self.cleared else later
-            place = step - self.jumped
-            at = max(self.consider, self.window)
-            trace.control += at - self.window
-            if entry.waits_for is not None and step >= entry.wait_back:
-                ready = self.completed[entry.waits_for][place - entry.wait_back] + 1
-                if ready > at:
-                    trace.tail, at = trace.tail + ready - at, ready
-            if entry.needs_input:
-                ready = self._load(place) + 1
-                if ready > at:
-                    trace.input, at = trace.input + ready - at, ready
-            if entry.to_host and step >= 2:
-                ready = self.sent[place - 2] + 1
-                if ready > at:
-                    trace.output, at = trace.output + ready - at, ready
-            ready = self._first_free(at)
-            trace.control, at = trace.control + ready - at, ready
-            trace.tokens.append((index, step, at))
-            self.slots |= cost.slots << (at - self.origin)
-            if entry.frees_input:
-                self.room.append(at + cost.duration + 1)
-            if cost.completion is not None:
-                self.completed[index].append(at + cost.completion)
-            if cost.output is not None:
-                self.output_begins = at + cost.output
-                self.sent.append(self.output_begins + self.groups - 1)
-                trace.sent.append(self.sent[-1])
-            self.consider, self.window = at + 1, at + cost.duration
-
-    def _load(self, place: int) -> int:
-        """Cycle of the last beat of a step's input."""
-        while len(self.loaded) <= place:
-            first = self._first_free(max(self.next_load, self.room.popleft()))
-            taken = self.slots >> (first - self.origin)
-            # The last of `beats` free slots: as many later as slots are taken up to there.
-            width = self.beats
-            while (wanted := self.beats + (taken & ((1 << width) - 1)).bit_count()) != width:
-                width = wanted
-            self.trace.loads.append((len(self.loaded) + self.jumped, first, first + width - 1))
-            self.loaded.append(first + width - 1)
-            self.next_load = first + width
-        return self.loaded[place]
-
-    def _first_free(self, cycle: int) -> int:
-        taken = self.slots >> (cycle - self.origin)
-        return cycle + (~taken & (taken + 1)).bit_length() - 1
-
-    def _jump(self, iteration: int, seen: dict[tuple[object, ...], tuple[int, ...]], recent: list[int]) -> int:
-        """Skip all whole periods that are left when the state has been seen before; returns the iterations skipped."""
-        horizon = min(self.consider, max(self.next_load, self.room[0]))
-        self.slots >>= horizon - self.origin
-        self.origin = horizon
-        # What is over is over: a condition that held before the next entry is considered does not delay it.
-        past = self.consider - 1
-        state = (
-            self.slots, self.consider - horizon, self.window - horizon, self.next_load - horizon,
-            len(self.loaded) - iteration, *(cycle - horizon for cycle in self.room),
-            *(max(past, cycle) - horizon for cycle in self.loaded[-self.held :]),
-            *(max(past, cycle) - horizon for cycle in self.sent[-2:]),
-            *(max(past, cycle) - horizon for index, count in enumerate(recent) if count
-              for cycle in self.completed[index][-count:]),
-        )
-        trace = self.trace
-        now = (iteration, horizon, len(trace.tokens), len(trace.loads), len(self.sent),
-               trace.control, trace.tail, trace.input, trace.output)
-        before = seen.setdefault(state, now)
-        if before is now:
-            return 0
-        span, cycles = iteration - before[0], horizon - before[1]
-        times = (self.steps - 1 - iteration) // span
-        trace.repeats, trace.period_steps, trace.period_cycles = times, span, cycles
-        trace.marks = {"tokens": (before[2], now[2]), "loads": (before[3], now[3])}
-        shift, period = times * cycles, self.sent[before[4] :]
-        trace.sent += [cycle + repeat * cycles for repeat in range(1, times + 1) for cycle in period]
-        trace.control += times * (trace.control - before[5])
-        trace.tail += times * (trace.tail - before[6])
-        trace.input += times * (trace.input - before[7])
-        trace.output += times * (trace.output - before[8])
-        self.jumped = times * span
-        self.origin, self.consider, self.window = self.origin + shift, self.consider + shift, self.window + shift
-        self.next_load, self.output_begins = self.next_load + shift, self.output_begins + shift
-        self.room = deque(cycle + shift for cycle in self.room)
-        self.loaded = [cycle + shift for cycle in self.loaded]
-        self.sent = [cycle + shift for cycle in self.sent]
-        self.completed = [[cycle + shift for cycle in cycles_of] for cycles_of in self.completed]
-        return self.jumped
-
-    def _finish(self) -> None:
-        # The last beat is offered one cycle after it was fetched, and the controller sees in the next that it is gone.
-        trace = self.trace
-        trace.cycles = max(self.consider, trace.sent[-1] + 2) + 1
-        tail = max(0, min(self.output_begins, trace.cycles) - self.window)
-        trace.tail += tail
-        trace.output += trace.cycles - self.window - tail
+            duration, completion, taken, output = later[index] if step else fresh[index]
+            at = considered = consider if consider > window else window
+            if waits is not None and step >= back:
+                at = max(at, completed[waits][step - back] + 1)
+            results = at
+            if needs:
+                while len(loaded) <= step:
+                    first = _free(slots, origin, max(next_load, room[len(loaded)]))
+                    next_load = first + _width(slots >> first - origin, beats)
+                    if trace is not None:
+                        trace.loads.append(InputVector(len(loaded), first, next_load - 1))
+                    loaded.append(next_load - 1)
+                at = max(at, loaded[step] + 1)
+            there = at
+            if to_host and step >= 2:
+                at = max(at, sent[step - 2] + 1)
+            asked = at
+            at = _free(slots, origin, at)
+            if trace is not None:
+                trace.tokens.append(TracedToken(index, step, window, considered, results, there, asked, at))
+            slots |= taken << at - origin
+            if frees:
+                room.append(at + duration + 1)
+            if completion is not None:
+                completed[index].append(at + completion)
+            if output is not None:
+                sent.append(at + output + groups - 1)
+            consider, window = at + 1, at + duration
+        if seen is not None and settled <= iteration < steps - 1:
+            horizon = min(consider, max(next_load, room[len(loaded)]))
+            slots >>= horizon - origin
+            origin = horizon
+            waited = loaded[-held:] + sent[-2:]
+            for index, count in recent:
+                waited += completed[index][-count:]
+            state = (
+                slots, consider - horizon, window - horizon, next_load - horizon, len(loaded) - iteration,
+                *[cycle - horizon for cycle in room[len(loaded) :]],
+                # What is over is over: what was there before the next entry is considered does not delay it.
+                *[cycle - horizon if cycle >= consider else -1 for cycle in waited],
+            )
+            marks = None if trace is None else trace.marks
+            before, start, mark = seen.setdefault(state, (iteration, horizon, marks))
+            if before != iteration:
+                # The whole periods that are left add their cycles: what follows is that of a shorter sequence.
+                periods = (steps - 1 - iteration) // (iteration - before)
+                steps -= periods * (iteration - before)
+                skipped = periods * (horizon - start)
+                seen = None
+                if trace is not None and mark is not None and marks is not None:
+                    trace.first, trace.stop, trace.repeats = mark, marks, periods
+                    trace.period_steps, trace.period_cycles = iteration - before, horizon - start
+        iteration += 1
+    # The last beat is offered one cycle after it was fetched, and the controller sees in the next that it is gone.
+    end = max(consider, sent[-1] + 2) + 1
+    if trace is not None:
+        trace.free, trace.output, trace.end = window, sent[-1] - groups + 1, end
+    return end + skipped
 
 
-def _recent(costs: Sequence[EntryCost]) -> list[int]:
-    """How many of the last completions of each entry may still be waited for at the end of an iteration."""
-    counts = [0] * len(costs)
-    for cost in costs:
-        entry = cost.entry
-        if entry.waits_for is not None:
-            behind = entry.lag + entry.wait_back - costs[entry.waits_for].entry.lag
-            counts[entry.waits_for] = max(counts[entry.waits_for], behind)
-    return counts
+def _free(slots: int, origin: int, cycle: int) -> int:
+    """The first cycle from this one on whose slot is free."""
+    taken = slots >> cycle - origin
+    return cycle + (~taken & (taken + 1)).bit_length() - 1
+
+
+def _width(taken: int, beats: int) -> int:
+    """Cycles until so many slots were free: as many more as slots are taken up to there."""
+    width = beats
+    while (wanted := beats + (taken & (1 << width) - 1).bit_count()) != width:
+        width = wanted
+    return width

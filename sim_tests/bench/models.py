@@ -12,7 +12,8 @@ from rnn_mapper.cells.lowering import arithmetic_of
 from rnn_mapper.cells.stages import stages_of
 from rnn_mapper.cells.tracing import Cell
 from rnn_mapper.fixed_point import Codes
-from rnn_mapper.mapping.mapper import Part, map_network
+from rnn_mapper.mapping.choices import UnitSlice
+from rnn_mapper.mapping.mapper import map_network
 from rnn_mapper.mapping.mapping import Mapping
 from rnn_mapper.network.network import Network
 from rnn_mapper.network.random import LayerShape, random_network
@@ -38,15 +39,15 @@ def cell_for(parameters: GridParameters, *wanted: Cell) -> Cell:
     return next(cell for cell in wanted if _state_words(cell) <= parameters.state_words)
 
 
-def _random_parts(rng: np.random.Generator, groups: int, cols: int) -> list[Part]:
-    """Two parts of at least one group; one part of a single group."""
+def _random_slices(rng: np.random.Generator, groups: int, cols: int) -> list[UnitSlice]:
+    """Two slices of at least one group; one slice of a single group."""
     first = int(rng.integers(1, groups)) if groups > 1 else groups
-    parts = []
+    slices = []
     for size in (first, groups - first):
         if size:
             ru = int(rng.integers(1, cols + 1))
-            parts.append(Part(size, ru, int(rng.integers(1, min(size, cols // ru) + 1))))
-    return parts
+            slices.append(UnitSlice(size, ru, int(rng.integers(1, min(size, cols // ru) + 1))))
+    return slices
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,7 @@ class ModelCase:
         if not self.cut:
             return map_network(quantised, parameters, ru=self.ru, schedule=self.schedule)
         splits = [
-            _random_parts(rng, ceil_div(group.units, parameters.rows), parameters.cols)
+            _random_slices(rng, ceil_div(group.units, parameters.rows), parameters.cols)
             for group in unit_groups([quantised])
         ]
         return map_network(quantised, parameters, splits=splits, schedule=self.schedule)

@@ -12,7 +12,7 @@ from hdl.numerics import DEFAULT_ARITHMETIC, Arithmetic
 from hdl.parameters import GridParameters, load_parameters
 from rnn_mapper.cells import BUILT_IN, Cell, CellError
 from rnn_mapper.cells.user_files import load_cells
-from rnn_mapper.check.replay import find_violations, plan_of
+from rnn_mapper.check.replay import find_violations, plan_to_check
 from rnn_mapper.mapping.mapper import map_network
 from rnn_mapper.network.network import Network
 from rnn_mapper.quantisation.codes import quantise_inputs
@@ -172,7 +172,8 @@ def test_random_cells(seed: int, tmp_path: Path) -> None:
     quantised, _ = _network(made, seed)
     for stage in quantised.layers[0].stages:
         check_program(quantised.layers[0], stage, 24, False, rng)
-    plan = plan_of(map_network(quantised, SMALL))
+    mapping = map_network(quantised, SMALL)
+    plan = plan_to_check(mapping.timings, mapping.entries, mapping.allocation.states)
     for chance in (0.0, 0.3):
         for cleared in (True, False):
             assert find_violations(plan, 7, rng, chance, cleared) == []

@@ -1,4 +1,4 @@
-"""Exploring counts the same cycles as the mapper, for every plan."""
+"""The search counts the cycles of the mapper, for every choice, and keeps the mappings that nothing beats."""
 
 from __future__ import annotations
 
@@ -13,23 +13,24 @@ from hdl.latencies import GridLatencies
 from hdl.parameters import GridParameters
 from rnn_mapper.cells.unit_program import Preference
 from rnn_mapper.errors import MappingError
-from rnn_mapper.explore import plans
-from rnn_mapper.explore import size as size_search
-from rnn_mapper.explore.adapter import Choice, Shape, blank_network, demands, exact_plan, mapping_of
-from rnn_mapper.explore.candidates import KEPT, SLOWEST, Trial, fastest, kept
-from rnn_mapper.explore.distances import Distances
-from rnn_mapper.explore.fast_follow import fast_follow
-from rnn_mapper.explore.fast_schedule import Lengths, Outline, Table, fast_costs, fast_lengths
-from rnn_mapper.explore.fast_timing import FastTiming, Split, fast_timing
-from rnn_mapper.explore.kinds import kind_of
-from rnn_mapper.explore.plans import Plans, cycles_of
 from rnn_mapper.explore.runner import latencies_of
-from rnn_mapper.explore.size import Part, PartResult, search_part
-from rnn_mapper.mapping.mapper import map_network
+from rnn_mapper.explore.search import demands
+from rnn_mapper.explore.shapes import Shape, blank, frames_of
+from rnn_mapper.explore.size import KEPT, SLOWEST, SizeJob, SizeResult, cycles_of, kept, search_size
+from rnn_mapper.explore.verify import mapping_of
+from rnn_mapper.mapping import plans
+from rnn_mapper.mapping import search as mapping_search
+from rnn_mapper.mapping.candidates import Candidate, fastest
+from rnn_mapper.mapping.choices import Choice, UnitSlice
+from rnn_mapper.mapping.mapper import map_network, placed_phases
+from rnn_mapper.mapping.plans import HostBeats, Plans
+from rnn_mapper.schedule.clock import PhaseClock, time_phase
+from rnn_mapper.schedule.distances import Distances
+from rnn_mapper.schedule.durations import Durations, build_schedule, safe_durations
 from rnn_mapper.schedule.loop_nest import ceil_div
-from rnn_mapper.schedule.prediction import predict
-from rnn_mapper.schedule.tokens import TokenCost, follow, token_costs
-from tests.support.random_plans import RandomPlan, random_plan
+from rnn_mapper.schedule.prediction import SequencePlan
+from rnn_mapper.schedule.timing import PhaseTraits, Tiling, Timing
+from tests.support.plain_predict import plain_predict
 
 #: Random plans of one run of the test; thousands were compared when it was written.
 PLANS = 120
@@ -37,53 +38,20 @@ PLANS = 120
 CELLS = ("lstm", "gru", "rnn_tanh", "gru_reset_before", "mgu", "cifg", "sru", "qrnn", "dense_relu")
 
 
-def fast(plan: RandomPlan) -> tuple[Outline, list[TokenCost], list[TokenCost], Lengths]:
-    """The schedule of a plan, found the fast way."""
-    timings = plan.timings
-    kinds = [kind_of(timing.phase) for timing in timings]
-    splits = [
-        Split(t.nest.ru, t.nest.chains, t.nest.groups, t.nest.words, t.phase.first_unit // t.nest.rows) for t in timings
-    ]
-    latencies, beats = timings[0].latencies, timings[0].group_beats
-    found = [fast_timing(kind, split, latencies, beats) for kind, split in zip(kinds, splits, strict=True)]
-    outline = Outline.of([timing.phase for timing in timings])
-    layers: list[list[FastTiming]] = [[] for _ in outline.layer_shares]
-    for timing, (layer, _) in zip(found, outline.places, strict=True):
-        layers[layer].append(timing)
-    table = Table(outline, [tuple(layer) for layer in layers], Distances(latencies, beats))
-    lengths = fast_lengths(outline, found, table)
-    return outline, *fast_costs(found, lengths), lengths
+def exact_plan(shape: Shape, parameters: GridParameters, choice: Choice, latencies: GridLatencies) -> SequencePlan:
+    """The plan of a choice, phase by phase; depths are not checked."""
+    network = blank(shape)
+    phases, nests = placed_phases([network], parameters, choice, latencies)
+    timings = [time_phase(phase, nest, parameters, latencies) for phase, nest in zip(phases, nests, strict=True)]
+    return SequencePlan(
+        timings, build_schedule(timings), ceil_div(network.input_size, parameters.beat_values),
+        ceil_div(network.output_size, parameters.rows), parameters.multipliers,
+    )
 
 
-@pytest.mark.parametrize("seed", range(2))
-def test_schedules_are_those_of_the_mapper(seed: int) -> None:
-    rng = np.random.default_rng(seed)
-    compared = 0
-    while compared < PLANS:
-        plan = random_plan(rng)
-        if plan is not None:
-            expected = [token_costs(entry, plan.timings[entry.phase]) for entry in plan.entries]
-            _, later, fresh, lengths = fast(plan)
-            assert later == [cost.later for cost in expected], str(plan)
-            assert fresh == [cost.fresh for cost in expected], str(plan)
-            assert lengths.holds == tuple(entry.holds_slot for entry in plan.entries), str(plan)
-            assert lengths.durations[::2] == [entry.duration for entry in plan.entries]
-            compared += 1
-
-
-def test_following_counts_the_same_cycles() -> None:
-    rng = np.random.default_rng(5)
-    compared = 0
-    while compared < PLANS:
-        plan = random_plan(rng)
-        if plan is not None:
-            outline, later, fresh, lengths = fast(plan)
-            expected = [token_costs(entry, plan.timings[entry.phase]) for entry in plan.entries]
-            beats, groups = int(rng.integers(1, 40)), int(rng.integers(1, 60))
-            for steps in (1, 2, 3, 5, 9, 40, 333):
-                cycles = fast_follow(outline.controller, later, fresh, lengths.holds, beats, groups, steps)
-                assert cycles == follow(expected, beats, groups, steps).cycles, f"{plan} {beats} {groups} {steps}"
-            compared += 1
+def plans_of(shape: Shape, steps: int, parameters: GridParameters, latencies: GridLatencies) -> Plans:
+    distances = Distances(PhaseClock(latencies, parameters.group_beats))
+    return Plans(frames_of(shape), steps, parameters, distances, HostBeats.of([blank(shape)], parameters))
 
 
 def random_choice(rng: np.random.Generator, shape: Shape, p: GridParameters) -> Choice:
@@ -91,12 +59,12 @@ def random_choice(rng: np.random.Generator, shape: Shape, p: GridParameters) -> 
     for size in shape.sizes:
         groups = ceil_div(size, p.rows)
         cut = int(rng.integers(1, groups)) if groups > 1 and rng.random() < 0.4 else groups
-        parts = []
+        slices = []
         for count in (cut, groups - cut):
             ru = int(rng.integers(1, p.cols + 1))
             chains = min(int(rng.integers(1, p.cols // ru + 1)), count)
-            parts += [(count, ru, chains)] if count else []
-        layers.append(tuple(parts))
+            slices += [UnitSlice(count, ru, chains)] if count else []
+        layers.append(tuple(slices))
     programs = str(rng.choice([preference.value for preference in Preference]))
     return Choice(str(rng.choice(["fused", "fused", "sequential", "blas"])), tuple(layers), programs)
 
@@ -114,12 +82,13 @@ def test_cycles_are_those_of_the_prediction() -> None:
         latencies = GridLatencies(int(rng.integers(3, 8)), 12, 4, 9, 3, 4)
         choice, steps = random_choice(rng, shape, p), int(rng.choice([1, 2, 3, 7, 50, 400]))
         try:
-            expected = predict(exact_plan(shape, p, choice, latencies), steps).cycles
+            expected = plain_predict(exact_plan(shape, p, choice, latencies), steps).cycles
         except MappingError:
             with pytest.raises(MappingError):
                 cycles_of(shape, steps, choice, p, latencies)
             continue
-        plan = Plans(shape, steps, p, latencies).plan(choice)
+        plan = plans_of(shape, steps, p, latencies).plan(choice)
+        assert plan is not None
         while not plan.exact:
             # What rules a mapping out must be true at every stage.
             assert plan.least <= expected, f"{shape} {p} {choice} {steps}"
@@ -133,21 +102,21 @@ def test_bounds_rule_out_nothing_that_is_kept(monkeypatch: pytest.MonkeyPatch) -
     shapes = (
         Shape(("lstm",), 40, (70,)), Shape(("gru", "sru"), 24, (40, 20), 6), Shape(("mgu", "gru", "gru"), 9, (30,) * 3),
     )
-    parts = [
-        Part(shape, steps, ("fused", "blas"), 2, lanes, (1, 2, 3, 5, 6), GridLatencies.of(GridParameters()))
+    jobs = [
+        SizeJob(shape, steps, ("fused", "blas"), 2, lanes, (1, 2, 3, 5, 6), GridLatencies.of(GridParameters()))
         for shape in shapes for steps in (2, 60) for lanes in (4, 8)
     ]
-    found = [search_part(each) for each in parts]
+    found = [search_size(each) for each in jobs]
 
-    def fastest_of_all(trials: list[Trial], best: float) -> Trial | None:
-        for trial in trials:
-            while trial.least < math.inf and not trial.exact:
-                trial.improve()
-        return fastest(trials, best)
+    def fastest_of_all(candidates: list[Candidate], best: float) -> Candidate | None:
+        for candidate in candidates:
+            while candidate.least < math.inf and not candidate.exact:
+                candidate.improve()
+        return fastest(candidates, best)
 
-    monkeypatch.setattr(size_search, "fastest", fastest_of_all)
-    for each, result in zip(parts, found, strict=True):
-        known = search_part(each)
+    monkeypatch.setattr(mapping_search, "fastest", fastest_of_all)
+    for each, result in zip(jobs, found, strict=True):
+        known = search_size(each)
         assert (known.found, known.mappings) == (result.found, result.mappings), str(each)
         assert known.plans >= result.plans
 
@@ -155,23 +124,23 @@ def test_bounds_rule_out_nothing_that_is_kept(monkeypatch: pytest.MonkeyPatch) -
 def test_kept_are_those_that_no_other_beats() -> None:
     rng = np.random.default_rng(0)
     for _ in range(200):
-        trials = []
+        candidates = []
         for _ in range(int(rng.integers(1, 30))):
             words, units, cycles = (int(n) for n in rng.integers(90, 130, 3))
-            trials.append(FakeTrial(words, units, cycles, int(rng.integers(60, cycles + 1))))
-        best = min(trials, key=lambda trial: trial.cycles)
+            candidates.append(FakeCandidate(words, units, cycles, int(rng.integers(60, cycles + 1))))
+        best = min(candidates, key=lambda candidate: candidate.cycles)
         limit = int(rng.integers(85, 140))
-        first = fastest(copy.deepcopy(trials), limit)
+        first = fastest(copy.deepcopy(candidates), limit)
         assert (None if first is None else first.choice) == (best.choice if best.cycles < limit else None)
-        expected: list[FakeTrial] = []
-        for trial in sorted(trials, key=lambda trial: (trial.cycles, trial.words, trial.units)):
-            if trial.cycles <= SLOWEST * best.cycles and len(expected) < KEPT and all(
-                    trial.words < other.words or trial.units < other.units for other in expected):
-                expected.append(trial)
-        assert [each.choice for each in kept(trials)] == [trial.choice for trial in expected]
+        expected: list[FakeCandidate] = []
+        for candidate in sorted(candidates, key=lambda candidate: (candidate.cycles, candidate.words, candidate.units)):
+            if candidate.cycles <= SLOWEST * best.cycles and len(expected) < KEPT and all(
+                    candidate.words < other.words or candidate.units < other.units for other in expected):
+                expected.append(candidate)
+        assert [each.choice for each in kept(candidates)] == [candidate.choice for candidate in expected]
 
 
-class FakeTrial(Trial):
+class FakeCandidate(Candidate):
     """A mapping with bounds that close in slowly."""
 
     def __init__(self, words: int, units: int, cycles: int, least: int) -> None:
@@ -191,18 +160,18 @@ def test_nothing_the_mapper_chooses_is_faster() -> None:
         (Shape(("lstm",), 1024, (1024,)), (16, 12, 64)),
     ):
         p = GridParameters(*size)
-        mapping = map_network(blank_network(shape), p, steps=30)
-        part = Part(shape, 30, ("fused",), p.rows, p.lanes, (1, p.cols), GridLatencies.of(p))
-        result = search_part(part)
+        mapping = map_network(blank(shape), p, steps=30)
+        job = SizeJob(shape, 30, ("fused",), p.rows, p.lanes, (1, p.cols), GridLatencies.of(p))
+        result = search_size(job)
         best = result.found[p.cols][0]
         assert best.cycles <= mapping.predict(30).cycles
         # What was found is what the mapper makes of it, and takes what it says.
-        again = mapping_of(blank_network(shape), p, best.choice, 30)
+        again = mapping_of(blank(shape), p, best.choice, 30)
         assert again.predict(30).cycles == best.cycles
         needed = demands(shape, p, best.choice)
         for item in again.demands:
             assert needed[item.field] >= item.needed
-        assert PartResult.from_json(result.to_json()) == result
+        assert SizeResult.from_json(result.to_json()) == result
         assert result.mappings >= result.plans
 
 
@@ -216,33 +185,42 @@ def test_most_mappings_are_ruled_out_before_their_cycles_are_counted(monkeypatch
     """What makes the search fast, whatever the machine: few mappings come to what takes long."""
     lengthened = 0
 
-    def counting(*arguments: Any) -> Lengths:
+    def counting(*arguments: Any) -> Durations:
         nonlocal lengthened
         lengthened += 1
-        return fast_lengths(*arguments)
+        return safe_durations(*arguments)
 
-    monkeypatch.setattr(plans, "fast_lengths", counting)
+    monkeypatch.setattr(plans, "safe_durations", counting)
     p = GridParameters(4, 8, 8)
     for shape, fewest in ((Shape(("gru", "gru"), 40, (64, 64), 10), 14), (Shape(("lstm",), 64, (64,)), 7)):
         lengthened = 0
-        part = Part(shape, 150, ("fused",), p.rows, p.lanes, tuple(range(1, p.cols + 1)), GridLatencies.of(p))
-        result = search_part(part)
+        job = SizeJob(shape, 150, ("fused",), p.rows, p.lanes, tuple(range(1, p.cols + 1)), GridLatencies.of(p))
+        result = search_size(job)
         assert fewest * result.plans < result.mappings
         assert fewest * lengthened < 1.5 * result.mappings
 
 
-def test_timings_and_distances_are_found_once() -> None:
+def test_timings_and_distances_are_found_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """A stack of layers has many combinations of few timings."""
+    made = 0
+
+    def counting(self: PhaseClock, traits: PhaseTraits, tiling: Tiling) -> Timing | None:
+        nonlocal made
+        made += 1
+        return find(self, traits, tiling)
+
+    find = PhaseClock._timing
+    monkeypatch.setattr(PhaseClock, "_timing", counting)
     shape, p = Shape(("gru", "gru"), 40, (40, 40)), GridParameters(2, 8, 8)
-    found, steps = Plans(shape, 20, p, GridLatencies.of(p)), 0
-    ways = [((20, ru, chains),) for ru in (1, 2, 4) for chains in (1, 2)]
-    fast_timing.cache_clear()
+    found, steps = plans_of(shape, 20, p, GridLatencies.of(p)), 0
+    ways = [(UnitSlice(20, ru, chains),) for ru in (1, 2, 4) for chains in (1, 2)]
     for first in ways:
         for second in ways:
             plan = found.plan(Choice("fused", (first, second)))
+            assert plan is not None
             while not plan.exact:
                 plan.improve()
                 steps += 1
     assert steps == 3 * len(ways) ** 2
     # Each layer has a phase that stores and one that does not.
-    assert fast_timing.cache_info().misses <= 4 * len(ways)
+    assert made <= 4 * len(ways)

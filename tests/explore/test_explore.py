@@ -14,12 +14,12 @@ import pytest
 from hdl.latencies import GridLatencies
 from hdl.parameters import GridParameters
 from rnn_mapper.errors import ConfigurationError, MappingError, ModelError, ToolError
-from rnn_mapper.explore.adapter import Shape, cells_file, demands
 from rnn_mapper.explore.outcome import outcome_of
 from rnn_mapper.explore.requests import Model, parse_budget, parse_model, parse_sizes
-from rnn_mapper.explore.runner import cached, run_parts
-from rnn_mapper.explore.search import Request, combine, depths_for, pareto_front, parts_of
-from rnn_mapper.explore.size import Part
+from rnn_mapper.explore.runner import cached, run_jobs
+from rnn_mapper.explore.search import Request, combine, demands, depths_for, jobs_of, pareto_front
+from rnn_mapper.explore.shapes import Shape, cells_file
+from rnn_mapper.explore.size import SizeJob
 from tests.support.cli_runner import refusal, spatial_rnn, start
 
 #: A search of a blink.
@@ -30,10 +30,10 @@ def request(*models: str, budget: str = "gates=150k") -> Request:
     return Request(tuple(map(parse_model, models)), parse_budget([budget]), (1, 2), (1, 2, 3), (4, 8))
 
 
-def searched(wanted: Request, jobs: int = 1, cluster: str | None = None) -> list[tuple[Part, object]]:
-    parts = parts_of(wanted)
-    results = dict(run_parts(parts, jobs, cluster))
-    return [(part, results[part]) for part in parts]
+def searched(wanted: Request, processes: int = 1, cluster: str | None = None) -> list[tuple[SizeJob, object]]:
+    jobs = jobs_of(wanted)
+    results = dict(run_jobs(jobs, processes, cluster))
+    return [(job, results[job]) for job in jobs]
 
 
 @pytest.fixture(autouse=True)
@@ -72,29 +72,29 @@ def test_models_and_budgets_are_read(tmp_path: Path) -> None:
 
 def test_depths_hold_all_models_at_once() -> None:
     wanted = request("lstm:24", "gru:inputs=10,hidden=16,head=3")
-    for candidate in combine(wanted, searched(wanted)):  # type: ignore[arg-type]
-        p = candidate.parameters
+    for design in combine(wanted, searched(wanted)):  # type: ignore[arg-type]
+        p = design.parameters
         total: dict[str, int] = {}
-        for model, found in zip(wanted.models, candidate.found, strict=True):
+        for model, found in zip(wanted.models, design.found, strict=True):
             for name, needed in demands(model.shape, p, found.choice).items():
                 total[name] = total.get(name, 0) + needed
         for name in ("weight_depth", "units", "gate_entries", "phases", "program_length", "vector_depth"):
             assert total[name] <= getattr(p, name), name
         assert p.weight_depth < max(257, total["weight_depth"] + 64)
     too_large = Model("x", Shape(("lstm",), 8, (8,)), 1, 1.0)
-    assert depths_for([too_large] * 40, [candidate.found[0].choice] * 40, 1, 1, 4) is None
+    assert depths_for([too_large] * 40, [design.found[0].choice] * 40, 1, 1, 4) is None
 
 
 def test_front_and_nearest() -> None:
     wanted = request("lstm:24")
-    candidates = combine(wanted, searched(wanted))  # type: ignore[arg-type]
-    outcome = outcome_of(wanted, candidates, 1, 1, 1, 1.0)
-    cost = [candidate.area(wanted.budget) for candidate in outcome.front]
+    designs = combine(wanted, searched(wanted))  # type: ignore[arg-type]
+    outcome = outcome_of(wanted, designs, 1, 1, 1, 1.0)
+    cost = [design.area(wanted.budget) for design in outcome.front]
     assert cost == sorted(cost, reverse=True)
     assert [c.score for c in outcome.front] == sorted(c.score for c in outcome.front)
-    for candidate in outcome.within:
-        assert candidate.used["gates"] <= 150e3
-        assert any(c.score <= candidate.score and c.area(wanted.budget) <= candidate.area(wanted.budget)
+    for design in outcome.within:
+        assert design.used["gates"] <= 150e3
+        assert any(c.score <= design.score and c.area(wanted.budget) <= design.area(wanted.budget)
                    for c in outcome.front)
     assert pareto_front([], lambda c: 0.0) == []
     poor = request("lstm:24", budget="gates=1k")
@@ -107,7 +107,8 @@ def test_front_and_nearest() -> None:
 
 def test_command_writes_and_verifies(tmp_path: Path) -> None:
     out = tmp_path / "out"
-    arguments = ("explore", "--model", "lstm:inputs=5,hidden=12,steps=9", "--budget", "gates=110k", *SMALL)
+    arguments = ("explore", "--model", "lstm:inputs=5,hidden=12,steps=9", "--budget", "gates=110k",
+                 "--schedule", "fused", "--schedule", "blas", *SMALL)
     done = spatial_rnn(*arguments, "--top", 1, "--verify", "--verify-steps", 2, "-o", out)
     assert done.returncode == 0, done.stderr
     assert "exact" in done.stdout
@@ -116,6 +117,8 @@ def test_command_writes_and_verifies(tmp_path: Path) -> None:
     (check,) = values["verified"]
     assert check["predicted"] == check["simulated"] > 0
     assert check["searched"] == check["mapped"] == values["front"][0]["cycles"]["lstm:inputs=5,hidden=12,steps=9"]
+    (mapped,) = values["front"][0]["mappings"].values()
+    assert mapped["schedule"] == "fused"
     assert sorted(path.name for path in out.iterdir()) == ["explore.json", "pareto.md", "pareto.svg"]
     assert (out / "pareto.svg").read_text().count("<svg") == 1
     assert "| grid |" in (out / "pareto.md").read_text()
@@ -179,12 +182,12 @@ def test_interrupted_search_goes_on(tmp_path: Path) -> None:
 
 
 def test_a_damaged_cache_is_searched_again() -> None:
-    part = Part(Shape(("lstm",), 8, (8,)), 3, ("fused",), 1, 4, (1, 2), GridLatencies.of(GridParameters(1, 1, 4)))
-    ((_, result),) = run_parts([part], 1, None)
-    assert cached(part) == result
+    job = SizeJob(Shape(("lstm",), 8, (8,)), 3, ("fused",), 1, 4, (1, 2), GridLatencies.of(GridParameters(1, 1, 4)))
+    ((_, result),) = run_jobs([job], 1, None)
+    assert cached(job) == result
     for path in Path(os.environ["SPATIAL_RNN_CACHE"]).rglob("*.json"):
         path.write_text(path.read_text()[:-5])
-    assert cached(part) is None
+    assert cached(job) is None
 
 
 def test_cluster_gives_the_same() -> None:
@@ -196,9 +199,9 @@ def test_cluster_gives_the_same() -> None:
     assert together == alone
     assert combine(wanted, together) == combine(wanted, alone)  # type: ignore[arg-type]
     with pytest.raises(ToolError, match="not reached within"):
-        list(run_parts([alone[0][0]], 1, "tcp://127.0.0.1:9"))
+        list(run_jobs([alone[0][0]], 1, "tcp://127.0.0.1:9"))
 
 
 def test_processes_give_the_same() -> None:
     wanted = request("lstm:16")
-    assert searched(wanted, jobs=2) == searched(wanted)
+    assert searched(wanted, processes=2) == searched(wanted)

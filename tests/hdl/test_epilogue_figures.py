@@ -10,11 +10,11 @@ from rnn_mapper import cells
 from rnn_mapper.network.layers import gate_count
 from rnn_mapper.quantisation.integer_network import QuantisedNetwork
 from rnn_mapper.quantisation.quantise import quantise
+from rnn_mapper.schedule.clock import time_phase
 from rnn_mapper.schedule.loop_nest import LoopNest
 from rnn_mapper.schedule.order import phases_of
 from rnn_mapper.schedule.phases import Phase, unit_groups
 from rnn_mapper.schedule.programs import choose_programs
-from rnn_mapper.schedule.timing import time_phase
 from tests.support.random_networks import random_network
 
 LIMIT_INTERVAL, LIMIT_LATENCY = 6, 24

@@ -104,15 +104,15 @@ def test_gate_entries_assemble_to_their_words(mapping: Mapping) -> None:
     assert len(seen) == sum(timing.nest.units(0) * timing.nest.gates for timing in tails)
 
 
-def test_units_of_a_layer_in_parts_are_those_of_the_layer() -> None:
+def test_units_of_a_layer_in_slices_are_those_of_the_layer() -> None:
     mapping = prepare(random_network(1, cells.lstm, 32, (17,)), grid="small").mapping
-    assert any(phase.part for phase in mapping.phases)
+    assert any(phase.slice for phase in mapping.phases)
     listed = [
         int(found[1]) for row in range(2) for col in range(2)
         for found in re.finditer(r"unit +(\d+) gate 0 .* add stored", site_listing(mapping, row, col))
     ]
     assert sorted(listed) == list(range(17))
-    assert [split["name"] for split in splits(mapping)] == ["layer 0 part 0", "layer 0 part 1"]
+    assert [split["name"] for split in splits(mapping)] == ["layer 0 slice 0", "layer 0 slice 1"]
 
 
 def test_phases_units_and_schedule(mapping: Mapping) -> None:

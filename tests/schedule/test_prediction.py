@@ -6,9 +6,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from rnn_mapper.schedule.clock import PhaseClock, with_first_step
 from rnn_mapper.schedule.prediction import SequencePlan, predict
-from rnn_mapper.schedule.timing import PhaseTiming
-from rnn_mapper.schedule.tokens import follow, token_costs
+from rnn_mapper.schedule.timing import PhaseTiming, Timing
+from rnn_mapper.schedule.tokens import Controller, Trace, follow, token_costs
 from tests.support.plain_predict import plain_predict
 from tests.support.random_plans import RandomPlan, random_plan
 
@@ -71,21 +72,37 @@ def test_an_output_never_waits_for_a_group() -> None:
                 for variant in (timing, timing.fresh):
                     begins = variant.arrivals[timing.output_start - 1][0]
                     assert all(cycle <= begins + first + group for cycle, group in variant.arrivals), f"{seed}: {plan}"
-                more += replace(timing, shortened=None).output_start < timing.fresh.output_start
+                more += alone(timing).output_start < timing.fresh.output_start
     assert more > 0
+
+
+def alone(timing: PhaseTiming) -> PhaseTiming:
+    """The timing as if there was no other for the first step."""
+    return replace(timing, cycles=delayed(timing, timing.cycles.delays))
+
+
+def delayed(timing: PhaseTiming, delays: tuple[int, ...]) -> Timing:
+    """The cycles of a timing with other delays."""
+    clock, cycles = PhaseClock(timing.latencies, timing.group_beats), timing.cycles
+    flow = clock.rules.flow(cycles.traits, cycles.tiling, cycles.words)
+    return clock.delayed(flow, cycles.interval, delays)
 
 
 def other_first_steps(timing: PhaseTiming) -> Iterator[PhaseTiming]:
     """The timing with other delays of its chains in the first step."""
-    for late in range(timing.nest.chains):
-        delays = tuple(delay + 200 * (chain == late) for chain, delay in enumerate(timing.delays))
-        yield replace(timing, shortened=replace(timing, shortened=None, delays=delays))
+    steady = alone(timing)
+    for late in range(len(timing.cycles.delays)):
+        delays = tuple(delay + 200 * (chain == late) for chain, delay in enumerate(timing.cycles.delays))
+        yield replace(timing, cycles=with_first_step(steady.cycles, delayed(timing, delays)))
 
 
 def followed_tokens(plan: SequencePlan, steps: int) -> int:
     """Tokens that are followed one by one."""
-    costs = [token_costs(entry, plan.timings[entry.phase]) for entry in plan.entries]
-    return len(follow(costs, plan.input_beats, plan.output_groups, steps).tokens)
+    durations = [duration for entry in plan.entries for duration in (entry.duration, entry.fresh_duration)]
+    costs = token_costs([timing.cycles for timing in plan.timings], durations)
+    trace, holds = Trace(), [entry.holds_slot for entry in plan.entries]
+    follow(Controller.of(plan.entries), *costs, holds, plan.input_beats, plan.output_groups, steps, trace)
+    return len(trace.tokens)
 
 
 @pytest.mark.parametrize("seed", range(3))

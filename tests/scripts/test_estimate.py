@@ -12,7 +12,8 @@ from hdl.layouts import Memory, memory_shape
 from hdl.parameters import GridParameters
 from hdl.synthesis.report import ModuleArea, SynthesisReport
 from rnn_mapper import cells
-from rnn_mapper.mapping.mapper import Part, map_network
+from rnn_mapper.mapping.choices import UnitSlice
+from rnn_mapper.mapping.mapper import map_network
 from rnn_mapper.mapping.mapping import Mapping
 from rnn_mapper.network.layers import RecurrentLayer
 from rnn_mapper.network.network import Network
@@ -42,7 +43,7 @@ def mapping() -> Mapping:
         cells.lstm, rng.normal(size=(24, 5)), rng.normal(size=(24, 6)), rng.normal(size=24), rng.normal(size=24)
     )
     network = quantise(Network((layer,)), rng.normal(size=(8, 5)), GRID.arithmetic)
-    return map_network(network, GRID, splits=[[Part(groups=3, ru=1, chains=2)]])
+    return map_network(network, GRID, splits=[[UnitSlice(groups=3, ru=1, chains=2)]])
 
 
 def test_counts_of_a_small_mapping(mapping: Mapping) -> None:

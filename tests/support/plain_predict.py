@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from bisect import bisect_left, insort
 from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from rnn_mapper.schedule.durations import issues
-from rnn_mapper.schedule.prediction import FIRST_CYCLE, CycleAccount, InputVector, Prediction, SequencePlan, TokenIssue
+from rnn_mapper.schedule.entries import ScheduleEntry
+from rnn_mapper.schedule.prediction import CycleAccount, InputVector, Prediction, SequencePlan, TokenIssue
+from rnn_mapper.schedule.timing import PhaseTiming
+
+#: The controller spends one cycle on beginning.
+FIRST_CYCLE = 1
 
 
 @dataclass
@@ -62,6 +67,19 @@ class _Input:
         return self.loaded[step]
 
 
+def issues(entries: list[ScheduleEntry], steps: int) -> Iterator[tuple[int, int, bool]]:
+    """(entry, step, exists) in the order in which the controller considers them, for a sequence of `steps`."""
+    for iteration in range(steps + max(entry.lag for entry in entries)):
+        for index, entry in enumerate(entries):
+            step = iteration - entry.lag
+            yield index, step, 0 <= step < steps
+
+
+def completion(timing: PhaseTiming) -> int:
+    """Cycle in which the last result has been collected."""
+    return timing.arrivals[-1][0] + (timing.group_beats if timing.phase.feeds_back else 1) - 1
+
+
 def plain_predict(plan: SequencePlan, steps: int, cleared: bool = True) -> Prediction:
     """Cycle counts of a sequence of `steps` steps, from a cleared state or from a kept one."""
     timings, entries = plan.timings, plan.entries
@@ -109,8 +127,8 @@ def plain_predict(plan: SequencePlan, steps: int, cleared: bool = True) -> Predi
         if entry.frees_input:
             source.room.append(at + duration + 1)
         if not timing.phase.stores:
-            completed[index].append(at + timing.completion)
-        if timing.phase.to_host and timing.phase.last_part:
+            completed[index].append(at + completion(timing))
+        if timing.phase.to_host and timing.phase.last_slice:
             # The step before has been sent: results reach the collector one a cycle at most, as beats leave.
             output_begins = at + timing.arrivals[timings[entry.phase].output_start - 1][0] + 1
             sent.append(output_begins + plan.output_groups - 1)

@@ -14,12 +14,14 @@ from rnn_mapper.mapping.allocation import allocate
 from rnn_mapper.network.random import LayerShape
 from rnn_mapper.quantisation.blank import blank_network
 from rnn_mapper.quantisation.integer_network import QuantisedNetwork
-from rnn_mapper.schedule.durations import ScheduleEntry, build_schedule
+from rnn_mapper.schedule.clock import time_phase
+from rnn_mapper.schedule.durations import build_schedule
+from rnn_mapper.schedule.entries import ScheduleEntry
 from rnn_mapper.schedule.loop_nest import LoopNest, ceil_div, least_words
 from rnn_mapper.schedule.order import phases_of
 from rnn_mapper.schedule.phases import Phase, PhaseOrder, unit_groups, vectors_of
 from rnn_mapper.schedule.programs import choose_programs
-from rnn_mapper.schedule.timing import PhaseTiming, time_phase
+from rnn_mapper.schedule.timing import PhaseTiming
 
 #: Every cell but the one whose programs take long to find; those of PyTorch more often.
 CELLS = (
@@ -61,8 +63,8 @@ def _network(rng: np.random.Generator, parameters: GridParameters) -> QuantisedN
     return blank_network(sizes[0], [LayerShape(cell, one, inner) for one in sizes[1:]], head, p.arithmetic)
 
 
-def _parts(rng: np.random.Generator, units: int, rows: int) -> list[int]:
-    """A layer in one part, or in two or three of whole groups."""
+def _slices(rng: np.random.Generator, units: int, rows: int) -> list[int]:
+    """A layer in one slice, or in two or three of whole groups."""
     groups = ceil_div(units, rows)
     places = rng.integers(1, groups + 1, int(rng.choice([0, 0, 1, 2])))
     cuts = sorted({int(place) * rows for place in places if place < groups})
@@ -83,9 +85,9 @@ def random_plan(rng: np.random.Generator) -> RandomPlan | None:
         state_distance=state_distance,
     )
     network = _network(rng, parameters)
-    parts = [_parts(rng, group.units, parameters.rows) for group in unit_groups([network])]
+    slices = [_slices(rng, group.units, parameters.rows) for group in unit_groups([network])]
     schedule = SCHEDULES[int(rng.integers(len(SCHEDULES)))]
-    phases = phases_of([network], parts, schedule)
+    phases = phases_of([network], slices, schedule)
     splits: dict[tuple[int, int], tuple[int, int]] = {}
     for phase in phases:
         if phase.state_key not in splits:
@@ -104,7 +106,7 @@ def plan_with(
     schedule: PhaseOrder,
     parameters: GridParameters, latencies: GridLatencies, preference: Preference = Preference.EARLY_RESULT,
 ) -> RandomPlan:
-    """The plan with these splits: ru and chains of each (unit group, part)."""
+    """The plan with these loop nests: ru and chains of each (unit group, slice)."""
     chosen = [splits[phase.state_key] for phase in phases]
     words = [least_words(phase, parameters, ru) for phase, (ru, _) in zip(phases, chosen, strict=True)]
     phases, words = choose_programs(phases, words, latencies, preference)

@@ -16,10 +16,10 @@ from itertools import islice
 from operator import sub
 from typing import NamedTuple
 
-from rnn_mapper.explore.distances import Distances
-from rnn_mapper.explore.fast_schedule import Outline
-from rnn_mapper.explore.fast_timing import FastTiming
-from rnn_mapper.schedule.durations import ScheduleEntry
+from rnn_mapper.schedule.distances import Distances
+from rnn_mapper.schedule.durations import Outline
+from rnn_mapper.schedule.entries import ScheduleEntry
+from rnn_mapper.schedule.timing import Timing
 from rnn_mapper.schedule.tokens import FIRST_CYCLE
 
 __all__ = ["Circuit", "Known", "circuits", "follow_on", "least_cycles", "least_durations"]
@@ -158,19 +158,19 @@ def _after_last(known: Known, outline: Outline, steps: int) -> int:
     return (known.completions[last] if outline.output == last else 0) - known.durations[last]
 
 
-def least_durations(timings: Sequence[FastTiming], barriers: Sequence[bool]) -> list[int]:
-    """Durations of phases of one layer, no longer than they are in any schedule with these phases."""
+def least_durations(timings: Sequence[Timing], barriers: Sequence[bool]) -> list[int]:
+    """Durations of phases of one unit group, no longer than they are in any schedule with these phases."""
     return [
         max(
             timing.waiting, timing.stored if barrier else 0,
-            *(max(map(sub, timing.ends, other.delays)) for other in timings if other.split.ru == timing.split.ru),
+            *(max(map(sub, timing.ends, other.delays)) for other in timings if other.tiling.ru == timing.tiling.ru),
         )
         for timing, barrier in zip(timings, barriers, strict=True)
     ]
 
 
 def follow_on(
-    durations: Sequence[int], outline: Outline, timings: Sequence[FastTiming], distances: Distances
+    durations: Sequence[int], outline: Outline, timings: Sequence[Timing], distances: Distances
 ) -> list[int]:
     """Durations, longer where the next entry could not follow else."""
     longer = []

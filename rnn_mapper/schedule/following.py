@@ -6,13 +6,12 @@ that what is far enough away is cut off with all that follows it; only what is a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 
-from rnn_mapper.schedule.durations import ScheduleEntry, issues, skipped_between
+from rnn_mapper.schedule.entries import ScheduleEntry
 
-__all__ = ["Following", "Pair", "following"]
+__all__ = ["Following", "Pair"]
 
 #: More than the places of a sequence; places in a tree are counted with it as a base.
 _PLACES = 1 << 16
@@ -45,14 +44,17 @@ class _Sequence:
 
 
 class Following:
-    """All pairs of a schedule. The order of pairs is that in which `rnn_mapper.schedule.durations` looks for faults."""
+    """All pairs of a schedule, in the order in which sequences of one step and more, cleared or not, come to them.
 
-    def __init__(self, entries: list[ScheduleEntry]) -> None:
+    All sequences look alike in the middle, so a few lengths show all.
+    """
+
+    def __init__(self, entries: Sequence[ScheduleEntry]) -> None:
         self._entries = entries
         self._sequences = []
         for steps in range(1, max(entry.lag for entry in entries) + 4):
-            listed = list(issues(entries, steps))
-            skipped = skipped_between(entries, steps)
+            listed = list(_issues(entries, steps))
+            skipped = _skipped_between(entries, listed)
             for cleared in (True, False):
                 issued = [
                     (index, step, exists, cleared and step == 0) for index, step, exists in listed
@@ -99,11 +101,26 @@ class Following:
         return list(found.values())
 
 
-@lru_cache(maxsize=1 << 10)
-def following(structure: tuple[tuple[int, int | None, int], ...], holds: tuple[bool, ...]) -> Following:
-    """The pairs of entries with these lags, with what they wait for and how many steps back; some hold their slot."""
-    blank = ScheduleEntry(0, 0, 1, 1, False, None, 0, False, False, False)
-    return Following([
-        replace(blank, phase=index, lag=lag, holds_slot=held, waits_for=waits, wait_back=back)
-        for index, ((lag, waits, back), held) in enumerate(zip(structure, holds, strict=True))
-    ])
+def _issues(entries: Sequence[ScheduleEntry], steps: int) -> Iterator[tuple[int, int, bool]]:
+    """(entry, step, exists) in the order in which the controller considers them, for a sequence of `steps`."""
+    for iteration in range(steps + max(entry.lag for entry in entries)):
+        for index, entry in enumerate(entries):
+            step = iteration - entry.lag
+            yield index, step, 0 <= step < steps
+
+
+def _skipped_between(
+    entries: Sequence[ScheduleEntry], sequence: Sequence[tuple[int, int, bool]]
+) -> dict[tuple[int, int, int, int], list[int]]:
+    """For each two issues, the entries between them that do nothing and do not hold their slot yet."""
+    found: dict[tuple[int, int, int, int], list[int]] = {}
+    for place, (index, step, exists) in enumerate(sequence):
+        if not exists:
+            continue
+        skipped: list[int] = []
+        for other, other_step, other_exists in sequence[place + 1 : place + 1 + 2 * len(entries)]:
+            if other_exists:
+                found[index, step, other, other_step] = list(skipped)
+            elif not entries[other].holds_slot:
+                skipped.append(other)
+    return found
