@@ -33,15 +33,16 @@ demo: $(SETUP) ## trained networks on a generated grid: bits, cycles, area and a
 models: $(SETUP_TEST) ## four trained models of packages: error, end task, a part in RTL: results/models.*
 	@$(BIN)/python -m scripts.models
 
-lint: $(SETUP_TEST) ## ruff and mypy
+lint: $(SETUP_TEST) ## ruff, the layers of the packages (import-linter) and mypy
 	@$(BIN)/ruff check .
+	@$(BIN)/lint-imports --no-logo --no-cache
 	@$(BIN)/mypy
 
-test: lint ## everything CI runs: lint, then all tests
+test: lint ## lint, then all tests
 	@$(BIN)/pytest -n$(JOBS)
 
-regress: $(SETUP_TEST) ## the whole cocotb regression, with a summary table
-	@$(BIN)/python -m scripts.regress
+regress: $(SETUP_TEST) ## all simulations of the regression under both simulators: CI runs them after "make test"
+	@$(BIN)/python -m scripts.regress --jobs $(JOBS)
 
 deepbench: $(SETUP) ## the ten DeepBench points on the paper-size grid, in RTL and in full length (long)
 	@$(BIN)/python -m scripts.deepbench

@@ -1,7 +1,7 @@
-"""The hardware of spatial-rnn: Amaranth components, their parameters and layouts, and the Verilog made from them."""
+"""The hardware. In: parameters of a grid. Out: its Verilog, with layouts, registers and latencies for all others."""
 
 import warnings
 
-# Parents create their children to read latencies and signatures from them; only conversion elaborates. The category
-# (UnusedElaboratable) is not named: importing it would load Amaranth where only the parameters are wanted.
+# Components are created for their latencies and signatures alone; only conversion elaborates them. The category
+# (UnusedElaboratable) is not named, because its import would load Amaranth where only the parameters are wanted.
 warnings.filterwarnings("ignore", message=r".* created but never used$")

@@ -14,7 +14,7 @@ class ModelError(SpatialRnnError):
 
 
 class MappingError(SpatialRnnError):
-    """A model does not fit the grid: a memory or table is short."""
+    """A model does not fit the grid: a memory or table is too small."""
 
 
 class ToolError(SpatialRnnError):

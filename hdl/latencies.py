@@ -1,4 +1,4 @@
-"""Latencies of a grid, read from its components: all that the scheduler and the predictor know of the hardware."""
+"""Latencies of a grid, read from its components: the only knowledge of the hardware in scheduler and predictor."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ __all__ = ["GridLatencies"]
 
 @dataclass(frozen=True)
 class GridLatencies:
-    """Cycles between events; `column` and `delay` below are those of a site."""
+    """Cycles between events. `column` is the column of a site, `delay` its delay in a phase."""
 
-    #: Token issued by the controller to first operands in a PCU, plus `column` and `delay`.
+    #: From the issue of a token to the first operands in a PCU, without `column` and `delay`.
     token: int
-    #: Last operands of a gate to its result on the result link, when the gate's own instruction emits.
+    #: From the last operands of a gate to its result on the result link, when the gate's own instruction emits.
     result: int
-    #: One trip round the unit path, for each instruction further down the program.
+    #: One trip round the unit path; each further instruction of a program adds one.
     ring: int
-    #: Last operands of a row that stores to its part in the memory of stored parts.
+    #: From the last operands of a row that stores to its value in the memory of stored pre-activations.
     store: int
-    #: Between a row that stores a pre-activation and the first row that may read it.
+    #: From a row that stores a pre-activation to the first row that may read it.
     store_distance: int
-    #: From an instruction that writes a state word to the first one that reads what it wrote; before, the old is read.
+    #: From an instruction that writes a state word to the first that reads the new value; earlier ones read the old.
     state_distance: int
-    #: Hop of the result link; a result reaches the collector after `column` hops.
+    #: One hop of the result link; a result reaches the collector after `column` hops.
     result_hop: int = 1
 
     @classmethod

@@ -1,4 +1,4 @@
-"""Every word that travels in the grid or lies in one of its memories, field by field.
+"""Every word on a link or in a memory of the grid, field by field.
 
 The hardware decodes these layouts, the mapper packs them and the reference documentation prints them; there is no
 second description. Widths come from `GridParameters`. Field comments (`#:`) are part of the documentation.
@@ -24,7 +24,7 @@ __all__ = [
 
 
 class WriteKind(enum.Enum):
-    """What a word of the write stream is."""
+    """Kind of a word of the write stream."""
 
     IDLE = 0
     #: Values of a vector, for every PMU.
@@ -36,13 +36,13 @@ class WriteKind(enum.Enum):
 
 
 class Memory(enum.IntEnum):
-    """The loadable memories. The numbers are those of the load packet's header."""
+    """The loadable memories, with their numbers in the header of a load packet."""
 
     #: PMU: weight words, in the order in which the phases use them.
     WEIGHT = 0
     #: PMU: one `phase_layout` word for each phase.
     PHASE = 1
-    #: PCU: where the accumulator starts, one `bias_layout` word for each matrix row.
+    #: PCU: start value of the accumulator, one `bias_layout` word for each matrix row.
     BIAS = 9
     #: PCU: one `gate_entry_layout` word for each matrix row.
     GATE = 2
@@ -73,7 +73,7 @@ class FactorX(enum.Enum):
     """First factor of the multiply-accumulate."""
 
     ZERO = 0
-    #: The value that arrives with this instruction (a gate's, or the previous instruction's result).
+    #: The value that arrives with this instruction: a gate's value, or the result of the instruction before.
     VALUE = 1
     HOLD0 = 2
     HOLD1 = 3
@@ -85,13 +85,13 @@ class FactorY(enum.Enum):
     VALUE = 0
     #: The unit's state word, see `carried`.
     STATE = 1
-    #: 1.0 in Q0.15: 32768. What is subtracted from it must be more than -32768.
+    #: 1.0 in Q0.15: 32768. The subtrahend must then be more than -32768.
     ONE = 2
     ZERO = 3
 
 
 class Subtrahend(enum.Enum):
-    """What is subtracted from the second factor; the difference has 17 bits."""
+    """Subtrahend of the second factor; the difference has 17 bits."""
 
     ZERO = 0
     #: The arriving value.
@@ -101,21 +101,21 @@ class Subtrahend(enum.Enum):
 
 
 class Addend(enum.Enum):
-    """What is added to the product."""
+    """Addend of the product."""
 
     ZERO = 0
     #: The result kept by an earlier instruction, see `Keep`.
     KEPT = 1
     #: The arriving value, times 2^15.
     VALUE = 2
-    #: The stored pre-activation of this gate, times 2^15. A value that comes back through the ring has none.
+    #: The stored pre-activation of this gate, times 2^15. Only values of gates have one, not values from the ring.
     STORED = 3
     #: The unit's state word (see `carried`), times 2^15.
     STATE = 4
 
 
 class Hold(enum.Enum):
-    """Where an activated value is kept for instructions of the same unit, from the next cycle on."""
+    """Register that keeps an activated value for instructions of the same unit, from the next cycle on."""
 
     NONE = 0
     #: Exists twice: the lowest bit of the unit chooses.
@@ -126,7 +126,7 @@ class Hold(enum.Enum):
 class Keep(enum.Enum):
     """Whether the result of an instruction is kept for `Addend.KEPT`, and in which format it is added.
 
-    An instruction in the very next cycle already adds it.
+    An instruction in the very next cycle can add it.
     """
 
     NONE = 0
@@ -151,7 +151,7 @@ def write_word_layout(p: GridParameters) -> data.StructLayout:
     """A word of the write stream. `address` is one of the three address layouts, by `kind`."""
     width = max(vector_address_layout(p).size, memory_address_layout(p).size, token_layout(p).size)
     return data.StructLayout({
-        #: What the word is.
+        #: Kind of the word.
         "kind": WriteKind,
         #: `vector_address`, `memory_address` or `token`, from the least significant bit.
         "address": width,
@@ -186,15 +186,15 @@ def memory_address_layout(p: GridParameters) -> data.StructLayout:
         "row": p.row_bits,
         #: Column of the site, 0 in the west.
         "col": p.col_bits,
-        #: Written in every row, whatever `row` says.
+        #: Write in every row; `row` is ignored.
         "all_rows": 1,
-        #: Written in every column, whatever `col` says.
+        #: Write in every column; `col` is ignored.
         "all_cols": 1,
     })
 
 
 def token_layout(p: GridParameters) -> data.StructLayout:
-    """Address of a TOKEN word: the phase to run, for which step."""
+    """Address of a TOKEN word: the phase to run, and its step."""
     return data.StructLayout({
         #: Index of the phase word in every site.
         "phase": p.phase_bits,
@@ -206,7 +206,7 @@ def token_layout(p: GridParameters) -> data.StructLayout:
 
 
 def write_bus_layout(p: GridParameters) -> data.StructLayout:
-    """What a PMU passes to the memories of its site."""
+    """A write from a PMU to the memories of its site."""
     address = memory_address_layout(p)
     return data.StructLayout({
         #: Beat inside the memory word.
@@ -219,7 +219,7 @@ def write_bus_layout(p: GridParameters) -> data.StructLayout:
 
 
 def phase_layout(p: GridParameters) -> data.StructLayout:
-    """What one site does in one phase (PMU configuration ROM)."""
+    """The work of one site in one phase (PMU configuration ROM)."""
     return data.StructLayout({
         #: Units of this site; 0: the site takes no part.
         "units": bits_for(p.units + 1),
@@ -231,19 +231,19 @@ def phase_layout(p: GridParameters) -> data.StructLayout:
         "pad": 8,
         #: Cycles between the token and the first read.
         "delay": 8,
-        #: `words` for a token with `fresh`: a state that counts as zero need not be read word by word.
+        #: `words` for a token with `fresh`: a state that counts as zero need not be read in full.
         "fresh_words": p.vector_offset_bits,
         #: `pad` for a token with `fresh`.
         "fresh_pad": 8,
         #: `delay` for a token with `fresh`.
         "fresh_delay": 8,
-        #: First weight word; those of a phase follow one another.
+        #: First weight word; the words of a phase are consecutive.
         "weight_base": p.weight_address_bits,
         #: First vector word, in the half that `previous` selects.
         "vector_base": p.vector_offset_bits,
         #: 0: read the half of this step; 1: read the half of the step before.
         "previous": 1,
-        #: First gate entry; the entries of a phase follow one another.
+        #: First gate entry; the entries of a phase are consecutive.
         "entry_base": p.gate_entry_bits,
         #: First of its chain: no partial sum is added.
         "head": 1,
@@ -261,7 +261,7 @@ def operand_tag_layout(p: GridParameters) -> data.StructLayout:
         "first": 1,
         #: Last word of a matrix row.
         "last": 1,
-        #: The vector counts as zero (state of before a fresh sequence).
+        #: The vector counts as zero: it is the state before the first step of a cleared sequence.
         "zero": 1,
         #: As in the token.
         "fresh": 1,
@@ -277,9 +277,9 @@ def operand_tag_layout(p: GridParameters) -> data.StructLayout:
 
 
 def bias_layout(p: GridParameters) -> data.StructLayout:
-    """Where the accumulator of one matrix row starts (PCU)."""
+    """Start value of the accumulator of one matrix row (PCU)."""
     return data.StructLayout({
-        #: In units of weight scale times operand scale; holds half of the unit that the requantiser's shift drops.
+        #: In units of weight scale times operand scale, plus half of the unit that the requantiser's shift drops.
         "bias": signed(p.accumulator_bits),
     })
 
@@ -287,13 +287,13 @@ def bias_layout(p: GridParameters) -> data.StructLayout:
 def gate_entry_layout(p: GridParameters) -> data.StructLayout:
     """Arithmetic and destination of one matrix row (PCU)."""
     return data.StructLayout({
-        #: Requantisation, see `hdl.grid.requantiser`: how far the sum is shifted to the right.
+        #: Requantisation, see `hdl.grid.requantiser`: right shift of the sum.
         "shift": 5,
-        #: Requantisation: factor of the sum.
+        #: Requantisation: factor of the shifted sum.
         "multiplier": MULTIPLIER_BITS,
         #: Add the stored pre-activation at `stored`.
         "add_stored": 1,
-        #: Store the requantised sum (after the addition) at `stored`; nothing further happens to it.
+        #: Store the requantised sum (after the addition) at `stored`, and do nothing else with it.
         "store": 1,
         #: Word of the memory of stored pre-activations.
         "stored": p.stored_bits,
@@ -305,7 +305,7 @@ def gate_entry_layout(p: GridParameters) -> data.StructLayout:
         "run": 1,
         #: Address in the program.
         "instruction": p.program_bits,
-        #: Unit whose state the instructions use; the unit entry is `destination` further.
+        #: Unit whose state the instructions use; their `destination` is added to it for the unit entry.
         "unit": p.unit_bits,
     })
 
@@ -313,34 +313,33 @@ def gate_entry_layout(p: GridParameters) -> data.StructLayout:
 def instruction_layout(p: GridParameters) -> data.StructLayout:
     """One instruction of the epilogue: `result = sat16(round(x * (y - subtract) + addend, 15))`.
 
-    The state word that it reads is the one whose number among those of the unit is in the lowest bits of the
-    instruction's own address.
+    An instruction reads the state word of its unit whose number is in the lowest bits of the instruction's address.
     """
     return data.StructLayout({
         #: First factor.
         "x": FactorX,
         #: Second factor.
         "y": FactorY,
-        #: What is subtracted from `y`.
+        #: Subtrahend of `y`.
         "subtract": Subtrahend,
-        #: What is added to the product.
+        #: Addend of the product.
         "addend": Addend,
         #: Whether the result is kept, and in which format.
         "keep": Keep,
-        #: The state word is carried from step to step: in the first step of a cleared sequence it counts as zero.
-        #: Otherwise it is read as it is.
+        #: The state word is carried from step to step, so that it counts as zero in the first step of a cleared
+        #: sequence. Otherwise it is read as it is.
         "carried": 1,
         #: Write the result to state word `write_slot` of the unit.
         "write_state": 1,
-        #: Number of the state word among those of the unit, if `write_state`.
+        #: Number of the state word within the unit, if `write_state`.
         "write_slot": max(1, p.slot_bits),
         #: Put the result on the result link.
         "emit": 1,
-        #: Added to the unit (modulo the power of two that its bits can count) for the unit entry of an emitted result.
+        #: Added to the unit, modulo 2 to the bits of a unit, for the unit entry of an emitted result.
         "destination": p.unit_bits,
         #: Pass the result through `activation` to instruction `next`, four cycles after this one.
         "proceed": 1,
-        #: Keep the activated result, four cycles after this instruction; with or without `proceed`.
+        #: Keep the activated result four cycles after this instruction, with or without `proceed`.
         "hold": Hold,
         #: Function of the result on its way to `next` and `hold`.
         "activation": Activation,
@@ -350,10 +349,10 @@ def instruction_layout(p: GridParameters) -> data.StructLayout:
 
 
 def unit_entry_layout(p: GridParameters) -> data.StructLayout:
-    """Where the result of a unit goes (PCU); travels with it on the result link."""
+    """Destination of a unit's result (PCU); travels with the result on the result link."""
     narrowing = {
-        #: The operand is `sat8(round(result, feedback_shift))`; 0 means no shift. Where operands have 16 bits they are
-        #: the result, and there is no such field.
+        #: The operand is `sat8(round(result, feedback_shift))`; 0 means no shift. The field does not exist with 16-bit
+        #: operands, which are the result itself.
         "feedback_shift": 4,
     }
     return data.StructLayout({
@@ -380,7 +379,7 @@ def result_layout(p: GridParameters) -> data.StructLayout:
         "value": 16,
         #: Half of the double buffers that belongs to its step.
         "parity": 1,
-        #: Where it goes.
+        #: Its destination.
         "unit": unit_entry_layout(p),
         #: Sticky, one bit for each `LinkError`.
         "errors": len(LinkError),
@@ -398,9 +397,9 @@ def table_entry_layout(p: GridParameters) -> data.StructLayout:
 
 
 def schedule_header_layout(p: GridParameters) -> data.StructLayout:
-    """The first words of the schedule ROM, one for each model: what the controller needs to know of it."""
+    """The first words of the schedule ROM, one for each model: its schedule, input and output."""
     return data.StructLayout({
-        #: Entries of the model; 0: there is no such model.
+        #: Entries of the model; 0: no such model is loaded.
         "entries": p.schedule_bits,
         #: Word of its first entry; the others follow.
         "first": p.schedule_bits,
@@ -422,23 +421,23 @@ def schedule_header_layout(p: GridParameters) -> data.StructLayout:
 
 
 def schedule_entry_layout(p: GridParameters) -> data.StructLayout:
-    """One phase in the order of issue. It runs in iteration `i` for step `i - lag`, if there is such a step."""
+    """One phase in the order of issue. It runs in iteration `i` for step `i - lag`, if that step exists."""
     return data.StructLayout({
         #: Phase of the token.
         "phase": p.phase_bits,
-        #: Iterations after which the step is begun.
+        #: Iterations by which the phase lags behind.
         "lag": 4,
         #: Cycles until the next token may follow, minus one.
         "duration": 24,
         #: The same in the first step of a sequence that starts from a cleared state.
         "fresh_duration": 24,
-        #: Take `duration` cycles even in an iteration in which there is nothing to do.
+        #: Take `duration` cycles also in an iteration without a step to run.
         "holds_slot": 1,
         #: Wait until phase `wait_phase` is complete up to step `step - wait_back`.
         "wait": 1,
         #: Phase to wait for, if `wait`.
         "wait_phase": p.phase_bits,
-        #: How many steps back, if `wait`.
+        #: Steps back, if `wait`.
         "wait_back": 2,
         #: Wait for the input vector of this step.
         "needs_input": 1,

@@ -10,8 +10,8 @@ __all__ = ["SCHEDULE_INSTANCE", "SITE_INSTANCES", "TOP_MODULE", "image_file", "s
 TOP_MODULE = "spatial_rnn"
 #: Instance name of the schedule ROM in the top module.
 SCHEDULE_INSTANCE = "schedule_memory"
-#: Instance names of the memories in a site that are written over the write stream; the table stands there twice,
-#: once for the gate path and once for the unit path.
+#: Instance names of the memories of a site that the write stream writes. The table exists twice, for the gate path and
+#: for the unit path.
 SITE_INSTANCES: dict[Memory, tuple[str, ...]] = {
     Memory.WEIGHT: ("weight_memory",),
     Memory.PHASE: ("phase_memory",),

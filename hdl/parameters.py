@@ -1,7 +1,7 @@
-"""What a user may choose about a grid, and everything that follows from it.
+"""The parameters of a grid, and the sizes that follow from them.
 
-`GridParameters` holds the choices, checks them one by one and names the field, the value and the rule when one is
-wrong. Every derived size (address widths, beat width, latencies excepted) is a property here and nowhere else.
+`GridParameters` checks each parameter; its errors name the field, the value and the rule. Every derived size (address
+widths, beat width, but not latencies) is a property here and nowhere else.
 """
 
 from __future__ import annotations
@@ -25,30 +25,30 @@ PRESET_DIRECTORY = Path(__file__).parent / "presets"
 
 @dataclass(frozen=True)
 class GridParameters:
-    """The size of a grid. All values are integers; ranges are in `RANGES` and are checked on construction.
+    """The size of a grid. All values are integers in the ranges of `RANGES`, checked on construction.
 
     The Verilog of a grid depends on these values only, never on a model.
     """
 
-    #: Rows of sites. A power of two; results of one column position in all rows form one vector group.
+    #: Rows of sites, a power of two. The results of one column in all rows form a group of a vector.
     rows: int = 4
     #: Columns of sites, the length of every row's links.
     cols: int = 4
-    #: Multipliers in a PCU, and values in a weight word (of 8 bits) and in a vector word (of `operand_bits`).
+    #: Multipliers of a PCU, and values in a weight word (8 bits each) and in a vector word (`operand_bits` each).
     lanes: int = 16
     #: Weight words in a PMU.
     weight_depth: int = 2048
     #: Vector words in a PMU, both halves of the double buffer together. A power of two.
     vector_depth: int = 128
-    #: Hidden units whose state a PCU can hold, over all layers mapped to it.
+    #: Hidden units whose state a PCU can hold, over all layers that are mapped to it.
     units: int = 64
     #: 16-bit state words of each hidden unit in a PCU. A power of two.
     state_words: int = 4
-    #: Bias/scale entries in a PCU: one for each matrix row (gate of a unit) of every phase mapped to it.
+    #: Bias and scale entries of a PCU: one for each matrix row (a gate of a unit) of every phase that it works on.
     gate_entries: int = 512
-    #: Phases (sets of matrix-vector products with one epilogue) that all models together may have.
+    #: Phases (sets of matrix-vector products with one epilogue) of all models together.
     phases: int = 16
-    #: Models that may be in the grid at once. A power of two.
+    #: Models that the grid can hold at once. A power of two.
     models: int = 4
     #: Words of the controller's schedule ROM: a header for each model, and one word for each phase in the order of
     #: issue.
@@ -59,7 +59,7 @@ class GridParameters:
     table_segments: int = Arithmetic.table_segments
     #: Bits of the accumulator and of the partial sums between PCUs.
     accumulator_bits: int = Arithmetic.accumulator_bits
-    #: Bits of an operand, 8 or 16: of an input code, and of what is multiplied of a computed vector. Weights have 8.
+    #: Bits of an operand, 8 or 16: a code of the input or of a computed vector. Weights have 8.
     operand_bits: int = Arithmetic.operand_bits
     #: Levels of the adder tree between two pipeline registers.
     tree_levels_per_register: int = 2
@@ -103,7 +103,7 @@ class GridParameters:
 
     @property
     def arithmetic(self) -> Arithmetic:
-        """All that a network's integers depend on."""
+        """The parameters on which the integers of a network depend."""
         return Arithmetic(self.table_segments, self.accumulator_bits, self.operand_bits)
 
     # Sites and links
@@ -189,12 +189,12 @@ class GridParameters:
 
     @property
     def state_depth(self) -> int:
-        """State words in a PCU; those of a unit follow one another."""
+        """State words in a PCU; the words of a unit are consecutive."""
         return self.units * self.state_words
 
     @property
     def slot_bits(self) -> int:
-        """Bits of the number of a state word among those of a unit; none if it has one only."""
+        """Bits of the number of a state word within its unit; 0 if a unit has one word."""
         return self.state_words.bit_length() - 1
 
     @property
@@ -207,8 +207,8 @@ class GridParameters:
 
     @property
     def stored_depth(self) -> int:
-        """Stored pre-activations in a PCU: a phase that stores leaves one for each of its gate entries, and the
-        phase that adds them has as many entries of its own."""
+        """Stored pre-activations in a PCU: one for each gate entry of a phase that stores. The phase that adds them has
+        as many gate entries of its own."""
         return max(1, self.gate_entries // 2)
 
     @property
@@ -284,7 +284,7 @@ RANGES: dict[str, tuple[int, int, bool]] = {
 
 
 def bits_for(count: int) -> int:
-    """Bits of an address that selects one of `count` things; at least one, so that no signal has no bits."""
+    """Bits of an address of `count` things; at least one, because a signal must have a bit."""
     return max(1, (count - 1).bit_length())
 
 
@@ -294,7 +294,7 @@ def preset_names() -> list[str]:
 
 
 def usual_preset_names() -> list[str]:
-    """The presets of which one is chosen where no grid is named: those with operands of the default width."""
+    """The candidates where no grid is named: the presets with operands of the default width."""
     return [name for name in preset_names() if load_parameters(name).operand_bits == Arithmetic.operand_bits]
 
 
@@ -307,14 +307,14 @@ def preset_path(name: str) -> Path:
 
 
 def preset_description(name: str) -> str:
-    """What a preset is for, in a sentence."""
+    """The purpose of a preset, in a sentence."""
     return str(tomllib.loads(preset_path(name).read_text(encoding="utf-8")).get("description", ""))
 
 
 def load_parameters(source: str | Path) -> GridParameters:
-    """Parameters from a preset's name, or from a TOML file with a table `[grid]`.
+    """Parameters of a preset, or from a TOML file with a table `[grid]`.
 
-    A `Path`, or text that ends in `.toml`, is a file. Raises `ConfigurationError`.
+    A `Path`, or text that ends in `.toml`, names a file; other text names a preset. Raises `ConfigurationError`.
     """
     path = Path(source) if isinstance(source, Path) or source.endswith(".toml") else preset_path(source)
     try:

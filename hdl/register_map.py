@@ -19,7 +19,7 @@ ADDRESS_BITS = 7
 
 
 class Access(enum.Enum):
-    """What the host may do with a register."""
+    """Access of the host to a register."""
 
     READ = "read"
     WRITE = "write"
@@ -40,11 +40,11 @@ class Register:
 
 
 class Control(enum.IntEnum):
-    """Bit positions of CONTROL. Each written one acts once."""
+    """Bit positions of CONTROL. Each bit that is written as 1 acts once."""
 
     #: Begin a sequence of STEPS steps.
     START = 0
-    #: End the running sequence early; STATUS then says ABORTED.
+    #: End the running sequence early; STATUS then shows ABORTED.
     ABORT = 1
 
 
@@ -88,7 +88,7 @@ class Error(enum.IntEnum):
     SEQUENCER_OVERRUN = 2
     #: The rows did not deliver a result in the same cycle: their images disagree.
     ROW_MISMATCH = 3
-    #: A group of results arrived while the one before was being written: the loaded schedule is wrong.
+    #: A group of results arrived while the group before was being written: the loaded schedule is wrong.
     COLLECTOR_OVERLAP = 4
     #: An image packet arrived while a sequence was running; it was dropped.
     LOAD_WHILE_BUSY = 5
@@ -101,7 +101,7 @@ class Error(enum.IntEnum):
     START_WHILE_BUSY = 8
     #: START was written with STEPS = 0; it was ignored.
     NO_STEPS = 9
-    #: START was written with a MODEL of which no schedule is loaded; it was ignored.
+    #: START was written with a MODEL without a loaded schedule; it was ignored.
     NO_MODEL = 10
     #: START was written with KEEP_STATE and a model without valid state; the sequence starts from a cleared state.
     NO_STATE = 11
@@ -115,8 +115,8 @@ REGISTERS: tuple[Register, ...] = (
     Register("CONTROL", 0x0C, Access.WRITE, "Commands, see the CONTROL bits"),
     Register("STATUS", 0x10, Access.READ, "State of the sequence, see the STATUS bits"),
     Register("INTERRUPT_ENABLE", 0x14, Access.READ_WRITE,
-             "What raises the interrupt, see the INTERRUPT_ENABLE bits"),
-    Register("MODE", 0x18, Access.READ_WRITE, "How the next sequence starts, see the MODE bits"),
+             "Causes of the interrupt, see the INTERRUPT_ENABLE bits"),
+    Register("MODE", 0x18, Access.READ_WRITE, "Start of the next sequence, see the MODE bits"),
     Register("STEPS", 0x1C, Access.READ_WRITE, "Steps of the next sequence, 1 to 2^32 - 1", reset=1),
     Register("PHASE_ENABLE_LOW", 0x20, Access.READ_WRITE, "Enables of phases 31-0", reset=0xFFFFFFFF),
     Register("PHASE_ENABLE_HIGH", 0x24, Access.READ_WRITE, "Enables of phases 63-32", reset=0xFFFFFFFF),
@@ -130,7 +130,7 @@ REGISTERS: tuple[Register, ...] = (
     Register("STALL_OUTPUT_HIGH", 0x44, Access.READ, "The same, bits 63-32"),
     Register("STALL_RESULT_LOW", 0x48, Access.READ, "Cycles in which a phase waited for the results of another"),
     Register("STALL_RESULT_HIGH", 0x4C, Access.READ, "The same, bits 63-32"),
-    Register("MODEL", 0x50, Access.READ_WRITE, "Model of the next sequence, by its header in the schedule ROM"),
+    Register("MODEL", 0x50, Access.READ_WRITE, "Model of the next sequence: number of its header in the schedule ROM"),
 )
 
 #: Registers with named bits.

@@ -5,8 +5,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
+import click
 import matplotlib
 
 matplotlib.use("Agg")
@@ -15,7 +14,9 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.patches import FancyBboxPatch
 
-OUTPUT = Path(__file__).parent.parent / "docs" / "images" / "grid"
+from scripts.provenance import ROOT
+
+OUTPUT = ROOT / "docs" / "images" / "grid.svg"
 ROWS, COLS = 4, 4
 WRITE, PARTIAL, RESULT, HOST = "#1f6fb4", "#d1770f", "#2a8a3e", "#555555"
 PITCH_X, PITCH_Y, SITE_W, SITE_H = 2.6, 1.9, 2.0, 1.3
@@ -49,6 +50,7 @@ def draw_site(axes: Axes, row: int, col: int) -> None:
         arrow(axes, (east, y + 0.18), (x + SITE_W, y + 0.18), RESULT)
 
 
+@click.command()
 def main() -> None:
     """Draw and save."""
     figure, axes = plt.subplots(figsize=(12, 6.9))
@@ -89,7 +91,7 @@ def main() -> None:
     axes.axis("off")
     OUTPUT.parent.mkdir(parents=True, exist_ok=True)
     matplotlib.rcParams["svg.hashsalt"] = "spatial-rnn"
-    figure.savefig(OUTPUT.with_suffix(".svg"), bbox_inches="tight", metadata={"Date": None})
+    figure.savefig(OUTPUT, bbox_inches="tight", metadata={"Date": None})
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Measures what `spatial-rnn explore` knows of areas, with Yosys, and writes it with its errors.
+"""Measures the areas that `spatial-rnn explore` interpolates, with Yosys, and writes them with their errors.
 
     .venv/bin/python -m scripts.explore_area              # make explore-area, some twenty minutes
 
@@ -7,9 +7,7 @@ Writes rnn_mapper/explore/data/area_TARGET.json for each target.
 
 from __future__ import annotations
 
-import json
 import os
-import time
 from pathlib import Path
 
 import click
@@ -17,6 +15,7 @@ from rich.console import Console
 
 from hdl.synthesis.recipes import TARGETS
 from rnn_mapper.explore.area_points import MEMORY_SHAPES, measure_grids, measure_memories, samples_of
+from scripts.output import progress_lines, write_json
 from scripts.provenance import ROOT, commit
 
 DATA = ROOT / "rnn_mapper" / "explore" / "data"
@@ -28,13 +27,7 @@ DATA = ROOT / "rnn_mapper" / "explore" / "data"
 @click.option("--target", "targets", multiple=True, type=click.Choice(TARGETS), help="Only these; default all.")
 def main(output: Path, jobs: int, targets: tuple[str, ...]) -> None:
     """Measure all sample grids and memories."""
-    console = Console(highlight=False)
-    started = time.perf_counter()
-
-    def tell(text: str) -> None:
-        console.print(f"{time.perf_counter() - started:6.0f} s  {text}", soft_wrap=True)
-
-    output.mkdir(parents=True, exist_ok=True)
+    tell = progress_lines(Console())
     for target in targets or TARGETS:
         values = {
             "command": "make explore-area", "commit": commit(), "target": target,
@@ -43,7 +36,7 @@ def main(output: Path, jobs: int, targets: tuple[str, ...]) -> None:
         }
         path = output / f"area_{target}.json"
         temporary = path.with_suffix(".part")
-        temporary.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
+        write_json(temporary, values)
         temporary.replace(path)
         tell(str(path))
 

@@ -1,6 +1,6 @@
-"""Small Keras models as ONNX, with what Keras itself gives: tests/data/keras_*.onnx and .npz.
+"""Small Keras models as ONNX, with the outputs of Keras itself: tests/data/keras_*.onnx and .npz.
 
-Keras is no dependency of the project. In an environment of its own:
+Keras is no dependency of the project. In a separate environment (which has no click, so arguments are plain):
 
     python -m venv build/keras-venv
     build/keras-venv/bin/pip install tensorflow-cpu==2.21.0 tf2onnx==1.17.0 tf_keras==2.21.0
@@ -21,9 +21,9 @@ from typing import Any
 import numpy as np
 
 STEPS, FEATURES = 7, 4
-#: What tf2onnx converts to something else: of a TimeDistributed of Keras 3 only the first step is left.
+#: Layers that tf2onnx converts wrongly: of a TimeDistributed of Keras 3 only the first step is left.
 LEFT_OUT = {("keras3", "time_distributed")}
-#: What looks different when it comes from Keras 2.
+#: Layers whose graph differs when it comes from Keras 2.
 KERAS_2 = {"gru_reset_after", "gru_reset_before", "simple_rnn", "time_distributed", "hard_sigmoid"}
 
 

@@ -1,13 +1,25 @@
-#!/usr/bin/env python3
-"""Write docs/reference.md from the sources."""
+"""Writes docs/reference.md (registers, layouts) and docs/api.md (the Python API) from the sources."""
 
-from pathlib import Path
+from __future__ import annotations
+
+import click
 
 from hdl.output.reference_pages import reference_markdown
+from scripts.api_page import api_markdown
+from scripts.provenance import ROOT
 
-DOCUMENT = Path(__file__).parent.parent / "docs" / "reference.md"
+#: Pages of docs/ and what makes them.
+PAGES = {"reference.md": reference_markdown, "api.md": api_markdown}
+
+
+@click.command()
+def main() -> None:
+    """Write the pages."""
+    for name, make in PAGES.items():
+        path = ROOT / "docs" / name
+        path.write_text(make(), encoding="utf-8")
+        click.echo(f"{path}: written")
+
 
 if __name__ == "__main__":
-    DOCUMENT.parent.mkdir(exist_ok=True)
-    DOCUMENT.write_text(reference_markdown(), encoding="utf-8")
-    print(f"{DOCUMENT}: written")
+    main()

@@ -1,9 +1,9 @@
-"""Accuracy of trained models by calibration method, and with weights clipped row by row: table and picture of
-docs/quantise.md.
+"""Accuracy of trained models by calibration method, and with weights clipped row by row.
 
     .venv/bin/python -m scripts.measure_calibration
 
-Calibration and evaluation share no sentence and no word. Takes a few minutes.
+Makes the table and the picture of docs/quantise.md in a few minutes. Calibration and evaluation share no sentence and
+no word.
 """
 
 from __future__ import annotations
@@ -14,24 +14,24 @@ from contextlib import nullcontext
 from typing import Any
 from unittest import mock
 
+import click
 import numpy as np
 
 from rnn_mapper.network.float_reference import run_float
-from rnn_mapper.network.network import FloatArray
-from rnn_mapper.pretrained.g2p import G2pEn, float_runner, integer_runner
-from rnn_mapper.pretrained.packages import package_file
-from rnn_mapper.pretrained.silero import SileroVad
+from rnn_mapper.network.tensors import FloatArray
+from rnn_mapper.pretrained.g2p import G2pTask, hidden_errors, integer_runner, word_list
+from rnn_mapper.pretrained.model import Quantised
+from rnn_mapper.pretrained.silero import THRESHOLD, SileroVad
 from rnn_mapper.pretrained.speech import speak
-from rnn_mapper.quantisation.accuracy import run_both
+from rnn_mapper.quantisation.accuracy import LayerError, compare_with_float, run_both
 from rnn_mapper.quantisation.calibration import Method, ScaleRule
-from rnn_mapper.quantisation.layer_error import compare_with_float, measure_error
-from rnn_mapper.quantisation.quantise import quantise_inputs
+from rnn_mapper.quantisation.codes import quantise_inputs
 from rnn_mapper.quantisation.reference import run_reference
 from rnn_mapper.report.error_picture import error_picture
 from rnn_mapper.report.quantisation import report_on
 from scripts.provenance import ROOT
 
-# The package's name for the function hides the module's.
+# `rnn_mapper.quantisation.quantise` is the function; the module is needed to patch one of its functions.
 quantise = importlib.import_module("rnn_mapper.quantisation.quantise")
 
 CALIBRATION = "The quick brown fox jumps over the lazy dog. She sells sea shells by the sea shore."
@@ -49,26 +49,27 @@ PICTURE = ROOT / "docs" / "images" / "error.svg"
 _PARTS = np.linspace(1.0, 0.4, 61)
 
 
+@click.command()
 def main() -> None:
     """Print a Markdown table, a line for each method, and draw the error of Silero over a long sequence."""
-    silero, g2p = SileroVad(), G2pEn()
+    silero, g2p = SileroVad(), G2pTask()
     typical, speech = silero.encode(_scene((CALIBRATION,))), silero.encode(_scene(SPEECH))
-    decided = silero.decode(run_float(silero.network, speech).outputs) > 0.5
-    words = _words()
+    decided = silero.decode(run_float(silero.network, speech).outputs) > THRESHOLD
+    # Half of the words that the package lists as homographs.
+    words = sorted(word_list())[::2]
     print("| method | Silero RMS | 99.9 % | decisions changed | auto took | g2p_en RMS | 99.9 % | words changed | "
           "auto took |")
     print("|---|---:|---:|---:|---|---:|---:|---:|---|")
     for name, rule, patch in _variants():
         with patch:
             network = quantise.quantise(silero.network, typical, rule=rule)
-            inputs = g2p.calibration()
-            encoder = quantise.quantise(g2p.encoder, inputs["encoder"], rule=rule)
-            decoder = quantise.quantise(g2p.decoder, inputs["decoder"], rule=rule)
+            integers = g2p.quantise(rule=rule)
         error = compare_with_float(silero.network, network, speech)[0]
         outputs = run_reference(network, quantise_inputs(network, speech)).outputs * network.output_scale
-        flipped = int(((silero.decode(outputs) > 0.5) != decided).sum())
-        h, changed = _pronounce(g2p, encoder, decoder, words)
-        taken = (network.choice.rule.text, f"{encoder.choice.rule.text}, {decoder.choice.rule.text}")
+        flipped = int(((silero.decode(outputs) > THRESHOLD) != decided).sum())
+        h, changed = _pronounce(g2p, integers, words)
+        chosen = ", ".join(member.choice.rule.text for (member,) in g2p.members(integers))
+        taken = (network.choice.rule.text, chosen)
         taken = taken if rule.method is Method.AUTO else ("", "")
         cells = (
             name, f"{error.rms:.5f}", f"{error.p999:.4f}", f"{flipped} of {len(speech)}", taken[0], f"{h.rms:.5f}",
@@ -99,8 +100,10 @@ def _variants() -> Iterator[tuple[str, ScaleRule, Any]]:
 
 
 def best_rows(weight: FloatArray) -> FloatArray:
-    """For each row of [gates, units, operands] the largest magnitude that 8 bits should hold: the one with the least
-    mean square of clipping and rounding."""
+    """For each row of [gates, units, operands] the largest magnitude that 8 bits should hold.
+
+    It is the magnitude with the least mean square of clipping and rounding.
+    """
     peak = np.abs(weight).max(axis=2)
     errors = []
     for part in _PARTS:
@@ -109,31 +112,15 @@ def best_rows(weight: FloatArray) -> FloatArray:
     return peak * _PARTS[np.argmin(errors, axis=0)]
 
 
-def _pronounce(g2p: G2pEn, encoder: Any, decoder: Any, words: list[str]) -> tuple[Any, int]:
-    """Error of h of both networks on what floating point chooses, and how many words come out otherwise."""
-    exact = float_runner(g2p.encoder), float_runner(g2p.decoder)
+def _pronounce(g2p: G2pTask, quantised: Quantised, words: list[str]) -> tuple[LayerError, int]:
+    """Error of h of both networks on the phonemes of floating point, and the number of words that integers change."""
+    (encoder,), (decoder,) = g2p.members(quantised)
     integers = integer_runner(encoder), integer_runner(decoder)
-    wanted, got, changed = [], [], 0
-    for word in words:
-        spoken = g2p.pronounce(word, *exact)
-        changed += spoken != g2p.pronounce(word, *integers)
-        state: Any = None
-        codes: Any = None
-        for network, made, inputs in (
-            (g2p.encoder, encoder, g2p.encoder_inputs(word)), (g2p.decoder, decoder, g2p.decoder_inputs(spoken)),
-        ):
-            trace = run_float(network, inputs, state)
-            result = run_reference(made, quantise_inputs(made, inputs), codes)
-            state, codes = trace.state, result.state
-            wanted.append(trace.layer_outputs[0])
-            got.append(result.layer_outputs[0] / 2**15)
-    return measure_error("h", np.concatenate(wanted), np.concatenate(got)), changed
-
-
-def _words() -> list[str]:
-    """Half of the words that the package lists as homographs."""
-    lines = package_file("g2p_en", "homographs.en").read_text().splitlines()
-    return sorted({line.split("|")[0].lower() for line in lines if not line.startswith("#")})[::2]
+    found = [g2p.compare(word, quantised) for word in words]
+    changed = sum(
+        one.phonemes != g2p.model.pronounce(word, *integers) for word, one in zip(words, found, strict=True)
+    )
+    return hidden_errors(found)[0], changed
 
 
 def _scene(sentences: tuple[str, ...]) -> FloatArray:

@@ -1,4 +1,4 @@
-"""Operands of 8 and of 16 bits in the Verilog, with the demo's models on their real input (docs/numerics.md).
+"""8-bit and 16-bit operands in the Verilog, with the demo's models on their real input (docs/numerics.md).
 
     .venv/bin/python -m scripts.measure_operands
 
@@ -11,6 +11,7 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
+import click
 from rich.console import Console
 from rich.table import Table
 
@@ -21,8 +22,9 @@ from rnn_mapper.pretrained.demo.speech import run_speech
 GRIDS = ("medium", "medium16")
 
 
+@click.command()
 def main() -> None:
-    """Print a row for each grid."""
+    """Simulate the demo's models on both grids and print a row for each grid."""
     console = Console(width=160)
     table = Table(
         "grid", "operand bits", "LSTM: RMS error", "p99.9", "decisions changed", "cycles a step", "GRUs: words changed",
@@ -32,11 +34,12 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             speech = run_speech(Path(folder) / "speech", console.print, grid)
             words = run_pronunciation(Path(folder) / "words", console.print, grid)
-        compared = [speech.comparison, *words.comparisons]
+        compared = [speech.comparison, *words.simulated.comparisons]
         table.add_row(
             grid, str(load_parameters(grid).operand_bits), f"{speech.error.rms:.4f}", f"{speech.error.p999:.3f}",
-            f"{speech.changed} of {len(speech.got)}", f"{speech.comparison.cycles_simulated / len(speech.got):.1f}",
-            f"{words.changed} of {len(words.words)}", f"{sum(one.cycles_simulated for one in words.comparisons):,}",
+            f"{speech.decisions.flipped} of {speech.frames}",
+            f"{speech.comparison.cycles_simulated / speech.frames:.1f}",
+            f"{words.changed} of {len(words.words)}", f"{words.simulated.cycles:,}",
             f"{sum(one.outputs.size for one in compared):,}", str(sum(one.mismatches for one in compared)),
             str(sum(abs(one.cycles_predicted - one.cycles_simulated) for one in compared)),
         )

@@ -8,23 +8,23 @@ from __future__ import annotations
 import importlib
 from unittest import mock
 
-import numpy as np
+import click
 from rich.console import Console
 from rich.table import Table
 
 from hdl.numerics import Arithmetic
 from rnn_mapper import fixed_point
 from rnn_mapper.network.float_reference import run_float
-from rnn_mapper.network.network import FloatArray, Layer, Network
-from rnn_mapper.pretrained.g2p import G2pEn, float_runner
+from rnn_mapper.network.layers import Layer
+from rnn_mapper.network.network import Network
+from rnn_mapper.network.tensors import FloatArray
+from rnn_mapper.pretrained.g2p import G2pTask, hidden_errors
 from rnn_mapper.pretrained.silero import SileroVad
 from rnn_mapper.pretrained.speech import speak
+from rnn_mapper.quantisation.accuracy import LayerError, compare_with_float, measure_error
 from rnn_mapper.quantisation.integer_network import QuantisedNetwork
-from rnn_mapper.quantisation.layer_error import LayerError, compare_with_float, measure_error
-from rnn_mapper.quantisation.quantise import quantise_inputs
-from rnn_mapper.quantisation.reference import Reference
 
-# The package's name for the function hides the module's.
+# `rnn_mapper.quantisation.quantise` is the function; the module is needed to patch its constants.
 quantise = importlib.import_module("rnn_mapper.quantisation.quantise")
 
 CALIBRATION = "She had your dark suit in greasy wash water all year. The quick brown fox jumps over the lazy dog."
@@ -41,9 +41,10 @@ OPERANDS = (Arithmetic(), Arithmetic(accumulator_bits=36, operand_bits=16))
 WIDTHS = (6, 7, 8, 9, 10, 12, 16)
 
 
+@click.command()
 def main() -> None:
     """Print root-mean-square and 99.9th percentile errors of h for each width of operands and multiplier."""
-    silero, g2p = SileroVad(), G2pEn()
+    silero, g2p = SileroVad(), G2pTask()
     calibration, speech = silero.encode(speak(CALIBRATION)), silero.encode(speak(SPEECH))
     table = Table(
         "operand bits", "multiplier bits", "Silero RMS", "Silero p99.9", "g2p_en encoder RMS", "p99.9", "decoder RMS",
@@ -59,7 +60,8 @@ def main() -> None:
             ):
                 integers = quantise.quantise(silero.network, calibration, arithmetic)
                 errors = [compare_with_float(silero.network, integers, speech)[0]]
-                errors += pronunciation_errors(g2p, g2p.quantise(arithmetic))
+                quantised_g2p = g2p.quantise(arithmetic)
+                errors += hidden_errors([g2p.compare(word, quantised_g2p) for word in WORDS])[1]
             figures = [f"{value:.5f}" for error in errors for value in (error.rms, error.p999)]
             table.add_row(str(arithmetic.operand_bits), str(bits), *figures)
     Console().print(table)
@@ -69,7 +71,7 @@ def main() -> None:
 
 def error_of_weights(network: Network, integers: QuantisedNetwork, inputs: FloatArray) -> LayerError:
     """Error of h of a network of one layer if nothing but its weights is rounded."""
-    layer, quantised = network.layers[0], integers.layers[0]
+    layer, quantised = network.single_layers[0], integers.layers[0]
     tensors = dict(layer.tensors)
     for operand in quantised.arithmetic.operands:
         codes = quantised.products[operand.name]
@@ -78,25 +80,6 @@ def error_of_weights(network: Network, integers: QuantisedNetwork, inputs: Float
             tensors[product.matrix] = product.factor * codes.weights[index] * codes.row_scale[index][:, None]
     rounded = run_float(Network((Layer(layer.cell, tensors),)), inputs)
     return measure_error("h", run_float(network, inputs).outputs, rounded.outputs)
-
-
-def pronunciation_errors(g2p: G2pEn, quantised: tuple[QuantisedNetwork, QuantisedNetwork]) -> list[LayerError]:
-    """Errors of h of encoder and decoder over all words; both decoders are fed what the float decoder chose."""
-    runs = float_runner(g2p.encoder), float_runner(g2p.decoder)
-    pairs: list[list[tuple[np.ndarray, np.ndarray]]] = [[], []]
-    for word in WORDS:
-        inputs = g2p.encoder_inputs(word), g2p.decoder_inputs(g2p.pronounce(word, *runs))
-        exact, state = None, None
-        for index, network in enumerate((g2p.encoder, g2p.decoder)):
-            wanted = run_float(network, inputs[index], exact)
-            trace = Reference(quantised[index]).run(quantise_inputs(quantised[index], inputs[index]), state)
-            exact, state = wanted.state, trace.state
-            scale = quantised[index].layers[0].output_scale
-            pairs[index].append((wanted.layer_outputs[0], trace.layer_outputs[0] * scale))
-    return [
-        measure_error("h", np.concatenate([one for one, _ in found]), np.concatenate([other for _, other in found]))
-        for found in pairs
-    ]
 
 
 if __name__ == "__main__":

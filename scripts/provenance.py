@@ -1,4 +1,4 @@
-"""Which state of the project made a result."""
+"""The state of the project that made a result."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 __all__ = ["ROOT", "commit"]
 
 ROOT = Path(__file__).parent.parent
-#: What a result can depend on.
+#: Paths on which a result can depend.
 _SOURCES = ("hdl", "rnn_mapper", "sim_tests", "scripts", "docs/data")
 
 

@@ -4,8 +4,8 @@
     .venv/bin/python -m scripts.simulation_speed --only shared,cocotb   # some of them
 
 Every variant is built from nothing (without ccache) and runs the same steps of a GRU of 1024 units, whose outputs are
-compared. Times are processor seconds, which other work on the machine disturbs less than the clock on the wall. The
-speed is that of the steps beyond the first, so without start and load, of the best of three runs.
+compared. Times are processor seconds, which other work on the machine disturbs less than wall-clock time. Speed is
+measured over the steps beyond the first, so without start and load, in the best of three runs.
 """
 
 from __future__ import annotations
@@ -31,10 +31,13 @@ from hdl.parameters import GridParameters, load_parameters
 from rnn_mapper import cells
 from rnn_mapper.mapping.mapper import map_network
 from rnn_mapper.mapping.mapping import Mapping
-from rnn_mapper.quantisation.quantise import quantise, quantise_inputs
+from rnn_mapper.mapping.packets import image_files
+from rnn_mapper.mapping.sequences import bus_sequence
+from rnn_mapper.quantisation.codes import quantise_inputs
+from rnn_mapper.quantisation.quantise import quantise
 from rnn_mapper.quantisation.reference import run_reference
 from scripts.deepbench.points import random_model
-from sim_tests.host.grid_runs import run_mapping
+from sim_tests.host.run import run_sequences
 from sim_tests.host.stream_host import HOST_SOURCE
 from sim_tests.simulator.builds import GLOBAL_PORTS, Build, build, port_names
 from sim_tests.simulator.toolchains import verilator_environment, verilator_executable
@@ -56,7 +59,7 @@ class Variant:
     optimise: str = "-O2"
 
 
-#: "shared" is what sim_tests/simulator/builds.py does for large grids.
+#: "shared" is the way in which sim_tests/simulator/builds.py builds large grids.
 VARIANTS = {
     "parts": Variant("site, PMU and PCU apart, no gate pass", PARTS, False, ("-fno-gate", "-fno-dfg-scoped")),
     "site": Variant("site apart, no gate pass", SITE, False, ("-fno-gate", "-fno-dfg-scoped")),
@@ -66,7 +69,7 @@ VARIANTS = {
                       ("-fno-dfg-scoped", "--x-assign", "fast", "--x-initial", "fast")),
     "threads": Variant("the same on two threads", SITE, True, ("-fno-dfg-scoped", "--threads", "2")),
 }
-#: Everything in one module, as small grids are built. A paper-size grid did not compile in ten minutes, so not of all.
+#: Everything in one module, as small grids are built; not for all, a paper-size grid did not compile in ten minutes.
 VARIANTS_OF_SMALL_GRIDS = {"flat": Variant("nothing apart", (), False, ("-O3",))}
 #: The project's build, driven by cocotb instead of the C++ host.
 COCOTB = "cocotb"
@@ -74,7 +77,7 @@ COCOTB = "cocotb"
 
 @dataclass(frozen=True)
 class Workload:
-    """A mapping, its inputs and what must come out."""
+    """A mapping, its inputs and the expected outputs."""
 
     mapping: Mapping
     inputs: np.ndarray
@@ -90,8 +93,10 @@ class Workload:
     def _run(self, model: Build, folder: Path, steps: int) -> float:
         """Processor seconds of one simulation."""
         started = children_seconds()
-        run = run_mapping(self.mapping, self.inputs[:steps], model, folder)
-        if (run.outputs != self.outputs[:steps]).any() or run.cycles != self.mapping.predict(steps).cycles:
+        sequence = bus_sequence(self.mapping, [self.inputs[:steps]])
+        run = run_sequences(image_files(self.mapping), self.mapping.parameters, [sequence], model, folder)
+        result = run.results[0]
+        if (result.outputs != self.outputs[:steps]).any() or result.cycles != self.mapping.predict(steps).cycles:
             raise click.ClickException("the simulation differs from the reference")
         return children_seconds() - started
 

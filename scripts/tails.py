@@ -1,4 +1,4 @@
-"""What independent work in the tails brings: streams of one model, and different models that share a schedule.
+"""How independent work fills the tails of phases: streams of one model, and different models that share a schedule.
 
     .venv/bin/python -m scripts.tails        # make tails, half a minute
 
@@ -8,23 +8,24 @@ Writes tails.json, .md and .svg. Cycles are predictions, which are exact: every 
 
 from __future__ import annotations
 
-import json
 import time
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import click
-import matplotlib
+from matplotlib import ticker
 from rich.console import Console
 
 from hdl.parameters import GridParameters, load_parameters
 from rnn_mapper import cells
 from rnn_mapper.mapping.mapper import map_network
-from rnn_mapper.quantisation.blank import weightless_network
+from rnn_mapper.network.random import LayerShape
+from rnn_mapper.quantisation.blank import blank_network
 from rnn_mapper.quantisation.integer_network import QuantisedNetwork
 from rnn_mapper.schedule.phases import PhaseOrder
-from scripts.provenance import ROOT, commit
+from scripts.output import drawing, markdown_table, output_option, without_frame, write_json
+from scripts.provenance import commit
 
 PRESETS = ("medium", "paper")
 #: Cell and hidden size (the input is as wide).
@@ -77,11 +78,11 @@ def name_of(model: tuple[cells.Cell, int]) -> str:
 
 def network_of(model: tuple[cells.Cell, int], parameters: GridParameters) -> QuantisedNetwork:
     """A model of that shape, without weights."""
-    return weightless_network(model[0], (model[1], model[1]), None, parameters)
+    return blank_network(model[1], [LayerShape(*model)], None, parameters.arithmetic)
 
 
 def cycles(members: list[QuantisedNetwork], parameters: GridParameters, schedule: PhaseOrder) -> tuple[float, float]:
-    """Cycles of a step of all members, and what all multipliers would take that are always busy."""
+    """Cycles of a step of all members, and the cycles of that step if every multiplier were always busy."""
     mapping = map_network(members, parameters, steps=STEPS, schedule=schedule)
     ideal = sum(phase.multiplications for phase in mapping.phases) / parameters.multipliers
     return mapping.predict(STEPS, cleared=False).cycles / STEPS, ideal
@@ -114,6 +115,18 @@ def measure_pair(preset: str, pair: tuple[tuple[cells.Cell, int], tuple[cells.Ce
 
 def markdown(result: dict[str, Any]) -> str:
     """Both tables."""
+    rows, alone = [], {"fused": 1.0, "sequential": 1.0}
+    for row in result["streams"]:
+        if row["streams"] == 1:
+            alone = row
+        rows.append([
+            row["preset"], row["model"], str(row["streams"]),
+            *(text for schedule in ("fused", "sequential")
+              for text in (f"{row[schedule]:.1f}", f"{alone[schedule] / row[schedule]:.2f}x")),
+            f"{row['ideal']:.1f}",
+        ])
+    headings = ("grid", "model", "streams", "fused", "against alone", "sequential", "against alone",
+                "every multiplier busy")
     lines = [
         f"# Tails (`{result['command']}`, commit {result['commit']})",
         "",
@@ -122,43 +135,29 @@ def markdown(result: dict[str, Any]) -> str:
         "",
         "Cycles per step and stream:",
         "",
-        "| grid | model | streams | fused | against alone | sequential | against alone | every multiplier busy |",
-        "|---|---|---|---|---|---|---|---|",
-    ]
-    alone: dict[str, float] = {}
-    for row in result["streams"]:
-        if row["streams"] == 1:
-            alone = row
-        lines.append(
-            f"| {row['preset']} | {row['model']} | {row['streams']} | {row['fused']:.1f} "
-            f"| {alone['fused'] / row['fused']:.2f}x | {row['sequential']:.1f} "
-            f"| {alone['sequential'] / row['sequential']:.2f}x | {row['ideal']:.1f} |"
-        )
-    lines += [
+        *markdown_table(headings, rows),
         "",
         "Two models, cycles for a step of both:",
         "",
-        "| grid | models | shared schedule | one after the other | gain | sequential: shared | one after the other "
-        "| every multiplier busy |",
-        "|---|---|---|---|---|---|---|---|",
+        *markdown_table(
+            ("grid", "models", "shared schedule", "one after the other", "gain", "sequential: shared",
+             "one after the other", "every multiplier busy"),
+            [[
+                row["preset"], row["models"], f"{row['shared']:.1f}", f"{row['one_after_the_other']:.1f}",
+                f"{row['one_after_the_other'] / row['shared']:.2f}x", f"{row['shared_sequential']:.1f}",
+                f"{row['one_after_the_other_sequential']:.1f}", f"{row['ideal']:.1f}",
+            ] for row in result["pairs"]],
+        ),
     ]
-    for row in result["pairs"]:
-        lines.append(
-            f"| {row['preset']} | {row['models']} | {row['shared']:.1f} | {row['one_after_the_other']:.1f} "
-            f"| {row['one_after_the_other'] / row['shared']:.2f}x | {row['shared_sequential']:.1f} "
-            f"| {row['one_after_the_other_sequential']:.1f} | {row['ideal']:.1f} |"
-        )
     return "\n".join(lines) + "\n"
 
 
 def picture(result: dict[str, Any], path: Path) -> None:
-    """Cycles per step and stream against the number of streams, over what busy multipliers would take."""
-    matplotlib.use("Agg")
-    from matplotlib import pyplot, ticker
-
+    """Cycles per step and stream against the number of streams, as a multiple of the cycles with busy multipliers."""
     colors = ("#1f6fb4", "#2a8a3e", "#8c6bb1", "#d1770f")
-    with matplotlib.rc_context({"svg.hashsalt": "tails", "font.size": 9}):
-        figure, plots = pyplot.subplots(1, len(PRESETS), figsize=(9, 4.2))
+    with drawing(
+        path, 1, len(PRESETS), rect=(0, 0.12, 1, 1), salt="tails", font_size=9, figsize=(9, 4.2)
+    ) as (figure, plots):
         for axes, preset in zip(plots, PRESETS, strict=True):
             for model, color in zip(MODELS, colors, strict=True):
                 rows = [r for r in result["streams"] if (r["preset"], r["model"]) == (preset, name_of(model))]
@@ -167,45 +166,39 @@ def picture(result: dict[str, Any], path: Path) -> None:
                         [r["streams"] for r in rows], [r[schedule] / r["ideal"] for r in rows], style, color=color,
                         markersize=4, linewidth=1.2, label=f"{name_of(model)}, {schedule}",
                     )
-            parameters = load_parameters(preset)
-            axes.set_title(f"{preset}: {parameters.multipliers:,} multipliers")
+            axes.set_title(f"{preset}: {load_parameters(preset).multipliers:,} multipliers")
             axes.set_xticks(STREAMS)
             axes.set_xlabel("streams at once")
             axes.grid(True, alpha=0.25)
-            axes.spines[["top", "right"]].set_visible(False)
+        without_frame(*plots)
         plots[0].set_ylabel("cycles per step and stream,\nagainst every multiplier busy")
         plots[1].set_yscale("log")
         # Plain numbers, and few: the scale is a decade.
         plots[1].yaxis.set_major_locator(ticker.FixedLocator([1, 1.5, 2, 3, 5, 10, 15]))
         plots[1].yaxis.set_major_formatter(ticker.StrMethodFormatter("{x:g}"))
         plots[1].yaxis.set_minor_locator(ticker.NullLocator())
-        figure.tight_layout(rect=(0, 0.12, 1, 1))
         lines, labels = plots[1].get_legend_handles_labels()
         figure.legend(lines, labels, frameon=False, fontsize=8, ncols=len(MODELS), loc="lower center")
-        figure.savefig(path, metadata={"Date": None})
-        pyplot.close(figure)
 
 
 @click.command()
-@click.option("-o", "--output", type=click.Path(path_type=Path), default=ROOT / "results", show_default=True)
+@output_option
 def main(output: Path) -> None:
     """Predict and write the tables."""
     started = time.perf_counter()
-    console = Console(highlight=False)
     streams = [
         measure_streams(preset, model, count) for preset in PRESETS for model in MODELS for count in STREAMS
     ]
     pairs = [measure_pair(preset, pair) for preset in PRESETS for pair in PAIRS]
-    output.mkdir(parents=True, exist_ok=True)
     result = {
         "command": "make tails", "commit": commit(), "steps": STEPS, "seconds": round(time.perf_counter() - started, 1),
         "streams": [asdict(row) for row in streams], "pairs": [asdict(row) for row in pairs],
     }
-    (output / "tails.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    write_json(output / "tails.json", result)
     text = markdown(result)
     (output / "tails.md").write_text(text, encoding="utf-8")
     picture(result, output / "tails.svg")
-    console.print(text, markup=False, soft_wrap=True)
+    Console(highlight=False).print(text, markup=False, soft_wrap=True)
 
 
 if __name__ == "__main__":

@@ -1,1 +1,1 @@
-"""Simulation of generated Verilog with cocotb: runner, lint, testbenches."""
+"""Simulation of generated Verilog. In: Verilog, and models for a grid. Out: outputs, cycles, and test results."""

@@ -1,21 +1,21 @@
-"""The simulations of the regression: which bench runs on which grid under which simulator, and how to run one."""
+"""The jobs of the regression: which bench runs on which grid under which simulator, and how to run one."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from hdl.errors import SpatialRnnError
 from sim_tests.bench.component_bench import COMPONENTS, build_component, build_memory
 from sim_tests.bench.grids import GRIDS, ICARUS_GRIDS
-from sim_tests.host.grid_runs import build_grid
+from sim_tests.host.grid_build import build_grid
 from sim_tests.simulator.run import run
 
-__all__ = ["Job", "Outcome", "all_jobs", "run_job", "short_jobs"]
+__all__ = ["Job", "Outcome", "all_jobs", "longest_first", "run_job"]
 
-#: Bench of each component that is tested alone.
+#: The bench of each component that is simulated alone.
 _BENCHES = {
     **dict.fromkeys(("dot_product", "requantiser", "activation", "multiply_accumulate"), "check_datapath"),
     **dict.fromkeys(("distributor", "collector"), "check_links"),
@@ -26,19 +26,22 @@ _BENCHES = {
         )
     },
 }
-#: Benches that raise every error flag.
+#: Benches that together raise every error flag.
 _ERRORS = ("check_host_errors", "check_collisions")
-#: Grids whose parameters the components get.
+#: Grids from which the components take their parameters.
 _COMPONENT_GRIDS = ("2x2x8", "8x1x4", "1x4x5", "4x3x12", "4x2x7", "1x2x5-16", "8x1x4-16", "4x2x12-16")
-#: Components in which the width of operands is felt most.
-_OPERAND_COMPONENTS = ("dot_product", "requantiser", "pcu", "collector", "vector_input", "image_loader")
-#: Wall time after which a job is taken to hang.
+#: Seconds that a job runs on an idle core, where they are well over the usual few: for the order and the time left.
+_RUN_SECONDS = {
+    "schedules": 90.0, "long": 25.0, "rails": 20.0, "activation": 20.0, "random": 12.0, "operations": 11.0,
+    "controller": 10.0, "collisions": 7.0,
+}
+#: Wall time after which a job counts as hanging.
 _TIMEOUT = 900.0
 
 
 @dataclass(frozen=True)
 class Job:
-    """One bench on one build: of a component when it is named, else of a grid."""
+    """One bench on one build: of a component if it is named, else of a whole grid."""
 
     simulator: str
     grid: str
@@ -48,17 +51,39 @@ class Job:
     environment: dict[str, str] = field(default_factory=dict)
 
     @property
+    def subject(self) -> str:
+        """The component, or what the bench does with a grid."""
+        return self.component or self.bench.removeprefix("check_")
+
+    @property
     def name(self) -> str:
         """Unique, and good as a file name."""
-        return f"{self.component or self.bench.removeprefix('check_')}-{self.grid}-{self.simulator}"
+        return f"{self.subject}-{self.grid}-{self.simulator}"
+
+    @property
+    def build(self) -> tuple[str, str, str | None]:
+        """Jobs with the same use the same build."""
+        return self.simulator, self.grid, self.component
+
+    @property
+    def run_seconds(self) -> float:
+        """About how long the job takes without its build."""
+        return _RUN_SECONDS.get(self.subject, 5.0)
+
+    @property
+    def build_seconds(self) -> float:
+        """About how long its build takes."""
+        if self.component is not None or self.simulator != "verilator":
+            return 5.0 if self.simulator == "verilator" else 1.0
+        return 10 + GRIDS[self.grid].multipliers / 4
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a job."""
+    """The result of a job."""
 
     job: Job
-    #: Tests that passed; 0 when the job failed.
+    #: Tests that passed; 0 if the job failed.
     tests: int
     build_seconds: float
     run_seconds: float
@@ -66,7 +91,7 @@ class Outcome:
 
 
 def run_job(job: Job, results: Path) -> Outcome:
-    """Build (or find the build) and run; a failure is part of the outcome."""
+    """Build (or find the build) and run; a failure, of whatever kind, is part of the outcome."""
     started = time.perf_counter()
     built = started
     try:
@@ -81,63 +106,49 @@ def run_job(job: Job, results: Path) -> Outcome:
             build, f"sim_tests.checks.{job.bench}", results_dir=results / job.name, seed=1, testcase=job.component,
             env={"SRNN_GRID": job.grid, **job.environment}, timeout=_TIMEOUT,
         )
-    except SpatialRnnError as error:
-        return Outcome(job, 0, built - started, time.perf_counter() - built, str(error))
+    except Exception as error:
+        text = str(error) if isinstance(error, SpatialRnnError) else f"{type(error).__name__}: {error}"
+        return Outcome(job, 0, built - started, time.perf_counter() - built, text)
     return Outcome(job, len(done.tests), built - started, done.seconds, None)
 
 
-def _components(
-    simulator: str, grids: tuple[str, ...], stride: int, chosen: tuple[str, ...] = tuple(_BENCHES)
-) -> Iterator[Job]:
+def _components(simulator: str, grids: tuple[str, ...]) -> Iterator[Job]:
     assert _BENCHES.keys() == {*COMPONENTS, "memory"}
     for grid in grids:
-        for component in chosen:
-            bench = _BENCHES[component]
-            if component == "memory" and grid != grids[0]:
-                continue
-            environment = {"SRNN_STRIDE": str(stride)} if component == "activation" else {}
-            yield Job(simulator, grid, bench, component, environment)
-
-
-def _grid(simulator: str, grid: str, models: int, operations: int) -> Iterator[Job]:
-    yield Job(simulator, grid, "check_random", environment={"SRNN_COUNT": str(models)})
-    if operations:
-        yield Job(simulator, grid, "check_operations", environment={"SRNN_COUNT": str(operations)})
-
-
-def short_jobs() -> list[Job]:
-    """What continuous integration runs: every bench under one simulator at least, both simulators, in a few minutes."""
-    return [
-        *_components("icarus", ("2x2x8", "8x1x4"), stride=5),
-        *_components("icarus", ("8x1x4-16",), stride=5, chosen=_OPERAND_COMPONENTS),
-        *_grid("icarus", "1x2x5-16", models=2, operations=0),
-        *_grid("icarus", "2x2x8", models=5, operations=0),
-        *(Job("icarus", "2x2x8", bench) for bench in _ERRORS),
-        Job("icarus", "1x1x4", "check_host"),
-        Job("icarus", "1x1x4", "check_abort"),
-        *_grid("verilator", "2x2x8", models=20, operations=30),
-        Job("verilator", "2x2x8", "check_rails"),
-        *_grid("verilator", "8x1x4", models=10, operations=0),
-        *(Job("verilator", "8x1x4", bench) for bench in _ERRORS),
-        *_grid("verilator", "4x3x12", models=10, operations=10),
-        *_grid("verilator", "4x2x12-16", models=10, operations=10),
-    ]
+        for component, bench in _BENCHES.items():
+            if component != "memory" or grid == grids[0]:
+                yield Job(simulator, grid, bench, component)
 
 
 def all_jobs() -> list[Job]:
-    """The whole regression, the slowest builds last."""
+    """The whole regression."""
     jobs = [
-        *_components("icarus", _COMPONENT_GRIDS, stride=1),
-        *_components("verilator", _COMPONENT_GRIDS[:1], stride=1),
+        *_components("icarus", _COMPONENT_GRIDS),
+        *_components("verilator", _COMPONENT_GRIDS[:1]),
     ]
     for grid in ICARUS_GRIDS:
-        jobs += _grid("icarus", grid, models=4, operations=0)
+        jobs.append(Job("icarus", grid, "check_random", environment={"SRNN_COUNT": "4"}))
         jobs += [Job("icarus", grid, bench) for bench in _ERRORS]
     jobs += [Job("icarus", "1x1x4", bench) for bench in ("check_host", "check_abort")]
     for grid in GRIDS:
-        jobs += _grid("verilator", grid, models=25, operations=25)
+        jobs += [
+            Job("verilator", grid, bench, environment={"SRNN_COUNT": "25"})
+            for bench in ("check_random", "check_operations")
+        ]
         jobs += [Job("verilator", grid, bench) for bench in (*_ERRORS, "check_host", "check_abort", "check_long")]
         if grid not in ("1x4x5", "1x2x5-16"):
             # Its units are too few for c to reach its limit.
             jobs.append(Job("verilator", grid, "check_rails"))
     return jobs
+
+
+def longest_first(jobs: Sequence[Job]) -> list[tuple[Job, float]]:
+    """The jobs in a good order for a few workers, each with the seconds that it is likely to take.
+
+    One job of every build comes first, since all others of the same build wait for it.
+    """
+    jobs = sorted(jobs, key=lambda job: job.run_seconds, reverse=True)
+    makers = {job.build: job for job in reversed(jobs)}
+    made = [(job, job.build_seconds + job.run_seconds) for job in makers.values()]
+    others = [(job, job.run_seconds) for job in jobs if makers[job.build] is not job]
+    return sorted(made, key=lambda pair: pair[1], reverse=True) + others

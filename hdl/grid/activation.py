@@ -18,9 +18,8 @@ __all__ = ["ActivationUnit"]
 class ActivationUnit(wiring.Component):
     """Applies an `Activation` to a 16-bit value: Q5.10 in, Q0.15 out for sigmoid and tanh.
 
-    The table is a memory beside this component: `segment` is its read address (combinational from `value`), and
-    `entry` must hold the word one cycle later. `result` is valid two cycles after `value` and `function`.
-    One value a cycle.
+    The table is a memory outside: `segment` is its read address (combinational from `value`), and `entry` must hold
+    the word one cycle later. `result` is valid two cycles after `value` and `function`. One value a cycle.
     """
 
     module_name = "srnn_activation_unit"

@@ -16,11 +16,12 @@ __all__ = ["Collector"]
 class Collector(wiring.Component):
     """Turns one group of results (`rows` values with one tag, in one cycle) into write-stream beats and outputs.
 
-    `beat_valid`, `beat_address` and `beat_data` carry the group's operands to the vector memories: the first beat
-    in the cycle of the results (combinational), `group_beats - 1` more in the cycles that follow. They cannot wait.
+    `beat_valid`, `beat_address` and `beat_data` carry the group's operands to the vector memories: the first beat in
+    the cycle of the results (combinational), `group_beats - 1` more in the following cycles. Beats cannot wait.
     `complete` goes high with the last beat of the last result of phase `complete_phase`.
-    `output_valid`, `output_group`, `output_parity` and `output_values` (16-bit values) belong to the results' cycle.
-    `row_mismatch` reports rows that did not deliver together, `overlap` a group that met the beats of another.
+    `output_valid`, `output_group`, `output_parity` and `output_values` (16-bit values) belong to the cycle of the
+    results. `row_mismatch` reports rows that delivered in different cycles, `overlap` a group that arrived during the
+    beats of another.
     """
 
     module_name = "srnn_collector"
@@ -49,7 +50,7 @@ class Collector(wiring.Component):
         return self.parameters.group_beats > 1
 
     def model(self, value: int, feedback_shift: int) -> int:
-        """The operand that is fed back for a 16-bit result."""
+        """The operand for a 16-bit result that is fed back."""
         bits = self.parameters.operand_bits
         return saturate_int(round_shift(value, feedback_shift), bits) if bits < 16 else value
 
@@ -79,8 +80,8 @@ class Collector(wiring.Component):
         return m
 
     def _narrow(self, m: Module, value: Value, shift: Value, row: int) -> Value:
-        """`sat8(round(value, shift))`, for operands of 8 bits: shifting left by one first leaves the rounding bit in
-        place for shift 0."""
+        """`sat8(round(value, shift))`, for 8-bit operands. A left shift by one comes first, so that the rounding bit
+        exists with shift 0 too."""
         doubled = Signal(signed(17), name=f"doubled_{row}")
         rounded = Signal(signed(17), name=f"rounded_{row}")
         m.d.comb += [
@@ -136,7 +137,7 @@ class Collector(wiring.Component):
                 ]
 
     def _address(self, m: Module, beat: Value, parity: Value) -> None:
-        """Vector word and beat inside it of a beat number; a division by a constant, free for powers of two."""
+        """Vector word of a beat number, and beat inside it: a division by a constant, free for powers of two."""
         word_beats = self.parameters.word_beats
         m.d.comb += [
             self.beat_address.parity.eq(parity),

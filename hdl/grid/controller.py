@@ -1,9 +1,9 @@
-"""Controller: sends phase tokens in the order of the schedule ROM, each when what it waits for is there."""
+"""Controller: issues phase tokens in the order of the schedule ROM, each as soon as its conditions hold."""
 
 from __future__ import annotations
 
-from amaranth.hdl import Array, Module, Mux, Signal, Value, signed
-from amaranth.lib import data, wiring
+from amaranth.hdl import Array, Module, Mux, Signal, signed
+from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from hdl.layouts import (
@@ -20,29 +20,29 @@ __all__ = ["Controller"]
 class Controller(wiring.Component):
     """Runs one sequence of `steps` steps of one `model` after `start`.
 
-    The schedule ROM beside it (address `schedule_address`, word one cycle later) holds a header for each model, and the
-    `entries` entries of each from its `first` on. The header is read all the time while nothing runs: `model` must
-    have its value in the cycle before `start` already, which any register write before that of START sees to.
-    Iteration i = 0, 1, ... issues every entry once, for step i - lag; entries whose step does not exist take one
-    cycle and do nothing (with `holds_slot` they wait for the duration before them and take their own). An entry is
-    issued in the first cycle in which
+    The schedule ROM outside (address `schedule_address`, word one cycle later) holds a header for each model, and the
+    `entries` entries of each model from address `first` on. The header is read all the time while nothing runs, so that
+    `model` must have its value in the cycle before `start`; a register write takes longer than that.
+    Iteration i = 0, 1, ... issues every entry once, for step i - lag. Entries whose step does not exist take one cycle
+    and do nothing (with `holds_slot` they wait for the duration before them and take their own). An entry is issued in
+    the first cycle in which
     - the `duration` of the entry before has passed (`fresh_duration`, if its token was `fresh`),
-    - its phase to wait for is complete up to the step it needs (`complete`, one pulse a phase and step),
+    - the phase that it waits for is complete up to the step it needs (`complete`, one pulse a phase and step),
     - the input vector of its step is loaded (`input_available`), if it needs one,
-    - the output of the step two before has been sent, if its results go to the host, and
+    - the output of two steps earlier has been sent, if its results go to the host, and
     - the write stream is free (`stream_busy` low): results go before tokens.
     The token is on `token_valid`/`token` in that cycle. The entry after an issued or skipped one is considered in the
-    next cycle. With `phase_enable` low a phase sends no token; everything else happens as if it had, and its
+    next cycle. A phase with `phase_enable` low sends no token; everything else happens as if it had sent one, and its
     results count as complete at once.
-    `model`, `steps`, `keep_state` and `phase_enable` are taken with `start`; a `model` that has no entries, or that is
-    beyond `models`, raises `no_model`.
-    `parity` is that of the next step of the model that runs, or ran last. Each model has its own, and its own state:
-    `state_valid` tells of the one that `model` names. A load packet of a state (`loaded`, `loaded_state`) makes the
-    state of the model that `model` names valid, its next step one of half 0; any other (`loaded` alone) does away with
-    the states of all models.
-    After the last iteration the controller waits for `steps_sent` and `output_idle`, then `done`. `abort` ends the
-    sequence: no more tokens; `drain_cycles` after the last phase's duration, when input and output are quiet, it is
-    `aborted`.
+    `model`, `steps`, `keep_state` and `phase_enable` are sampled with `start`. A `model` without entries, or beyond
+    `models`, raises `no_model`.
+    `parity` is the half of the next step of the model that runs, or ran last. Each model has its own half and its own
+    state; `state_valid` belongs to the model that `model` names. A load packet with a state (`loaded`, `loaded_state`)
+    makes the state of that model valid and its next half 0; any other packet (`loaded` alone) invalidates the states of
+    all models.
+    After the last iteration the controller waits for `steps_sent` and `output_idle`, then raises `done`. `abort` ends
+    the sequence: no more tokens are sent, and `aborted` rises `drain_cycles` after the last phase's duration, as soon
+    as input and output are quiet.
     """
 
     module_name = "srnn_controller"
@@ -95,176 +95,168 @@ class Controller(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        p = self.parameters
-        rom_header = Signal(schedule_header_layout(p))
-        entry = Signal(schedule_entry_layout(p))
-        m.d.comb += [rom_header.eq(self.schedule_word), entry.eq(self.schedule_word)]
-
-        # One bit for each model: whether it is the one that is named, whether it runs (or ran last), whether it has a
-        # state, and the half of its next step.
-        named, current, valid, parities = (
-            Signal(p.models, name=name) for name in ("named", "current", "valid", "parities")
-        )
-        header_address = Signal(p.schedule_bits)
-        m.d.comb += [
-            header_address.eq(self.model[: p.model_bits]),
-            *(named[index].eq(self.model == index) for index in range(p.models)),
-            self.state_valid.eq((named & valid).any()),
-            self.parity.eq((current & parities).any()),
-        ]
-
-        address = Signal(p.schedule_bits)
-        last_address = Signal(p.schedule_bits)
-        iteration = Signal(33)
-        window = Signal(24)
-        frees = Signal()
-        fresh = Signal()
-        drain = Signal(range(self.drain_cycles + 1))
-        step = Signal(signed(34))
-        exists = Signal()
-        enabled = Signal()
-        phases_enabled = Signal(64)
-        m.d.comb += [
-            step.eq(iteration - entry.lag),
-            exists.eq((step >= 0) & (step < self.steps_latched)),
-            enabled.eq(phases_enabled.bit_select(entry.phase, 1)),
-        ]
-        with m.If(window != 0):
-            m.d.sync += window.eq(window - 1)
-        # The last reader of the input vector is over: its half can be written again.
-        m.d.comb += self.input_free.eq(frees & (window == 0))
-        with m.If(window == 0):
-            m.d.sync += frees.eq(0)
-
-        input_ready, output_ready, issue, skip = Signal(), Signal(), Signal(), Signal()
-        result_ready = self._results(m, entry, step, issue & ~enabled)
-        m.d.comb += [
-            input_ready.eq(~entry.needs_input | self.input_available),
-            output_ready.eq(~entry.to_host | ((step[:32] - self.steps_sent)[:32] < 2)),
-            self.token.phase.eq(entry.phase),
-            self.token.parity.eq(step[0] ^ self.parity),
-            self.token.fresh.eq(fresh & (step == 0)),
-            self.token_valid.eq(issue & enabled),
-            self.input_consume.eq(issue & entry.frees_input),
-            self.output_skip.eq(issue & entry.to_host & ~enabled),
-        ]
-
-        last_entry = Signal()
-        finished = Signal()
-        next_address = Signal(p.schedule_bits)
-        m.d.comb += [
-            last_entry.eq(address == last_address),
-            finished.eq(iteration == self.steps_latched + self.header.max_lag),
-            next_address.eq(address),
-            self.schedule_address.eq(next_address),
-        ]
-        m.d.sync += address.eq(next_address)
-        with m.If(issue):
-            m.d.sync += [
-                window.eq(Mux(self.token.fresh, entry.fresh_duration, entry.duration)), frees.eq(entry.frees_input)
-            ]
-        with m.If(skip & entry.holds_slot):
-            m.d.sync += window.eq(entry.duration)
-        with m.If(issue | skip):
-            m.d.comb += next_address.eq(Mux(last_entry, self.header.first, address + 1))
-            m.d.sync += iteration.eq(iteration + last_entry)
-
-        self._count(m, exists, finished, window, result_ready, input_ready, output_ready)
+        s = _Sequence(self.parameters, self.drain_cycles)
+        self._models(m, s)
+        self._entry(m, s)
+        self._place(m, s)
+        self._count(m, s)
         m.d.comb += self.start_while_busy.eq(self.start & self.busy)
-        # What is loaded may lie anywhere, so that no state can be trusted any more; only one that is loaded after it.
+        # A load may write to any address, so that no earlier state can be trusted, only one that is loaded afterwards.
         with m.If(self.loaded & self.loaded_state):
-            m.d.sync += [parities.eq(parities & ~named), valid.eq(valid | named)]
+            m.d.sync += [s.parities.eq(s.parities & ~s.named), s.valid.eq(s.valid | s.named)]
         with m.Elif(self.loaded):
-            m.d.sync += [parities.eq(0), valid.eq(0)]
+            m.d.sync += [s.parities.eq(0), s.valid.eq(0)]
         with m.FSM(name="sequence"):
             with m.State("IDLE"):
-                m.d.comb += next_address.eq(header_address)
-                # After a load the ROM's output is one cycle behind, long before a start can arrive.
-                with m.If(self.start & (self.steps == 0)):
-                    m.d.comb += self.no_steps.eq(1)
-                with m.Elif(self.start & ((rom_header.entries == 0) | ~named.any())):
-                    m.d.comb += self.no_model.eq(1)
-                with m.Elif(self.start):
-                    m.d.comb += [
-                        next_address.eq(rom_header.first), self.no_state.eq(self.keep_state & ~self.state_valid)
-                    ]
-                    m.d.sync += [
-                        current.eq(named), last_address.eq(rom_header.first + rom_header.entries - 1),
-                        self.header.eq(rom_header), self.steps_latched.eq(self.steps), iteration.eq(0),
-                        phases_enabled.eq(self.phase_enable),
-                        fresh.eq(~(self.keep_state & self.state_valid)), self.done.eq(0), self.aborted.eq(0),
-                        self.begin_sequence.eq(1),
-                    ]
-                    m.next = "BEGIN"
+                self._idle(m, s)
             with m.State("BEGIN"):
                 m.d.comb += self.busy.eq(1)
                 m.d.sync += self.begin_sequence.eq(0)
                 m.next = "RUN"
-                self._abort(m, drain, valid, current)
+                self._abort(m, s)
             with m.State("RUN"):
-                m.d.comb += [
-                    self.busy.eq(1),
-                    self.running.eq(1),
-                    skip.eq(~finished & ~exists & (~entry.holds_slot | (window == 0))),
-                    issue.eq(
-                        ~finished & exists & (window == 0) & result_ready & input_ready & output_ready
-                        & ~self.stream_busy
-                    ),
-                ]
-                # START may come in the first idle cycle: the header has to be on its way by then.
-                with m.If(finished):
-                    m.d.comb += next_address.eq(header_address)
-                with m.If(finished & (self.steps_sent == self.steps_latched) & self.output_idle):
-                    m.d.sync += [
-                        self.done.eq(1), valid.eq(valid | current),
-                        parities.eq(parities ^ Mux(self.steps_latched[0], current, 0)),
-                    ]
-                    m.next = "IDLE"
-                with m.Else():
-                    self._abort(m, drain, valid, current)
+                self._run(m, s)
             with m.State("ABORT"):
-                m.d.comb += [self.busy.eq(1), self.flush.eq(1), next_address.eq(header_address)]
-                with m.If((window == 0) & (drain != 0)):
-                    m.d.sync += drain.eq(drain - 1)
-                with m.If((drain == 0) & self.input_quiet & self.output_idle):
+                m.d.comb += [self.busy.eq(1), self.flush.eq(1), s.next_address.eq(s.header_address)]
+                with m.If((s.window == 0) & (s.drain != 0)):
+                    m.d.sync += s.drain.eq(s.drain - 1)
+                with m.If((s.drain == 0) & self.input_quiet & self.output_idle):
                     m.d.sync += self.aborted.eq(1)
                     m.next = "IDLE"
         return m
 
-    def _abort(self, m: Module, drain: Signal, valid: Signal, current: Signal) -> None:
+    def _models(self, m: Module, s: _Sequence) -> None:
+        """The word of the schedule ROM, and the outputs that depend on the model."""
+        p = self.parameters
+        m.d.comb += [s.rom_header.eq(self.schedule_word), s.entry.eq(self.schedule_word)]
+        m.d.comb += [
+            s.header_address.eq(self.model[: p.model_bits]),
+            *(s.named[index].eq(self.model == index) for index in range(p.models)),
+            self.state_valid.eq((s.named & s.valid).any()),
+            self.parity.eq((s.current & s.parities).any()),
+        ]
+
+    def _entry(self, m: Module, s: _Sequence) -> None:
+        """The step of the entry in this iteration, the conditions of its issue, and its token."""
+        entry = s.entry
+        m.d.comb += [
+            s.step.eq(s.iteration - entry.lag),
+            s.exists.eq((s.step >= 0) & (s.step < self.steps_latched)),
+            s.enabled.eq(s.phases_enabled.bit_select(entry.phase, 1)),
+        ]
+        with m.If(s.window != 0):
+            m.d.sync += s.window.eq(s.window - 1)
+        # The last reader of the input vector is over: its half can be written again.
+        m.d.comb += self.input_free.eq(s.frees & (s.window == 0))
+        with m.If(s.window == 0):
+            m.d.sync += s.frees.eq(0)
+
+        self._results(m, s)
+        m.d.comb += [
+            s.input_ready.eq(~entry.needs_input | self.input_available),
+            s.output_ready.eq(~entry.to_host | ((s.step[:32] - self.steps_sent)[:32] < 2)),
+            self.token.phase.eq(entry.phase),
+            self.token.parity.eq(s.step[0] ^ self.parity),
+            self.token.fresh.eq(s.fresh & (s.step == 0)),
+            self.token_valid.eq(s.issue & s.enabled),
+            self.input_consume.eq(s.issue & entry.frees_input),
+            self.output_skip.eq(s.issue & entry.to_host & ~s.enabled),
+        ]
+
+    def _place(self, m: Module, s: _Sequence) -> None:
+        """The place in the schedule: address, iteration, and cycles that are left of the last duration."""
+        last_entry = Signal()
+        m.d.comb += [
+            last_entry.eq(s.address == s.last_address),
+            s.finished.eq(s.iteration == self.steps_latched + self.header.max_lag),
+            s.next_address.eq(s.address),
+            self.schedule_address.eq(s.next_address),
+        ]
+        m.d.sync += s.address.eq(s.next_address)
+        with m.If(s.issue):
+            m.d.sync += [
+                s.window.eq(Mux(self.token.fresh, s.entry.fresh_duration, s.entry.duration)),
+                s.frees.eq(s.entry.frees_input),
+            ]
+        with m.If(s.skip & s.entry.holds_slot):
+            m.d.sync += s.window.eq(s.entry.duration)
+        with m.If(s.issue | s.skip):
+            m.d.comb += s.next_address.eq(Mux(last_entry, self.header.first, s.address + 1))
+            m.d.sync += s.iteration.eq(s.iteration + last_entry)
+
+    def _idle(self, m: Module, s: _Sequence) -> None:
+        header = s.rom_header
+        m.d.comb += s.next_address.eq(s.header_address)
+        # After a load the header is right one cycle later, long before a start can arrive.
+        with m.If(self.start & (self.steps == 0)):
+            m.d.comb += self.no_steps.eq(1)
+        with m.Elif(self.start & ((header.entries == 0) | ~s.named.any())):
+            m.d.comb += self.no_model.eq(1)
+        with m.Elif(self.start):
+            m.d.comb += [s.next_address.eq(header.first), self.no_state.eq(self.keep_state & ~self.state_valid)]
+            m.d.sync += [
+                s.current.eq(s.named), s.last_address.eq(header.first + header.entries - 1),
+                self.header.eq(header), self.steps_latched.eq(self.steps), s.iteration.eq(0),
+                s.phases_enabled.eq(self.phase_enable),
+                s.fresh.eq(~(self.keep_state & self.state_valid)), self.done.eq(0), self.aborted.eq(0),
+                self.begin_sequence.eq(1),
+            ]
+            m.next = "BEGIN"
+
+    def _run(self, m: Module, s: _Sequence) -> None:
+        m.d.comb += [
+            self.busy.eq(1),
+            self.running.eq(1),
+            s.skip.eq(~s.finished & ~s.exists & (~s.entry.holds_slot | (s.window == 0))),
+            s.issue.eq(
+                ~s.finished & s.exists & (s.window == 0) & s.result_ready & s.input_ready & s.output_ready
+                & ~self.stream_busy
+            ),
+        ]
+        # START may come in the first idle cycle: the header must be on its way by then.
+        with m.If(s.finished):
+            m.d.comb += s.next_address.eq(s.header_address)
+        with m.If(s.finished & (self.steps_sent == self.steps_latched) & self.output_idle):
+            m.d.sync += [
+                self.done.eq(1), s.valid.eq(s.valid | s.current),
+                s.parities.eq(s.parities ^ Mux(self.steps_latched[0], s.current, 0)),
+            ]
+            m.next = "IDLE"
+        with m.Else():
+            self._abort(m, s)
+
+    def _abort(self, m: Module, s: _Sequence) -> None:
         with m.If(self.abort):
-            m.d.sync += [drain.eq(self.drain_cycles), valid.eq(valid & ~current)]
+            m.d.sync += [s.drain.eq(self.drain_cycles), s.valid.eq(s.valid & ~s.current)]
             m.next = "ABORT"
 
-    def _results(self, m: Module, entry: data.View, step: Value, skipped: Value) -> Signal:
-        """Whether the results that the entry waits for have all been collected.
+    def _results(self, m: Module, s: _Sequence) -> None:
+        """Whether all results that the entry waits for have been collected.
 
         Completed steps are counted modulo 256; phases are never more than a few steps apart.
         """
-        p = self.parameters
-        completed = Array(Signal(8, name=f"completed_{phase}") for phase in range(p.phases))
+        completed = Array(Signal(8, name=f"completed_{phase}") for phase in range(self.parameters.phases))
+        skipped = s.issue & ~s.enabled
         needed = Signal(8)
         ahead = Signal(signed(8))
-        ready = Signal()
         m.d.comb += [
-            needed.eq(step[:8] + 1 - entry.wait_back),
-            ahead.eq(completed[entry.wait_phase] - needed),
-            ready.eq(~entry.wait | (ahead >= 0)),
+            needed.eq(s.step[:8] + 1 - s.entry.wait_back),
+            ahead.eq(completed[s.entry.wait_phase] - needed),
+            s.result_ready.eq(~s.entry.wait | (ahead >= 0)),
         ]
         with m.If(self.complete):
             m.d.sync += completed[self.complete_phase].eq(completed[self.complete_phase] + 1)
-        # A phase that is switched off is complete when it would have begun.
+        # A phase that is switched off is complete in the cycle in which it would have begun.
         with m.If(skipped):
-            m.d.sync += completed[entry.phase].eq(completed[entry.phase] + 1)
+            m.d.sync += completed[s.entry.phase].eq(completed[s.entry.phase] + 1)
         with m.If(self.begin_sequence):
             m.d.sync += [count.eq(0) for count in completed]
-        return ready
 
-    def _count(
-        self, m: Module, exists: Value, finished: Value, window: Value, result: Value, input_: Value, output: Value
-    ) -> None:
+    def _count(self, m: Module, s: _Sequence) -> None:
+        """The counters of cycles and stalls; a stall of input or output counts only when nothing else is missing."""
         waiting = Signal()
-        m.d.comb += waiting.eq(self.running & ~finished & exists & (window == 0))
+        result, input_, output = s.result_ready, s.input_ready, s.output_ready
+        m.d.comb += waiting.eq(self.running & ~s.finished & s.exists & (s.window == 0))
         with m.If(self.begin_sequence):
             m.d.sync += [self.cycles.eq(1), self.stall_input.eq(0), self.stall_output.eq(0), self.stall_result.eq(0)]
         with m.Elif(self.busy):
@@ -274,3 +266,39 @@ class Controller(wiring.Component):
                 self.stall_input.eq(self.stall_input + (waiting & result & ~input_ & output)),
                 self.stall_output.eq(self.stall_output + (waiting & result & ~output & input_)),
             ]
+
+
+class _Sequence:
+    """Signals that the parts of the controller share."""
+
+    def __init__(self, p: GridParameters, drain_cycles: int) -> None:
+        #: The word of the schedule ROM, read as a header and as an entry.
+        self.rom_header = Signal(schedule_header_layout(p))
+        self.entry = Signal(schedule_entry_layout(p))
+        #: One bit for each model: the host names it; it runs, or ran last; it has a state; the half of its next step.
+        self.named, self.current, self.valid, self.parities = (
+            Signal(p.models, name=name) for name in ("named", "current", "valid", "parities")
+        )
+        #: Addresses in the schedule ROM: header of the named model; entry in this cycle and in the next; last entry.
+        self.header_address = Signal(p.schedule_bits)
+        self.address = Signal(p.schedule_bits)
+        self.next_address = Signal(p.schedule_bits)
+        self.last_address = Signal(p.schedule_bits)
+        #: All iterations are over.
+        self.finished = Signal()
+        self.iteration = Signal(33)
+        #: Step of the entry, whether it exists, and whether the entry's phase is switched on.
+        self.step = Signal(signed(34))
+        self.exists = Signal()
+        self.enabled = Signal()
+        self.phases_enabled = Signal(64)
+        #: Cycles that are left of the duration of the last entry, and whether the input vector is free after it.
+        self.window = Signal(24)
+        self.frees = Signal()
+        #: The sequence starts from a cleared state.
+        self.fresh = Signal()
+        #: Conditions of an issue. In one assignment, and so without names in the Verilog.
+        self.result_ready = Signal(name="ready")
+        self.input_ready, self.output_ready, self.issue, self.skip = Signal(), Signal(), Signal(), Signal()
+        #: Cycles that are left of an abort.
+        self.drain = Signal(range(drain_cycles + 1))

@@ -13,7 +13,7 @@ __all__ = ["Distributor"]
 
 
 class Distributor(wiring.Component):
-    """Copies the write stream to `rows` row heads, `latency` cycles later, to all in the same cycle.
+    """Copies the write stream to the heads of all `rows` rows, to all in the same cycle, `latency` cycles later.
 
     Each register drives at most `fan_out` others.
     """

@@ -20,8 +20,8 @@ class DotProduct(wiring.Component):
     `first`, `zero` and `initial` belong to the sum that leaves the adder tree, `accumulate_latency` cycles after its
     operands: with `first` the accumulator starts from `initial`, otherwise from its own value; with `zero` the sum
     counts as zero.
-    `accumulator` holds the sum of all operands up to those of `latency` cycles before. One sum a cycle, no stalls;
-    it wraps, so the mapper proves that it cannot overflow.
+    `accumulator` includes the operands of up to `latency` cycles before. One sum a cycle, no stalls. The accumulator
+    wraps; the mapper proves that it cannot overflow.
     """
 
     module_name = "srnn_dot_product"
@@ -45,7 +45,7 @@ class DotProduct(wiring.Component):
 
     @property
     def accumulate_latency(self) -> int:
-        """Cycles from operands to the root of the tree: the products' register and those of the tree."""
+        """Cycles from operands to the root of the tree: the register of the products and the registers of the tree."""
         return 1 + self.tree_latency
 
     @property

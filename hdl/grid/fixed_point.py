@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed
 
-__all__ = ["round_shift", "saturate", "saturate_int", "sum_tree"]
+__all__ = ["round_shift", "saturate", "saturate_int"]
 
 
 def saturate(m: Module, value: Value, bits: int, name: str) -> Signal:
@@ -25,18 +25,10 @@ def saturate(m: Module, value: Value, bits: int, name: str) -> Signal:
 
 
 def round_shift(value: int, shift: int) -> int:
-    """`value / 2^shift` rounded to the nearest integer, halves upward; `shift` 0 leaves the value as it is."""
+    """`value / 2^shift` rounded to the nearest integer, halves upward; `shift` 0 returns `value`."""
     return value if shift == 0 else (value + (1 << (shift - 1))) >> shift
 
 
 def saturate_int(value: int, bits: int) -> int:
     """`value` limited to the range of `bits`-bit two's complement."""
     return max(-(1 << (bits - 1)), min((1 << (bits - 1)) - 1, value))
-
-
-def sum_tree(values: list[Value]) -> Value:
-    """Balanced sum; grows one bit a level."""
-    while len(values) > 1:
-        pairs = [a + b for a, b in zip(values[0::2], values[1::2], strict=False)]
-        values = pairs + values[len(values) & ~1 :]
-    return values[0]

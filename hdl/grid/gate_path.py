@@ -8,6 +8,7 @@ from amaranth.lib.wiring import In, Out
 
 from hdl.grid.activation import ActivationUnit
 from hdl.grid.fixed_point import saturate
+from hdl.grid.ports import Ports, read_port, write_port
 from hdl.grid.requantiser import Requantiser
 from hdl.grid.sharing import Shared
 from hdl.layouts import Hold, gate_entry_layout, table_entry_layout
@@ -17,7 +18,7 @@ __all__ = ["GatePath", "issue_layout"]
 
 
 def issue_layout(p: GridParameters) -> data.StructLayout:
-    """A value on its way to the unit path: which instruction receives it (with `valid`), for which unit."""
+    """A value on its way to the unit path: the instruction that receives it (with `valid`), and its unit."""
     return data.StructLayout({
         "valid": 1,
         "hold": Hold,
@@ -31,40 +32,36 @@ def issue_layout(p: GridParameters) -> data.StructLayout:
 class GatePath(wiring.Component):
     """Requantise, add the stored pre-activation, saturate, and activate or store.
 
-    `valid`, `entry`, `fresh` and `parity` belong to `total`, a whole matrix row. Beside it stand the stored
-    pre-activations' memory (read and write ports here) and the activation table (`segment`, `table_entry`).
-    `issue` announces a value one cycle before `value` (activated) and `stored` (as read) carry it,
-    `latency` cycles after `total`. A stored value can be read by a row that follows `store_distance` cycles later.
-    One row a cycle, no stalls.
+    `valid`, `entry`, `fresh` and `parity` belong to `total`, the sum of a matrix row. The memory of stored
+    pre-activations (`stored_read`, `stored_write`) and the activation table (`segment`, `table_entry`) are outside.
+    `value` (activated) and `stored` (as read) follow `latency` cycles after `total`; `issue` announces them one cycle
+    earlier. A row can read a stored value `store_distance` cycles after the row that stores it. One row a cycle, no
+    stalls.
     """
 
     module_name = "srnn_gate_path"
 
-    #: Rows must follow one another by this many cycles for the second to read what the first stores.
+    #: Cycles from a row that stores to the first row that can read the stored value.
     store_distance = 3
 
     def __init__(self, parameters: GridParameters) -> None:
         self.parameters = p = parameters
         self.requantiser = Requantiser(p)
         self.activation = ActivationUnit(p)
-        super().__init__({
+        super().__init__(Ports({
             "total": In(signed(p.accumulator_bits)),
             "valid": In(1),
             "entry": In(gate_entry_layout(p)),
             "fresh": In(1),
             "parity": In(1),
-            "stored_read_enable": Out(1),
-            "stored_read_address": Out(p.stored_bits),
-            "stored_read_data": In(signed(16)),
-            "stored_write_enable": Out(1),
-            "stored_write_address": Out(p.stored_bits),
-            "stored_write_data": Out(16),
+            "stored_read": Out(read_port(p.stored_bits, signed(16))),
+            "stored_write": Out(write_port(p.stored_bits, 16)),
             "segment": Out(p.segment_bits),
             "table_entry": In(table_entry_layout(p)),
             "issue": Out(issue_layout(p)),
             "value": Out(signed(16)),
             "stored": Out(signed(16)),
-        })
+        }))
 
     @property
     def latency(self) -> int:
@@ -73,7 +70,7 @@ class GatePath(wiring.Component):
 
     @property
     def store_latency(self) -> int:
-        """Cycles from `total` until its part is in the memory: requantise, add, write."""
+        """Cycles from `total` until its pre-activation is in the memory: requantise, add, write."""
         return self.requantiser.latency + 2
 
     def elaborate(self, platform: object) -> Module:
@@ -82,14 +79,14 @@ class GatePath(wiring.Component):
         m.submodules.requantiser = requantiser = Shared(self.requantiser)
         m.submodules.activation = activation = Shared(self.activation)
 
-        # One control word for each pipeline stage, named after what is valid with it.
+        # One control word for each pipeline stage, named after the data of the stage.
         prescaled = _control(m, p, "prescaled", self)
         m.d.comb += [
             requantiser.total.eq(self.total),
             requantiser.shift.eq(self.entry.shift),
             requantiser.multiplier.eq(prescaled.entry.multiplier),
-            self.stored_read_enable.eq(prescaled.valid & (~prescaled.entry.store | prescaled.entry.add_stored)),
-            self.stored_read_address.eq(prescaled.entry.stored),
+            self.stored_read.enable.eq(prescaled.valid & (~prescaled.entry.store | prescaled.entry.add_stored)),
+            self.stored_read.address.eq(prescaled.entry.stored),
         ]
 
         requantised = _control(m, p, "requantised", prescaled)
@@ -97,15 +94,15 @@ class GatePath(wiring.Component):
         pre_activation = Signal(signed(16), reset_less=True)
         total = Signal(signed(17))
         stored = Signal(signed(16), reset_less=True)
-        m.d.comb += total.eq(requantiser.part + Mux(requantised.entry.add_stored, self.stored_read_data, 0))
+        m.d.comb += total.eq(requantiser.part + Mux(requantised.entry.add_stored, self.stored_read.data, 0))
         m.d.sync += [
             pre_activation.eq(saturate(m, total, 16, "limited")),
-            stored.eq(self.stored_read_data),
+            stored.eq(self.stored_read.data),
         ]
         m.d.comb += [
-            self.stored_write_enable.eq(added.valid & added.entry.store),
-            self.stored_write_address.eq(added.entry.stored),
-            self.stored_write_data.eq(pre_activation),
+            self.stored_write.enable.eq(added.valid & added.entry.store),
+            self.stored_write.address.eq(added.entry.stored),
+            self.stored_write.data.eq(pre_activation),
             activation.value.eq(pre_activation),
             activation.function.eq(added.entry.activation),
             self.segment.eq(activation.segment),
@@ -128,7 +125,7 @@ class GatePath(wiring.Component):
 
 
 class _Stage:
-    """Control word of one pipeline stage. Registers whose output nothing reads are removed by synthesis."""
+    """Control word of one pipeline stage. Synthesis removes registers that nothing reads."""
 
     def __init__(self, p: GridParameters, name: str) -> None:
         self.valid = Signal(name=f"{name}_valid")

@@ -6,6 +6,7 @@ from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
+from hdl.grid.ports import axi_stream
 from hdl.layouts import Memory, WriteKind, memory_address_layout, memory_shape, write_word_layout
 from hdl.parameters import GridParameters, bits_for
 
@@ -16,13 +17,13 @@ HEADER_BYTES = 8
 
 
 def load_header_layout() -> data.StructLayout:
-    """Header of a load packet. It fills whole beats; what its last beat holds beyond it is ignored."""
+    """Header of a load packet. It fills whole beats; the rest of its last beat is ignored."""
     return data.StructLayout({
         #: A `Memory` number.
         "memory": 8,
-        #: For every row, whatever `row` says.
+        #: For every row; `row` is ignored.
         "all_rows": 1,
-        #: For every column, whatever `col` says.
+        #: For every column; `col` is ignored.
         "all_cols": 1,
         #: Zero.
         "reserved": 6,
@@ -30,7 +31,7 @@ def load_header_layout() -> data.StructLayout:
         "row": 8,
         #: Column of the site, 0 in the west.
         "col": 8,
-        #: Word that the first data beat begins.
+        #: Address of the first word.
         "word": 32,
     })
 
@@ -38,13 +39,12 @@ def load_header_layout() -> data.StructLayout:
 class ImageLoader(wiring.Component):
     """Writes the words of load packets.
 
-    A packet is a header (`load_header_layout`) and then memory words, each in `memory_shape` beats from the least
-    significant, up to `tlast`. Words of site memories are offered on the write stream (`word`, `word_valid`) and go
-    when `taken`; those of the schedule ROM are written with
-    `schedule_write`, at `word_address` and `word_beat`.
-    A packet that begins while `busy` is dropped (`load_while_busy`), and so is one for a memory or site that does not
-    exist, and a word beyond a memory's end (`load_address`). `loading` is high inside a packet; `begun` goes high for
-    one cycle when a packet is accepted, with `begun_state` if it carries a state or a vector.
+    A packet is a header (`load_header_layout`) and then memory words up to `tlast`, each in `memory_shape` beats, least
+    significant beat first. Words of site memories are offered to the write stream (`word`, `word_valid`), which takes
+    them with `taken`; words of the schedule ROM are written with `schedule_write`, at `word_address` and `word_beat`.
+    A packet that begins while `busy` is dropped (`load_while_busy`). So are packets for a memory or site that does not
+    exist, and words beyond the end of a memory (`load_address`). `loading` is high inside a packet; `begun` goes high
+    for one cycle when a packet is accepted, together with `begun_state` if the packet carries a state or a vector.
     """
 
     module_name = "srnn_image_loader"
@@ -52,10 +52,7 @@ class ImageLoader(wiring.Component):
     def __init__(self, parameters: GridParameters) -> None:
         self.parameters = p = parameters
         super().__init__({
-            "tdata": In(p.beat_bits),
-            "tvalid": In(1),
-            "tready": Out(1),
-            "tlast": In(1),
+            **axi_stream(p.beat_bits).flip().members,
             "busy": In(1),
             "word": Out(write_word_layout(p)),
             "word_valid": Out(1),
@@ -79,7 +76,7 @@ class ImageLoader(wiring.Component):
         header = Signal(layout)
         count = Signal(bits_for(header_beats + 1))
         target = Signal(memory_address_layout(p))
-        # The packet's word may lie beyond any memory, so it is counted in full width.
+        # A packet may go on beyond the end of any memory, so its words are counted in full width.
         word = Signal(32, reset_less=True)
         memory = Signal(4, reset_less=True)
         last_beat, depth = Signal(target.beat.shape()), Signal(32)
@@ -98,7 +95,7 @@ class ImageLoader(wiring.Component):
                 with m.If(self.tvalid):
                     m.d.sync += [shift.eq(Cat(shift[p.beat_bits :], self.tdata)), count.eq(count + 1)]
                     with m.If(self.tlast):
-                        # A packet without data says nothing.
+                        # A packet without data is an error.
                         m.d.sync += count.eq(0)
                         m.d.comb += self.load_address.eq(1)
                     with m.Elif(self.busy):

@@ -1,4 +1,4 @@
-"""Amaranth face of `memory.v`, the one Verilog module that holds words."""
+"""Amaranth wrapper of `memory.v`, the only Verilog module that stores words."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from pathlib import Path
 
 from amaranth.hdl import ClockSignal, Instance
 from amaranth.lib import wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib.wiring import In
 
+from hdl.grid.ports import Ports, read_port, write_port
 from hdl.parameters import bits_for
 
 __all__ = ["MEMORY_MODULE", "MEMORY_SOURCE", "ExternalMemory"]
@@ -20,12 +21,12 @@ MEMORY_SOURCE = Path(__file__).parent / "memory.v"
 class ExternalMemory(wiring.Component):
     """Memory with one write port and one read port.
 
-    A word is written slice by slice (`write_slice` counts from the least significant slice). A read takes one
-    cycle: `read_data` belongs to the `read_address` of the cycle before, and keeps its value while `read_enable` is
-    low. A word that is read in the cycle in which it is written gives the old value.
+    A word is written slice by slice (`write.slice` counts from the least significant slice). A read takes one cycle:
+    `read.data` belongs to the `read.address` of the cycle before, and keeps its value while `read.enable` is low. A
+    word that is read in the cycle in which it is written gives the old value.
 
-    Parameters: `width` bits and `depth` words; `slice_bits` the width of a slice; `init_file` a `$readmemh` file that
-    is baked in, or "".
+    Parameters: `depth` words of `width` bits, written in slices of `slice_width` bits (default: whole words);
+    `init_file` is a `$readmemh` file with the contents, or "".
     """
 
     #: Cycles from address to data.
@@ -37,15 +38,11 @@ class ExternalMemory(wiring.Component):
         self.slice_width = min(width, slice_width or width)
         self.slices = -(-width // self.slice_width)
         self.init_file = init_file
-        super().__init__({
-            "write_enable": In(1),
-            "write_address": In(bits_for(depth)),
-            "write_slice": In(bits_for(self.slices)),
-            "write_data": In(self.slice_width),
-            "read_enable": In(1),
-            "read_address": In(bits_for(depth)),
-            "read_data": Out(width),
-        })
+        address_bits = bits_for(depth)
+        super().__init__(Ports({
+            "write": In(write_port(address_bits, self.slice_width, bits_for(self.slices))),
+            "read": In(read_port(address_bits, width)),
+        }))
 
     def elaborate(self, platform: object) -> Instance:
         return Instance(
@@ -57,11 +54,11 @@ class ExternalMemory(wiring.Component):
             p_SLICE_BITS=bits_for(self.slices),
             p_INIT_FILE=self.init_file,
             i_clk=ClockSignal(),
-            i_write_enable=self.write_enable,
-            i_write_address=self.write_address,
-            i_write_slice=self.write_slice,
-            i_write_data=self.write_data,
-            i_read_enable=self.read_enable,
-            i_read_address=self.read_address,
-            o_read_data=self.read_data,
+            i_write_enable=self.write.enable,
+            i_write_address=self.write.address,
+            i_write_slice=self.write.slice,
+            i_write_data=self.write.data,
+            i_read_enable=self.read.enable,
+            i_read_address=self.read.address,
+            o_read_data=self.read.data,
         )

@@ -14,13 +14,13 @@ __all__ = ["MultiplyAccumulate"]
 
 
 class MultiplyAccumulate(wiring.Component):
-    """`result = sat16(round(x * (y - z) + addend, 15))`, where `addend` is `value * 2^15` or what was kept.
+    """`result = sat16(round(x * (y - z) + addend, 15))`, where `addend` is `value * 2^15` or a kept result.
 
-    `y` is -32768 to 32768; `y - z` has 17 bits, and only 32768 - (-32768) does not fit: it wraps to -65536.
+    `y` is from -32768 to 32768. `y - z` has 17 bits; only 32768 - (-32768) does not fit and wraps to -65536.
 
     `x`, `y`, `z`, `value` and `use_kept` are sampled in one cycle, and `result` is valid in the next (combinational
-    from the product's register, so that it can go straight to a link). With `keep` in the cycle of `result`, that
-    result is kept for the operations that follow, the next one included, times 2^10 (ACTIVATION) or 2^15
+    from the register of the product, so that it can go straight to a link). With `keep` in the cycle of `result`, that
+    result is kept for the following operations, the very next one included, times 2^10 (ACTIVATION) or 2^15
     (PRE_ACTIVATION). One operation a cycle.
     """
 
@@ -41,7 +41,7 @@ class MultiplyAccumulate(wiring.Component):
         })
 
     def model(self, x: int, y: int, z: int = 0, value: int = 0, kept: tuple[int, Keep] | None = None) -> int:
-        """`result`; `kept` is a kept result and how it was kept, used instead of `value`."""
+        """`result`; `kept` is a kept result with its format, used instead of `value`."""
         addend = value << 15
         if kept is not None:
             addend = kept[0] << (KEPT_LEFT if kept[1] == Keep.ACTIVATION else 15)
@@ -60,7 +60,7 @@ class MultiplyAccumulate(wiring.Component):
             value.eq(self.value),
             use_kept.eq(self.use_kept),
         ]
-        # Half of the result's unit rides along with either addend, so that rounding needs no adder of its own.
+        # Both addends include half of the result's unit, so that rounding needs no adder of its own.
         half = 1 << (14 - KEPT_LEFT)
         kept = Signal(signed(16 + 15 - KEPT_LEFT + 1), reset_less=True)
         with m.Switch(self.keep):

@@ -8,6 +8,7 @@ from amaranth.lib.wiring import In, Out
 
 from hdl.grid.dot_product import DotProduct
 from hdl.grid.gate_path import GatePath
+from hdl.grid.ports import Ports, connect, read_port, write_port
 from hdl.grid.sharing import Shared
 from hdl.grid.unit_path import UnitPath
 from hdl.layouts import (
@@ -26,14 +27,14 @@ __all__ = ["Pcu"]
 
 
 class Pcu(wiring.Component):
-    """Multiplies, chains and finishes what its PMU streams; all control arrives in `tag`.
+    """Multiplies the operands that its PMU streams, chains the sums and runs the epilogue; `tag` carries all control.
 
     `weights`, `vector` and `tag` are one word each, one a cycle, without stalls. A matrix row is a run of words from
     `first` to `last`. `partial_out` carries the row's sum `partial_latency` cycles after its last word; `partial_in`
-    is the western neighbour's, whose words come one cycle earlier. The PCU with `tail` runs the epilogue. A result
-    that instruction k of a unit's program emits is on `result_out` `result_latency` cycles after the last word,
+    is the sum of the western neighbour, whose words come one cycle earlier. The PCU with `tail` runs the epilogue. A
+    result that instruction k of a unit's program emits is on `result_out` `result_latency` cycles after the last word,
     plus k trips round the ring (`ring_latency` each).
-    Memories stand beside the PCU; each port here is a read or write port of one of them.
+    The memories are outside the PCU, in its site; all other ports are read and write ports of memories.
     """
 
     module_name = "srnn_pcu"
@@ -43,7 +44,7 @@ class Pcu(wiring.Component):
         self.dot_product = DotProduct(p)
         self.gate_path = GatePath(p)
         self.unit_path = UnitPath(p)
-        super().__init__({
+        super().__init__(Ports({
             "weights": In(8 * p.lanes),
             "vector": In(p.operand_bits * p.lanes),
             "tag": In(operand_tag_layout(p)),
@@ -58,12 +59,8 @@ class Pcu(wiring.Component):
             "gate_enable": Out(1),
             "gate_address": Out(p.gate_entry_bits),
             "gate_entry": In(gate_entry_layout(p)),
-            "stored_read_enable": Out(1),
-            "stored_read_address": Out(p.stored_bits),
-            "stored_read_data": In(16),
-            "stored_write_enable": Out(1),
-            "stored_write_address": Out(p.stored_bits),
-            "stored_write_data": Out(16),
+            "stored_read": Out(read_port(p.stored_bits, 16)),
+            "stored_write": Out(write_port(p.stored_bits, 16)),
             "gate_segment": Out(p.segment_bits),
             "gate_table_entry": In(table_entry_layout(p)),
             "fetch_enable": Out(1),
@@ -76,10 +73,8 @@ class Pcu(wiring.Component):
             "unit_entry": In(unit_entry_layout(p)),
             "unit_segment": Out(p.segment_bits),
             "unit_table_entry": In(table_entry_layout(p)),
-            "state_write_enable": Out(1),
-            "state_write_address": Out(p.state_address_bits),
-            "state_write_data": Out(16),
-        })
+            "state_write": Out(write_port(p.state_address_bits, 16)),
+        }))
 
     @property
     def partial_latency(self) -> int:
@@ -98,17 +93,17 @@ class Pcu(wiring.Component):
 
     @property
     def store_latency(self) -> int:
-        """Cycles from the last word of a row that stores until its part is in the memory."""
+        """Cycles from the last word of a row that stores until its pre-activation is in the memory."""
         return self.partial_latency + self.gate_path.store_latency
 
     @property
     def store_distance(self) -> int:
-        """Cycles between a row that stores and the first row that may read what it stored."""
+        """Cycles from a row that stores to the first row that may read the stored pre-activation."""
         return self.gate_path.store_distance
 
     @property
     def state_distance(self) -> int:
-        """Cycles from an instruction that writes a state word to the first one that reads what it wrote."""
+        """Cycles from an instruction that writes a state word to the first one that reads the new value."""
         return self.unit_path.state_distance
 
     def elaborate(self, platform: object) -> Module:
@@ -159,12 +154,10 @@ class Pcu(wiring.Component):
             gate.entry.eq(self.gate_entry),
             gate.fresh.eq(chained_fresh),
             gate.parity.eq(chained_parity),
-            self.stored_read_enable.eq(gate.stored_read_enable),
-            self.stored_read_address.eq(gate.stored_read_address),
-            gate.stored_read_data.eq(self.stored_read_data),
-            self.stored_write_enable.eq(gate.stored_write_enable),
-            self.stored_write_address.eq(gate.stored_write_address),
-            self.stored_write_data.eq(gate.stored_write_data),
+        ]
+        connect(m, gate.stored_read, wiring.flipped(self.stored_read))
+        connect(m, gate.stored_write, wiring.flipped(self.stored_write))
+        m.d.comb += [
             self.gate_segment.eq(gate.segment),
             gate.table_entry.eq(self.gate_table_entry),
             unit.issue.eq(gate.issue),
@@ -180,10 +173,8 @@ class Pcu(wiring.Component):
             unit.unit_entry.eq(self.unit_entry),
             self.unit_segment.eq(unit.segment),
             unit.table_entry.eq(self.unit_table_entry),
-            self.state_write_enable.eq(unit.state_write_enable),
-            self.state_write_address.eq(unit.state_write_address),
-            self.state_write_data.eq(unit.state_write_data),
         ]
+        connect(m, unit.state_write, wiring.flipped(self.state_write))
         self._result_link(m, unit.local, unit.collision)
         return m
 

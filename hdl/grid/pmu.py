@@ -24,7 +24,7 @@ from hdl.parameters import GridParameters
 
 __all__ = ["SITE_MEMORIES", "Pmu"]
 
-#: Memories that stand in every site, in the order of the bits of `Pmu.write_enable`.
+#: The loadable memories of a site, in the order of the bits of `Pmu.write_enable`.
 SITE_MEMORIES = tuple(memory for memory in Memory if memory != Memory.SCHEDULE)
 
 
@@ -32,9 +32,9 @@ class Pmu(wiring.Component):
     """Passes the write stream on, writes the site's memories and streams operands to the PCU.
 
     `write_out` is `write_in` one cycle later. A write reaches its memory through `write_bus` one cycle after that.
-    A token's first operands (`tag`, beside the data that the weight and vector memories return) appear
-    `token_latency` cycles after the token is on `write_out`; writes before it in the stream are seen by its reads,
-    and reads of earlier phases are not disturbed by writes after it. `row` and `col` are the site's position.
+    A token's first operands (`tag`, together with the data from the weight and vector memories) appear `token_latency`
+    cycles after the token is on `write_out`. Its reads see all writes before it in the stream; writes after it do not
+    disturb the reads of earlier phases. `row` and `col` are the site's position.
     """
 
     module_name = "srnn_pmu"
@@ -77,7 +77,7 @@ class Pmu(wiring.Component):
         m.d.sync += [word.eq(self.write_in), kind.eq(self.write_in.kind)]
         m.d.comb += [self.write_out.eq(word), self.write_out.kind.eq(kind)]
 
-        # The configuration is read while the token is on its way in, so that both are here together.
+        # The configuration is read while the token arrives, so that both are here in the same cycle.
         token = token_layout(p)
         incoming = Signal(token)
         here = Signal(token)

@@ -6,10 +6,11 @@ from amaranth.hdl import Cat, Const, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from hdl.grid.ports import Ports, axi_lite
 from hdl.parameters import GridParameters
 from hdl.register_map import ADDRESS_BITS, IDENTIFICATION, REGISTERS, VERSION, Access, Control, Error, Status
 
-__all__ = ["Registers", "axi_lite_members", "grid_value"]
+__all__ = ["Registers", "grid_value"]
 
 
 def grid_value(parameters: GridParameters) -> int:
@@ -18,34 +19,21 @@ def grid_value(parameters: GridParameters) -> int:
     return p.rows | p.cols << 8 | p.lanes << 16 | (p.operand_bits // 8 - 1) << 24
 
 
-def axi_lite_members(prefix: str) -> dict[str, object]:
-    """Ports of an AXI4-Lite subordinate with 32 data bits, named as AXI names them."""
-    return {
-        f"{prefix}_awaddr": In(ADDRESS_BITS), f"{prefix}_awprot": In(3), f"{prefix}_awvalid": In(1),
-        f"{prefix}_awready": Out(1),
-        f"{prefix}_wdata": In(32), f"{prefix}_wstrb": In(4), f"{prefix}_wvalid": In(1), f"{prefix}_wready": Out(1),
-        f"{prefix}_bresp": Out(2), f"{prefix}_bvalid": Out(1), f"{prefix}_bready": In(1),
-        f"{prefix}_araddr": In(ADDRESS_BITS), f"{prefix}_arprot": In(3), f"{prefix}_arvalid": In(1),
-        f"{prefix}_arready": Out(1),
-        f"{prefix}_rdata": Out(32), f"{prefix}_rresp": Out(2), f"{prefix}_rvalid": Out(1), f"{prefix}_rready": In(1),
-    }
-
-
 class Registers(wiring.Component):
     """The registers of `register_map`, and the interrupt.
 
-    A write is taken when its address and its data are both offered and the response channel is free; `start` and
-    `abort` go high for one cycle after it. A read answers one cycle after its address. Unknown addresses read as
+    A write is taken when its address and its data are both on offer and the response channel is free; `start` and
+    `abort` go high for one cycle after it. A read is answered one cycle after its address. Unknown addresses read as
     zero, ignore writes and answer SLVERR. Byte strobes are honoured.
-    `errors` are pulses that become sticky; the other inputs are shown as they are.
+    `errors` are pulses, which set sticky flags; the other inputs are readable as they are.
     """
 
     module_name = "srnn_registers"
 
     def __init__(self, parameters: GridParameters) -> None:
         self.parameters = parameters
-        super().__init__({
-            **axi_lite_members("s_axil"),
+        super().__init__(Ports({
+            "s_axil": In(axi_lite(ADDRESS_BITS)),
             "interrupt": Out(1),
             "start": Out(1),
             "abort": Out(1),
@@ -63,7 +51,7 @@ class Registers(wiring.Component):
             "stall_input": In(64),
             "stall_output": In(64),
             "stall_result": In(64),
-        })
+        }))
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -114,43 +102,45 @@ class Registers(wiring.Component):
         return m
 
     def _write_channel(self, m: Module, held: dict[str, Signal], clear: Signal) -> None:
+        bus = self.s_axil
         write = Signal()
-        strobes = Cat(self.s_axil_wstrb[index].replicate(8) for index in range(4))
+        strobes = Cat(bus.wstrb[index].replicate(8) for index in range(4))
         m.d.comb += [
-            write.eq(self.s_axil_awvalid & self.s_axil_wvalid & (~self.s_axil_bvalid | self.s_axil_bready)),
-            self.s_axil_awready.eq(write),
-            self.s_axil_wready.eq(write),
+            write.eq(bus.awvalid & bus.wvalid & (~bus.bvalid | bus.bready)),
+            bus.awready.eq(write),
+            bus.wready.eq(write),
         ]
         m.d.sync += [self.start.eq(0), self.abort.eq(0)]
-        with m.If(self.s_axil_bready):
-            m.d.sync += self.s_axil_bvalid.eq(0)
+        with m.If(bus.bready):
+            m.d.sync += bus.bvalid.eq(0)
         with m.If(write):
-            m.d.sync += [self.s_axil_bvalid.eq(1), self.s_axil_bresp.eq(0)]
-            with m.Switch(self.s_axil_awaddr[2:]):
+            m.d.sync += [bus.bvalid.eq(1), bus.bresp.eq(0)]
+            with m.Switch(bus.awaddr[2:]):
                 for register in REGISTERS:
                     with m.Case(register.offset >> 2):
                         if register.access == Access.READ_WRITE:
                             value = held[register.name]
-                            m.d.sync += value.eq((value & ~strobes) | (self.s_axil_wdata & strobes))
+                            m.d.sync += value.eq((value & ~strobes) | (bus.wdata & strobes))
                         elif register.access == Access.WRITE_ONE_TO_CLEAR:
-                            m.d.comb += clear.eq(self.s_axil_wdata & strobes)
+                            m.d.comb += clear.eq(bus.wdata & strobes)
                         elif register.name == "CONTROL":
-                            commands = self.s_axil_wdata & strobes
+                            commands = bus.wdata & strobes
                             m.d.sync += [
                                 self.start.eq(commands[Control.START]), self.abort.eq(commands[Control.ABORT])
                             ]
                 with m.Default():
-                    m.d.sync += self.s_axil_bresp.eq(2)
+                    m.d.sync += bus.bresp.eq(2)
 
     def _read_channel(self, m: Module, readable: dict[str, object]) -> None:
-        m.d.comb += self.s_axil_arready.eq(~self.s_axil_rvalid | self.s_axil_rready)
-        with m.If(self.s_axil_rready):
-            m.d.sync += self.s_axil_rvalid.eq(0)
-        with m.If(self.s_axil_arvalid & self.s_axil_arready):
-            m.d.sync += [self.s_axil_rvalid.eq(1), self.s_axil_rresp.eq(0)]
-            with m.Switch(self.s_axil_araddr[2:]):
+        bus = self.s_axil
+        m.d.comb += bus.arready.eq(~bus.rvalid | bus.rready)
+        with m.If(bus.rready):
+            m.d.sync += bus.rvalid.eq(0)
+        with m.If(bus.arvalid & bus.arready):
+            m.d.sync += [bus.rvalid.eq(1), bus.rresp.eq(0)]
+            with m.Switch(bus.araddr[2:]):
                 for register in REGISTERS:
                     with m.Case(register.offset >> 2):
-                        m.d.sync += self.s_axil_rdata.eq(readable.get(register.name, 0))
+                        m.d.sync += bus.rdata.eq(readable.get(register.name, 0))
                 with m.Default():
-                    m.d.sync += [self.s_axil_rdata.eq(0), self.s_axil_rresp.eq(2)]
+                    m.d.sync += [bus.rdata.eq(0), bus.rresp.eq(2)]

@@ -16,11 +16,11 @@ class Sequencer(wiring.Component):
     """Reads the weights and the vector of one phase, one word of each a cycle.
 
     `token_valid`, `token` and `configuration` (the phase's configuration word) arrive together. `read` goes high
-    `latency` plus `configuration.delay` cycles later and the addresses and `tag` belong to that cycle; the words of a
-    gate follow one another without a gap, and `pad` idle cycles follow a unit. The phase takes
-    `units * (gates * words + pad) - pad` cycles, and the next phase's reads may begin in the cycle after.
-    `words`, `pad` and `delay` are the `fresh_` ones of the configuration for a token with `fresh`.
-    `configuration` must stay until the reads begin. `overrun` reports a token that came too early.
+    `latency` plus `configuration.delay` cycles later, and the addresses and `tag` belong to that cycle. The reads of a
+    unit have no gaps; `pad` idle cycles follow each unit. The phase takes `units * (gates * words + pad) - pad` cycles,
+    and the next phase's reads may begin in the cycle after. For a token with `fresh`, `words`, `pad` and `delay` are
+    `fresh_words`, `fresh_pad` and `fresh_delay` of the configuration. `configuration` must not change until the reads
+    begin. `overrun` reports a token that came too early.
     """
 
     module_name = "srnn_sequencer"
@@ -46,27 +46,7 @@ class Sequencer(wiring.Component):
         p = self.parameters
         config = self.configuration
 
-        # A token waits for its delay, then its configuration is loaded into the counters.
-        waiting = Signal()
-        countdown = Signal(8)
-        parity, fresh = Signal(reset_less=True), Signal(reset_less=True)
-        arrived = Signal()
-        load = Signal()
-        load_parity, load_fresh = Signal(), Signal()
-        delay = Signal(config.delay.shape())
-        m.d.comb += [
-            arrived.eq(self.token_valid & (config.units != 0)),
-            delay.eq(Mux(self.token.fresh, config.fresh_delay, config.delay)),
-        ]
-        with m.If(arrived):
-            m.d.sync += [
-                waiting.eq(delay != 0), countdown.eq(delay), parity.eq(self.token.parity), fresh.eq(self.token.fresh),
-            ]
-            m.d.comb += [load.eq(delay == 0), load_parity.eq(self.token.parity), load_fresh.eq(self.token.fresh)]
-        with m.Elif(waiting):
-            m.d.sync += [countdown.eq(countdown - 1), waiting.eq(countdown != 1)]
-            m.d.comb += [load.eq(countdown == 1), load_parity.eq(parity), load_fresh.eq(fresh)]
-
+        waiting, load, load_parity, load_fresh = self._delay(m)
         active = Signal()
         words_left = Signal(p.vector_offset_bits, reset_less=True)
         gates_left = Signal(3, reset_less=True)
@@ -90,8 +70,9 @@ class Sequencer(wiring.Component):
             self.tag.eq(tag),
             self.tag.valid.eq(self.read),
             self.tag.last.eq(last_word),
-            self.overrun.eq((self.token_valid & waiting) | (load & active & ~self._ending(last_word, last_gate,
-                                                                                          units_left))),
+            self.overrun.eq(
+                (self.token_valid & waiting) | (load & active & ~self._ending(last_word, last_gate, units_left))
+            ),
         ]
         with m.If(active & (pad_left != 0)):
             m.d.sync += pad_left.eq(pad_left - 1)
@@ -134,6 +115,33 @@ class Sequencer(wiring.Component):
             ]
         return m
 
+    def _delay(self, m: Module) -> tuple[Signal, Signal, Signal, Signal]:
+        """A token waits for its delay, then its configuration is loaded into the counters.
+
+        Returns whether a token waits, and whether one is loaded in this cycle, with its `parity` and `fresh`.
+        """
+        config = self.configuration
+        waiting = Signal()
+        countdown = Signal(8)
+        parity, fresh = Signal(reset_less=True), Signal(reset_less=True)
+        arrived = Signal()
+        load = Signal()
+        load_parity, load_fresh = Signal(), Signal()
+        delay = Signal(config.delay.shape())
+        m.d.comb += [
+            arrived.eq(self.token_valid & (config.units != 0)),
+            delay.eq(Mux(self.token.fresh, config.fresh_delay, config.delay)),
+        ]
+        with m.If(arrived):
+            m.d.sync += [
+                waiting.eq(delay != 0), countdown.eq(delay), parity.eq(self.token.parity), fresh.eq(self.token.fresh),
+            ]
+            m.d.comb += [load.eq(delay == 0), load_parity.eq(self.token.parity), load_fresh.eq(self.token.fresh)]
+        with m.Elif(waiting):
+            m.d.sync += [countdown.eq(countdown - 1), waiting.eq(countdown != 1)]
+            m.d.comb += [load.eq(countdown == 1), load_parity.eq(parity), load_fresh.eq(fresh)]
+        return waiting, load, load_parity, load_fresh
+
     def _ending(self, last_word: Signal, last_gate: Signal, units_left: Signal) -> Value:
-        """This cycle reads the last word of the phase."""
+        """Whether this cycle reads the last word of the phase."""
         return self.read & last_word & last_gate & (units_left == 1)

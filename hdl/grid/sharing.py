@@ -1,7 +1,7 @@
 """Each distinct component becomes one Verilog module, however many instances the grid has.
 
 Amaranth emits a module for every submodule instance. A component that is placed with `Shared` is converted once, under
-its own name, and instantiated by that name; port names come from the component's signature, so they cannot disagree.
+its own name, and instantiated by that name; the names of its ports come from its signature, so they cannot disagree.
 """
 
 from __future__ import annotations
@@ -31,15 +31,15 @@ def port_names(component: wiring.Component) -> Iterator[tuple[str, bool, object]
 
 
 def is_clocked(component: wiring.Component) -> bool:
-    """Whether a component's module has a clock and a reset; a combinational one says `clocked = False`."""
+    """Whether a component's module has a clock and a reset; a combinational component has `clocked = False`."""
     return getattr(component, "clocked", True)
 
 
 class Shared(wiring.Component):
     """One instance of a shared component.
 
-    Parameters: `component` is the design that is emitted (one object may be placed many times); its class names the
-    Verilog module in `module_name`. The instance has the component's signature and timing.
+    Parameters: `component` is emitted (one object may be placed many times) as the Verilog module `module_name`, an
+    attribute of its class. The instance has the component's signature and timing.
     """
 
     def __init__(self, component: wiring.Component) -> None:

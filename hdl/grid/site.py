@@ -9,6 +9,7 @@ from amaranth.lib.wiring import In, Out
 from hdl.grid.memory import ExternalMemory
 from hdl.grid.pcu import Pcu
 from hdl.grid.pmu import SITE_MEMORIES, Pmu
+from hdl.grid.ports import connect
 from hdl.grid.sharing import Shared
 from hdl.layouts import Memory, memory_shape, result_layout, write_word_layout
 from hdl.naming import SITE_INSTANCES
@@ -20,9 +21,9 @@ __all__ = ["Site"]
 class Site(wiring.Component):
     """A PMU that feeds a PCU, and their memories.
 
-    Links: `write_in` to `write_out` one cycle (east), `partial_in` to `partial_out` (east, see `Pcu`), `result_in` to
-    `result_out` one cycle (west). `row` and `col` are constants that the top level supplies. `init_files` maps a
-    memory's instance name to the file that is baked in; without it all sites are one Verilog module.
+    Links: `write_in` to `write_out` in one cycle (east), `partial_in` to `partial_out` (east, see `Pcu`), `result_in`
+    to `result_out` in one cycle (west). `row` and `col` are constants that the top level supplies. `init_files` maps
+    the instance name of a memory to the file with its contents; without it all sites are one Verilog module.
     """
 
     def __init__(
@@ -64,10 +65,10 @@ class Site(wiring.Component):
                 m.submodules[instance] = words
                 if memory != Memory.STATE:
                     m.d.comb += [
-                        words.write_enable.eq(pmu.write_enable[bit]),
-                        words.write_address.eq(pmu.write_bus.word),
-                        words.write_slice.eq(pmu.write_bus.beat),
-                        words.write_data.eq(pmu.write_bus.data),
+                        words.write.enable.eq(pmu.write_enable[bit]),
+                        words.write.address.eq(pmu.write_bus.word),
+                        words.write.slice.eq(pmu.write_bus.beat),
+                        words.write.data.eq(pmu.write_bus.data),
                     ]
         m.submodules.stored_memory = stored = ExternalMemory(16, p.stored_depth)
 
@@ -87,10 +88,12 @@ class Site(wiring.Component):
             self.result_out.eq(pcu.result_out),
             _read(memories["bias_memory"], pcu.bias_enable, pcu.bias_address, pcu.bias),
             _read(memories["gate_memory"], pcu.gate_enable, pcu.gate_address, pcu.gate_entry),
-            _read(stored, pcu.stored_read_enable, pcu.stored_read_address, pcu.stored_read_data),
-            stored.write_enable.eq(pcu.stored_write_enable),
-            stored.write_address.eq(pcu.stored_write_address),
-            stored.write_data.eq(pcu.stored_write_data),
+        ]
+        connect(m, stored.read, pcu.stored_read)
+        m.d.comb += [
+            stored.write.enable.eq(pcu.stored_write.enable),
+            stored.write.address.eq(pcu.stored_write.address),
+            stored.write.data.eq(pcu.stored_write.data),
             _read(memories["gate_table"], 1, pcu.gate_segment, pcu.gate_table_entry),
             _read(memories["program_memory"], pcu.fetch_enable, pcu.program_address, pcu.instruction),
             _read(memories["state_memory"], pcu.fetch_enable, pcu.state_address, pcu.state),
@@ -112,11 +115,11 @@ class Site(wiring.Component):
             loaded = Cat(low, pmu.write_bus.data)
             load = load & (pmu.write_bus.beat == 1)
         m.d.comb += [
-            state.write_enable.eq(load | pcu.state_write_enable),
-            state.write_address.eq(Mux(load, pmu.write_bus.word, pcu.state_write_address)),
-            state.write_data.eq(Mux(load, loaded, pcu.state_write_data)),
+            state.write.enable.eq(load | pcu.state_write.enable),
+            state.write.address.eq(Mux(load, pmu.write_bus.word, pcu.state_write.address)),
+            state.write.data.eq(Mux(load, loaded, pcu.state_write.data)),
         ]
 
 
 def _read(memory: ExternalMemory, enable: ValueLike, address: Value, data: Value) -> list[object]:
-    return [memory.read_enable.eq(enable), memory.read_address.eq(address), data.eq(memory.read_data)]
+    return [memory.read.enable.eq(enable), memory.read.address.eq(address), data.eq(memory.read.data)]

@@ -14,14 +14,15 @@ from hdl.grid.distributor import Distributor
 from hdl.grid.image_loader import ImageLoader
 from hdl.grid.memory import ExternalMemory
 from hdl.grid.output_stream import OutputStream
-from hdl.grid.registers import Registers, axi_lite_members
+from hdl.grid.ports import Ports, axi_lite, axi_stream, connect
+from hdl.grid.registers import Registers
 from hdl.grid.sharing import Shared
 from hdl.grid.site import Site
 from hdl.grid.vector_input import VectorInput
 from hdl.layouts import LinkError, Memory, WriteKind, schedule_width, write_word_layout
 from hdl.naming import SCHEDULE_INSTANCE, SITE_INSTANCES, TOP_MODULE, image_file, site_name
 from hdl.parameters import GridParameters
-from hdl.register_map import Error
+from hdl.register_map import ADDRESS_BITS, Error
 
 __all__ = ["Grid"]
 
@@ -30,9 +31,9 @@ class Grid(wiring.Component):
     """A `rows` x `cols` grid with an AXI4-Lite subordinate, an AXI4-Stream input and an AXI4-Stream output.
 
     `s_axil` holds the registers of `register_map`. `s_axis` takes input vectors (`tdest` 0) and load packets
-    (`tdest` 1), `beat_values` values of `operand_bits` a beat; `m_axis` gives `rows` 16-bit outputs a beat, in order.
-    With `init_files`, every memory is baked in from `<init_files>/<hierarchical name>.hex`; every site is then a
-    module of its own.
+    (`tdest` 1), `beat_values` values of `operand_bits` a beat. `m_axis` sends `rows` 16-bit outputs a beat, in order.
+    With `init_files`, the contents of every memory are baked in from `<init_files>/<hierarchical name>.hex`, and every
+    site is a module of its own.
     """
 
     module_name = TOP_MODULE
@@ -48,20 +49,12 @@ class Grid(wiring.Component):
         self.output_stream = OutputStream(p)
         self.registers = Registers(p)
         self.controller = Controller(p, self.drain_cycles)
-        super().__init__({
-            **axi_lite_members("s_axil"),
+        super().__init__(Ports({
+            "s_axil": In(axi_lite(ADDRESS_BITS)),
             "interrupt": Out(1),
-            "s_axis_tdata": In(p.beat_bits),
-            "s_axis_tvalid": In(1),
-            "s_axis_tready": Out(1),
-            "s_axis_tlast": In(1),
-            "s_axis_tdest": In(1),
-            "m_axis_tdata": Out(16 * p.rows),
-            "m_axis_tkeep": Out(2 * p.rows),
-            "m_axis_tvalid": Out(1),
-            "m_axis_tready": In(1),
-            "m_axis_tlast": Out(1),
-        })
+            "s_axis": In(axi_stream(p.beat_bits, dest_bits=1)),
+            "m_axis": Out(axi_stream(16 * p.rows, keep_bits=2 * p.rows)),
+        }))
 
     @cached_property
     def token_latency(self) -> int:
@@ -70,7 +63,7 @@ class Grid(wiring.Component):
 
     @cached_property
     def drain_cycles(self) -> int:
-        """Cycles after which nothing of a phase is under way any more, counted from the end of its duration."""
+        """Cycles from the end of a phase's duration until nothing of the phase is under way any more."""
         longest_delay, longest_program = 255, self.parameters.program_length
         return (
             self.token_latency + longest_delay + 2 * self.parameters.cols + self.site.pcu.result_latency
@@ -100,47 +93,42 @@ class Grid(wiring.Component):
         return f"{self.init_files}/{image_file(*path)}" if self.init_files is not None else ""
 
     def _host_ports(self, m: Module, registers: Shared, output: Shared) -> None:
-        for prefix, child in (("s_axil", registers), ("m_axis", output)):
-            for name, member in child.signature.members.items():
-                if name.startswith(prefix):
-                    if member.flow == In:
-                        m.d.comb += getattr(child, name).eq(getattr(self, name))
-                    else:
-                        m.d.comb += getattr(self, name).eq(getattr(child, name))
+        connect(m, registers.s_axil, wiring.flipped(self.s_axil))
+        connect(m, output.m_axis, wiring.flipped(self.m_axis))
         m.d.comb += self.interrupt.eq(registers.interrupt)
 
     def _input(
         self, m: Module, vectors: Shared, loader: Shared, controller: Shared, collector: Shared,
         distributor: Shared, schedule: ExternalMemory,
     ) -> None:
-        """The write stream's source: results go first, then tokens, then what the host sends."""
+        """The source of the write stream: results go first, then tokens, then words from the host."""
         p = self.parameters
         word = Signal(write_word_layout(p), reset_less=True)
         kind = Signal(WriteKind)
         host_turn = Signal()
-        # Without tvalid the host need not drive tdest, and tready must not depend on it.
+        # The host need not drive tdest without tvalid, and tready must not depend on it then.
         loading = Signal()
         m.d.comb += [
-            loading.eq(self.s_axis_tvalid & self.s_axis_tdest),
+            loading.eq(self.s_axis.tvalid & self.s_axis.tdest),
             host_turn.eq(~collector.beat_valid & ~controller.token_valid),
-            vectors.tdata.eq(self.s_axis_tdata),
-            vectors.tvalid.eq(self.s_axis_tvalid & ~loading),
-            vectors.tlast.eq(self.s_axis_tlast),
+            vectors.tdata.eq(self.s_axis.tdata),
+            vectors.tvalid.eq(self.s_axis.tvalid & ~loading),
+            vectors.tlast.eq(self.s_axis.tlast),
             vectors.taken.eq(host_turn),
-            loader.tdata.eq(self.s_axis_tdata),
+            loader.tdata.eq(self.s_axis.tdata),
             loader.tvalid.eq(loading),
-            loader.tlast.eq(self.s_axis_tlast),
+            loader.tlast.eq(self.s_axis.tlast),
             loader.taken.eq(host_turn),
-            self.s_axis_tready.eq(Mux(loading, loader.tready, vectors.tready)),
+            self.s_axis.tready.eq(Mux(loading, loader.tready, vectors.tready)),
             distributor.source.eq(word),
             distributor.source.kind.eq(kind),
-            schedule.write_enable.eq(loader.schedule_write),
-            schedule.write_address.eq(loader.word_address),
-            schedule.write_slice.eq(loader.word_beat),
-            schedule.write_data.eq(self.s_axis_tdata),
-            schedule.read_enable.eq(1),
-            schedule.read_address.eq(controller.schedule_address),
-            controller.schedule_word.eq(schedule.read_data),
+            schedule.write.enable.eq(loader.schedule_write),
+            schedule.write.address.eq(loader.word_address),
+            schedule.write.slice.eq(loader.word_beat),
+            schedule.write.data.eq(self.s_axis.tdata),
+            schedule.read.enable.eq(1),
+            schedule.read.address.eq(controller.schedule_address),
+            controller.schedule_word.eq(schedule.read.data),
         ]
         with m.If(collector.beat_valid):
             m.d.sync += [kind.eq(WriteKind.VECTOR), word.address.eq(collector.beat_address),
@@ -184,7 +172,7 @@ class Grid(wiring.Component):
             vectors.free.eq(controller.input_free),
             vectors.consume.eq(controller.input_consume),
             output.begin_sequence.eq(controller.begin_sequence),
-            # After an abort, what is left in the output buffer must not be sent.
+            # After an abort, the rest of the output buffer must not be sent.
             output.flush.eq(~controller.running),
             output.steps.eq(controller.steps_latched),
             output.parity.eq(controller.parity),

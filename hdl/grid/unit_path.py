@@ -9,6 +9,7 @@ from amaranth.lib.wiring import In, Out
 from hdl.grid.activation import ActivationUnit
 from hdl.grid.gate_path import issue_layout
 from hdl.grid.multiply_accumulate import MultiplyAccumulate
+from hdl.grid.ports import Ports, write_port
 from hdl.grid.sharing import Shared
 from hdl.layouts import (
     Activation,
@@ -31,24 +32,24 @@ __all__ = ["UnitPath"]
 class UnitPath(wiring.Component):
     """Executes one instruction for each value that arrives.
 
-    A value arrives from the gate path (`issue`, and `value` and `stored` one cycle later) or from the ring itself: an
+    A value arrives from the gate path (`issue`, then `value` and `stored` one cycle later) or from the ring itself: an
     instruction with `proceed` sends its result through the activation unit to its `next` instruction,
-    `ring_latency` cycles later. Memories beside this component: program and state (read with `issue`), unit entries
-    (read with `value`), activation table. All cycles below are those of values.
+    `ring_latency` cycles later. The memories are outside this component: program and state (read with `issue`), unit
+    entries (read with `value`), activation table. The cycles below are the cycles of values.
 
     A gate's value with `hold`, and the activated result of an instruction with `hold` (`ring_latency` cycles after
-    the instruction), are kept whether an instruction runs on them or not; instructions from the next cycle on see
-    them. HOLD0 exists twice, by the lowest bit of the unit, so it lives until the unit after next writes it; HOLD1 and
-    the kept result live until the next unit does. A kept result is seen from the cycle after its instruction on.
-    A gate's value and a returning one that run an instruction in the same cycle, or are kept in the same register,
-    raise `collision` (in the cycle before) and lose the returning one; the mapper spaces units so that this cannot
-    happen. A returning value without `proceed` meets nobody unless both are kept in the same register.
+    the instruction), are kept whether or not an instruction runs on them; instructions see them from the next cycle on.
+    HOLD0 exists twice, by the lowest bit of the unit, so that a value lives until the unit after next writes it; HOLD1
+    and the kept result live until the next unit does. Instructions see a kept result from the cycle after its own.
+    A gate's value and a returning value that both run an instruction in the same cycle, or are kept in the same
+    register, raise `collision` (in the cycle before), and the returning value is lost. The mapper spaces units so that
+    this cannot happen. A returning value without `proceed` collides only in a hold register.
 
-    A unit has `state_words` state words. An instruction reads the one whose number is in the low bits of its own
-    address, and writes `write_slot`. A word that an instruction writes is read by instructions `state_distance` or
-    more cycles later; until then they read the old one.
-    An emitted result is in `local` `emit_latency` cycles after its value, with the unit entry `destination` behind the
-    unit.
+    A unit has `state_words` state words. An instruction reads the word whose number is in the low bits of its own
+    address, and writes word `write_slot`. Instructions read a new state word from `state_distance` cycles after the
+    instruction that writes it, and the old one until then.
+    An emitted result is in `local` `emit_latency` cycles after its value, with the unit entry at the unit plus
+    `destination`.
     """
 
     module_name = "srnn_unit_path"
@@ -57,7 +58,7 @@ class UnitPath(wiring.Component):
         self.parameters = p = parameters
         self.mac = MultiplyAccumulate()
         self.activation = ActivationUnit(p)
-        super().__init__({
+        super().__init__(Ports({
             "issue": In(issue_layout(p)),
             "value": In(signed(16)),
             "stored": In(signed(16)),
@@ -69,14 +70,12 @@ class UnitPath(wiring.Component):
             "unit_enable": Out(1),
             "unit_address": Out(p.unit_bits),
             "unit_entry": In(unit_entry_layout(p)),
-            "state_write_enable": Out(1),
-            "state_write_address": Out(p.state_address_bits),
-            "state_write_data": Out(16),
+            "state_write": Out(write_port(p.state_address_bits, 16)),
             "segment": Out(p.segment_bits),
             "table_entry": In(table_entry_layout(p)),
             "local": Out(result_layout(p)),
             "collision": Out(1),
-        })
+        }))
 
     @property
     def emit_latency(self) -> int:
@@ -85,12 +84,12 @@ class UnitPath(wiring.Component):
 
     @property
     def ring_latency(self) -> int:
-        """Cycles from a value to the value that its instruction sends on: compute, register, activate."""
+        """Cycles from a value to the value that its instruction passes on: compute, register, activate."""
         return self.mac.latency + 1 + self.activation.latency
 
     @property
     def state_distance(self) -> int:
-        """Cycles from an instruction that writes a state word to the first one that reads what it wrote."""
+        """Cycles from an instruction that writes a state word to the first one that reads the new value."""
         # Compute, register, write; the word is read a cycle before the value.
         return self.mac.latency + 1 + 1 + 1
 
@@ -140,40 +139,7 @@ class UnitPath(wiring.Component):
             self.unit_enable.eq(execute_valid),
             self.unit_address.eq(execute.unit + op.destination),
         ]
-        with m.Switch(op.x):
-            with m.Case(FactorX.ZERO):
-                m.d.comb += mac.x.eq(0)
-            with m.Case(FactorX.VALUE):
-                m.d.comb += mac.x.eq(value)
-            with m.Case(FactorX.HOLD0):
-                m.d.comb += mac.x.eq(Mux(execute.unit[0], holds[1], holds[0]))
-            with m.Case(FactorX.HOLD1):
-                m.d.comb += mac.x.eq(holds[2])
-        with m.Switch(op.y):
-            with m.Case(FactorY.VALUE):
-                m.d.comb += mac.y.eq(value)
-            with m.Case(FactorY.STATE):
-                m.d.comb += mac.y.eq(state)
-            with m.Case(FactorY.ONE):
-                m.d.comb += mac.y.eq(1 << 15)
-            with m.Default():
-                m.d.comb += mac.y.eq(0)
-        with m.Switch(op.subtract):
-            with m.Case(Subtrahend.VALUE):
-                m.d.comb += mac.z.eq(value)
-            with m.Case(Subtrahend.STATE):
-                m.d.comb += mac.z.eq(state)
-            with m.Default():
-                m.d.comb += mac.z.eq(0)
-        with m.Switch(op.addend):
-            with m.Case(Addend.VALUE):
-                m.d.comb += mac.value.eq(value)
-            with m.Case(Addend.STORED):
-                m.d.comb += mac.value.eq(self.stored)
-            with m.Case(Addend.STATE):
-                m.d.comb += mac.value.eq(state)
-            with m.Default():
-                m.d.comb += mac.value.eq(0)
+        self._operands(m, mac, (value, state, Mux(execute.unit[0], holds[1], holds[0]), holds[2]))
 
         # Round: the result leaves for the link.
         rounding = Signal(issue_layout(p), reset_less=True)
@@ -207,9 +173,9 @@ class UnitPath(wiring.Component):
             done_slot.eq(rounding_op.write_slot),
         ]
         m.d.comb += [
-            self.state_write_enable.eq(done_write),
-            self.state_write_address.eq(Cat(done_slot[: p.slot_bits], done.unit)),
-            self.state_write_data.eq(result),
+            self.state_write.enable.eq(done_write),
+            self.state_write.address.eq(Cat(done_slot[: p.slot_bits], done.unit)),
+            self.state_write.data.eq(result),
             activation.value.eq(result),
             activation.function.eq(done_activation),
             self.segment.eq(activation.segment),
@@ -217,6 +183,45 @@ class UnitPath(wiring.Component):
         ]
         m.d.sync += [returning.eq(done), returning_valid.eq(done_proceed), returning_hold.eq(done_hold)]
         return m
+
+    def _operands(self, m: Module, mac: Shared, sources: tuple[Value, Value, Value, Value]) -> None:
+        """The operands of the multiply-accumulate, from the arriving value, the state word, HOLD0 and HOLD1."""
+        op = self.instruction
+        value, state, hold0, hold1 = sources
+        with m.Switch(op.x):
+            with m.Case(FactorX.ZERO):
+                m.d.comb += mac.x.eq(0)
+            with m.Case(FactorX.VALUE):
+                m.d.comb += mac.x.eq(value)
+            with m.Case(FactorX.HOLD0):
+                m.d.comb += mac.x.eq(hold0)
+            with m.Case(FactorX.HOLD1):
+                m.d.comb += mac.x.eq(hold1)
+        with m.Switch(op.y):
+            with m.Case(FactorY.VALUE):
+                m.d.comb += mac.y.eq(value)
+            with m.Case(FactorY.STATE):
+                m.d.comb += mac.y.eq(state)
+            with m.Case(FactorY.ONE):
+                m.d.comb += mac.y.eq(1 << 15)
+            with m.Default():
+                m.d.comb += mac.y.eq(0)
+        with m.Switch(op.subtract):
+            with m.Case(Subtrahend.VALUE):
+                m.d.comb += mac.z.eq(value)
+            with m.Case(Subtrahend.STATE):
+                m.d.comb += mac.z.eq(state)
+            with m.Default():
+                m.d.comb += mac.z.eq(0)
+        with m.Switch(op.addend):
+            with m.Case(Addend.VALUE):
+                m.d.comb += mac.value.eq(value)
+            with m.Case(Addend.STORED):
+                m.d.comb += mac.value.eq(self.stored)
+            with m.Case(Addend.STATE):
+                m.d.comb += mac.value.eq(state)
+            with m.Default():
+                m.d.comb += mac.value.eq(0)
 
 
 #: Hold registers: HOLD0 of an even and of an odd unit, HOLD1.

@@ -6,6 +6,7 @@ from amaranth.hdl import Module, Mux, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from hdl.grid.ports import axi_stream
 from hdl.layouts import WriteKind, schedule_header_layout, vector_address_layout, write_word_layout
 from hdl.parameters import GridParameters
 
@@ -15,12 +16,11 @@ __all__ = ["VectorInput"]
 class VectorInput(wiring.Component):
     """Writes `header.input_beats` beats a step, for `steps` steps, to alternating halves of the input vector.
 
-    `begin_sequence` starts a sequence, whose first step goes to half `parity`. A beat is taken while `running`, when
-    one of the two halves is free (`free` gives one back) and the write stream takes the word (`taken`): `tready`
-    follows combinationally. `available` says that a step is loaded that `consume` has not taken.
-    `tlast` belongs on the last beat of the last step. `framing_early` reports one that came before; after a missing
-    one (`framing_late`) and while `flush`, beats are dropped up to the next `tlast` of a packet under way
-    (`in_packet`).
+    `begin_sequence` starts a sequence, whose first step goes to half `parity`. While `running`, a beat is taken when
+    one of the two halves is free (`free` returns one) and the write stream takes the word (`taken`); `tready` follows
+    combinationally. `available` is high while a loaded step has not been taken by `consume`.
+    `tlast` belongs on the last beat of the last step. `framing_early` reports an earlier one. After a missing one
+    (`framing_late`) and during `flush`, beats are dropped up to the next `tlast` of a packet under way (`in_packet`).
     """
 
     module_name = "srnn_vector_input"
@@ -28,10 +28,7 @@ class VectorInput(wiring.Component):
     def __init__(self, parameters: GridParameters) -> None:
         self.parameters = p = parameters
         super().__init__({
-            "tdata": In(p.beat_bits),
-            "tvalid": In(1),
-            "tready": Out(1),
-            "tlast": In(1),
+            **axi_stream(p.beat_bits).flip().members,
             "begin_sequence": In(1),
             "running": In(1),
             "flush": In(1),
@@ -100,14 +97,14 @@ class VectorInput(wiring.Component):
         return m
 
     def _advance(self, m: Module, target: Value) -> None:
-        """Next beat of the vector: the next part of this vector word, or the first of the next."""
+        """Next beat of the vector, in this vector word or at the beginning of the next."""
         with m.If(target.beat == self.parameters.word_beats - 1):
             m.d.sync += [target.beat.eq(0), target.offset.eq(target.offset + 1)]
         with m.Else():
             m.d.sync += target.beat.eq(target.beat + 1)
 
     def _count(self, m: Module, step_done: Value, room: Signal) -> None:
-        """Halves that are free, and steps that are loaded and not yet consumed."""
+        """Free halves, and loaded steps that are not yet consumed."""
         loaded = Signal(2)
         m.d.comb += self.available.eq(loaded != 0)
         m.d.sync += [

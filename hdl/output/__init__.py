@@ -1,1 +1,1 @@
-"""Files for users. In: components. Out: Verilog, manifest, headers, FuseSoC core and reference pages."""
+"""Files for users. In: a grid. Out: Verilog, manifest, headers, FuseSoC core and reference pages."""

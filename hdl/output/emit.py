@@ -22,7 +22,7 @@ __all__ = ["EmittedGrid", "emit", "emit_grid"]
 
 @dataclass
 class EmittedGrid:
-    """Verilog text of every module, and how often each stands in the grid."""
+    """Verilog text and number of instances of every module."""
 
     #: Module name to Verilog text, in order of first use from the top.
     sources: dict[str, str] = field(default_factory=dict)
@@ -36,7 +36,7 @@ def emit_grid(grid: Grid, progress: Callable[[str], None] = lambda name: None) -
 
 
 def emit(component: wiring.Component, progress: Callable[[str], None] = lambda name: None) -> EmittedGrid:
-    """Verilog of one component and of everything that it places, each distinct module once."""
+    """Verilog of one component and of all components below it, each distinct module once."""
     top: str = component.module_name
     result = EmittedGrid(instances=Counter({top: 1}))
     pending: list[tuple[wiring.Component, int]] = [(component, 1)]

@@ -1,4 +1,4 @@
-"""The `#:` comments of fields, enum members and layout keys, read from the source: they are the documentation."""
+"""The `#:` comments of fields, enum members and layout keys, read from the source for the documentation."""
 
 from __future__ import annotations
 

@@ -54,7 +54,7 @@ def _header(parameters: GridParameters, line: Callable[[_Constant], str], begin:
 
 
 def _sections(p: GridParameters) -> Iterator[tuple[str, list[_Constant]]]:
-    """Titles and constants, in the order in which they are printed."""
+    """Titles and constants, in the order of the header."""
     yield "Identification: the values of the registers ID and VERSION", [
         _Constant("SRNN_ID_VALUE", IDENTIFICATION, 8), _Constant("SRNN_VERSION_VALUE", VERSION, 8),
     ]

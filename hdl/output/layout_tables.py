@@ -18,7 +18,7 @@ from hdl.parameters import GridParameters
 
 __all__ = ["ENUMS", "MEMORY_LAYOUTS", "EnumTable", "LayoutField", "LayoutTable", "enum_tables", "layout_tables"]
 
-#: Layouts of the words of a memory, by its name; a memory that is not here holds plain numbers.
+#: Layouts of the words of each memory by name; the other memories hold plain numbers.
 MEMORY_LAYOUTS: dict[str, tuple[str, ...]] = {
     "PHASE": ("phase",),
     "BIAS": ("bias",),
@@ -28,7 +28,7 @@ MEMORY_LAYOUTS: dict[str, tuple[str, ...]] = {
     "TABLE": ("table_entry",),
     "SCHEDULE": ("schedule_header", "schedule_entry"),
 }
-#: The enums that fields hold, and those that number memories and error bits.
+#: The enums of fields, of memory numbers and of error bits.
 ENUMS: tuple[type[python_enum.Enum], ...] = (
     layouts.Memory, layouts.WriteKind, layouts.Activation, layouts.FactorX, layouts.FactorY,
     layouts.Subtrahend, layouts.Addend, layouts.Hold, layouts.Keep, layouts.LinkError,
@@ -80,7 +80,7 @@ def layout_tables(parameters: GridParameters) -> Iterator[LayoutTable]:
 def _table(
     function: Callable[..., data.StructLayout], layout: data.StructLayout, known: dict[data.StructLayout, str]
 ) -> LayoutTable:
-    """The table of the layout that `function` makes; `known` are the names of the layouts before it."""
+    """The table of the layout that `function` returns; `known` has the names of the layouts before it."""
     comments = field_comments(Path(inspect.getfile(function)))
     fields = tuple(
         LayoutField(
@@ -93,7 +93,7 @@ def _table(
 
 
 def enum_tables() -> Iterator[EnumTable]:
-    """The enums that fields of the layouts hold."""
+    """The enums of the layouts' fields."""
     comments = field_comments(Path(layouts.__file__))
     for kind in ENUMS:
         members = tuple(

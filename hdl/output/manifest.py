@@ -1,4 +1,4 @@
-"""The manifest of a generated grid: everything that a test, a driver or a tool would otherwise have to guess."""
+"""The manifest of a generated grid: all that a test, a driver or a tool would otherwise have to guess."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from amaranth.hdl import Shape
-from amaranth.lib.wiring import In
+from amaranth.hdl import Value
 
 from hdl import layouts
 from hdl.grid.image_loader import HEADER_BYTES
 from hdl.grid.memory import MEMORY_MODULE
+from hdl.grid.sharing import port_names
 from hdl.grid.top import Grid
 from hdl.latencies import GridLatencies
 from hdl.layouts import Memory, memory_shape
@@ -25,7 +25,7 @@ from hdl.register_map import ADDRESS_BITS, IDENTIFICATION, VERSION
 
 __all__ = ["MANIFEST_FORMAT", "derived_sizes", "internal_memory_tables", "make_manifest", "memory_tables"]
 
-#: Version of the manifest's own structure: raised when a field changes its meaning or goes away.
+#: Version of the manifest's structure: incremented when a field changes its meaning or is removed.
 MANIFEST_FORMAT = 1
 
 _IMAGE_FORMAT = (
@@ -39,13 +39,13 @@ _LOAD_FORMAT = (
 
 
 def derived_sizes(parameters: GridParameters) -> dict[str, int]:
-    """Every size that follows from the parameters, by the name of its property."""
+    """The sizes that follow from the parameters, by the name of their property."""
     properties = (n for n, member in vars(GridParameters).items() if isinstance(member, (property, cached_property)))
     return {name: size for name in properties if isinstance(size := getattr(parameters, name), int)}
 
 
 def memory_tables(parameters: GridParameters) -> dict[str, dict[str, Any]]:
-    """What is in each loadable memory, by its name: number, sizes in bits and words, places and layouts."""
+    """The loadable memories by name: number, sizes in bits and words, instances and layouts."""
     texts = field_comments(Path(layouts.__file__))
     tables: dict[str, dict[str, Any]] = {}
     for memory in Memory:
@@ -65,7 +65,7 @@ def memory_tables(parameters: GridParameters) -> dict[str, dict[str, Any]]:
 
 
 def internal_memory_tables(parameters: GridParameters) -> dict[str, dict[str, Any]]:
-    """The memories that the hardware fills itself, by name: sizes in bits and words, and places."""
+    """The memories that the hardware fills itself, by name: sizes in bits and words, and instances."""
     p = parameters
     return {
         "STORED": {
@@ -116,12 +116,11 @@ def _ports(grid: Grid) -> list[dict[str, Any]]:
         {"name": "clk", "direction": "input", "width": 1, "interface": "clock"},
         {"name": "rst", "direction": "input", "width": 1, "interface": "reset, synchronous, active high"},
     ]
-    for path, member, _ in grid.signature.flatten(grid):
-        name = "__".join(str(part) for part in path)
+    for name, is_input, value in port_names(grid):
         prefix = next((p for p in ("s_axil", "s_axis", "m_axis") if name.startswith(p)), name)
         ports.append({
-            "name": name, "direction": "input" if member.flow == In else "output",
-            "width": Shape.cast(member.shape).width, "interface": prefix,
+            "name": name, "direction": "input" if is_input else "output", "width": len(Value.cast(value)),
+            "interface": prefix,
         })
     return ports
 

@@ -19,7 +19,7 @@ from hdl.register_map import VERSION
 
 __all__ = ["GridPackage", "make_package"]
 
-#: Waivers for Verilator's lint; part of the package, so that its user can lint it too.
+#: Waivers for Verilator's lint; part of the package for its users.
 LINT_WAIVERS = Path(__file__).parent / "lint_waivers.vlt"
 
 
@@ -55,15 +55,15 @@ def make_package(
 ) -> GridPackage:
     """Generate a grid. `progress` is called with the name of each module before it is converted.
 
-    With `init_files`, each memory reads `<init_files>/<hierarchical name>.hex` (names as `rnn_mapper.mapping.packets`
-    writes them) when the Verilog is elaborated; the path goes into the Verilog as it is given.
+    With `init_files`, each memory reads `<init_files>/<hierarchical name>.hex` (see `hdl.naming.image_file`) when the
+    Verilog is elaborated; the path is copied into the Verilog as it is.
     """
     grid = Grid(parameters, init_files)
     emitted = emit_grid(grid, progress)
     sources = {name: f"rtl/{name}.v" for name in emitted.sources}
     counts = {name: emitted.instances[name] for name in sources}
     counts[MEMORY_MODULE] = sum(
-        # Memories are placed inside the modules' own text.
+        # A memory is an instance in the text of the module that has it.
         text.count(f"{MEMORY_MODULE} #(") * emitted.instances[name] for name, text in emitted.sources.items()
     )
     manifest = make_manifest(grid, {name: (file, counts[name]) for name, file in sources.items()})
@@ -123,9 +123,9 @@ def _readme(parameters: GridParameters, init_files: str | None) -> str:
 
 {p.multipliers} multipliers of 8 x {p.operand_bits} bits. The top module is `{TOP_MODULE}`, in Verilog-2005. {images}
 
-| file | what it is |
+| file | content |
 |---|---|
-| `rtl/` | one file for each module; `{MEMORY_MODULE}.v` is the place for SRAM macros |
+| `rtl/` | one file for each module; replace `{MEMORY_MODULE}.v` by SRAM macros for an ASIC |
 | `{TOP_MODULE}.f` | list of those files |
 | `manifest.json` | parameters, ports, memories, latencies, registers and formats |
 | `include/` | register addresses, bits, sizes and formats for C and for Verilog |

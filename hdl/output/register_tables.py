@@ -35,7 +35,7 @@ class RegisterTable:
 
     @property
     def reset(self) -> int | None:
-        """Value after reset; of a constant register, its value; None when that is different for each grid."""
+        """Value after reset, which a constant register always has; None if it depends on the grid."""
         return _CONSTANTS.get(self.register.name, self.register.reset)
 
     @property

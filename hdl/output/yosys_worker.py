@@ -1,4 +1,4 @@
-"""Runs Yosys passes in a process of its own: a crash or an endless pass is an error, not the end of the caller.
+"""Runs Yosys passes in a separate process, so that a crash or an endless pass is an error for the caller, not its end.
 
 The process is `python -m hdl.output.yosys_worker LOG`: pass commands on standard input, one a line.
 """
@@ -12,14 +12,14 @@ from pathlib import Path
 
 from hdl.errors import ToolError
 
-#: Folder of the packages, so that the process finds this module from any directory.
+#: Directory of the packages, so that the process finds this module from any working directory.
 _ROOT = Path(__file__).parent.parent.parent
 
 
 def run_yosys(commands: Sequence[str], what: str, folder: Path, timeout: float) -> None:
-    """Run pass `commands` with `folder` as the working directory (files they name may be relative to it).
+    """Run pass `commands` with `folder` as the working directory (their file names may be relative to it).
 
-    `what` names the work in the message of the `ToolError` that is raised when a pass fails or all of them together
+    Raises `ToolError`, with `what` as the name of the work in its message, when a pass fails or all passes together
     take more than `timeout` seconds of wall time.
     """
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(_ROOT), os.environ.get("PYTHONPATH", "")])}
@@ -49,7 +49,7 @@ def main() -> None:
         sys.exit("ERROR: pyosys is missing: install it with 'make setup' or 'pip install pyosys==0.70'")
     design = libyosys.Design()
     for command in sys.stdin.read().splitlines():
-        # Each pass overwrites the log of the one before: the last one is what tells of an error.
+        # Each pass overwrites the log of the pass before, so that an error is in the last log.
         libyosys.run_pass(f"tee -q -o {sys.argv[1]} {command}", design)
 
 

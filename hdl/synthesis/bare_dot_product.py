@@ -1,4 +1,4 @@
-"""The dot product and nothing else, in Verilog: the measure for what a PCU costs beyond it."""
+"""A bare dot product in Verilog: the reference for the area overhead of a PCU."""
 
 MODULE = "bare_dot_product"
 

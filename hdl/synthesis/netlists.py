@@ -1,18 +1,18 @@
-"""What a module holds before mapping: its arithmetic operators, sub-modules and memories."""
+"""Contents of a module before technology mapping: arithmetic operators, sub-modules and memories."""
 
 import json
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-#: Operators that are counted as multipliers and as adders.
+#: Operators that count as multipliers or adders, with their symbols in Verilog.
 OPERATORS = {"$mul": "*", "$add": "+", "$sub": "-"}
 MULTIPLIERS = ("$mul",)
 
 
 @dataclass(frozen=True, order=True)
 class Operator:
-    """An arithmetic operator; equal ones have the same hardware.
+    """An arithmetic operator; equal operators have the same hardware.
 
     The operands are lists of bits, least significant first: "0", "1", or the number of an independent input bit.
     """
@@ -42,7 +42,7 @@ class Operator:
 
 @dataclass(frozen=True, order=True)
 class MemoryShape:
-    """Parameters of a memory that decide its hardware."""
+    """Parameters of a memory on which its hardware depends."""
 
     width: int
     depth: int
@@ -57,13 +57,13 @@ class MemoryShape:
 
     @property
     def name(self) -> str:
-        """Name in reports, with words and bits of a word."""
+        """Name in reports: words and bits of a word."""
         return f"srnn_memory_{self.depth}x{self.width}"
 
 
 @dataclass
 class Contents:
-    """What one module instantiates itself."""
+    """Operators, memories and sub-modules that one module instantiates itself, with their numbers."""
 
     operators: Counter[Operator] = field(default_factory=Counter)
     memories: Counter[MemoryShape] = field(default_factory=Counter)

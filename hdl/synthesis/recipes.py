@@ -1,4 +1,4 @@
-"""How Yosys measures one module: the passes for each target, and reading what they print."""
+"""Yosys passes that measure one module on each target, and the reader of their statistics."""
 
 import json
 import re
@@ -9,10 +9,10 @@ from pathlib import Path
 from hdl.errors import ConfigurationError
 from hdl.output.yosys_worker import run_yosys
 
-#: "ice40hx" is for the parts of the family that have no DSPs: multipliers are made of LUTs.
+#: "ice40hx" is for the devices of the family without DSPs: multipliers use LUTs.
 TARGETS = ("generic", "ice40", "ecp5", "xilinx", "ice40hx")
 MEMORY = "srnn_memory"
-#: Attribute of the instances whose hardware is counted elsewhere: sub-modules and memories.
+#: Attribute of the instances that are counted elsewhere: sub-modules and memories.
 BOX = "srnn_box"
 #: Transistors of a two-input NAND gate in CMOS.
 _NAND2_TRANSISTORS = 4
@@ -23,7 +23,7 @@ _FPGA = {
     "ecp5": "synth_ecp5 -top {top}",
     "xilinx": "synth_xilinx -flatten -noiopad -noclkbuf -top {top}",
 }
-#: Resource, and the whole names of the cells that use it with the number each uses (a RAM slice counts its LUTs).
+#: Resource, pattern of the full names of cells that use it, and how many each cell uses (a RAM slice uses LUTs).
 _RESOURCES: tuple[tuple[str, str, int], ...] = (
     ("lut", r"SB_LUT4|LUT[1-6]", 1),
     ("lut", r"CCU2C", 2),
@@ -46,14 +46,14 @@ class Liberty:
 
     @classmethod
     def read(cls, path: Path) -> "Liberty":
-        """Read what is needed of a Liberty file; raise `ConfigurationError` when it is not one or has no NAND2 cell."""
+        """Read a Liberty file; raise `ConfigurationError` when it cannot be read or has no two-input NAND cell."""
         try:
             text = re.sub(r"/\*.*?\*/", " ", path.read_text(errors="replace"), flags=re.DOTALL)
         except OSError as error:
             raise ConfigurationError(f"{path}: cannot be read ({error.strerror}); name a Liberty file") from error
         areas: dict[str, float] = {}
         flip_flops: set[str] = set()
-        # Cells do not nest: each reaches to the beginning of the next.
+        # Cells do not nest: each ends where the next begins.
         for name, body in re.findall(r'\bcell\s*\(\s*"?(\w+)"?\s*\)(.*?)(?=\bcell\s*\(|\Z)', text, re.DOTALL):
             if area := re.search(r"\barea\s*:\s*([\d.eE+-]+)", body):
                 areas[name] = float(area.group(1))
@@ -66,7 +66,7 @@ class Liberty:
 
 
 @dataclass
-class Measure:
+class Measurement:
     """One synthesised module: its own logic, without its sub-modules and memories."""
 
     #: Cells after mapping, by type.
@@ -79,12 +79,12 @@ class Measure:
 
 
 def mapping_passes(top: str, target: str, liberty: Liberty | None, statistics: str) -> list[str]:
-    """Return the passes that map module `top`, drop its black boxes and write `stat` to the file `statistics`."""
+    """Return passes that map module `top`, remove its black boxes and write `stat` to the file `statistics`."""
     if target in _FPGA:
         return [_FPGA[target].format(top=top), *_drop_boxes(), f"tee -o {statistics} stat -json"]
     passes = [
         f"synth -flatten -booth -top {top}",
-        # Registers of generated modules carry power-up values, which the flip-flop to map to does not have.
+        # Registers of generated modules have power-up values, which the target flip-flop does not support.
         "setattr -unset init",
         "dfflegalize -cell $_DFF_P_ x",
     ]
@@ -96,13 +96,13 @@ def mapping_passes(top: str, target: str, liberty: Liberty | None, statistics: s
 
 
 def _drop_boxes() -> list[str]:
-    # Only once the logic around them is final; then nothing is left that `stat` cannot count. Black boxes of the
-    # target's own library stay: they are its cells.
+    # Only when the logic around them is final; then `stat` can count all that is left. Black boxes of the target's own
+    # library stay: they are its cells.
     return [f"delete a:{BOX}"]
 
 
-def read_measure(statistics: Path, top: str, target: str, liberty: Liberty | None) -> Measure:
-    """Read the file that `mapping_passes` left."""
+def read_measurement(statistics: Path, top: str, target: str, liberty: Liberty | None) -> Measurement:
+    """Read the statistics that the passes of `mapping_passes` wrote."""
     content = json.loads(statistics.read_text())
     # A module without any cell has no entry.
     module = content["modules"].get("\\" + top, {})
@@ -111,21 +111,21 @@ def read_measure(statistics: Path, top: str, target: str, liberty: Liberty | Non
         used = {"lut": 0, "ff": 0, "dsp": 0, "bram": 0}
         for resource, pattern, each in _RESOURCES:
             used[resource] += each * sum(count for name, count in cells.items() if re.fullmatch(pattern, name))
-        return Measure(cells, None, used["ff"], used)
+        return Measurement(cells, None, used["ff"], used)
     if liberty:
         flip_flops = sum(count for name, count in cells.items() if name in liberty.flip_flops)
-        return Measure(cells, float(module.get("area", 0.0)) / liberty.nand2_area, flip_flops)
+        return Measurement(cells, float(module.get("area", 0.0)) / liberty.nand2_area, flip_flops)
     transistors = str(module.get("estimated_num_transistors", "0"))
     if transistors.endswith("+"):
         raise AssertionError(f"cells of unknown size in {top}: {dict(cells)}")
-    return Measure(cells, int(transistors) / _NAND2_TRANSISTORS, cells.get("$_DFF_P_", 0))
+    return Measurement(cells, int(transistors) / _NAND2_TRANSISTORS, cells.get("$_DFF_P_", 0))
 
 
 def measure_source(
     verilog: str, top: str, folder: Path, liberty: Liberty | None = None, timeout: float = 600.0
-) -> Measure:
-    """Measure a module without sub-modules, given as text, for the generic target; `folder` takes working files."""
+) -> Measurement:
+    """Measure a module without sub-modules, given as text, on the generic target; `folder` is for working files."""
     (folder / f"{top}.v").write_text(verilog)
     passes = [f"read_verilog {top}.v", *mapping_passes(top, "generic", liberty, f"{top}.stat")]
     run_yosys(passes, f"synthesis of {top}", folder, timeout)
-    return read_measure(folder / f"{top}.stat", top, "generic", liberty)
+    return read_measurement(folder / f"{top}.stat", top, "generic", liberty)

@@ -10,8 +10,8 @@ from typing import Any
 class ModuleArea:
     """One instance of one module, without its sub-modules.
 
-    `multipliers` and `adders` are gate equivalents of its operators, each synthesised alone: optimisation across their
-    boundaries makes the split an estimate (the sum may even exceed `gate_equivalents` a little).
+    `multipliers` and `adders` are gate equivalents of its operators, each synthesised alone. Optimisation across their
+    boundaries makes this split an estimate (the sum may even slightly exceed `gate_equivalents`).
     """
 
     name: str
@@ -28,7 +28,7 @@ class ModuleArea:
     adders: float = 0.0
     #: FPGA resources: "lut", "ff", "dsp", "bram".
     resources: dict[str, int] = field(default_factory=dict)
-    #: True for a memory (its bits are counted in the module that holds it).
+    #: True for a memory, whose bits are counted in the module that instantiates it.
     memory: bool = False
 
     @property
@@ -63,9 +63,9 @@ class SynthesisReport:
     #: Name of the Liberty file, None without one.
     liberty: str | None
     modules: Sequence[ModuleArea]
-    #: Gate equivalents of the bare dot product that the PCU is compared with.
+    #: Gate equivalents of the bare dot product, the reference for the PCU.
     bare_dot_product: float | None
-    #: Gate equivalents of a PCU without its memories, over those of the bare dot product, minus 1.
+    #: Area overhead of a PCU without its memories over the bare dot product: ratio of gate equivalents, minus 1.
     pcu_overhead_ratio: float | None
 
     def total(self) -> ModuleArea:
@@ -89,7 +89,7 @@ class SynthesisReport:
         return whole
 
     def to_json(self) -> dict[str, Any]:
-        """Return the report as JSON values; per-module figures are those of one instance."""
+        """Return the report as JSON values; the figures of a module are for one instance."""
         return {
             "target": self.target,
             "liberty": self.liberty,

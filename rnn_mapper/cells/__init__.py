@@ -1,4 +1,4 @@
-"""Recurrent cells as traced Python functions, and those in the box.
+"""Recurrent cells: equations as Python functions in, unit programs out; and the built-in cells.
 
     from rnn_mapper.cells import cell, sigmoid, tanh
 
@@ -9,14 +9,14 @@
         h = (1 - f) * h + f * n
         return h, h
 
-A cell compiles in steps, each in a module of its own: `tracing` (equations), `arithmetic` (16-bit integers), `stages`
-(what waits for which operand) and `unit_program` (instructions of the epilogue).
+A cell compiles in steps, each in a module of its own: `tracing` (equations), `lowering` (16-bit arithmetic), `stages`
+(one for each vector that is multiplied) and `unit_program` (instructions of the epilogue).
 """
 
 from rnn_mapper.cells.errors import CellError
 from rnn_mapper.cells.expressions import identity, relu, sigmoid, tanh
 from rnn_mapper.cells.library import (
-    BOX,
+    BUILT_IN,
     cifg,
     dense,
     dense_relu,
@@ -36,7 +36,7 @@ from rnn_mapper.cells.library import (
 from rnn_mapper.cells.tracing import Cell, cell
 
 __all__ = [
-    "BOX", "Cell", "CellError", "cell", "cifg", "dense", "dense_relu", "dense_sigmoid", "dense_tanh", "gru",
+    "BUILT_IN", "Cell", "CellError", "cell", "cifg", "dense", "dense_relu", "dense_sigmoid", "dense_tanh", "gru",
     "gru_reset_before", "identity", "lstm", "lstm_peephole", "lstm_projection", "mgu", "qrnn", "relu", "rnn_relu",
     "rnn_tanh", "sigmoid", "sru", "tanh",
 ]

@@ -83,7 +83,7 @@ def tensor_shapes(
 
 
 class _Groups:
-    """Vectors that must be of one size, and what fixes it."""
+    """Vectors that must have the same size, and the tensor that fixes it."""
 
     def __init__(self) -> None:
         self._leader: dict[int, int] = {}
@@ -107,7 +107,7 @@ class _Groups:
             raise CellError(f"{line}: a vector must have {known[0]} values for {known[1]} and {size} for {cause}")
 
     def join(self, one: Expression, other: Expression, line: SourceLine) -> None:
-        """Both have as many values."""
+        """Both have the same size."""
         first, second = self._find(one), self._find(other)
         if first == second:
             return
@@ -120,13 +120,13 @@ class _Groups:
             self._known[second] = known[0]
 
     def known(self, node: Expression, otherwise: int) -> int:
-        """Values of a vector, or what to take if nothing says how many."""
+        """The size of a vector, or `otherwise` if nothing fixes it."""
         size, _ = self._known.get(self._find(node), (otherwise, ""))
         return size
 
     def size(self, node: Expression, name: str) -> int:
-        """Values of a vector; raises CellError if nothing says how many."""
+        """The size of a vector; raises CellError if nothing fixes it."""
         key = self._find(node)
         if key not in self._known:
-            raise CellError(f"{node.line}: nothing says how many values {name} has: no matrix multiplies or makes it")
+            raise CellError(f"{node.line}: the size of {name} is unknown: no matrix multiplies or produces it")
         return self._known[key][0]

@@ -1,4 +1,4 @@
-"""What is wrong with a cell."""
+"""Errors of cells."""
 
 from rnn_mapper.errors import ModelError
 

@@ -1,4 +1,4 @@
-"""Symbolic vectors: what the statements of a cell build when it is traced.
+"""Symbolic vectors: the statements of a cell build them when it is traced.
 
 A vector has one element for each unit; `+`, `-`, `*` and the functions work element by element, `matrix @ vector` is
 a matrix-vector product. Every expression remembers the line of the cell that made it, so that errors can name it.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import enum
 import math
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
@@ -16,15 +17,15 @@ from typing import NoReturn
 from rnn_mapper.cells.errors import CellError
 
 __all__ = [
-    "Apply", "Expression", "Function", "Input", "Multiply", "Number", "Parameter", "Product", "SourceLine", "State",
-    "Sum", "identity", "relu", "sigmoid", "tanh",
+    "ACTIVATIONS", "Apply", "Expression", "Function", "Input", "Multiply", "Number", "Parameter", "Product",
+    "SourceLine", "State", "Sum", "identity", "relu", "sigmoid", "tanh",
 ]
 
 
-#: What numpy calls for a number of its own on the left of an operator.
+#: Methods that numpy calls for a number of its own on the left of an operator.
 _REFLECTED = {"add": "__radd__", "subtract": "__rsub__", "multiply": "__rmul__"}
 _FUNCTIONS = "sigmoid, tanh, relu and identity of rnn_mapper.cells"
-#: Modules that build expressions for a cell; what calls them is the cell.
+#: Modules that build expressions for a cell; their caller is the cell.
 _BUILDERS = {__file__, str(Path(__file__).with_name("tracing.py")), "<string>"}
 
 
@@ -95,10 +96,10 @@ class Expression:
         return Multiply(SourceLine.here(), as_expression(other, "*"), self)
 
     def __matmul__(self, other: object) -> Expression:
-        raise CellError(f"{SourceLine.here()}: only a parameter may stand on the left of @, as in p.W @ x")
+        raise CellError(f"{SourceLine.here()}: only a parameter may be on the left of @, as in p.W @ x")
 
     def __rmatmul__(self, other: object) -> Expression:
-        raise CellError(f"{SourceLine.here()}: only a parameter may stand on the left of @, as in p.W @ x")
+        raise CellError(f"{SourceLine.here()}: only a parameter may be on the left of @, as in p.W @ x")
 
     def __bool__(self) -> bool:
         return self._refuse_condition()
@@ -147,7 +148,7 @@ class Input(Expression):
 
 @dataclass(frozen=True, eq=False)
 class State(Expression):
-    """A state as the step before left it."""
+    """A state as the previous step left it."""
 
     line: SourceLine
     name: str
@@ -163,7 +164,7 @@ class Number(Expression):
 
 @dataclass(frozen=True, eq=False)
 class Parameter(Expression):
-    """A trained tensor: a matrix where it stands on the left of `@`, else a vector."""
+    """A trained tensor: a matrix on the left of `@`, else a vector."""
 
     line: SourceLine
     name: str
@@ -217,8 +218,8 @@ def as_expression(value: object, operator: str) -> Expression:
         if not math.isfinite(value):
             raise CellError(f"{SourceLine.here()}: {operator} of a vector and {value}; numbers must be finite")
         return Number(SourceLine.here(), float(value))
-    kind = type(value).__name__
-    raise CellError(f"{SourceLine.here()}: {operator} of a vector and a {kind}; both must be vectors or numbers")
+    name = type(value).__name__
+    raise CellError(f"{SourceLine.here()}: {operator} of a vector and a {name}; both must be vectors or numbers")
 
 
 def sigmoid(vector: Expression) -> Expression:
@@ -241,9 +242,13 @@ def identity(vector: Expression) -> Expression:
     return _apply(Function.IDENTITY, vector)
 
 
+#: Functions that a cell's gates and candidates may have, by name.
+ACTIVATIONS: dict[str, Callable[[Expression], Expression]] = {"sigmoid": sigmoid, "tanh": tanh, "relu": relu}
+
+
 def _apply(function: Function, vector: object) -> Expression:
     if not isinstance(vector, Expression):
-        raise CellError(f"{SourceLine.here()}: {function.value} of {vector!r}, must be of a vector")
+        raise CellError(f"{SourceLine.here()}: {function.value} of {vector!r}: the argument must be a vector")
     return Apply(SourceLine.here(), function, vector)
 
 

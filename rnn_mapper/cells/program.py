@@ -44,7 +44,7 @@ class Instruction:
 
     @property
     def function(self) -> Activation:
-        """Function of the result on its way round."""
+        """Function of the result on its way round the ring."""
         return self.activation if self.proceed is None else self.proceed
 
 

@@ -1,4 +1,4 @@
-"""What the compiler makes of a cell, as text: values, stages, state words, programs."""
+"""The compiler's view of a cell as text: values, stages, state words, programs."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from hdl.layouts import Activation, Addend, FactorX, FactorY, Hold, Keep, Subtrahend
-from rnn_mapper.cells.arithmetic import Accumulate, Activated, Fixed, Node, Read, Row, arithmetic_of
+from rnn_mapper.cells.arithmetic import Accumulate, Activated, Fixed, Node, Read, Row
+from rnn_mapper.cells.lowering import arithmetic_of
 from rnn_mapper.cells.program import Instruction
-from rnn_mapper.cells.stages import Stage, StateWord, stages_of
+from rnn_mapper.cells.stages import Stage, stages_of
 from rnn_mapper.cells.tracing import Cell
 from rnn_mapper.cells.unit_program import unit_program
+from rnn_mapper.cells.unit_sets import StateWord
 from rnn_mapper.cells.unit_timing import smallest_interval
 
 __all__ = ["CellReport", "ProgramLine", "StageProgram", "ValueLine", "description"]
@@ -46,7 +48,7 @@ class ProgramLine:
 class StageProgram:
     """The unit program of a stage for one length of its rows."""
 
-    #: Vector words of a row in one PCU that were asked for, and that it needs.
+    #: Vector words of a row in one PCU: those asked for, and those the program needs.
     words: int
     needed: int
     instructions: int
@@ -56,13 +58,14 @@ class StageProgram:
 
 
 def description(cell: Cell) -> str:
-    """The first line of the cell's docstring."""
-    return (inspect.getdoc(cell.function) or "").partition("\n")[0]
+    """The first line of the cell's docstring, and the activations of a variant."""
+    line = (inspect.getdoc(cell.function) or "").partition("\n")[0]
+    return f"{line} Activations: {', '.join(cell.chosen)}." if cell.chosen else line
 
 
 @dataclass(frozen=True)
 class CellReport:
-    """All that is to be said of a cell. Every property raises CellError if the cell does not compile so far."""
+    """Everything about a cell. Every property raises CellError if the cell does not compile as far as that."""
 
     cell: Cell
     #: Cycles round the unit path, and from writing a state word to reading it (`hdl.latencies`).
@@ -109,11 +112,11 @@ class CellReport:
 
     @property
     def state_words(self) -> list[tuple[int, StateWord, str]]:
-        """Kind of unit, state word, and what it is."""
-        kinds = {stage.kind.index: stage.kind for stage in self.stages}
+        """Number of the set of units, state word, and what it is."""
+        unit_sets = dict.fromkeys(stage.unit_set for stage in self.stages)
         return [
-            (kind.index, word, "trained" if word.fixed else "state" if word.carried else "for a later stage")
-            for kind in kinds.values() for word in kind.words
+            (units.index, word, "trained" if word.fixed else "state" if word.carried else "for a later stage")
+            for units in unit_sets for word in units.words
         ]
 
     def rows(self, stage: Stage) -> str:

@@ -7,9 +7,11 @@
         h = (1 - f) * h + f * n
         return h, h
 
-The first argument is the input of the step, the last gives the trained tensors by name, those between are the states
-as the step before left them. The function returns the output and the states after the step, in the order of the
+The first argument is the input of the step, the last gives the trained tensors by name, the ones between are the states
+as the previous step left them. The function returns the output and the states after the step, in the order of the
 arguments (one state, or a tuple of several; nothing for a cell without states).
+
+Keyword arguments such as `gate=sigmoid` stand for activations: `Cell.variant` has the same equations with others.
 """
 
 from __future__ import annotations
@@ -22,12 +24,13 @@ import re
 import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from types import CodeType
 from typing import Any
 
 from rnn_mapper.cells.errors import CellError
 from rnn_mapper.cells.expressions import (
+    ACTIVATIONS,
     Apply,
     Expression,
     Input,
@@ -74,10 +77,21 @@ class TracedCell:
 
 @dataclass(frozen=True, eq=False)
 class Cell:
-    """A kind of recurrent cell. Cells are compared by identity."""
+    """A recurrent cell as its equations. Cells are compared by identity."""
 
     name: str
     function: Callable[..., Any] = field(repr=False)
+    #: Of a variant: the activations that its keyword arguments take, by name.
+    chosen: tuple[str, ...] = ()
+
+    @property
+    def activations(self) -> tuple[str, ...]:
+        """Names of the activations that its keyword arguments take."""
+        return self.chosen or tuple(_default_activations(self.function).values())
+
+    def variant(self, name: str, activations: tuple[str, ...]) -> Cell:
+        """The same equations with these activations, by name; the cell itself if they are its own."""
+        return self if activations == self.activations else _variant(self.function, name, activations)
 
     @property
     def line(self) -> SourceLine:
@@ -92,10 +106,14 @@ class Cell:
     @cached_property
     def trace(self) -> TracedCell:
         """The expressions of one step. Raises CellError for a function that is not a cell."""
-        return _trace(self.name, self.function)
+        chosen = {
+            argument: ACTIVATIONS[name]
+            for argument, name in zip(_default_activations(self.function), self.activations, strict=True)
+        }
+        return _trace(self.name, self.function, chosen)
 
     def __reduce__(self) -> tuple[object, ...]:
-        return _find, (self.function.__module__, self.function.__qualname__)
+        return _find, (self.function.__module__, self.function.__qualname__, self.name, self.chosen)
 
 
 def cell(function: Callable[..., Any]) -> Cell:
@@ -116,7 +134,7 @@ def _definition(function: Callable[..., Any]) -> SourceLine:
 
 
 def _return(function: Callable[..., Any]) -> SourceLine:
-    """The line of its only `return`, or else that of `def`."""
+    """The line of the only `return`, or else of `def`."""
     found = {
         instruction.positions.lineno for instruction in dis.get_instructions(function)
         if instruction.opname.startswith("RETURN") and instruction.opname != "RETURN_GENERATOR"
@@ -126,18 +144,32 @@ def _return(function: Callable[..., Any]) -> SourceLine:
     return SourceLine(definition.file, found.pop() or definition.line) if len(found) == 1 else definition
 
 
-def _find(module: str, name: str) -> Any:
+@cache
+def _variant(function: Callable[..., Any], name: str, activations: tuple[str, ...]) -> Cell:
+    """Made once, because cells are compared by identity."""
+    return Cell(name, function, activations)
+
+
+def _find(module: str, place: str, name: str, chosen: tuple[str, ...]) -> Cell:
+    """The cell at a place of a module, or its variant: the inverse of `Cell.__reduce__`."""
     found: Any = importlib.import_module(module)
-    for part in name.split("."):
+    for part in place.split("."):
         found = getattr(found, part)
-    return found
+    assert isinstance(found, Cell)
+    return found.variant(name, chosen) if chosen else found
+
+
+def _default_activations(function: Callable[..., Any]) -> dict[str, str]:
+    """Keyword arguments that take an activation, and the name of their default."""
+    names = {activation: name for name, activation in ACTIVATIONS.items()}
+    return {
+        argument: names[parameter.default] for argument, parameter in inspect.signature(function).parameters.items()
+        if parameter.kind is inspect.Parameter.KEYWORD_ONLY and parameter.default in names
+    }
 
 
 class _Parameters:
     """Gives a parameter for every name that is asked for."""
-
-    def __init__(self, function: Callable[..., Any]) -> None:
-        self._function = function
 
     def __getattr__(self, name: str) -> Parameter:
         if name.startswith("_"):
@@ -145,14 +177,16 @@ class _Parameters:
         return Parameter(SourceLine.here(), name)
 
 
-def _trace(name: str, function: Callable[..., Any]) -> TracedCell:
-    parameters = inspect.signature(function).parameters
-    arguments = list(parameters)
+def _trace(name: str, function: Callable[..., Any], activations: dict[str, Any]) -> TracedCell:
     line = _definition(function)
-    for argument, parameter in parameters.items():
+    arguments = []
+    for argument, parameter in inspect.signature(function).parameters.items():
+        if argument in activations:
+            continue
+        arguments.append(argument)
         if parameter.kind is not inspect.Parameter.POSITIONAL_OR_KEYWORD:
             raise CellError(
-                f"{line}: cell {name}: argument {parameter} is not plain, must be a name such as {argument}"
+                f"{line}: cell {name}: argument {parameter} must be a plain name such as {argument}"
             )
     if len(arguments) < 2:
         count = f"{len(arguments)} argument{'' if len(arguments) == 1 else 's'}"
@@ -160,11 +194,11 @@ def _trace(name: str, function: Callable[..., Any]) -> TracedCell:
     first = Input(line, arguments[0])
     states = tuple(State(line, argument) for argument in arguments[1:-1])
     try:
-        returned = function(first, *states, _Parameters(function))
+        returned = function(first, *states, _Parameters(), **activations)
     except UnboundLocalError as error:
         raise CellError(
-            f"{_line_of(error, function.__code__, line)}: {_quoted(error)} is used before it is computed: within a "
-            "step values may not depend on each other in a circle; take a state, which is that of the step before"
+            f"{_line_of(error, function.__code__, line)}: {_quoted(error)} is used before it is computed: values of "
+            "one step must not depend on each other in a circle; use a state, which holds the value of the step before"
         ) from None
     except NameError as error:
         raise CellError(f"{_line_of(error, function.__code__, line)}: unknown name {_quoted(error)}") from None
@@ -203,7 +237,7 @@ def _results(
 
 
 def _quoted(error: NameError) -> str:
-    """The name that is unknown; only the message has that of a local variable."""
+    """The unknown name; the name of a local variable is in the message only."""
     found = re.search("'.*?'", str(error))
     return found[0] if found else repr(error.name)
 

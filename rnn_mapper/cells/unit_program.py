@@ -1,7 +1,7 @@
 """Unit programs: a stage's operations as instructions of the unit path, found by search.
 
 The search (`unit_search`) tries every order of the rows and every use of the registers, programs with few instructions
-first; which of the shortest programs is best, a preference says.
+first; a preference says which of the shortest programs is best.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from functools import lru_cache
 from rnn_mapper.cells.errors import CellError
 from rnn_mapper.cells.program import Program
 from rnn_mapper.cells.stages import Stage
-from rnn_mapper.cells.unit_search import Preference, UnitSearch
-from rnn_mapper.cells.unit_timing import same_flow
+from rnn_mapper.cells.unit_search import UnitSearch
+from rnn_mapper.cells.unit_timing import same_flow, smallest_interval
 
 __all__ = ["WORDS_LIMIT", "Preference", "unit_program"]
 
@@ -25,6 +25,20 @@ GATES_LIMIT = 8
 _SPARE_INSTRUCTIONS = 6
 #: Row lengths for which programs are searched with much effort, if there is none for the rows as they are.
 _LENGTHS = (8, 12, 16)
+#: More than any interval.
+_NEVER = 1 << 13
+
+
+class Preference(enum.Enum):
+    """Which of the shortest programs of a stage is best; the mapper predicts which preference pays."""
+
+    #: Units follow one another closely, and a result comes early.
+    EARLY_RESULT = "early result"
+    #: Rows of one word are possible, as they are in the first step of a cleared sequence.
+    SHORT_START = "short start"
+    #: The same, and the last row makes the result: results of a chain are farther from the rows of the next phase.
+    LAST_ROW = "last row"
+
 
 class Effort(enum.Enum):
     """Situations that the search looks at before it gives up on a length of programs, round by round.
@@ -62,39 +76,62 @@ def unit_program(
 def _best(
     stage: Stage, words: int, effort: Effort, ring: int, state_distance: int, separate: bool, preference: Preference
 ) -> Program | None:
-    """The best program for these rows of those that a search finds and of those of the longest rows, or None."""
-    programs, costs = _candidates(
-        stage, words, Effort.MUCH if words == WORDS_LIMIT else effort, ring, state_distance, separate
-    )
+    """The best program for these rows that a search finds, or else of those for the longest rows, or None."""
+    if words == WORDS_LIMIT:
+        effort = Effort.MUCH
+    programs = _candidates(stage, words, effort, ring, state_distance, separate)
     if not programs and effort is not Effort.MUCH:
-        longest, _ = _candidates(stage, WORDS_LIMIT, Effort.MUCH, ring, state_distance, separate)
+        longest = _candidates(stage, WORDS_LIMIT, Effort.MUCH, ring, state_distance, separate)
         programs = [program for program in longest if same_flow(program, WORDS_LIMIT, words, ring, state_distance)]
-    return min(programs, key=lambda program: costs.cost(program, preference), default=None)
+    return min(
+        programs, key=lambda program: _cost(program, words, ring, state_distance, preference), default=None
+    )
+
+
+def _cost(
+    program: Program, words: int, ring: int, state_distance: int, preference: Preference
+) -> tuple[int, ...]:
+    """The sort key of a program: the least is best."""
+    gate, trips = program.emitting
+    ends = max(
+        position * words + (len(step.instructions) - 1) * ring
+        for position, step in enumerate(program.gates) if step.instructions
+    )
+    # The interval between units with rows of one word, if these are possible.
+    shortest = smallest_interval(program, 1, ring) if same_flow(program, words, 1, ring, state_distance) else _NEVER
+    cost = smallest_interval(program, words, ring), gate * words + trips * ring, shortest, ends
+    if preference is Preference.EARLY_RESULT:
+        return cost
+    if preference is Preference.SHORT_START:
+        return int(shortest == _NEVER), *cost
+    return int(shortest == _NEVER), int(gate < len(program.gates) - 1), *cost
 
 
 @lru_cache(maxsize=4096)
 def _candidates(
     stage: Stage, words: int, effort: Effort, ring: int, state_distance: int, separate: bool
-) -> tuple[list[Program], UnitSearch]:
-    """Programs that a search finds, and what knows their costs. Raises CellError if the longest rows have none."""
+) -> list[Program]:
+    """Programs that a search finds. Raises CellError if the longest rows have none."""
     attached = () if separate else stage.foreign
-    paddings = [stage.all_rows] if separate or not attached else [stage.rows, stage.all_rows]
-    if len(paddings[0]) > GATES_LIMIT:
+    choices_of_rows = [stage.rows, stage.all_rows] if attached else [stage.all_rows]
+    if len(choices_of_rows[0]) > GATES_LIMIT:
         raise CellError(
-            f"{stage.result.line}: {len(paddings[0])} rows of a unit are needed at once for what begins with "
-            f"{stage.operand.text}, {len(paddings[0]) - GATES_LIMIT} more than the {GATES_LIMIT} that a phase has; "
-            "compute fewer values from one vector"
+            f"{stage.result.line}: {len(choices_of_rows[0])} rows of a unit are needed at once for what begins with "
+            f"{stage.operand.text}, {len(choices_of_rows[0]) - GATES_LIMIT} more than the {GATES_LIMIT} that a phase "
+            "has; compute fewer values from one vector"
         )
-    for rows in (rows for rows in paddings if len(rows) <= GATES_LIMIT):
+    for rows in choices_of_rows:
+        if len(rows) > GATES_LIMIT:
+            continue
         search = UnitSearch(stage, rows, words, ring, state_distance, separate)
-        least = search.least_instructions
+        least = search.needs.least_instructions
         for situations in effort.value:
             for budget in range(least, least + _SPARE_INSTRUCTIONS + 1):
                 programs = search.run(budget, situations)
                 if programs:
-                    return programs, search
+                    return programs
     if words < WORDS_LIMIT:
-        return [], search
+        return []
     raise CellError(
         f"{stage.result.line}: no program of the unit path computes what begins with {stage.operand.text}: its "
         "registers (two held values and one addend) are too few for these operations; compute fewer values at once"

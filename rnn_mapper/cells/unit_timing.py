@@ -9,7 +9,7 @@ __all__ = ["follows", "ring_events", "same_flow", "smallest_interval", "state_ev
 
 #: Units apart, in units, that write the same register: HOLD0 exists twice.
 _PERIODS = {"HOLD0": 2, "HOLD1": 1, "KEPT": 1}
-#: An interval beyond this is refused anyway: the field for idle cycles is 8 bits wide.
+#: A longer interval is rejected anyway: the field for idle cycles is 8 bits wide.
 _LARGEST = 1 << 13
 
 
@@ -74,7 +74,7 @@ def state_events(program: Program, words: int, ring: int) -> tuple[list[tuple[in
 
 
 def same_flow(program: Program, words: int, other: int, ring: int, state_distance: int) -> bool:
-    """Whether a program that was made for rows of `words` words computes the same with rows of `other` words."""
+    """Whether a program made for rows of `words` words computes the same with rows of `other` words."""
     if len(set(ring_events(program, other, ring))) < program.length:
         return False
     flows = []

@@ -30,7 +30,7 @@ _WORDS = (8, 24)
                    f"Default: {' and '.join(map(str, _WORDS))}.")
 @json_option
 def command(name: str | None, cells_file: Path | None, words: tuple[int, ...], json_file: str | None) -> None:
-    """List the cells in the box (and those of --cells), or show what the compiler makes of one.
+    """List the built-in cells (and those of --cells), or show what the compiler makes of one.
 
     For the cell NAME: every value as 16-bit arithmetic with its format, the stages, the state words of a unit, and the
     unit program with its registers, for rows of a given length.
@@ -41,7 +41,7 @@ def command(name: str | None, cells_file: Path | None, words: tuple[int, ...], j
     """
     output = Output(json_file)
     from rnn_mapper.cells.user_files import with_cells
-    from rnn_mapper.network.network import parse_cell
+    from rnn_mapper.network.layers import parse_cell
 
     cells = with_cells(cells_file)
     if name is None:
@@ -72,7 +72,7 @@ def command(name: str | None, cells_file: Path | None, words: tuple[int, ...], j
 
 
 def _list(cells: dict[str, Cell], output: Output) -> None:
-    from rnn_mapper.cells.arithmetic import arithmetic_of
+    from rnn_mapper.cells.lowering import arithmetic_of
     from rnn_mapper.cells.report import description
     from rnn_mapper.cells.stages import stages_of
 

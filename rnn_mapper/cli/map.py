@@ -5,27 +5,20 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 from rich.console import Console
 
-from rnn_mapper.cli.common import (
-    Output,
-    force_option,
-    grid_from_options,
-    grid_is_named,
-    grid_options,
-    json_option,
-)
+from rnn_mapper.cli.common import Output, force_option, grid_options, json_option
 from rnn_mapper.cli.fit import Refusal
 from rnn_mapper.cli.mapped import (
     PATH,
     account_table,
     check_picture,
     describe,
-    describe_grid,
     network_options,
     prepare_from_options,
     print_line,
@@ -34,15 +27,13 @@ from rnn_mapper.cli.mapped import (
 )
 from rnn_mapper.cli.model_options import MODEL_HELP, describe_model, model_json, models_from_options
 from rnn_mapper.cli.output_files import output_directory
-from rnn_mapper.cli.scale_options import describe_scales, rule_from_options
 from rnn_mapper.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from rnn_mapper.importers import Imported
-    from rnn_mapper.mapping.deployment import Resident
+    from rnn_mapper.mapping.deployment import Deployment
     from rnn_mapper.mapping.mapping import Mapping
     from rnn_mapper.run.prepare import Prepared
-    from rnn_mapper.run.prepare_resident import PreparedResident
+    from rnn_mapper.schedule.prediction import Prediction
 
 #: Steps whose cycles are predicted when nothing says how many.
 _STEPS = 16
@@ -89,14 +80,9 @@ def command(
         output_directory(directory, force) as folder, Refusal(output.console, options) as refusal,
         output.status("reading") as status,
     ):
-        from rnn_mapper.network.bidirectional import BidirectionalNetwork
-        from rnn_mapper.report.mapping import mapping_json
         from rnn_mapper.run.prepare import as_inputs
-        from rnn_mapper.run.prepare_resident import prepare_resident, resident_json
-        from rnn_mapper.schedule.phases import PhaseOrder
 
         models = models_from_options(model_files, options)
-        accounts = [model_json(file, model) for file, model in zip(model_files, models, strict=True)]
         networks = [model.network for model in models]
         calibrations = [
             None if file is None else as_inputs(file, network, options["rate"])
@@ -106,126 +92,138 @@ def command(
         count = steps or max(given, default=_STEPS)
         status("quantising and mapping")
         refusal.models(networks, count, streams or 1)
-        network = networks[0]
-        if len(networks) > 1 or isinstance(network, BidirectionalNetwork):
-            if picture is not None:
-                raise ConfigurationError("--picture draws a single model without bidirectional layers")
-            if any(model.state is not None for model in models):
-                raise ConfigurationError("a start state of one of several models, or of bidirectional layers, is not "
-                                         "supported: clear it")
-            grid = grid_from_options(options) if grid_is_named(options) else None
-            together = prepare_resident(
-                _by_name(model_files, networks), calibrations, grid, ru=ru, hu=hu, steps=count,
-                schedule=PhaseOrder(schedule), streams=streams or 1, rule=rule_from_options(options),
-            )
-            values = {"imported": accounts, **resident_json(together, count)}
-            status("writing images and listing")
-            sizes = _write(folder, together.resident, values)
-            _report_models(model_files, models, output.console)
-            _report_resident(together, count, output.console)
-            seconds = time.perf_counter() - started
-            _report_files(directory, sizes, seconds, output.console)
-            output.write_json({"directory": str(directory), "seconds": round(seconds, 3), **values})
-            return
-        prepared = prepare_from_options(models[0], calibrations[0], options, ru, hu, schedule, count, streams or 1)
-        mapping = prepared.mapping
-        prediction = mapping.predict(count, cleared=prepared.state is None)
-        values = {"grid": prepared.grid_name, "imported": accounts, **mapping_json(mapping, prediction)}
+        prepared = prepare_from_options(models, calibrations, options, ru, hu, schedule, count, streams or 1)
+        resident = [
+            _Resident(number, index, one, name)
+            for index, (one, file_name) in enumerate(zip(prepared, _names(model_files), strict=True))
+            for number, name in enumerate(_model_names(one, file_name), one.first_model)
+        ]
+        predictions = [one.mapping.predict(count, cleared=one.prepared.state is None) for one in resident]
+        values = {
+            "grid": prepared[0].grid_name,
+            "imported": [model_json(file, model) for file, model in zip(model_files, models, strict=True)],
+            **_json(resident, predictions, count),
+        }
         status("writing images and listing")
-        sizes = _write(folder, mapping, values)
-        if prepared.state is not None:
-            _write_start(folder, prepared)
+        sizes = _write(folder, prepared[0].deployment, values)
+        _write_start(folder, prepared)
         if picture is not None:
             from rnn_mapper.report.schedule_picture import schedule_picture
 
-            schedule_picture(mapping, prediction, picture, f"{model_files[0].stem} on a {prepared.grid_name} grid")
+            drawn = [(one.mapping, prediction) for one, prediction in zip(resident, predictions, strict=True)]
+            title = f"{', '.join(file.stem for file in model_files)} on a {prepared[0].grid_name} grid"
+            schedule_picture(drawn, picture, title)
     seconds = time.perf_counter() - started
-    _report_models(model_files, models, output.console)
+    for file, model in zip(model_files, models, strict=True):
+        describe_model(file, model, output.console)
     describe(prepared, output.console)
-    if prepared.calibration_is_default:
+    if any(one.calibration_is_default for one in prepared):
         text = "Scale      of the inputs from standard normal noise: give typical input with --input"
         print_line(output.console, text)
-    text = (
-        f"Cycles     {prediction.cycles:,} for {count} steps, {prediction.cycles / count:,.1f} a step; "
-        f"multipliers busy {prediction.utilisation:.1%} of the time"
-    )
-    print_line(output.console, text)
-    values |= streams_line(mapping, prediction.cycles, count, output.console)
-    output.console.print(account_table(mapping, prediction))
-    _report_files(directory, sizes, seconds, output.console)
+    for one, prediction in zip(resident, predictions, strict=True):
+        _report(one, prediction, count, len(resident) > 1, output.console)
+    for network in prepared:
+        cycles = sum(prediction.cycles for prediction in predictions[network.first_model :][: len(network.mappings)])
+        more = streams_line(network, cycles, count, output.console)
+        values |= more if len(prepared) == 1 else {}
+    if len(resident) == 1:
+        output.console.print(account_table(predictions[0].account))
+    print_line(output.console, f"{directory}: {sizes['images'] / 1e6:.1f} MB of images, listing and mapping.json "
+                               f"in {seconds:.1f} s")
     output.write_json({"directory": str(directory), "seconds": round(seconds, 3), **values})
 
 
-def _by_name(files: tuple[Path, ...], networks: list[Any]) -> dict[str, Any]:
-    """Networks by the stem of their file, with a number where two have the same."""
-    named: dict[str, Any] = {}
-    for number, (file, network) in enumerate(zip(files, networks, strict=True)):
-        named[file.stem if file.stem not in named else f"{file.stem} ({number})"] = network
-    return named
+@dataclass(frozen=True)
+class _Resident:
+    """A model of the grid."""
+
+    number: int
+    #: Position of the model file that it is of.
+    network: int
+    prepared: Prepared
+    name: str
+
+    @property
+    def mapping(self) -> Mapping:
+        return self.prepared.deployment.models[self.number]
 
 
-def _report_models(files: tuple[Path, ...], models: list[Imported], console: Console) -> None:
-    for file, model in zip(files, models, strict=True):
-        describe_model(file, model, console)
+def _names(files: tuple[Path, ...]) -> list[str]:
+    """The stem of each file, with a number where two have the same."""
+    names: list[str] = []
+    for number, file in enumerate(files):
+        names.append(file.stem if file.stem not in names else f"{file.stem} ({number})")
+    return names
 
 
-def _report_resident(prepared: PreparedResident, steps: int, console: Console) -> None:
-    """For each model its number, cycles, and what is left of every memory."""
-    from rnn_mapper.run.prepare_resident import memories_left
-
-    describe_grid(prepared.grid_name, prepared.resident.parameters, prepared.grid_chosen, console)
-    describe_scales((one for model in prepared.models for one in model.mapping.members), console)
-    for number, model in enumerate(prepared.models):
-        mapping = model.mapping
-        cycles = mapping.predict(steps).cycles
-        text = f"{cycles:,} cycles for {steps} steps, {cycles / steps:,.1f} a step"
-        print_line(console, f"MODEL {number:<4} {model.name}: {text}")
-        streams_line(mapping, cycles, steps, console)
-        left = ", ".join(f"{field} {rest:,} of {whole:,}" for field, (rest, whole) in memories_left(mapping).items())
-        print_line(console, f"           left: {left}")
+def _model_names(prepared: Prepared, name: str) -> list[str]:
+    """Of each segment of a network."""
+    segments = prepared.quantised.segments
+    return [name] if len(segments) == 1 else [f"{name} {segment.name}" for segment in segments]
 
 
-def _report_files(directory: Path, sizes: dict[str, int], seconds: float, console: Console) -> None:
-    print_line(console, f"{directory}: {sizes['images'] / 1e6:.1f} MB of images, listing and mapping.json "
-                        f"in {seconds:.1f} s")
+def _json(resident: list[_Resident], predictions: list[Prediction], steps: int) -> dict[str, Any]:
+    """The figures as JSON values; those of a single model are not in a list."""
+    from rnn_mapper.report.mapping import mapping_json, memories_left
+
+    figures = [mapping_json(one.mapping, prediction) for one, prediction in zip(resident, predictions, strict=True)]
+    if len(resident) == 1:
+        return figures[0]
+    return {
+        "parameters": resident[0].mapping.parameters.to_dict(),
+        "steps": steps,
+        "models": [
+            {
+                "model": one.number, "name": one.name, "network": one.network, "streams": one.prepared.streams,
+                "memories_left": {field: left for field, (left, _) in memories_left(one.mapping).items()}, **own,
+            }
+            for one, own in zip(resident, figures, strict=True)
+        ],
+    }
 
 
-def _write(folder: Path, mapping: Mapping | Resident, values: dict[str, Any]) -> dict[str, int]:
+def _report(one: _Resident, prediction: Prediction, steps: int, several: bool, console: Console) -> None:
+    """The cycles of a model, and of several what each leaves of every memory."""
+    from rnn_mapper.report.mapping import memories_left
+
+    cycles = f"{prediction.cycles:,} for {steps} steps, {prediction.cycles / steps:,.1f} a step"
+    if not several:
+        print_line(console, f"Cycles     {cycles}; multipliers busy {prediction.utilisation:.1%} of the time")
+        return
+    print_line(console, f"MODEL {one.number:<4} {one.name}: {cycles.replace(' for', ' cycles for', 1)}")
+    left = ", ".join(f"{field} {rest:,} of {whole:,}" for field, (rest, whole) in memories_left(one.mapping).items())
+    print_line(console, f"           left: {left}")
+
+
+def _write(folder: Path, deployment: Deployment, values: dict[str, Any]) -> dict[str, int]:
     """All files; returns the bytes of each kind."""
-    from rnn_mapper.mapping.deployment import Resident
     from rnn_mapper.mapping.packets import image_files, load_packets
     from rnn_mapper.report.listing import listing_files
 
     sizes = {"images": 0, "listing": 0, "load": 0}
-    kinds = {"images": image_files(mapping)}
-    if isinstance(mapping, Resident):
-        kinds |= {f"listing/model_{number}": listing_files(model) for number, model in enumerate(mapping.models)}
-    else:
-        kinds["listing"] = listing_files(mapping)
-    for kind, files in kinds.items():
-        (folder / kind).mkdir(parents=True)
-        for name, text in files:
-            (folder / kind / name).write_text(text, encoding="ascii")
-            sizes[kind.partition("/")[0]] += len(text)
+    folders = {"images": image_files(deployment)}
+    several = len(deployment.models) > 1
+    folders |= {
+        f"listing/model_{number}" if several else "listing": listing_files(model)
+        for number, model in enumerate(deployment.models)
+    }
+    for name, files in folders.items():
+        (folder / name).mkdir(parents=True)
+        for file_name, text in files:
+            (folder / name / file_name).write_text(text, encoding="ascii")
+            sizes[name.partition("/")[0]] += len(text)
     note = "send each packet of load.bin with tdest 1, beats of beat_bytes, tlast on its last beat"
-    sizes["load"] = _write_packets(folder, "load", load_packets(mapping), mapping.parameters.beat_bytes, note)
+    sizes["load"] = _write_packets(folder, "load", load_packets(deployment), deployment.parameters.beat_bytes, note)
     (folder / "mapping.json").write_text(json.dumps(values, indent=2) + "\n", encoding="ascii")
     return sizes
 
 
-def _write_start(folder: Path, prepared: Prepared) -> None:
-    """The packets that load the state that a sequence starts from, as those of the images."""
-    from rnn_mapper.mapping.state_images import state_packets
-    from rnn_mapper.quantisation.start_state import quantise_state
-
-    assert prepared.state is not None
-    mapping = prepared.mapping
-    state = quantise_state(mapping.network, prepared.state)
-    packets = (
-        packet for member in range(len(mapping.members)) for packet in state_packets(mapping, state, member)
-    )
-    note = "send each packet of state.bin as those of load.bin before every sequence, and start it with KEEP_STATE"
-    _write_packets(folder, "state", packets, mapping.parameters.beat_bytes, note)
+def _write_start(folder: Path, prepared: list[Prepared]) -> None:
+    """The packets that load the states that sequences start from, as those of the images; none, no file."""
+    packets = [packet for one in prepared for packet in one.start_packets()]
+    if packets:
+        note = "send each packet of state.bin as those of load.bin before every sequence, and start it with KEEP_STATE"
+        _write_packets(folder, "state", packets, prepared[0].mapping.parameters.beat_bytes, note)
 
 
 def _write_packets(folder: Path, name: str, packets: Iterable[bytes], beat_bytes: int, note: str) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import abc
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
@@ -20,10 +20,8 @@ from rnn_mapper.errors import ConfigurationError
 if TYPE_CHECKING:
     from hdl.parameters import GridParameters
     from rnn_mapper.importers import Imported
-    from rnn_mapper.mapping.mapping import Mapping as GridMapping
-    from rnn_mapper.network.network import Network
     from rnn_mapper.run.prepare import Prepared
-    from rnn_mapper.schedule.prediction import Prediction
+    from rnn_mapper.schedule.prediction import CycleAccount
 
 __all__ = [
     "PATH", "Progress", "account_table", "check_picture", "describe", "describe_grid", "network_options",
@@ -75,33 +73,39 @@ class Progress:
 
 
 def prepare_from_options(
-    network: Network | Imported, calibration: Any, options: abc.Mapping[str, Any], ru: int | None, hu: int | None,
-    schedule: str, steps: int, streams: int = 1,
-) -> Prepared:
-    """Map a network on the grid that the options name, or on the smallest preset that fits."""
-    from rnn_mapper.run.prepare import prepare
+    models: Sequence[Imported], calibrations: Sequence[Any], options: abc.Mapping[str, Any], ru: int | None,
+    hu: int | None, schedule: str, steps: int, streams: int = 1,
+) -> list[Prepared]:
+    """Map models on the grid that the options name, or on the smallest preset that fits."""
+    from rnn_mapper.run.prepare import prepare_together
     from rnn_mapper.schedule.phases import PhaseOrder
 
     grid = grid_from_options(options) if grid_is_named(options) else None
-    return prepare(
-        network, calibration, grid, ru=ru, hu=hu, steps=steps, schedule=PhaseOrder(schedule), streams=streams,
+    return prepare_together(
+        models, calibrations, grid, ru=ru, hu=hu, steps=steps, schedule=PhaseOrder(schedule), streams=streams,
         rule=rule_from_options(options),
     )
 
 
-def describe(prepared: Prepared, console: Console) -> None:
-    """The network, the grid and the loop nests, in a few lines."""
+def describe(prepared: Sequence[Prepared], console: Console) -> None:
+    """The networks, their grid and the loop nests, in a few lines."""
     from rnn_mapper.report.mapping import splits
 
-    layers = prepared.network.layers
-    sizes = " -> ".join(str(size) for size in (prepared.network.input_size, *(layer.hidden_size for layer in layers)))
-    head = "" if prepared.network.head is None else f", dense head to {prepared.network.output_size}"
-    print_line(console, f"Network    {layers[0].cell.name} {sizes}{head}")
-    describe_grid(prepared.grid_name, prepared.mapping.parameters, prepared.grid_chosen, console)
-    describe_scales([prepared.mapping.network], console)
-    for split in splits(prepared.mapping):
-        print_line(console, f"Mapping    {split['name']}: {split['hu']} hidden units at once (hu), a matrix row over "
-                            f"{split['ru']} PCUs (ru) of {split['rv']} lanes (rv)")
+    for one in prepared:
+        layers, outputs = one.network.layers, one.network.output_size
+        sizes = " -> ".join(str(size) for size in (one.network.input_size, *(layer.hidden_size for layer in layers)))
+        head = "" if one.network.head is None else f", dense head to {outputs}"
+        print_line(console, f"Network    {' and '.join(dict.fromkeys(layer.kind for layer in layers))} {sizes}{head}")
+    first = prepared[0]
+    describe_grid(first.grid_name, first.mapping.parameters, first.grid_chosen, console)
+    describe_scales(
+        (member for one in prepared for segment in one.quantised.segments for member in segment.members), console
+    )
+    for number, mapping in enumerate(first.deployment.models):
+        place = f"model {number}, " if len(first.deployment.models) > 1 else ""
+        for split in splits(mapping):
+            print_line(console, f"Mapping    {place}{split['name']}: {split['hu']} hidden units at once (hu), a matrix "
+                                f"row over {split['ru']} PCUs (ru) of {split['rv']} lanes (rv)")
 
 
 def describe_grid(name: str, p: GridParameters, chosen: bool, console: Console) -> None:
@@ -111,21 +115,23 @@ def describe_grid(name: str, p: GridParameters, chosen: bool, console: Console) 
                         f"({p.multipliers} multipliers){', the smallest preset that fits' if chosen else ''}")
 
 
-def streams_line(mapping: GridMapping, cycles: int, steps: int, console: Console) -> dict[str, float]:
-    """What several streams at once bring, told and as JSON values: cycles per step and stream, and of one alone."""
-    from rnn_mapper.mapping.mapper import map_network
+def streams_line(prepared: Prepared, cycles: int, steps: int, console: Console) -> dict[str, float]:
+    """What several streams at once bring, printed and as JSON values: cycles per step and stream, and of one alone."""
+    from rnn_mapper.mapping.deployment import deploy
 
-    streams = len(mapping.members)
-    if streams == 1 or any(network is not mapping.network for network in mapping.members):
+    if prepared.streams == 1:
         return {}
-    alone = map_network(mapping.network, mapping.parameters, steps=steps, schedule=mapping.schedule)
-    per_step, single = cycles / steps / streams, alone.predict(steps).cycles / steps
-    print_line(console, f"Streams    {streams} at once; tails filled: {single:,.1f} -> {per_step:,.1f} cycles per step "
-                        "and stream")
+    mapping = prepared.mapping
+    members = [segment.members for segment in prepared.quantised.segments]
+    alone = deploy(members, mapping.parameters, steps, schedule=mapping.schedule)
+    single = sum(model.predict(steps).cycles for model in alone.models) / steps
+    per_step = cycles / steps / prepared.streams
+    print_line(console, f"Streams    {prepared.streams} at once; tails filled: {single:,.1f} -> {per_step:,.1f} cycles "
+                        "per step and stream")
     return {"cycles_per_step_and_stream": per_step, "cycles_per_step_of_one_stream_alone": single}
 
 
-def account_table(mapping: GridMapping, prediction: Prediction) -> Table:
+def account_table(account: CycleAccount) -> Table:
     """Where the cycles of a sequence go."""
     from rnn_mapper.report.mapping import account_rows
 
@@ -133,7 +139,7 @@ def account_table(mapping: GridMapping, prediction: Prediction) -> Table:
     columns: dict[str, Literal["left", "right"]] = {"": "left", "cycles": "right", "share": "right", "what": "left"}
     for heading, justify in columns.items():
         table.add_column(heading, justify=justify)
-    for name, cycles, share, text in account_rows(prediction.account):
+    for name, cycles, share, text in account_rows(account):
         table.add_row(name, f"{cycles:,.1f}", f"{share:.1%}", text)
     return table
 

@@ -10,9 +10,8 @@ from rich.console import Console
 from rich.table import Table
 
 if TYPE_CHECKING:
-    from rnn_mapper.network.network import FloatArray
+    from rnn_mapper.network.tensors import FloatArray
     from rnn_mapper.report.metrics import Metric, MetricValues
-    from rnn_mapper.run.bidirectional import BidirectionalResult
     from rnn_mapper.run.result import SimulationResult
 
 __all__ = ["describe_metric", "metric_from_option", "metric_of_result", "metric_option"]
@@ -32,22 +31,16 @@ def metric_from_option(text: str | None) -> Metric | None:
 
 
 def metric_of_result(
-    metric: Metric, result: SimulationResult | BidirectionalResult, inputs: Sequence[FloatArray]
+    metric: Metric, result: SimulationResult, inputs: Sequence[FloatArray]
 ) -> list[MetricValues]:
     """The figures of a simulation: by the outputs that came out of the grid. `inputs` are those of each stream."""
     import numpy as np
 
-    from rnn_mapper.mapping.bidirectional import run_bidirectional_float
     from rnn_mapper.network.float_reference import run_float
-    from rnn_mapper.run.result import SimulationResult
 
-    if isinstance(result, SimulationResult):
-        prepared = result.prepared
-        wanted = [run_float(prepared.network, one, prepared.state).outputs for one in inputs]
-        got = list(result.stream_outputs.astype(np.float64) * result.mapping.network.output_scale)
-    else:
-        wanted = [run_bidirectional_float(result.prepared.network, inputs[0])[-1]]
-        got = [result.outputs_float]
+    prepared = result.prepared
+    wanted = [run_float(prepared.network, one, prepared.state).outputs for one in inputs]
+    got = list(result.stream_outputs.astype(np.float64) * result.output_scale)
     return metric.values(wanted, got, inputs)
 
 

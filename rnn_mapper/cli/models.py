@@ -1,9 +1,7 @@
-"""`spatial-rnn models`: real trained models end to end."""
+"""`spatial-rnn models`: trained models of PyPI packages end to end."""
 
 from __future__ import annotations
 
-import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
@@ -44,10 +42,13 @@ def command(
 
     Example: spatial-rnn models --model deepfilternet
     """
-    started = time.perf_counter()
-    output = Output(json_file)
-    from rnn_mapper.pretrained.catalogue import MODELS, export, load
+    # Imported here to keep the start of the other commands and of --help quick.
+    from rich.markdown import Markdown
 
+    from rnn_mapper.pretrained.catalogue import MODELS, export, load, measure_all
+    from rnn_mapper.pretrained.report import markdown, to_json
+
+    output = Output(json_file)
     grid = grid_from_options(options) if grid_is_named(options) else None
     models = [load(key) for key in dict.fromkeys(keys or MODELS)]
     if directory is not None:
@@ -57,21 +58,7 @@ def command(
         print_line(output.console, "\n".join(commands))
         output.write_json({"commands": commands})
         return 0
-    from rich.markdown import Markdown
-
-    from rnn_mapper.pretrained.model import measure
-    from rnn_mapper.pretrained.report import markdown, to_json
-    from sim_tests.simulator.run import logs_kept
-
-    outcomes = []
-    with tempfile.TemporaryDirectory(prefix="srnn_models_") as temporary, logs_kept():
-        for model in models:
-            key = model.facts.key
-
-            def tell(text: str, key: str = key) -> None:
-                print_line(output.console, f"[{time.perf_counter() - started:5.0f} s]  {key}: {text}")
-
-            outcomes.append(measure(model, Path(temporary) / key, tell, grid=grid))
+    outcomes = measure_all(models, lambda text: print_line(output.console, text), grid)
     output.console.print()
     output.console.print(Markdown(markdown(outcomes, "spatial-rnn models")))
     output.write_json(to_json(outcomes))

@@ -28,7 +28,11 @@ from rnn_mapper.cli.scale_options import (
 )
 
 if TYPE_CHECKING:
-    from rnn_mapper.quantisation.integer_network import QuantisedNetwork
+    from hdl.numerics import Arithmetic
+    from rnn_mapper.importers import Imported
+    from rnn_mapper.network.tensors import FloatArray
+    from rnn_mapper.quantisation.calibration import ScaleRule
+    from rnn_mapper.quantisation.integer_network import QuantisedModel, QuantisedNetwork
     from rnn_mapper.report.quantisation import QuantisationReport
 
 
@@ -108,26 +112,19 @@ def command(
     })
 
 
-def _quantise(imported: Any, typical: Any, arithmetic: Any, rule: Any) -> tuple[Any, list[Any], list[Any]]:
-    """The network in integers, its parts by the rule that is asked for, and the same by the automatic one."""
+def _quantise(
+    imported: Imported, typical: FloatArray, arithmetic: Arithmetic, rule: ScaleRule
+) -> tuple[QuantisedModel, list[QuantisedNetwork], list[QuantisedNetwork]]:
+    """The network in integers, its members by the rule that is asked for, and the same by the automatic one."""
     from dataclasses import replace
 
-    from rnn_mapper.errors import ConfigurationError
-    from rnn_mapper.mapping.bidirectional import quantise_bidirectional
-    from rnn_mapper.network.bidirectional import BidirectionalNetwork
     from rnn_mapper.quantisation.calibration import Method
-    from rnn_mapper.quantisation.quantise import quantise
+    from rnn_mapper.quantisation.quantise import quantise_model
 
-    network, automatic = imported.network, replace(rule, method=Method.AUTO)
-    made: list[Any]
-    if isinstance(network, BidirectionalNetwork):
-        if imported.state is not None:
-            raise ConfigurationError("a start state of a bidirectional network is not supported: clear it")
-        made = [quantise_bidirectional(network, typical, arithmetic, one) for one in dict.fromkeys((rule, automatic))]
-        parts = [[one for segment in both.segments for one in segment.members] for both in made]
-        return made[0], parts[0], parts[-1]
-    made = [quantise(network, typical, arithmetic, imported.state, one) for one in dict.fromkeys((rule, automatic))]
-    return made[0], [made[0]], [made[-1]]
+    rules = dict.fromkeys((rule, replace(rule, method=Method.AUTO)))
+    made = [quantise_model(imported.network, typical, arithmetic, imported.state, one) for one in rules]
+    members = [[member for segment in one.segments for member in segment.members] for one in made]
+    return made[0], members[0], members[-1]
 
 
 def _table(title: str, *headings: str, left: tuple[str, ...] = ("",)) -> Table:

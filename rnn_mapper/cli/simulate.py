@@ -15,8 +15,6 @@ from rich.table import Table
 from rnn_mapper.cli.common import (
     Output,
     force_option,
-    grid_from_options,
-    grid_is_named,
     grid_options,
     json_option,
 )
@@ -27,7 +25,6 @@ from rnn_mapper.cli.mapped import (
     account_table,
     check_picture,
     describe,
-    describe_grid,
     network_options,
     prepare_from_options,
     print_line,
@@ -42,11 +39,10 @@ from rnn_mapper.cli.metric_options import (
 )
 from rnn_mapper.cli.model_options import describe_model, model_json, model_option, models_from_options
 from rnn_mapper.cli.output_files import check_writable, output_directory, replace_file
-from rnn_mapper.cli.scale_options import describe_scales, input_options, rule_from_options
+from rnn_mapper.cli.scale_options import input_options
 from rnn_mapper.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from rnn_mapper.run.bidirectional import BidirectionalResult
     from rnn_mapper.run.result import SimulationResult
 
 #: Where waves are kept when no directory is named.
@@ -99,12 +95,8 @@ def command(
         status = stack.enter_context(output.status("reading"))
         import numpy as np
 
-        from rnn_mapper.network.bidirectional import BidirectionalNetwork
-        from rnn_mapper.run.bidirectional import prepare_bidirectional, simulate_bidirectional
         from rnn_mapper.run.prepare import as_inputs, as_streams
-        from rnn_mapper.run.result import SimulationResult
         from rnn_mapper.run.simulate import simulate_prepared
-        from rnn_mapper.schedule.phases import PhaseOrder
         from sim_tests.simulator.run import logs_kept
 
         if folder is not None:
@@ -119,28 +111,15 @@ def command(
         status("quantising and mapping")
         refusal.models([network], len(inputs[0]), len(inputs))
         progress = Progress(output.errors, status)
-        result: SimulationResult | BidirectionalResult
-        if isinstance(network, BidirectionalNetwork):
-            if len(inputs) > 1 or picture is not None:
-                raise ConfigurationError("a bidirectional network takes one stream, and no --picture")
-            if imported.state is not None:
-                raise ConfigurationError("a start state of a bidirectional network is not supported: clear it")
-            grid = grid_from_options(options) if grid_is_named(options) else None
-            both = prepare_bidirectional(
-                network, typical, grid, ru=ru, hu=hu, steps=len(inputs[0]), schedule=PhaseOrder(schedule),
-                rule=rule_from_options(options),
-            )
-            result = simulate_bidirectional(both, inputs[0], simulator, waves, folder, progress, started)
-        else:
-            prepared = prepare_from_options(
-                imported, typical, options, ru, hu, schedule, len(inputs[0]), len(inputs)
-            )
-            result = simulate_prepared(prepared, inputs, simulator, waves, folder, progress, started)
-        if picture is not None and isinstance(result, SimulationResult):
+        steps = len(inputs[0])
+        (prepared,) = prepare_from_options([imported], [typical], options, ru, hu, schedule, steps, len(inputs))
+        result = simulate_prepared(prepared, inputs, simulator, waves, folder, progress, started)
+        if picture is not None:
             from rnn_mapper.report.schedule_picture import schedule_picture
 
             title = f"{model.stem} on a {prepared.grid_name} grid"
-            schedule_picture(prepared.mapping, result.prediction, picture, title)
+            drawn = [(mapping, one.prediction) for mapping, one in zip(prepared.mappings, result.segments, strict=True)]
+            schedule_picture(drawn, picture, title)
         if outputs is not None:
             _save(outputs, result)
     describe_model(model, imported, output.console)
@@ -160,79 +139,63 @@ def command(
     return 0
 
 
-def difference(result: SimulationResult | BidirectionalResult) -> str:
+def difference(result: SimulationResult) -> str:
     """What is not as expected, in a line."""
-    from rnn_mapper.run.result import SimulationResult
-
     texts = []
-    if not isinstance(result, SimulationResult):
-        for number, one in enumerate(result.segments):
-            if not one.is_exact:
-                texts.append(f"model {number}: {one.mismatches} of {one.outputs.size} outputs differ, "
-                             f"{one.cycles_simulated} cycles simulated, {one.cycles_predicted} predicted")
-        return "; ".join(texts)
-    if result.mismatches:
-        step, unit = (int(index[0]) for index in (result.outputs != result.expected).nonzero())
-        texts.append(
-            f"{result.mismatches} of {result.outputs.size} outputs differ from the reference, first step {step}, "
-            f"unit {unit}: {result.outputs[step, unit]} instead of {result.expected[step, unit]}"
-        )
-    if result.cycles_predicted != result.cycles_simulated:
-        texts.append(f"{result.cycles_simulated} cycles simulated, {result.cycles_predicted} predicted")
+    for number, one in enumerate(result.segments, result.prepared.first_model):
+        where = f"model {number}: " if len(result.segments) > 1 else ""
+        if one.mismatches:
+            step, unit = (int(index[0]) for index in (one.outputs != one.expected).nonzero())
+            texts.append(
+                f"{where}{one.mismatches} of {one.outputs.size} outputs differ from the reference, first step {step}, "
+                f"unit {unit}: {one.outputs[step, unit]} instead of {one.expected[step, unit]}"
+            )
+        if one.cycles_predicted != one.cycles_simulated:
+            texts.append(f"{where}{one.cycles_simulated} cycles simulated, {one.cycles_predicted} predicted")
     return "; ".join(texts)
 
 
-def _save(path: Path, result: SimulationResult | BidirectionalResult) -> None:
+def _save(path: Path, result: SimulationResult) -> None:
     import numpy as np
 
     buffer = io.BytesIO()
-    several = getattr(result, "streams", 1) > 1
-    np.save(buffer, result.stream_outputs if several else result.outputs)  # type: ignore[union-attr]  # of streams
+    np.save(buffer, result.stream_outputs if result.streams > 1 else result.outputs)
     replace_file(path, buffer.getvalue())
 
 
-def _report(result: SimulationResult | BidirectionalResult, console: Console) -> dict[str, Any]:
+def _report(result: SimulationResult, console: Console) -> dict[str, Any]:
     """Print the result; returns what belongs into the JSON, too."""
-    from rnn_mapper.run.result import SimulationResult
-
-    if not isinstance(result, SimulationResult):
-        _report_bidirectional(result, console)
-        return {}
     steps = len(result.outputs)
-    describe(result.prepared, console)
+    describe([result.prepared], console)
     print_line(console, f"Simulator  {result.simulator}: built in {result.build_seconds:.1f} s, "
                         f"ran {result.run_seconds:.1f} s, {result.seconds:.1f} s in all")
     bits = "all as the reference" if not result.mismatches else f"{result.mismatches} DIFFER from the reference"
     print_line(console, f"Outputs    {steps} steps of {result.outputs.shape[1]} values of 16 bits: {bits}")
+    if len(result.segments) > 1:
+        _report_segments(result, console)
     cycles = "as predicted" if result.cycles_predicted == result.cycles else f"{result.cycles_predicted} PREDICTED"
     print_line(console, f"Cycles     {result.cycles:,}, {cycles}; {result.cycles / steps:,.1f} a step; "
-                        f"multipliers busy {result.prediction.utilisation:.1%} of the time")
-    more = streams_line(result.mapping, result.cycles, steps, console)
+                        f"multipliers busy {result.utilisation:.1%} of the time")
+    more = streams_line(result.prepared, result.cycles, steps, console)
     console.print()
-    console.print(account_table(result.mapping, result.prediction))
+    console.print(account_table(result.account))
     console.print()
     console.print(error_table(result))
     return more
 
 
-def _report_bidirectional(result: BidirectionalResult, console: Console) -> None:
-    prepared, steps = result.prepared, len(result.outputs)
-    describe_grid(prepared.grid_name, prepared.resident.parameters, prepared.grid_chosen, console)
-    describe_scales((one for segment in prepared.quantised.segments for one in segment.members), console)
-    print_line(console, f"Simulator  {result.simulator}, {result.seconds:.1f} s in all")
-    for number, (segment, one) in enumerate(zip(prepared.quantised.segments, result.segments, strict=True)):
-        kind = "" if segment.merge is None else f", both directions at once, {segment.merge}"
+def _report_segments(result: SimulationResult, console: Console) -> None:
+    """The model of each segment; the host's work between them is in no figure."""
+    segments = zip(result.prepared.quantised.segments, result.segments, strict=True)
+    for number, (segment, one) in enumerate(segments, result.prepared.first_model):
+        merge = "" if segment.merge is None else f", both directions at once, {segment.merge}"
         bits = "all bits as the reference" if not one.mismatches else f"{one.mismatches} DIFFER from the reference"
         cycles = "as predicted" if one.cycles_predicted == one.cycles_simulated else f"{one.cycles_predicted} PREDICTED"
-        text = f"{segment.name}{kind}: {bits}; {one.cycles_simulated:,} cycles, {cycles}"
+        text = f"{segment.name}{merge}: {bits}; {one.cycles_simulated:,} cycles, {cycles}"
         print_line(console, f"MODEL {number:<4} {text}")
-    print_line(console, f"Cycles     {result.cycles:,} for {steps} steps, {result.cycles / steps:,.1f} a step, without "
-                        "the host's work between the models")
-    console.print()
-    console.print(error_table(result))
 
 
-def error_table(result: SimulationResult | BidirectionalResult) -> Table:
+def error_table(result: SimulationResult) -> Table:
     """Integers against floating point, per layer."""
     table = Table(title="Error of the integers against floating point", title_justify="left", box=None, pad_edge=False)
     for heading in ("", "RMS", "99.9 %", "largest", "signal RMS"):

@@ -56,7 +56,9 @@ def command(
         raise ConfigurationError(f"target {target!r} is unknown: choose one of {', '.join(TARGETS)}")
     if liberty is not None:
         if target != "generic":
-            raise ConfigurationError(f"a Liberty file does not go with the target {target}: use the target 'generic'")
+            raise ConfigurationError(
+                f"a Liberty file cannot be used with the target {target}: use the target 'generic'"
+            )
         Liberty.read(liberty)
     with tempfile.TemporaryDirectory(prefix="spatial-rnn-") as temporary:
         if directory is None:

@@ -16,9 +16,9 @@ from typing import Any
 
 from hdl.output.package import make_package
 from hdl.parameters import GridParameters, bits_for
-from hdl.synthesis.area import _Flow
+from hdl.synthesis.flow import SynthesisFlow
 from hdl.synthesis.netlists import MemoryShape
-from hdl.synthesis.recipes import Measure
+from hdl.synthesis.recipes import Measurement
 
 __all__ = ["MEMORY_SHAPES", "SAMPLES", "measure_grids", "measure_memories", "resources_of", "samples_of"]
 
@@ -83,14 +83,14 @@ class _Known:
     def __init__(self) -> None:
         self._found: dict[str, Any] = {}
 
-    def of(self, flow: _Flow, name: str, text: str) -> Any:
+    def of(self, flow: SynthesisFlow, name: str, text: str) -> Any:
         key = hashlib.sha256(f"{flow.target}\n{text}".encode()).hexdigest()
         if key not in self._found:
             self._found[key] = flow.module(name)
         return self._found[key]
 
 
-def resources_of(measure: Measure) -> dict[str, float]:
+def resources_of(measure: Measurement) -> dict[str, float]:
     """Figures of a measure; block RAMs of Xilinx in units of 18 kbit."""
     if measure.gate_equivalents is not None:
         return {"gates": measure.gate_equivalents, "ff": measure.flip_flops}
@@ -110,11 +110,11 @@ def measure_grids(
         with tempfile.TemporaryDirectory(prefix="srnn_area_") as folder:
             make_package(parameters).write(Path(folder) / "grid")
             (Path(folder) / "work").mkdir()
-            flow = _Flow(Path(folder) / "grid", target, None, Path(folder) / "work", TIMEOUT)
+            flow = SynthesisFlow(Path(folder) / "grid", target, None, Path(folder) / "work", TIMEOUT)
 
-            def one(name: str, flow: _Flow = flow) -> Measure:
+            def one(name: str, flow: SynthesisFlow = flow) -> Measurement:
                 text = (flow.directory / flow.modules[name]["file"]).read_text(encoding="utf-8")
-                measure: Measure = known.of(flow, name, text)[0]
+                measure: Measurement = known.of(flow, name, text)[0]
                 return measure
 
             with ThreadPoolExecutor(jobs) as pool:
@@ -125,7 +125,7 @@ def measure_grids(
     return points
 
 
-def _parts(measures: dict[str, Measure], counts: dict[str, int], sites: int) -> dict[str, dict[str, float]]:
+def _parts(measures: dict[str, Measurement], counts: dict[str, int], sites: int) -> dict[str, dict[str, float]]:
     """A module that stands once for each site, or more often, is part of a site. With one site nothing tells the two
     apart but the name of what only a site contains."""
     parts: dict[str, Counter[str]] = {"dot_product": Counter(), "site": Counter(), "top": Counter()}
@@ -152,7 +152,7 @@ def measure_memories(
     with tempfile.TemporaryDirectory(prefix="srnn_area_") as folder:
         make_package(GridParameters(**SAMPLES[0][1])).write(Path(folder) / "grid")
         (Path(folder) / "work").mkdir()
-        flow = _Flow(Path(folder) / "grid", target, None, Path(folder) / "work", TIMEOUT)
+        flow = SynthesisFlow(Path(folder) / "grid", target, None, Path(folder) / "work", TIMEOUT)
 
         def one(shape: tuple[int, int, int]) -> dict[str, Any]:
             width, depth, part = shape

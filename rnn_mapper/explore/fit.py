@@ -15,13 +15,11 @@ from rnn_mapper.explore.area import OutOfRange, area_model
 from rnn_mapper.explore.devices import DEVICES, Device
 from rnn_mapper.explore.search import grid_with
 from rnn_mapper.mapping.allocation import CapacityError, Demand, enlarge, shortages
-from rnn_mapper.mapping.bidirectional import quantise_bidirectional
-from rnn_mapper.mapping.deployment import Resident, map_resident
+from rnn_mapper.mapping.deployment import Deployment, deploy
 from rnn_mapper.mapping.mapper import TYPICAL_STEPS, least_reading
-from rnn_mapper.network.bidirectional import BidirectionalNetwork
 from rnn_mapper.network.network import Network
 from rnn_mapper.quantisation.integer_network import QuantisedNetwork
-from rnn_mapper.quantisation.quantise import quantise
+from rnn_mapper.quantisation.quantise import quantise_model
 from rnn_mapper.run.prepare import default_calibration
 
 __all__ = ["Account", "FittingGrid", "GridAccount", "account_of"]
@@ -100,7 +98,7 @@ class Account:
 
 
 def account_of(
-    networks: Sequence[Network | BidirectionalNetwork], grid: tuple[str, GridParameters] | None = None,
+    networks: Sequence[Network], grid: tuple[str, GridParameters] | None = None,
     steps: int = TYPICAL_STEPS, within: float | None = None, streams: int = 1,
 ) -> Account:
     """The account of networks that are resident in one grid, each with so many streams.
@@ -121,7 +119,7 @@ def account_of(
 class _Work:
     """Networks, quantised once for each arithmetic, and what their mappings take."""
 
-    def __init__(self, networks: tuple[Network | BidirectionalNetwork, ...], steps: int, streams: int) -> None:
+    def __init__(self, networks: tuple[Network, ...], steps: int, streams: int) -> None:
         self.networks, self.steps, self.streams = networks, steps, streams
         self._models: dict[object, list[_Model]] = {}
         self.multiplications = sum(
@@ -136,25 +134,22 @@ class _Work:
             found: list[_Model] = []
             for network in self.networks:
                 typical = default_calibration(network)
-                if isinstance(network, BidirectionalNetwork):
-                    both = quantise_bidirectional(network, typical, arithmetic)
-                    found += [segment.members for segment in both.segments]
-                else:
-                    found.append([quantise(network, typical, arithmetic)] * self.streams)
+                made = quantise_model(network, typical, arithmetic)
+                found += [segment.members * self.streams for segment in made.segments]
             self._models[arithmetic] = found
         return self._models[arithmetic]
 
-    def place(self, parameters: GridParameters, programs: Preference | None = None) -> Resident:
+    def place(self, parameters: GridParameters, programs: Preference | None = None) -> Deployment:
         """All models on a grid. Raises `CapacityError` for the first that does not fit beside those before it."""
-        return map_resident(self.models(parameters), parameters, self.steps, programs=programs)
+        return deploy(self.models(parameters), parameters, self.steps, programs=programs)
 
-    def cycles(self, resident: Resident) -> int:
+    def cycles(self, resident: Deployment) -> int:
         """Cycles of a sequence of all models."""
         return sum(model.predict(self.steps).cycles for model in resident.models)
 
     def grown(
         self, parameters: GridParameters, programs: Preference | None = None
-    ) -> tuple[GridParameters, Resident] | None:
+    ) -> tuple[GridParameters, Deployment] | None:
         """The grid with memories doubled until all models fit, and the models there; None if it cannot be."""
         while True:
             try:
@@ -196,7 +191,7 @@ def _grid_account(work: _Work, name: str, parameters: GridParameters) -> GridAcc
     return GridAccount(name, parameters, tuple(ranked), cycles, enlarged)
 
 
-def _last_demands(resident: Resident) -> list[Demand]:
+def _last_demands(resident: Deployment) -> list[Demand]:
     """What all models take together; each is placed behind those before it."""
     largest: dict[tuple[str, str], Demand] = {}
     for model in resident.models:
@@ -291,10 +286,8 @@ def _device_for(parameters: GridParameters) -> tuple[Device, dict[str, float]] |
     return None
 
 
-def _weights(network: Network | BidirectionalNetwork) -> int:
-    plain = [network] if isinstance(network, Network) else [one for part in network.segments for one in part.networks]
-    layers = [layer for one in plain for layer in one.all_layers]
-    return sum(tensor.size for layer in layers for tensor in layer.tensors.values() if tensor.ndim == 2)
+def _weights(network: Network) -> int:
+    return sum(tensor.size for layer in network.stack for tensor in layer.tensors.values() if tensor.ndim == 2)
 
 
 def _grid_json(grid: FittingGrid | None) -> dict[str, Any] | None:

@@ -11,7 +11,7 @@ from rnn_mapper.errors import ConfigurationError
 from rnn_mapper.explore.devices import Device, device
 from rnn_mapper.explore.shapes import CellsFile, Shape, known_cells, shape_of_model
 from rnn_mapper.importers import Selection, load_model
-from rnn_mapper.network.network import parse_cell
+from rnn_mapper.network.layers import parse_cell
 
 __all__ = ["Budget", "Model", "parse_budget", "parse_model", "parse_sizes"]
 

@@ -7,24 +7,24 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from hdl.parameters import GridParameters
-from rnn_mapper.cells.arithmetic import arithmetic_of
-from rnn_mapper.cells.library import dense
+from hdl.numerics import DEFAULT_ARITHMETIC
+from rnn_mapper.cells.lowering import arithmetic_of
 from rnn_mapper.cells.stages import stages_of
 from rnn_mapper.cells.tracing import Cell
 from rnn_mapper.cells.user_files import load_cells, with_cells
 from rnn_mapper.errors import ModelError
 from rnn_mapper.importers import Imported
-from rnn_mapper.importers.native import plain_network
-from rnn_mapper.importers.recurrent import with_source
+from rnn_mapper.importers.messages import with_source
 from rnn_mapper.mapping.plans import Frames
-from rnn_mapper.network.network import parse_cell
-from rnn_mapper.quantisation.blank import weightless_network
-from rnn_mapper.quantisation.integer_network import QuantisedLayer, QuantisedNetwork
+from rnn_mapper.network.layers import parse_cell
+from rnn_mapper.network.network import single_segment
+from rnn_mapper.network.random import LayerShape
+from rnn_mapper.quantisation import blank
+from rnn_mapper.quantisation.integer_network import QuantisedNetwork
 from rnn_mapper.schedule.phases import PhaseOrder
 
 __all__ = [
-    "CellsFile", "Shape", "blank_network", "cells_file", "cells_of", "frames_of", "known_cells", "shape_of_model",
+    "CellsFile", "Shape", "blank_network", "cells_file", "frames_of", "known_cells", "layer_shapes", "shape_of_model",
 ]
 
 #: Path and digest of the user's file of cells; both empty without one.
@@ -65,12 +65,12 @@ class Shape:
 
 def shape_of_model(path: Path, model: Imported, cells: CellsFile = ("", "")) -> Shape:
     """The shape of the model of a file. Raises `ModelError`."""
-    network = with_source(path, lambda: plain_network(model.network))
-    for layer in network.layers:
+    network = with_source(path, lambda: single_segment(model.network, "explore"))
+    for layer in network.single_layers:
         _check_cell(layer.cell, f"{path}: ")
     head = None if network.head is None else network.output_size
     return Shape(
-        tuple(layer.cell.name for layer in network.layers), network.input_size,
+        tuple(layer.cell.name for layer in network.single_layers), network.input_size,
         tuple(layer.output_size for layer in network.layers), head, *cells,
     )
 
@@ -85,39 +85,32 @@ def cells_file(path: Path | None) -> CellsFile:
 
 @lru_cache(maxsize=16)
 def known_cells(cells: CellsFile) -> dict[str, Cell]:
-    """The cells in the box and those of the user's file."""
+    """The built-in cells and those of the user's file."""
     return with_cells(cells[0] or None)
 
 
 def _check_cell(cell: Cell, where: str = "") -> None:
     """Raise `ModelError` for a cell whose vectors are not all of one size: its shape takes more than is asked for."""
-    if len({stage.kind for stage in stages_of(arithmetic_of(cell))}) > 1:
+    if len({stage.unit_set for stage in stages_of(arithmetic_of(cell))}) > 1:
         raise ModelError(f"{where}cell {cell.name} computes vectors of several sizes, which cannot be explored")
+
+
+def layer_shapes(shape: Shape) -> list[LayerShape]:
+    """The layers without the head. Raises `ModelError` for a cell that cannot be explored."""
+    known = known_cells((shape.cells_file, shape.cells_digest))
+    layers = [LayerShape(parse_cell(name, known), size) for name, size in zip(shape.cells, shape.hidden, strict=True)]
+    for cell, _, _ in layers:
+        _check_cell(cell)
+    return layers
 
 
 @lru_cache(maxsize=256)
 def blank_network(shape: Shape) -> QuantisedNetwork:
     """A network of this shape without weights."""
-    parameters, layers, inputs = GridParameters(), [], shape.inputs
-    last = len(shape.sizes) - 1
-    for index, (cell, units) in enumerate(zip(cells_of(shape), shape.sizes, strict=True)):
-        _check_cell(cell)
-        # A layer that another follows makes operands.
-        alone = weightless_network(cell, [inputs, units], 1 if index < last else None, parameters)
-        layers.append(alone.layers[0])
-        inputs = units
-    head: QuantisedLayer | None = layers.pop() if shape.head is not None else None
-    return QuantisedNetwork(tuple(layers), head, parameters.arithmetic)
+    return blank.blank_network(shape.inputs, layer_shapes(shape), shape.head, DEFAULT_ARITHMETIC)
 
 
 @lru_cache(maxsize=64)
 def frames_of(shape: Shape) -> Frames:
     """The phases of a network of this shape."""
     return Frames([blank_network(shape)])
-
-
-def cells_of(shape: Shape) -> list[Cell]:
-    """The cell of each layer, and that of the head, last."""
-    known = known_cells((shape.cells_file, shape.cells_digest))
-    cells = [parse_cell(name, known) for name in shape.cells]
-    return cells if shape.head is None else [*cells, dense]

@@ -10,27 +10,25 @@ from pathlib import Path
 import numpy as np
 
 from hdl.parameters import GridParameters
-from rnn_mapper.cells.arithmetic import arithmetic_of
-from rnn_mapper.cells.library import dense
 from rnn_mapper.cells.unit_program import Preference
 from rnn_mapper.explore.requests import Model
 from rnn_mapper.explore.search import Design
-from rnn_mapper.explore.shapes import Shape, cells_of, known_cells
+from rnn_mapper.explore.shapes import known_cells, layer_shapes
 from rnn_mapper.importers import load_model
-from rnn_mapper.importers.native import plain_network
 from rnn_mapper.mapping.choices import Choice
 from rnn_mapper.mapping.mapper import map_network
 from rnn_mapper.mapping.mapping import Mapping
-from rnn_mapper.network.network import Dense, Layer, Network
+from rnn_mapper.network.random import random_network
+from rnn_mapper.quantisation.codes import quantise_inputs
 from rnn_mapper.quantisation.integer_network import QuantisedNetwork
-from rnn_mapper.quantisation.quantise import quantise, quantise_inputs
+from rnn_mapper.quantisation.quantise import quantise
 from rnn_mapper.run.prepare import default_calibration
 from rnn_mapper.run.result import IntSequence
 from rnn_mapper.run.simulate import choose_simulator, verify
 from rnn_mapper.schedule.phases import PhaseOrder
 from sim_tests.simulator.run import logs_kept
 
-__all__ = ["Verified", "mapping_of", "random_network", "verify_design"]
+__all__ = ["Verified", "mapping_of", "verify_design"]
 
 
 @dataclass(frozen=True)
@@ -61,10 +59,11 @@ def verify_design(
     p = design.parameters
     done = []
     for model, found in zip(models, design.found, strict=True):
-        network = random_network(model.shape)
+        shape = model.shape
+        network = random_network(np.random.default_rng(0), shape.inputs, layer_shapes(shape), shape.head)
         if model.file is not None:
             known = known_cells((model.shape.cells_file, model.shape.cells_digest))
-            network = plain_network(load_model(model.file, model.selection, known).network)
+            network = load_model(model.file, model.selection, known).network
         quantised = quantise(network, default_calibration(network), p.arithmetic)
         mapping = mapping_of(quantised, p, found.choice, model.steps)
         count = min(steps, model.steps)
@@ -84,24 +83,3 @@ def mapping_of(network: QuantisedNetwork, parameters: GridParameters, choice: Ch
     return map_network(
         network, parameters, steps=steps, schedule=PhaseOrder(choice.schedule), splits=choice.ways,
         programs=Preference(choice.programs))
-
-
-def random_network(shape: Shape, seed: int = 0) -> Network:
-    """A network in floating point with weights as PyTorch would initialise them."""
-    rng = np.random.default_rng(seed)
-    layers, inputs = [], shape.inputs
-    for cell, units in zip(cells_of(shape), shape.sizes, strict=True):
-        bound, arithmetic = units**-0.5, arithmetic_of(cell)
-        sizes = {
-            product.matrix: inputs if product.operand.is_input else units
-            for row in arithmetic.rows for product in row.products
-        }
-        tensors = {name: rng.uniform(-bound, bound, (units, size)) for name, size in sizes.items()}
-        tensors |= {name: rng.uniform(-bound, bound, units) for name in cell.trace.vectors}
-        layers.append(Layer(cell, tensors) if cell is not dense else Dense(tensors["W"], tensors["b"]))
-        inputs = units
-    if shape.head is None:
-        return Network(tuple(layers))
-    head = layers.pop()
-    assert isinstance(head, Dense)
-    return Network(tuple(layers), head)

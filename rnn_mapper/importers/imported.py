@@ -1,13 +1,13 @@
-"""What an importer makes of a trained model, whatever format it came in."""
+"""The result of an importer, whatever the format of the trained model."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from rnn_mapper.network.bidirectional import BidirectionalNetwork
 from rnn_mapper.network.float_reference import FloatState
-from rnn_mapper.network.network import FloatArray, Network
+from rnn_mapper.network.network import Network
+from rnn_mapper.network.tensors import FloatArray
 
 __all__ = ["HostStep", "Imported", "Selection"]
 
@@ -16,7 +16,7 @@ __all__ = ["HostStep", "Imported", "Selection"]
 class Selection:
     """Which part of a model the user wants, where the file leaves a choice."""
 
-    #: Kind of cell, where the file does not say (``--cell``).
+    #: The cell, where the file does not name it (``--cell``).
     cell: str | None = None
     #: ONNX: the tensor that the network begins with, and the one that it ends with (``--from``, ``--to``); None is the
     #: graph's own.
@@ -29,11 +29,11 @@ class Selection:
 
 @dataclass(frozen=True)
 class HostStep:
-    """What the host does with the outputs of the grid, such as a softmax or the choice of the last step."""
+    """A step that the host takes with the outputs of the grid, such as a softmax or the choice of the last step."""
 
     #: Where it comes from, such as ``Softmax '/Softmax'``.
     name: str
-    #: From [steps, values] to what comes next.
+    #: From [steps, values] to the input of the next step.
     function: Callable[[FloatArray], FloatArray]
 
 
@@ -41,20 +41,20 @@ class HostStep:
 class Imported:
     """A network that computes what the source computes, and an account of how it was read.
 
-    Every attribute of the source is honoured, in the network, in `state` or in `host`; an importer refuses with
-    ModelError, by name, what it cannot honour.
+    Every attribute of the source is honoured, in the network, in `state` or in `host`; an importer rejects with
+    ModelError, by name, any that it cannot honour.
     """
 
-    network: Network | BidirectionalNetwork
+    network: Network
     #: One line for each node or module of the source: its name, what it is and what became of it.
     account: tuple[str, ...] = ()
     #: State of every layer that a sequence starts from; None is the cleared state.
     state: tuple[FloatState, ...] | None = None
-    #: What is left to the host, in order.
+    #: The steps left to the host, in order.
     host: tuple[HostStep, ...] = ()
 
     def finish(self, outputs: FloatArray) -> FloatArray:
-        """What the source would give: the outputs [steps, output_size] of the network after the host's steps."""
+        """The outputs of the source: those [steps, output_size] of the network after the host's steps."""
         for step in self.host:
             outputs = step.function(outputs)
         return outputs

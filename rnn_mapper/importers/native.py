@@ -1,14 +1,13 @@
-"""Networks and inputs from and to files, and networks from PyTorch modules.
+"""The native model file: a NumPy ``.npz`` of tensors with PyTorch's names.
 
-The native model file is an ``.npz`` with PyTorch's ``state_dict`` names: ``weight_ih_l0``, ``weight_hh_l0``,
+It is an ``.npz`` with PyTorch's ``state_dict`` names: ``weight_ih_l0``, ``weight_hh_l0``,
 ``bias_ih_l0``, ``bias_hh_l0``, ``..._l1`` for stacked layers, ``..._l0_reverse`` for the backward half of a
-bidirectional layer, ``head.weight`` and ``head.bias`` for a dense head, and optionally ``cell``, the name of the cell
-kind, and ``merge``, that of the merge mode of bidirectional layers (concat, as in PyTorch, or sum).
+bidirectional layer, ``head.weight`` and ``head.bias`` for a dense head, and optionally ``cell``, the name of the cell,
+and ``merge``, the merge mode of bidirectional layers (concat, as in PyTorch, or sum).
 """
 
 import io
 import re
-import zipfile
 from collections import abc
 from collections.abc import Sequence
 from functools import partial
@@ -16,33 +15,32 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from rnn_mapper.cells.library import BOX
+from rnn_mapper.cells.library import BUILT_IN
 from rnn_mapper.cells.tracing import Cell
 from rnn_mapper.errors import ModelError, OutputError
+from rnn_mapper.importers.arrays import load_arrays
 from rnn_mapper.importers.imported import Imported
+from rnn_mapper.importers.messages import with_source
 from rnn_mapper.importers.pipeline import network_of
-from rnn_mapper.importers.recurrent import LAYER_TENSOR, dense_layer, recurrent_layers, with_source
+from rnn_mapper.importers.recurrent import LAYER_TENSOR, dense_layer, recurrent_layers
 from rnn_mapper.importers.tensor import FileTensor
 from rnn_mapper.importers.torch.state_dict import read_state_dict
-from rnn_mapper.network.bidirectional import Bidirectional, BidirectionalNetwork, Reversed
-from rnn_mapper.network.network import Dense, FloatArray, Layer, Network, check_inputs, parse_cell
+from rnn_mapper.network.layers import Block, Dense, Layer, parse_cell
+from rnn_mapper.network.network import Network
 
 _CELL_TENSOR = re.compile(r"layers\.(0|[1-9][0-9]{0,3})(_reverse)?\.(\w+)")
-#: More than a name of a layer can say.
+#: More than the name of a layer can express.
 _MOST_LAYERS = 10_000
-#: Bytes that a compressed file may unpack to: so many times its own, or so many.
-_MOST_PACKED, _ALWAYS_UNPACKED = 100, 64 << 20
 _HEAD_TENSORS = ("head.weight", "head.bias", "head.cell")
 
 
 def load_network(
-    path: str | Path, cell: str | Cell | None = None, cells: abc.Mapping[str, Cell] = BOX
-) -> Network | BidirectionalNetwork:
+    path: str | Path, cell: str | Cell | None = None, cells: abc.Mapping[str, Cell] = BUILT_IN
+) -> Network:
     """Read a native model file.
 
-    The cell kind comes from `cell`, else from the file, else from the rows of weight_hh per column (4: lstm, 3: gru).
+    The cell comes from `cell`, else from the file, else from the rows of weight_hh per column (4: lstm, 3: gru).
     Raises ModelError with the path if the file is missing, damaged or not a supported model.
     `rnn_mapper.load_model` reads this and other formats.
     """
@@ -50,26 +48,16 @@ def load_network(
     return with_source(path, lambda: network_from_state_dict(arrays, cell, cells))
 
 
-def plain_network(network: Network | BidirectionalNetwork) -> Network:
-    """The network; raises ModelError if it has bidirectional layers, for what cannot do with them."""
-    if isinstance(network, BidirectionalNetwork):
-        raise ModelError("bidirectional layers are not supported here: `map` and `simulate` take them")
-    return network
-
-
-def save_network(path: str | Path, network: Network | BidirectionalNetwork) -> None:
+def save_network(path: str | Path, network: Network) -> None:
     """Write a native model file that load_network reads back exactly. Raises OutputError if it cannot be written."""
     tensors: dict[str, Any] = {}
-    for index, layer in enumerate(network.layers):
-        halves: dict[str, Layer]
-        if isinstance(layer, Bidirectional):
-            halves = {"_reverse": layer.backward, "": layer.forward}
-            tensors[f"layers.{index}.merge"] = np.array(layer.merge)
-        else:
-            halves = {"_reverse": layer.layer} if isinstance(layer, Reversed) else {"": layer}
-        for half, one in halves.items():
-            tensors[f"layers.{index}{half}.cell"] = np.array(one.cell.name)
-            tensors |= {f"layers.{index}{half}.{name}": value for name, value in one.tensors.items()}
+    for index, block in enumerate(network.layers):
+        if block.merge is not None:
+            tensors[f"layers.{index}.merge"] = np.array(block.merge)
+        for layer, backward in block.directions:
+            place = f"layers.{index}{'_reverse' if backward else ''}"
+            tensors[f"{place}.cell"] = np.array(layer.cell.name)
+            tensors |= {f"{place}.{name}": value for name, value in layer.tensors.items()}
     if network.head is not None:
         tensors |= {"head.weight": network.head.tensors["W"], "head.bias": network.head.tensors["b"]}
         tensors |= {"head.cell": np.array(network.head.cell.name)}
@@ -82,19 +70,19 @@ def save_network(path: str | Path, network: Network | BidirectionalNetwork) -> N
 
 
 def network_from_state_dict(
-    tensors: abc.Mapping[str, Any], cell: str | Cell | None = None, cells: abc.Mapping[str, Cell] = BOX
-) -> Network | BidirectionalNetwork:
+    tensors: abc.Mapping[str, Any], cell: str | Cell | None = None, cells: abc.Mapping[str, Cell] = BUILT_IN
+) -> Network:
     """The network of a mapping from state_dict names to arrays or torch tensors. Raises ModelError as load_network."""
     return import_arrays(tensors, cell, cells).network
 
 
 def import_arrays(
-    tensors: abc.Mapping[str, Any], cell: str | Cell | None = None, cells: abc.Mapping[str, Cell] = BOX,
+    tensors: abc.Mapping[str, Any], cell: str | Cell | None = None, cells: abc.Mapping[str, Cell] = BUILT_IN,
     parts: Sequence[str] = (),
 ) -> Imported:
     """As network_from_state_dict, with an account.
 
-    Names that are all of the native file's kind say the whole network; of others, or with `parts`, the rules of
+    Names of the native file give the whole network; with any other name, or with `parts`, the rules of
     `rnn_mapper.importers.torch.state_dict` hold.
     """
     given = dict(tensors)
@@ -126,49 +114,11 @@ def import_arrays(
     }
     default = {} if merge is None else dict.fromkeys(range(_MOST_LAYERS), str(merge))
     layers = recurrent_layers(packed, chosen, merges={**default, **merges}, others=others)
-    both = [index for index, layer in enumerate(layers) if isinstance(layer, Bidirectional)]
+    both = [index for index, layer in enumerate(layers) if layer.merge is not None]
     if set(merges) - set(both) or (merge is not None and not both):
         raise ModelError("merge is given, but no bidirectional layer (tensors such as weight_ih_l0_reverse) for it")
     head = _head(given)
     return Imported(network_of(layers, head), (_describe(layers, head),))
-
-
-def network_from_torch(module: Any, head: Any = None) -> Network | BidirectionalNetwork:
-    """The network of a ``torch.nn.LSTM``, ``GRU``, ``RNN`` or another module that `rnn_mapper.importers` knows, and an
-    optional ``torch.nn.Linear`` head.
-
-    ``batch_first`` and ``dropout`` do not matter at batch 1 in inference. Raises ModelError for anything else.
-    """
-    from rnn_mapper.importers.torch.modules import import_modules
-
-    return import_modules([module] if head is None else [module, head]).network
-
-
-def load_arrays(path: str | Path) -> dict[str, npt.NDArray[Any]]:
-    """All arrays of an ``.npz`` by name; raises ModelError with the path if it is not an intact one."""
-    arrays = _read(Path(path))
-    if isinstance(arrays, np.ndarray):
-        raise ModelError(f"{path}: holds a single array, a model must be an .npz of named tensors")
-    return arrays
-
-
-def load_inputs(path: str | Path, input_size: int) -> FloatArray:
-    """Read inputs [steps, input_size] from an ``.npy``, or an ``.npz`` of one array or of one named ``inputs``.
-
-    Raises ModelError with the path if there is no such array, it is not finite, empty or of another width.
-    """
-    array = load_array(path)
-    return with_source(path, lambda: check_inputs(array, input_size))
-
-
-def load_array(path: str | Path) -> npt.NDArray[Any]:
-    """The array of an ``.npy``, or of an ``.npz`` of one array or of one named ``inputs``, of any shape."""
-    arrays = _read(Path(path))
-    if not isinstance(arrays, np.ndarray):
-        if "inputs" not in arrays and len(arrays) != 1:
-            raise ModelError(f"{path}: holds {len(arrays)} arrays, must hold a single one or one named 'inputs'")
-        arrays = arrays["inputs"] if "inputs" in arrays else next(iter(arrays.values()))
-    return arrays
 
 
 def _general_layer(
@@ -178,11 +128,11 @@ def _general_layer(
     tensors = dict(tensors)
     stored = tensors.pop("cell", None)
     if cell is None and stored is None:
-        raise ModelError(f"layers.{index}.cell is missing, it must name the kind of cell")
-    kind = parse_cell(str(stored), cells) if cell is None else cell
+        raise ModelError(f"layers.{index}.cell is missing, it must name the cell")
+    own = parse_cell(str(stored), cells) if cell is None else cell
 
     def build() -> Layer:
-        return Layer(kind, {name: FileTensor.of(value).numbers(name) for name, value in tensors.items()})
+        return Layer(own, {name: FileTensor.of(value).numbers(name) for name, value in tensors.items()})
 
     return with_source(f"layer {index}", build)
 
@@ -192,54 +142,15 @@ def _head(tensors: abc.Mapping[str, Any]) -> Dense | None:
         if "head.bias" in tensors:
             raise ModelError("tensor head.weight is missing, head.bias must come with it")
         return None
-    kind = str(tensors.get("head.cell", "dense")).removeprefix("dense").removeprefix("_") or "identity"
+    function = str(tensors.get("head.cell", "dense")).removeprefix("dense").removeprefix("_") or "identity"
     bias = tensors.get("head.bias")
     weight = FileTensor.of(tensors["head.weight"])
-    return dense_layer(weight, None if bias is None else FileTensor.of(bias), kind, "head")
+    return dense_layer(weight, None if bias is None else FileTensor.of(bias), function, "head")
 
 
-def _describe(layers: Sequence[Layer | Bidirectional | Reversed], head: Dense | None) -> str:
+def _describe(layers: Sequence[Block], head: Dense | None) -> str:
     """The line of the account."""
-    kinds = [layer.cell.name if isinstance(layer, Layer) else layer.kind for layer in layers]
+    names = [layer.kind for layer in layers]
     sizes = [layers[0].input_size, *(layer.output_size for layer in layers)]
     outputs = "" if head is None else f", {head.cell.name} head to {head.output_size}"
-    return f"{' and '.join(dict.fromkeys(kinds))} {' -> '.join(map(str, sizes))}{outputs}"
-
-
-def _read(path: Path) -> npt.NDArray[Any] | dict[str, npt.NDArray[Any]]:
-    if not path.exists():
-        raise ModelError(f"{path}: no such file")
-    if path.is_dir():
-        raise ModelError(f"{path}: is a directory, must be an .npz or .npy file")
-    try:
-        _check_unpacked(path)
-        loaded = np.load(path, allow_pickle=False)
-        if isinstance(loaded, np.ndarray):
-            return loaded
-        with loaded:
-            arrays = {name: loaded[name] for name in loaded.files}
-    except ModelError:
-        raise
-    except OSError as error:
-        raise ModelError(f"{path}: cannot be read: {error.strerror or 'damaged file'}") from None
-    except Exception as error:  # numpy, zipfile and zlib raise many kinds on damaged files, none of them documented
-        kind = "pickled objects are not accepted" if "Object arrays" in str(error) else "damaged, or not a NumPy file"
-        raise ModelError(f"{path}: {kind}") from None
-    if not all(isinstance(array, np.ndarray) for array in arrays.values()):  # other members of a zip come as bytes
-        raise ModelError(f"{path}: damaged, or not a NumPy file")
-    return arrays
-
-
-def _check_unpacked(path: Path) -> None:
-    """Refuse a file whose members unpack to far more than weights and inputs ever do."""
-    if not zipfile.is_zipfile(path):
-        return
-    with zipfile.ZipFile(path) as archive:
-        unpacked = sum(info.file_size for info in archive.infolist())
-        packed = max((info.compress_size for info in archive.infolist()), default=0)
-    size = path.stat().st_size
-    limit = max(_MOST_PACKED * size, _ALWAYS_UNPACKED)
-    if packed > size:
-        raise ModelError(f"{path}: damaged, or not a NumPy file")
-    if unpacked > limit:
-        raise ModelError(f"{path}: unpacks to {unpacked} bytes, must be {limit} at most, {_MOST_PACKED} times the file")
+    return f"{' and '.join(dict.fromkeys(names))} {' -> '.join(map(str, sizes))}{outputs}"

@@ -11,8 +11,9 @@ from rnn_mapper.errors import ModelError
 from rnn_mapper.importers.imported import HostStep, Imported
 from rnn_mapper.importers.recurrent import dense_layer
 from rnn_mapper.importers.tensor import FileTensor
-from rnn_mapper.network.bidirectional import Bidirectional, BidirectionalNetwork, Reversed
-from rnn_mapper.network.network import Dense, FloatArray, Layer, Network
+from rnn_mapper.network.layers import Block, Dense
+from rnn_mapper.network.network import Network
+from rnn_mapper.network.tensors import FloatArray
 
 __all__ = ["FUNCTIONS", "HOST_FUNCTIONS", "Pipeline", "network_of"]
 
@@ -41,30 +42,30 @@ class _Linear:
     bias: FileTensor | None
     #: None until a function follows.
     function: str | None = None
-    #: What the account says of a function that is not known.
+    #: The note of the account if no function follows.
     note: str = ""
 
 
 @dataclass
 class Pipeline:
-    """What was found so far, in order. Every addition raises ModelError for what cannot follow."""
+    """The layers found so far, in order. Every addition raises ModelError if it cannot follow."""
 
-    _items: list[_Linear | Layer | Bidirectional | Reversed] = field(default_factory=list)
+    _items: list[_Linear | Block] = field(default_factory=list)
     _lines: list[str | _Linear] = field(default_factory=list)
     _host: list[HostStep] = field(default_factory=list)
 
-    def recurrent(self, text: str, layers: Sequence[Layer | Bidirectional | Reversed]) -> None:
+    def recurrent(self, text: str, layers: Sequence[Block]) -> None:
         """Recurrent layers; `text` is for the account, such as ``LSTM 'encoder'``."""
         self._check_open(text)
         first, last = len(self._items), len(self._items) + len(layers) - 1
         sizes = " -> ".join(str(size) for size in (layers[0].input_size, *(layer.output_size for layer in layers)))
-        both = ", bidirectional" if any(isinstance(layer, Bidirectional) for layer in layers) else ""
+        both = ", bidirectional" if any(layer.merge for layer in layers) else ""
         place = f"layer {first}" if first == last else f"layers {first} to {last}"
         self._items += layers
         self._lines.append(f"{text}, {sizes}{both}: {place}")
 
     def linear(self, name: str, weight: FileTensor, bias: FileTensor | None, note: str = "") -> None:
-        """A linear layer, [outputs, inputs] and [outputs] or None; `note` says of what is unknown after it."""
+        """A linear layer, [outputs, inputs] and [outputs] or None; `note` is for the account if no function follows."""
         self._check_open(f"Linear '{name}'")
         made = _Linear(name, weight, bias, None, note)
         self._items.append(made)
@@ -74,7 +75,7 @@ class Pipeline:
         """A function of FUNCTIONS or HOST_FUNCTIONS; `text` is where it comes from, such as ``Sigmoid 'net.1'``."""
         if name in HOST_FUNCTIONS:
             if not self._items:
-                raise ModelError(f"{text} comes before every layer; leave it to what prepares the inputs")
+                raise ModelError(f"{text} comes before every layer; apply it to the inputs instead")
             self._check_open(text)
             self._host.append(HostStep(f"{name} ({text})", HOST_FUNCTIONS[name]))
             self._lines.append(f"{text}: left to the host")
@@ -85,23 +86,25 @@ class Pipeline:
         last = self._items[-1] if self._items else None
         if not isinstance(last, _Linear):
             where = "follows a recurrent layer" if last else "comes before every layer"
-            raise ModelError(f"{text} {where}: the grid has functions after linear layers alone")
+            raise ModelError(f"{text} {where}: the grid has functions after linear layers only")
         if last.function is not None:
-            raise ModelError(f"{text} follows {last.function} of '{last.name}': a linear layer has one function")
+            raise ModelError(
+                f"{text} follows {last.function} of '{last.name}': a linear layer has at most one function"
+            )
         last.function = name
 
     def remark(self, line: str) -> None:
-        """A line of the account for what makes no difference, such as dropout in inference."""
+        """A line of the account for something without effect, such as dropout in inference."""
         self._lines.append(line)
 
     def _check_open(self, text: str) -> None:
         if self._host:
-            raise ModelError(f"{text} follows {self._host[-1].name}, which is left to the host: it must come last")
+            raise ModelError(f"{text} follows {self._host[-1].name}, which is left to the host and must come last")
 
     def imported(self) -> Imported:
         """The network with its account. Raises ModelError if the sizes do not follow one another."""
         places: dict[int, str] = {}
-        layers: list[Layer | Bidirectional | Reversed] = []
+        layers: list[Block] = []
         for item in self._items:
             if isinstance(item, _Linear):
                 dense = dense_layer(item.weight, item.bias, item.function or "identity", item.name or "linear")
@@ -131,12 +134,9 @@ def known_functions() -> tuple[str, ...]:
     return (*FUNCTIONS, *HOST_FUNCTIONS)
 
 
-def network_of(
-    layers: Sequence[Layer | Bidirectional | Reversed], head: Dense | None = None
-) -> Network | BidirectionalNetwork:
+def network_of(layers: Sequence[Block], head: Dense | None = None) -> Network:
     """Stacked layers as a network; without `head` a dense layer at the end, of several, becomes it."""
     last = layers[-1]
     if head is None and len(layers) > 1 and isinstance(last, Dense):
         head, layers = last, layers[:-1]
-    plain = tuple(layer for layer in layers if isinstance(layer, Layer))
-    return Network(plain, head) if len(plain) == len(layers) else BidirectionalNetwork(tuple(layers), head)
+    return Network(tuple(layers), head)

@@ -6,38 +6,27 @@ import re
 from collections import abc
 from collections.abc import Callable
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 from rnn_mapper.cells.library import gru, lstm, lstm_projection, rnn_relu, rnn_tanh
 from rnn_mapper.cells.tracing import Cell
 from rnn_mapper.errors import ModelError
+from rnn_mapper.importers.messages import with_source
 from rnn_mapper.importers.tensor import FileTensor, shape_of
-from rnn_mapper.network.bidirectional import Bidirectional, Reversed
-from rnn_mapper.network.network import Dense, Layer, RecurrentLayer
+from rnn_mapper.network.layers import Bidirectional, Block, Dense, Layer, RecurrentLayer, Reversed
 
-__all__ = ["KINDS", "LAYER_TENSOR", "dense_layer", "recurrent_layers", "single_cell", "with_source"]
+__all__ = ["LAYER_TENSOR", "TENSORS", "dense_layer", "recurrent_layers", "single_cell"]
 
 #: Tensors of nn.LSTM, nn.GRU and nn.RNN, and of nn.LSTMCell, nn.GRUCell and nn.RNNCell without a layer's number.
 LAYER_TENSOR = re.compile(r"(weight_ih|weight_hh|weight_hr|bias_ih|bias_hh)_l(0|[1-9][0-9]{0,3})(_reverse)?")
-KINDS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_hr")
+TENSORS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_hr")
 _CELL_OF_ROWS = {4: lstm, 3: gru}
-
-Made = TypeVar("Made")
-
-
-def with_source(source: object, build: Callable[[], Made]) -> Made:
-    """What `build` makes; its ModelError then begins with the source."""
-    try:
-        return build()
-    except ModelError as error:
-        raise ModelError(f"{source}: {error}") from None
-
 
 def recurrent_layers(
     tensors: abc.Mapping[str, FileTensor], cell: Cell | None, prefix: str = "",
     merges: abc.Mapping[int, str] | None = None,
     others: abc.Mapping[tuple[int, str], Callable[[], Layer]] | None = None,
-) -> list[Layer | Bidirectional | Reversed]:
+) -> list[Block]:
     """The stacked layers of a module from `weight_ih_l0`, ..., `weight_hr_l1_reverse`; `prefix` is for messages.
 
     Without `cell` it follows from the rows of weight_hh per column. `merges` are the merge modes of bidirectional
@@ -58,7 +47,7 @@ def recurrent_layers(
             return others[index, suffix]()
         return _half(tensors, f"_l{index}{suffix}", f"{index}{suffix}", cell, prefix)
 
-    layers: list[Layer | Bidirectional | Reversed] = []
+    layers: list[Block] = []
     for index in range(max(index for index, _ in found) + 1):
         if (index, "_reverse") not in found:
             layers.append(half(index, ""))
@@ -73,7 +62,7 @@ def recurrent_layers(
 def single_cell(tensors: abc.Mapping[str, FileTensor], cell: Cell | None, prefix: str = "") -> Layer:
     """The layer of an nn.LSTMCell, GRUCell or RNNCell, from `weight_ih`, `weight_hh` and the biases."""
     for name in tensors:
-        if name not in KINDS[:4]:
+        if name not in TENSORS[:4]:
             raise ModelError(_unknown(prefix, name, "nn.LSTMCell, nn.GRUCell or nn.RNNCell"))
     return _half(tensors, "", "", cell, prefix)
 
@@ -96,7 +85,7 @@ def _unknown(prefix: str, name: str, classes: str) -> str:
             f"tensor {full} belongs to a parametrised weight (weight_norm, pruning): put the effective weights in "
             "place first, with torch.nn.utils.parametrize.remove_parametrizations, remove_weight_norm or prune.remove"
         )
-    return f"tensor {full} is unknown, {classes} has none of that name: a class of its own may compute something else"
+    return f"tensor {full} is unknown, {classes} has none of that name: a custom class may compute something else"
 
 
 def _half(
@@ -104,9 +93,9 @@ def _half(
 ) -> RecurrentLayer:
     """One layer, or one half of a bidirectional one."""
     full = f"{prefix}." if prefix else ""
-    for kind in ("weight_ih", "weight_hh"):
-        if f"{kind}{suffix}" not in tensors:
-            raise ModelError(f"tensor {full}{kind}{suffix} is missing, every layer must have it")
+    for name in ("weight_ih", "weight_hh"):
+        if f"{name}{suffix}" not in tensors:
+            raise ModelError(f"tensor {full}{name}{suffix} is missing, every layer must have it")
     chosen = _cell_of(tensors, suffix, cell, full)
     if chosen is lstm and f"weight_hr{suffix}" in tensors:
         chosen = lstm_projection
@@ -114,9 +103,9 @@ def _half(
 
     def build() -> RecurrentLayer:
         parts: list[Any] = []
-        for kind in KINDS:
-            tensor = tensors.get(f"{kind}{suffix}")
-            parts.append(None if tensor is None else tensor.numbers(kind))
+        for name in TENSORS:
+            tensor = tensors.get(f"{name}{suffix}")
+            parts.append(None if tensor is None else tensor.numbers(name))
         return RecurrentLayer(chosen, *parts)
 
     return with_source(source, build)
@@ -132,7 +121,7 @@ def _cell_of(tensors: abc.Mapping[str, FileTensor], suffix: str, cell: Cell | No
     if columns and rows == columns:
         raise ModelError(
             f"{full}weight_hh{suffix} has shape {shape_of(weight_hh)}, one row per column: an nn.RNN with tanh or with "
-            f"relu, which its weights do not say; name it with --cell {rnn_tanh.name} or --cell {rnn_relu.name}"
+            f"relu, which its weights do not show; name it with --cell {rnn_tanh.name} or --cell {rnn_relu.name}"
         )
     if not columns or rows % columns or rows // columns not in _CELL_OF_ROWS:
         raise ModelError(

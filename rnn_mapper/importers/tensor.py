@@ -1,4 +1,4 @@
-"""Tensors of a file as they are stored: shape and kind are known, the numbers are read when a layer needs them."""
+"""Tensors of a file: shape and dtype are known, the numbers are read when a layer needs them."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import numpy.typing as npt
 
 from rnn_mapper.errors import ModelError
 
-__all__ = ["FLOAT_KINDS", "FileTensor", "from_bytes", "printable", "shape_of"]
+__all__ = ["FLOAT_DTYPES", "FileTensor", "from_bytes", "shape_of"]
 
-#: Kinds of numbers that weights may have.
-FLOAT_KINDS = ("float64", "float32", "float16", "bfloat16")
+#: Number types that weights may have.
+FLOAT_DTYPES = ("float64", "float32", "float16", "bfloat16")
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,28 +23,28 @@ class FileTensor:
 
     shape: tuple[int, ...]
     #: Such as ``float32``, ``bfloat16`` or ``int8``.
-    kind: str
+    dtype: str
     #: The numbers, as any float type of numpy, in `shape`.
     read: Callable[[], npt.NDArray[Any]]
 
     @staticmethod
     def of(value: Any) -> FileTensor:
-        """Of an array, a torch tensor, or what it is already."""
+        """From an array, a torch tensor, or a FileTensor."""
         if isinstance(value, FileTensor):
             return value
         if hasattr(value, "detach"):
-            kind = str(value.dtype).removeprefix("torch.")
+            dtype = str(value.dtype).removeprefix("torch.")
             # A tensor may be on another device, need a gradient, or be bfloat16, which numpy lacks.
-            return FileTensor(tuple(value.shape), kind, lambda: value.detach().cpu().double().numpy())
+            return FileTensor(tuple(value.shape), dtype, lambda: value.detach().cpu().double().numpy())
         array = np.asarray(value)
         return FileTensor(array.shape, array.dtype.name, lambda: array)
 
     def numbers(self, name: str) -> npt.NDArray[Any]:
-        """The numbers; raises ModelError, with the tensor's name, if they are no floating-point numbers."""
-        if self.kind not in FLOAT_KINDS:
-            integer = self.kind.startswith(("int", "uint", "bool", "q", "float8", "float4"))
-            why = ": quantised weights need scales that this format does not tell; give the float weights" * integer
-            raise ModelError(f"{name} holds {self.kind} values, must be {', '.join(FLOAT_KINDS)}{why}")
+        """The numbers; raises ModelError, with the tensor's name, if they are not floating-point numbers."""
+        if self.dtype not in FLOAT_DTYPES:
+            quantised = self.dtype.startswith(("int", "uint", "bool", "q", "float8", "float4"))
+            why = ": quantised weights need scales that this format does not hold; give the float weights" * quantised
+            raise ModelError(f"{name} holds {self.dtype} values, must be {', '.join(FLOAT_DTYPES)}{why}")
         if 0 in self.shape:
             raise ModelError(f"{name} has shape {shape_of(self)}, must not be empty")
         try:
@@ -53,17 +53,11 @@ class FileTensor:
             raise ModelError(f"{name}: {error}") from None
 
 
-def from_bytes(data: bytes | memoryview, kind: str, big_endian: bool = False) -> npt.NDArray[Any]:
-    """Numbers [count] of one of `FLOAT_KINDS` from their bytes; bfloat16 comes as float32, which holds it exactly."""
-    stored = np.dtype("uint16" if kind == "bfloat16" else kind)
+def from_bytes(data: bytes | memoryview, dtype: str, big_endian: bool = False) -> npt.NDArray[Any]:
+    """Numbers [count] of one of `FLOAT_DTYPES` from their bytes; bfloat16 comes as float32, which holds it exactly."""
+    stored = np.dtype("uint16" if dtype == "bfloat16" else dtype)
     values = np.frombuffer(data, dtype=stored.newbyteorder(">" if big_endian else "<")).astype(stored)
-    return (values.astype(np.uint32) << 16).view(np.float32) if kind == "bfloat16" else values
-
-
-def printable(text: str, longest: int = 60) -> str:
-    """Text of a file for a message: cut, and without characters that a terminal would obey."""
-    shown = "".join(character if character.isprintable() else "?" for character in text[:longest])
-    return shown + "..." * (len(text) > longest)
+    return (values.astype(np.uint32) << 16).view(np.float32) if dtype == "bfloat16" else values
 
 
 def shape_of(tensor: FileTensor) -> str:

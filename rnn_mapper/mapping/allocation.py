@@ -112,7 +112,7 @@ def allocate(
         (phase.stored_key, nest.max_units * phase.unit_slots if phase.stored_key in storing else 0)
         for phase, nest in zip(phases, nests, strict=True)
     ], reserved.stored)
-    word_total = max(len(phase.stage.kind.words) for phase in phases)
+    word_total = max(len(phase.stage.unit_set.words) for phase in phases)
     slots = max(parameters.state_words, 1 << (word_total - 1).bit_length()) if word_total else parameters.state_words
     mask = (1 << parameters.unit_bits) - 1
     destinations = [(unit - state) & mask for unit, state in zip(units, states, strict=True)]

@@ -17,11 +17,11 @@ from rnn_mapper.mapping.mapping import Mapping
 from rnn_mapper.quantisation.integer_network import QuantisedNetwork
 from rnn_mapper.schedule.phases import PhaseOrder
 
-__all__ = ["Resident", "map_resident", "reserved_after"]
+__all__ = ["Deployment", "deploy", "reserved_after"]
 
 
 @dataclass(frozen=True, eq=False)
-class Resident:
+class Deployment:
     """Models that lie in the memories of one grid side by side; MODEL is the position in `models`."""
 
     models: tuple[Mapping, ...]
@@ -61,11 +61,11 @@ class Resident:
         return image
 
 
-def map_resident(
+def deploy(
     models: Sequence[QuantisedNetwork | Sequence[QuantisedNetwork]], parameters: GridParameters,
     steps: int = TYPICAL_STEPS, ru: int | None = None, hu: int | None = None, schedule: PhaseOrder = PhaseOrder.FUSED,
     programs: Preference | None = None,
-) -> Resident:
+) -> Deployment:
     """Place models behind one another, each as `map_network` does with these arguments.
 
     Raises `MappingError` for the first that does not fit beside those before it.
@@ -76,7 +76,7 @@ def map_resident(
         placed.append(
             map_network(model, parameters, ru, hu, steps, schedule, reserved=reserved, programs=programs)
         )
-    return Resident(tuple(placed))
+    return Deployment(tuple(placed))
 
 
 def reserved_after(mapping: Mapping) -> Reserved:

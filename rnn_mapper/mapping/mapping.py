@@ -65,6 +65,11 @@ class Mapping:
         """The (first) network."""
         return self.members[0]
 
+    @property
+    def models(self) -> tuple[Mapping, ...]:
+        """Itself: whatever takes a `Deployment` takes the mapping of one model, too."""
+        return (self,)
+
     # What the host sees
 
     @property
@@ -327,7 +332,7 @@ class Mapping:
 
     @property
     def _has_fixed(self) -> bool:
-        return any(word.fixed for phase in self.phases for word in phase.stage.kind.words)
+        return any(word.fixed for phase in self.phases for word in phase.stage.unit_set.words)
 
     def _fixed_words(self, row: int, col: int) -> Image:
         """Trained vectors that units keep among their state words; other words are zero."""
@@ -341,7 +346,7 @@ class Mapping:
             if phase.stores or member != timing.nest.ru - 1 or chain >= timing.nest.chains:
                 continue
             layer = phase.network.all_layers[phase.layer]
-            for word in phase.stage.kind.words:
+            for word in phase.stage.unit_set.words:
                 if not word.fixed:
                     continue
                 mine = layer.fixed[word.name][phase.first_unit : phase.first_unit + phase.units]

@@ -8,14 +8,14 @@ from hdl.grid.image_loader import HEADER_BYTES, load_header_layout
 from hdl.layouts import Memory, memory_shape
 from hdl.naming import SCHEDULE_INSTANCE, SITE_INSTANCES, image_file, site_name
 from hdl.parameters import GridParameters
-from rnn_mapper.mapping.deployment import Resident
+from rnn_mapper.mapping.deployment import Deployment
 from rnn_mapper.mapping.images import Image, LayoutPacker, hex_lines
 from rnn_mapper.mapping.mapping import Mapping
 
 __all__ = ["image_files", "load_packet", "load_packets"]
 
 
-def image_files(mapping: Mapping | Resident) -> Iterator[tuple[str, str]]:
+def image_files(mapping: Mapping | Deployment) -> Iterator[tuple[str, str]]:
     """(file name, text) of every image; the names are those that `memory.v` looks for."""
     yield image_file(SCHEDULE_INSTANCE), hex_lines(mapping.schedule_image)
     for row in range(mapping.parameters.rows):
@@ -26,7 +26,7 @@ def image_files(mapping: Mapping | Resident) -> Iterator[tuple[str, str]]:
                     yield image_file(site_name(row, col), instance), text
 
 
-def load_packets(mapping: Mapping | Resident) -> Iterator[bytes]:
+def load_packets(mapping: Mapping | Deployment) -> Iterator[bytes]:
     """Load packets (data of `tdest` 1) that put a mapping into a running grid."""
     p = mapping.parameters
     for memory in (Memory.PROGRAM, Memory.TABLE):

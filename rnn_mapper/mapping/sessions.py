@@ -10,45 +10,27 @@ from __future__ import annotations
 
 from collections import abc
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from hdl.parameters import GridParameters
+from rnn_mapper.bus import BusSequence
 from rnn_mapper.errors import ConfigurationError, ModelError
 from rnn_mapper.fixed_point import Codes, operand_type
 from rnn_mapper.mapping.allocation import Reserved
-from rnn_mapper.mapping.deployment import Resident, reserved_after
+from rnn_mapper.mapping.deployment import Deployment, reserved_after
 from rnn_mapper.mapping.mapper import TYPICAL_STEPS, map_network
 from rnn_mapper.mapping.mapping import Mapping
-from rnn_mapper.mapping.state_images import state_packets
+from rnn_mapper.mapping.sequences import State, bus_sequence, load_states, read_sequence
 from rnn_mapper.mapping.state_reader import map_state_reader, states_read
-from rnn_mapper.quantisation.integer_network import QuantisedNetwork
-from rnn_mapper.quantisation.reference import Int16Array, LayerState, Reference, check_state
+from rnn_mapper.quantisation.integer_network import Int16Array, LayerState, QuantisedNetwork
+from rnn_mapper.quantisation.reference import Reference, check_state
 
-__all__ = ["BusSequence", "State", "StreamingService", "Transport", "load_states", "map_services", "replace_state"]
+__all__ = ["StreamingService", "Transport", "map_services", "replace_state"]
 
-#: The state of a network, by layer; None is the cleared state.
-State = Sequence[LayerState] | None
 #: Anything that can be a key.
 Session = Any
-
-
-@dataclass(frozen=True, eq=False)
-class BusSequence:
-    """What the host does for one sequence.
-
-    It writes MODEL, sends the load packets, writes STEPS, MODE and CONTROL.START, sends the inputs as one packet (none
-    if they are of size 0), and receives one packet of outputs.
-    """
-
-    #: Operand codes [steps, size].
-    inputs: Codes
-    packets: tuple[bytes, ...] = ()
-    #: MODE.KEEP_STATE.
-    keep_state: bool = False
-    model: int = 0
 
 
 #: Does what a `BusSequence` says; returns its outputs, int16 [steps, width].
@@ -58,7 +40,7 @@ Transport = Callable[[BusSequence], Int16Array]
 def map_services(
     models: Sequence[QuantisedNetwork | Sequence[QuantisedNetwork]], parameters: GridParameters,
     steps: int = TYPICAL_STEPS,
-) -> Resident:
+) -> Deployment:
     """Place models in one grid, each with its reader behind it: model k is number 2 k, its reader 2 k + 1.
 
     For a service of n streams name the network n times. Raises `MappingError` where something does not fit, or a model
@@ -72,15 +54,7 @@ def map_services(
     for model in models:
         placed.append(map_network(model, parameters, steps=steps, reserved=behind()))
         placed.append(map_state_reader(placed[-1], behind()))
-    return Resident(tuple(placed))
-
-
-def load_states(model: Mapping, states: Sequence[State]) -> tuple[bytes, ...]:
-    """Load packets for the states of all streams (or networks) of a model; the sequence after them keeps the state."""
-    packets: list[bytes] = []
-    for member, (network, state) in enumerate(zip(model.members, states, strict=True)):
-        packets += state_packets(model, Reference(network).cleared_state() if state is None else state, member)
-    return tuple(packets)
+    return Deployment(tuple(placed))
 
 
 def replace_state(
@@ -103,8 +77,8 @@ class StreamingService:
     the grid from one call to the next; they are saved when another session takes their place.
     """
 
-    def __init__(self, resident: Resident, number: int, transport: Transport) -> None:
-        self.number, self.transport = number, transport
+    def __init__(self, resident: Deployment, number: int, transport: Transport) -> None:
+        self.transport = transport
         self.model, self.reader = resident.models[number], resident.models[number + 1]
         self.network = self.model.network
         if any(member is not self.network for member in self.model.members):
@@ -190,23 +164,18 @@ class StreamingService:
         chosen: list[Session | None] = [None] * len(self._streams)
         for session, place in places.items():
             chosen[place] = session
-        packets: tuple[bytes, ...] = ()
         keep = len(stay) == len(inputs)
-        if not keep:
-            states = [None if session is None else self._states[session] for session in chosen]
-            # From cleared states nothing needs to be loaded.
-            keep = any(state is not None for state in states)
-            packets = load_states(self.model, states) if keep else ()
+        states = None if keep else [None if session is None else self._states[session] for session in chosen]
         nothing = np.zeros((steps, self.network.input_size), dtype=operand_type(self.network.arithmetic))
-        packed = self.model.pack_inputs([nothing if session is None else inputs[session] for session in chosen])
-        outputs = self.model.unpack_outputs(self.transport(BusSequence(packed, packets, keep, self.number)))
+        codes = [nothing if session is None else inputs[session] for session in chosen]
+        outputs = self.model.unpack_outputs(self.transport(bus_sequence(self.model, codes, states, keep)))
         self._streams, self._newer = chosen, set(inputs)
         return {session: outputs[place] for session, place in places.items()}
 
     def _save(self) -> None:
         """Copies of all states that are newer in the grid, which keeps them."""
         if self._newer:
-            read = self.transport(BusSequence(np.zeros((1, 0), dtype=np.int8), model=self.number + 1))
+            read = self.transport(read_sequence(self.reader))
             for session, state in zip(self._streams, states_read(self.model, read, self.reader), strict=True):
                 if session in self._newer:
                     self._states[session] = state

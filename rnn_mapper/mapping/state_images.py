@@ -16,7 +16,8 @@ from rnn_mapper.fixed_point import operand_type, round_shift, saturate
 from rnn_mapper.mapping.images import Image, packed_words
 from rnn_mapper.mapping.mapping import Mapping
 from rnn_mapper.mapping.packets import load_packet
-from rnn_mapper.quantisation.reference import LayerState, Reference, check_state
+from rnn_mapper.quantisation.integer_network import LayerState
+from rnn_mapper.quantisation.reference import Reference, check_state
 from rnn_mapper.schedule.phases import Phase
 
 __all__ = ["state_packets"]
@@ -38,7 +39,7 @@ def state_packets(mapping: Mapping, state: Sequence[LayerState], member: int = 0
         names = [name for name, node in layer.arithmetic.states.items() if node is phase.stage.result]
         if names and phase.feeds_back and not phase.slice:
             yield _vector_packet(mapping, phase, given[names[0]])
-        if _is_first(mapping, index) and any(word.carried for word in phase.stage.kind.words):
+        if _is_first(mapping, index) and any(word.carried for word in phase.stage.unit_set.words):
             yield from _unit_packets(mapping, index, given)
 
 
@@ -70,7 +71,7 @@ def _unit_packets(mapping: Mapping, index: int, given: LayerState) -> Iterator[b
     part = slice(phase.first_unit, phase.first_unit + phase.units)
     first = mapping.allocation.states[index] * slots
     values: dict[int, npt.NDArray[np.int16]] = {}
-    for word in phase.stage.kind.words:
+    for word in phase.stage.unit_set.words:
         if word.carried or word.fixed:
             whole = layer.fixed[word.name] if word.fixed else given[word.name]
             values[word.slot] = nest.arrange(whole[part][None].astype(np.int16))[..., 0].astype(np.int16)

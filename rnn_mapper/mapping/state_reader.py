@@ -15,12 +15,11 @@ import numpy.typing as npt
 
 from hdl.layouts import Activation, Addend, FactorY
 from rnn_mapper.cells.program import GateStep, Instruction, Program
-from rnn_mapper.cells.stages import StateWord
+from rnn_mapper.cells.unit_sets import StateWord
 from rnn_mapper.errors import MappingError
 from rnn_mapper.mapping.allocation import Reserved, allocate, shortages
 from rnn_mapper.mapping.mapping import Mapping
-from rnn_mapper.quantisation.integer_network import QuantisedProduct
-from rnn_mapper.quantisation.reference import LayerState
+from rnn_mapper.quantisation.integer_network import LayerState, QuantisedProduct
 from rnn_mapper.schedule.clock import time_phase
 from rnn_mapper.schedule.durations import build_schedule
 from rnn_mapper.schedule.phases import Phase, Vector
@@ -91,7 +90,7 @@ def _words(model: Mapping) -> Iterator[tuple[int, StateWord, int]]:
             continue
         seen.add(phase.group)
         size = phase.network.layers[phase.layer].units(phase.stage)
-        for word in phase.stage.kind.words:
+        for word in phase.stage.unit_set.words:
             if word.carried:
                 yield index, word, size
 

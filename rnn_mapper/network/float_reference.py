@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import abc
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,8 +22,10 @@ from rnn_mapper.cells.expressions import (
 )
 from rnn_mapper.cells.tracing import children
 from rnn_mapper.errors import ModelError
-from rnn_mapper.network.network import FloatArray, Layer, Network, check_inputs
+from rnn_mapper.network.layers import Layer
+from rnn_mapper.network.network import Network, turned
 from rnn_mapper.network.ranges import ValueRange
+from rnn_mapper.network.tensors import FloatArray, check_inputs
 
 __all__ = ["FloatState", "FloatTrace", "run_float"]
 
@@ -35,11 +37,11 @@ FloatState = abc.Mapping[str, FloatArray]
 class FloatTrace:
     """The result of a run over `steps` steps."""
 
-    #: Per layer (and the head, last) [steps, output_size].
+    #: Of each of `Network.all_layers` [steps, output_size], in the order of the sequence.
     layer_outputs: tuple[FloatArray, ...]
-    #: Per layer, the values of each expression that a matrix multiplies or that the layer returns.
+    #: Of each of `Network.stack`, the values of each expression that a matrix multiplies or that the layer returns.
     observed: tuple[abc.Mapping[Expression, ValueRange], ...]
-    #: Per layer, after the last step; `run_float` continues from it.
+    #: Of each of `Network.single_layers`, after the last step it ran; `run_float` continues from it.
     state: tuple[FloatState, ...]
 
     @property
@@ -49,14 +51,37 @@ class FloatTrace:
 
 
 def run_float(network: Network, inputs: FloatArray, state: Sequence[FloatState] | None = None) -> FloatTrace:
-    """Run [steps, input_size] inputs from `state`, cleared if None. Raises ModelError if the inputs do not fit."""
+    """Run [steps, input_size] inputs; `state` is that of each of `Network.single_layers`, cleared where it is missing.
+
+    Raises ModelError if inputs or state do not fit.
+    """
     x = check_inputs(inputs, network.input_size)
+    starts = iter([] if state is None else state)
+    outputs: list[FloatArray] = []
+    traces: list[FloatTrace] = []
+    for segment in network.segments:
+        runs = [
+            _run_stack(member, turned(x, backward), starts)
+            for member, backward in zip(segment.networks, segment.backward, strict=True)
+        ]
+        for halves in zip(*(run.layer_outputs for run in runs), strict=True):
+            outputs.append(segment.merged([
+                turned(half, backward) for half, backward in zip(halves, segment.backward, strict=True)
+            ]))
+        x = outputs[-1]
+        traces += runs
+    return FloatTrace(
+        tuple(outputs), tuple(one for run in traces for one in run.observed),
+        tuple(one for run in traces for one in run.state),
+    )
+
+
+def _run_stack(network: Network, x: FloatArray, starts: Iterator[FloatState]) -> FloatTrace:
+    """A network of one segment, in the order in which it runs; takes the state of its layers from `starts`."""
     outputs, observed, end = [], [], []
-    layers = network.all_layers
-    starts: Sequence[FloatState] = [{} for _ in layers] if state is None else [*state, *[{}] * len(layers)]
-    for layer, start in zip(layers, starts, strict=False):
+    for index, layer in enumerate(network.stack):
         run = _LayerRun(layer)
-        x, last = run.run(x, start)
+        x, last = run.run(x, next(starts, {}) if index < len(network.layers) else {})
         outputs.append(x)
         observed.append(run.observed)
         end.append(last)
@@ -142,9 +167,6 @@ class _Step(dict[Expression, FloatArray]):
     def __missing__(self, node: Expression) -> FloatArray:
         value = self.fixed[node]
         return value[self.step] if value.ndim == 2 else value
-
-
-
 
 
 

@@ -1,152 +1,54 @@
-"""Networks in floating point, as trained: layers of any cell, and the checks every model passes on its way in."""
+"""Networks in floating point, as trained, and the segments in which a grid runs them.
+
+A layer that runs from the last step to the first needs the whole sequence, so the layer above it begins when the
+sequence is over. A network is therefore a list of segments that run one after the other: every bidirectional or
+reversed layer is a segment of its own (of a bidirectional one, two networks run step by step side by side), and so are
+the layers between two of them, with the head if they are the last. A network whose layers all run forward is one
+segment.
+"""
 
 from __future__ import annotations
 
 import itertools
-from collections import abc
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from rnn_mapper.cells.binding import bind_sizes
-from rnn_mapper.cells.library import BOX, dense, dense_relu, dense_sigmoid, dense_tanh
-from rnn_mapper.cells.tracing import Cell
-from rnn_mapper.cells.variants import variant_named
 from rnn_mapper.errors import ModelError
-from rnn_mapper.network.packed import TORCH_GATES, unpack
+from rnn_mapper.network.layers import Block, Dense, Layer
+from rnn_mapper.network.tensors import FloatArray
 
-__all__ = [
-    "Dense", "FloatArray", "Layer", "Network", "RecurrentLayer", "check_inputs", "check_tensor", "parse_cell",
-    "shape_text",
-]
-
-FloatArray = npt.NDArray[np.float64]
-
-_DENSE_CELLS = {"identity": dense, "sigmoid": dense_sigmoid, "tanh": dense_tanh, "relu": dense_relu}
-
-
-def parse_cell(name: str | Cell, cells: abc.Mapping[str, Cell] = BOX) -> Cell:
-    """The cell of that name among `cells`; raises ModelError naming the choices."""
-    if isinstance(name, Cell):
-        return name
-    found = cells.get(name) or variant_named(name)
-    if found is not None:
-        return found
-    raise ModelError(f"cell '{name}' is not supported: choose {', '.join(cells)}")
-
-
-def check_tensor(name: str, value: object, ndim: int) -> FloatArray:
-    """`value` as a float64 array of `ndim` non-empty dimensions; raises ModelError if it is not one, or not finite."""
-    array = np.asarray(value)
-    if array.dtype.kind not in "fiu":
-        raise ModelError(f"{name} holds {array.dtype} values, must be real numbers")
-    if array.ndim != ndim:
-        raise ModelError(f"{name} has shape {shape_text(array)}, must have {ndim} dimension{'s' if ndim > 1 else ''}")
-    if array.size == 0:
-        raise ModelError(f"{name} has shape {shape_text(array)}, must not be empty")
-    array = array.astype(np.float64)
-    if not np.isfinite(array).all():
-        index = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
-        raise ModelError(f"{name}{list(index)} is {array[index]}, must be finite")
-    array.setflags(write=False)
-    return array
-
-
-def check_inputs(value: object, input_size: int, name: str = "inputs") -> FloatArray:
-    """`value` as finite float64 [steps, input_size] with at least one step; raises ModelError otherwise."""
-    inputs = check_tensor(name, value, 2)
-    if inputs.shape[1] != input_size:
-        raise ModelError(f"{name} has shape {shape_text(inputs)}, must have {input_size} features per step")
-    return inputs
-
-
-def shape_text(array: npt.NDArray[np.generic]) -> str:
-    """The shape for a message, such as ``512 x 128``."""
-    return " x ".join(map(str, array.shape)) or "scalar"
+__all__ = ["Network", "Segment", "single_segment", "turned"]
 
 
 @dataclass(frozen=True, eq=False)
-class Layer:
-    """A cell with its trained tensors: a matrix [units, operands] or a vector [units] for each parameter of the cell.
+class Segment:
+    """What runs as one model of the grid: one network, or the two directions of a layer with their merge mode."""
 
-    Raises ModelError (CellError for a shape that does not fit an equation, with the line) if a tensor is missing,
-    unknown, not finite or of the wrong shape.
-    """
+    name: str
+    networks: tuple[Network, ...]
+    #: Of each network, the names of its layers and its head in the whole network, such as ``layer 1 backward``.
+    layer_names: tuple[tuple[str, ...], ...]
+    merge: str | None = None
+    #: Of each network: it runs from the last step to the first.
+    backward: tuple[bool, ...] = (False,)
 
-    cell: Cell
-    tensors: abc.Mapping[str, FloatArray]
-    #: Values of the input, of the output and of each state.
-    input_size: int = field(init=False)
-    output_size: int = field(init=False)
-    state_sizes: dict[str, int] = field(init=False)
-
-    def __post_init__(self) -> None:
-        trace = self.cell.trace
-        checked: dict[str, FloatArray] = {}
-        for name, ndim in (*((name, 2) for name in trace.matrices), *((name, 1) for name in trace.vectors)):
-            if self.tensors.get(name) is None:
-                given = ", ".join(self.tensors) or "none"
-                raise ModelError(
-                    f"{trace.line_of(name)}: cell {self.cell.name}: tensor {name} is missing; given are {given}"
-                )
-            checked[name] = check_tensor(name, self.tensors[name], ndim)
-        for name in self.tensors:
-            if name not in checked:
-                wanted = ", ".join(checked)
-                raise ModelError(f"cell {self.cell.name}: unknown tensor {name}; its tensors are {wanted}")
-        sizes = bind_sizes(self.cell, checked)
-        for name, value in (
-            ("tensors", checked), ("input_size", sizes.input), ("output_size", sizes.output),
-            ("state_sizes", sizes.states),
-        ):
-            object.__setattr__(self, name, value)
-
-    @property
-    def hidden_size(self) -> int:
-        """Values of the output."""
-        return self.output_size
-
-
-@dataclass(frozen=True, eq=False, init=False)
-class RecurrentLayer(Layer):
-    """A layer from tensors that are packed gate by gate as PyTorch packs them (nn.LSTM, nn.GRU, nn.RNN).
-
-    `weight_ih` [G * H, I], `weight_hh` [G * H, H] (with a projection [G * H, P]), `bias_ih` and `bias_hh` [G * H] or
-    None for zeros, `weight_hr` [P, H] for a projection. The gates are in PyTorch's order (i, f, g, o and r, z, n).
-    """
-
-    def __init__(
-        self, cell: Cell, weight_ih: object, weight_hh: object, bias_ih: object = None, bias_hh: object = None,
-        weight_hr: object = None,
-    ) -> None:
-        super().__init__(cell, unpack(cell, weight_ih, weight_hh, bias_ih, bias_hh, weight_hr))
-
-
-@dataclass(frozen=True, eq=False, init=False)
-class Dense(Layer):
-    """A dense layer y = function(weight x + bias): `weight` [O, I], `bias` [O] or None for zeros.
-
-    `function` is identity, sigmoid, tanh or relu.
-    """
-
-    def __init__(self, weight: object, bias: object = None, function: str = "identity") -> None:
-        if function not in _DENSE_CELLS:
-            raise ModelError(f"function '{function}' is not supported: choose {', '.join(_DENSE_CELLS)}")
-        matrix = check_tensor("weight", weight, 2)
-        if bias is None:
-            bias = np.zeros(len(matrix))
-        vector = check_tensor("bias", bias, 1)
-        if vector.shape != (len(matrix),):
-            raise ModelError(f"bias has {vector.size} values, must have {len(matrix)}, one per weight row")
-        super().__init__(_DENSE_CELLS[function], {"W": matrix, "b": vector})
+    def merged(self, outputs: Sequence[FloatArray]) -> FloatArray:
+        """[steps, output_size] of the outputs of each network, all in the order of the sequence."""
+        return outputs[0] + outputs[1] if self.merge == "sum" else np.concatenate(outputs, axis=1)
 
 
 @dataclass(frozen=True, eq=False)
 class Network:
-    """Stacked layers, each fed by the output of the one before it, and an optional dense head."""
+    """Stacked layers, each fed by the output of the one before it, and an optional dense head.
 
-    layers: tuple[Layer, ...]
+    Raises ModelError if there is no layer or the sizes do not follow one another.
+    """
+
+    layers: tuple[Block, ...]
     head: Dense | None = None
 
     def __post_init__(self) -> None:
@@ -156,7 +58,7 @@ class Network:
         for index, (below, layer) in enumerate(itertools.pairwise(self.layers), start=1):
             if layer.input_size != below.output_size:
                 raise ModelError(
-                    f"layer {index} ({layer.cell.name}) takes {layer.input_size} values, "
+                    f"layer {index} ({layer.kind}) takes {layer.input_size} values, "
                     f"must take {below.output_size}, what layer {index - 1} gives"
                 )
         if self.head is not None and self.head.input_size != self.hidden_size:
@@ -165,9 +67,19 @@ class Network:
             )
 
     @property
-    def all_layers(self) -> tuple[Layer, ...]:
+    def all_layers(self) -> tuple[Block, ...]:
         """The layers, and the head if there is one."""
         return self.layers if self.head is None else (*self.layers, self.head)
+
+    @property
+    def single_layers(self) -> tuple[Layer, ...]:
+        """The layers, with each direction of a bidirectional one by itself, forward first: each has a state."""
+        return tuple(layer for block in self.layers for layer, _ in block.directions)
+
+    @property
+    def stack(self) -> tuple[Layer, ...]:
+        """`single_layers`, and the head if there is one."""
+        return self.single_layers if self.head is None else (*self.single_layers, self.head)
 
     @property
     def input_size(self) -> int:
@@ -184,9 +96,53 @@ class Network:
         """Values per output step."""
         return self.all_layers[-1].output_size
 
+    def layer_name(self, index: int) -> str:
+        """``layer 0``, ..., ``head``."""
+        return f"layer {index}" if index < len(self.layers) else "head"
 
-def gate_count(cell: Cell) -> int:
-    """Matrix rows of a unit in PyTorch's packed tensors; raises ModelError for a cell that PyTorch does not have."""
-    if cell.name not in TORCH_GATES:
-        raise ModelError(f"cell {cell.name} has no packed tensors; PyTorch has {', '.join(TORCH_GATES)}")
-    return len(TORCH_GATES[cell.name])
+    @cached_property
+    def segments(self) -> tuple[Segment, ...]:
+        """The segments in their order; a head above a bidirectional or reversed layer is one of its own."""
+        return tuple(self._segments())
+
+    def _segments(self) -> Iterator[Segment]:
+        groups = itertools.groupby(enumerate(self.all_layers), key=lambda item: _runs_forward(item[1]))
+        for forward, group in groups:
+            members = list(group)
+            names = tuple(self.layer_name(index) for index, _ in members)
+            if not forward:
+                for name, (_, block) in zip(names, members, strict=True):
+                    networks = tuple(Network((layer,)) for layer, _ in block.directions)
+                    backward = tuple(turns for _, turns in block.directions)
+                    halves = (name,) if block.merge is None else (f"{name} forward", f"{name} backward")
+                    yield Segment(name, networks, tuple((half,) for half in halves), block.merge, backward)
+            elif len(members) == len(self.all_layers):
+                yield Segment(_span(names), (self,), (names,))
+            else:
+                blocks = [block for _, block in members]
+                with_head = self.head is not None and names[-1] == "head" and len(blocks) > 1
+                network = Network(tuple(blocks[:-1]), self.head) if with_head else Network(tuple(blocks))
+                yield Segment(_span(names), (network,), (names,))
+
+
+def _runs_forward(block: Block) -> bool:
+    return not any(backward for _, backward in block.directions)
+
+
+def _span(names: Sequence[str]) -> str:
+    """Such as ``layers 1 to 2 and head``."""
+    layers = [name for name in names if name != "head"]
+    span = layers[:1] if len(layers) < 2 else [f"layers {layers[0].split()[1]} to {layers[-1].split()[1]}"]
+    return " and ".join([*span, *names[len(layers) :]])
+
+
+def single_segment(network: Network, what: str) -> Network:
+    """The network, all of whose layers run forward; raises ModelError if one does not, for `what` needs that."""
+    if network.segments[0].networks[0] is not network:
+        raise ModelError(f"bidirectional layers are not supported by {what}: `map` and `simulate` take them")
+    return network
+
+
+def turned(values: Any, backward: bool) -> Any:
+    """[steps, values] in the order in which a network runs, or, of its outputs, in the order of the sequence."""
+    return values[::-1] if backward else values

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
 from rnn_mapper.cells.tracing import Cell
 from rnn_mapper.errors import ModelError
+from rnn_mapper.network.tensors import FloatArray, check_tensor, shape_text
 
 __all__ = ["TORCH_GATES", "unpack"]
 
@@ -24,10 +24,8 @@ _SEPARATE = {"gru": "_n"}
 
 def unpack(
     cell: Cell, weight_ih: object, weight_hh: object, bias_ih: object, bias_hh: object, weight_hr: object = None
-) -> dict[str, npt.NDArray[np.float64]]:
+) -> dict[str, FloatArray]:
     """Parameters of a cell from PyTorch's tensors; raises ModelError if the shapes disagree."""
-    from rnn_mapper.network.network import check_tensor, shape_text
-
     if cell.name not in TORCH_GATES:
         raise ModelError(f"cell {cell.name} has no packed tensors; PyTorch has {', '.join(TORCH_GATES)}")
     gates = TORCH_GATES[cell.name]
@@ -51,7 +49,7 @@ def unpack(
         if bias.shape != (rows,):
             raise ModelError(f"{name} has {bias.size} values, must have {rows}, one per weight row")
         biases.append(bias.reshape(len(gates), hidden))
-    tensors: dict[str, npt.NDArray[np.float64]] = {}
+    tensors: dict[str, FloatArray] = {}
     for index, gate in enumerate(gates):
         part = slice(index * hidden, (index + 1) * hidden)
         tensors[f"W{gate}"], tensors[f"U{gate}"] = w_ih[part], w_hh[part]

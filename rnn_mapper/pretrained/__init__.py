@@ -1,1 +1,1 @@
-"""Trained networks of PyPI packages. In: a package and real input. Out: networks, end tasks, the demonstration."""
+"""Trained networks of PyPI packages. In: a package and real input. Out: networks, accuracy of end tasks, the demo."""

@@ -1,4 +1,4 @@
-"""What every real model offers: its networks, real inputs for them, its task, and how it lies on a grid."""
+"""The interface of a trained model: its networks, real inputs for them, its task, and its placement on a grid."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ import numpy as np
 
 from hdl.numerics import DEFAULT_ARITHMETIC, Arithmetic
 from hdl.parameters import GridParameters
-from rnn_mapper.mapping.bidirectional import QuantisedBidirectional, quantise_bidirectional
-from rnn_mapper.mapping.deployment import Resident, map_resident
-from rnn_mapper.network.bidirectional import BidirectionalNetwork
-from rnn_mapper.network.network import FloatArray, Network
+from rnn_mapper.mapping.deployment import Deployment, deploy
+from rnn_mapper.network.network import Network
+from rnn_mapper.network.tensors import FloatArray
 from rnn_mapper.pretrained.outcome import Accuracy, Facts, Outcome, Simulated
 from rnn_mapper.quantisation.calibration import DEFAULT_RULE, ScaleRule
-from rnn_mapper.quantisation.integer_network import QuantisedNetwork
-from rnn_mapper.quantisation.quantise import quantise
+from rnn_mapper.quantisation.codes import segment_codes
+from rnn_mapper.quantisation.integer_network import QuantisedModel, QuantisedNetwork
+from rnn_mapper.quantisation.quantise import quantise_model
 from rnn_mapper.run.prepare import as_grid
 from rnn_mapper.run.result import IntSequence
 from rnn_mapper.run.simulate import verify
@@ -28,9 +28,9 @@ from rnn_mapper.run.simulate import verify
 __all__ = ["Quantised", "RealModel", "measure"]
 
 #: The networks of a model in integers, by name.
-Quantised = abc.Mapping[str, QuantisedNetwork | QuantisedBidirectional]
+Quantised = abc.Mapping[str, QuantisedModel]
 
-#: Steps of the sequences between which the cycles of a step are counted: beginning and end fall out.
+#: Steps of two sequences whose difference gives the cycles of a step, without beginning and end.
 _LONG, _SHORT = 400, 200
 
 
@@ -38,10 +38,10 @@ class RealModel(ABC):
     """A trained model of a package."""
 
     facts: ClassVar[Facts]
-    #: How the scales follow from the calibration input.
+    #: The rule that derives scales from the calibration input.
     rule: ClassVar[ScaleRule] = DEFAULT_RULE
-    #: Its recurrent layers, by name.
-    networks: abc.Mapping[str, Network | BidirectionalNetwork]
+    #: Its recurrent layers by name, each network a single segment.
+    networks: abc.Mapping[str, Network]
 
     @abstractmethod
     def calibration(self) -> abc.Mapping[str, FloatArray]:
@@ -55,37 +55,45 @@ class RealModel(ABC):
     def accuracy(self, quantised: Quantised) -> Accuracy:
         """The task on all its data, with float64 and with the integer reference."""
 
-    @abstractmethod
+    @property
+    def groups(self) -> Sequence[Sequence[str]]:
+        """For each resident model of the grid, the names of the networks that share its schedule."""
+        return [[name] for name in self.networks]
+
     def members(self, quantised: Quantised) -> Sequence[Sequence[QuantisedNetwork]]:
-        """For each resident model of the grid the networks that run in it step by step side by side."""
+        """The networks of each of `groups`; of a bidirectional one both directions."""
+        return [
+            [member for name in group for segment in quantised[name].segments for member in segment.members]
+            for group in self.groups
+        ]
 
-    @abstractmethod
     def sequences(self, quantised: Quantised) -> list[IntSequence]:
-        """Short real sequences for the resident models; each follows from the ones before by the reference."""
+        """Short real sequences for the resident models: `example`, if no network needs the outputs of another."""
+        inputs = self.example()
+        return [
+            IntSequence(tuple(
+                codes for name in group for segment in quantised[name].segments
+                for codes in segment_codes(segment, inputs[name])
+            ), model=number)
+            for number, group in enumerate(self.groups)
+        ]
 
-    def quantise(self, arithmetic: Arithmetic = DEFAULT_ARITHMETIC) -> Quantised:
-        """All networks in integers; errors as `rnn_mapper.quantisation.quantise`."""
+    def quantise(self, arithmetic: Arithmetic = DEFAULT_ARITHMETIC, rule: ScaleRule | None = None) -> Quantised:
+        """All networks in integers, by the model's own rule if None; errors as `rnn_mapper.quantisation.quantise`."""
         typical = self.calibration()
         return {
-            name: quantise_bidirectional(network, typical[name], arithmetic, self.rule)
-            if isinstance(network, BidirectionalNetwork) else
-            quantise(network, typical[name], arithmetic, rule=self.rule)
+            name: quantise_model(network, typical[name], arithmetic, rule=rule or self.rule)
             for name, network in self.networks.items()
         }
 
-    def resident(self, quantised: Quantised, parameters: GridParameters) -> Resident:
+    def resident(self, quantised: Quantised, parameters: GridParameters) -> Deployment:
         """All networks side by side in the memories of a grid. Raises MappingError if they do not fit."""
-        return map_resident(self.members(quantised), parameters)
+        return deploy(self.members(quantised), parameters)
 
     @property
     def parameters(self) -> int:
         """Weights and biases."""
-        plain: list[Network] = []
-        for network in self.networks.values():
-            segments = network.segments if isinstance(network, BidirectionalNetwork) else ()
-            plain += [one for segment in segments for one in segment.networks]
-            plain += [network] if isinstance(network, Network) else []
-        layers = [layer for network in plain for layer in network.all_layers]
+        layers = [layer for network in self.networks.values() for layer in network.stack]
         return sum(int(np.size(tensor)) for layer in layers for tensor in layer.tensors.values())
 
 
@@ -95,7 +103,7 @@ def measure(
 ) -> Outcome:
     """The task with the reference, and a short part of it in the grid's Verilog; images and log go to `folder`.
 
-    Without a grid it is that of the model's facts.
+    The default grid is the preset of the model's facts.
     """
     started = time.perf_counter()
     name, parameters = as_grid(model.facts.grid if grid is None else grid)

@@ -1,26 +1,23 @@
-"""What is known of a real model, and what was found out about it on the grid."""
+"""Facts about a trained model, and its measured outcome on the grid."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
 
-from rnn_mapper.quantisation.layer_error import LayerError
+from rnn_mapper.quantisation.accuracy import LayerError
+from rnn_mapper.report.quantisation import DRIFT_BOUND, DRIFT_STEPS
 from rnn_mapper.run.result import Comparison
 
-__all__ = ["CLOCK_HZ", "DRIFT_BOUND", "DRIFT_STEPS", "Accuracy", "Facts", "Outcome", "Simulated", "Task"]
+__all__ = ["CLOCK_HZ", "Accuracy", "Facts", "Outcome", "Simulated", "Task"]
 
-#: Error of the last window of a long sequence over that of the first, at most.
-DRIFT_BOUND = 1.5
-#: Steps of that sequence, at least.
-DRIFT_STEPS = 5000
-#: Clock of the times. The seed paper's Plasticine runs at it; no grid of this project was timed in silicon.
+#: Clock of the times, as of the seed paper's Plasticine. No grid of this project was timed in silicon.
 CLOCK_HZ = 1e9
 
 
 @dataclass(frozen=True)
 class Facts:
-    """What is known before anything runs."""
+    """Facts that are known before anything runs."""
 
     #: Name on the command line.
     key: str
@@ -32,7 +29,7 @@ class Facts:
     cells: str
     #: Preset of a grid that holds all of them.
     grid: str
-    #: What a step is.
+    #: One step in words, such as ``a letter``.
     step: str
     #: Bounds of RMS and 99.9th percentile of the error of h.
     rms_bound: float
@@ -41,20 +38,20 @@ class Facts:
 
 @dataclass(frozen=True)
 class Task:
-    """What the whole model is for, in floating point and with its recurrent layers in the grid's integers."""
+    """The end task of the whole model, in floating point and with its recurrent layers in the grid's integers."""
 
-    #: What is measured, its unit, and whether more is better.
+    #: The measure, its unit, and whether more is better.
     metric: str
     unit: str
     more_is_better: bool
     original: float
     grid: float
-    #: The measure of what the grid changes, and its bound.
+    #: The change by the grid: its measure, unit, value and bound.
     change: str
     change_unit: str
     changed: float
     bound: float
-    #: What the metric may lose, in its unit; None where only the change is bounded.
+    #: Largest permitted loss of the metric, in its unit; None where only the change is bounded.
     loss_bound: float | None = None
 
     @property
@@ -65,7 +62,7 @@ class Task:
 
 @dataclass(frozen=True)
 class Accuracy:
-    """The reference's integers against float64 on the task's data, run through all recurrent layers."""
+    """The integers of the reference against float64 on the task's data, run through all recurrent layers."""
 
     steps: int
     #: Of h of all recurrent layers.
@@ -73,10 +70,10 @@ class Accuracy:
     #: Of each layer or segment.
     layers: tuple[LayerError, ...]
     task: Task
-    #: Drift and the steps that it was found over, where the model runs without end.
+    #: Drift and the steps over which it was measured, for models that run without end.
     drift: float | None = None
     drift_steps: int = 0
-    #: What else is worth knowing, such as how noisy the input was.
+    #: Another remark, such as how noisy the input was.
     note: str = ""
 
 
@@ -86,7 +83,7 @@ class Simulated:
 
     simulator: str
     comparisons: list[Comparison]
-    #: Steps of the whole model; each may be a step of several resident models.
+    #: Steps of the whole model, each perhaps a step of several resident models.
     steps: int
 
     @property
@@ -133,7 +130,7 @@ class Outcome:
 
     @property
     def broken(self) -> list[str]:
-        """The bounds that do not hold, and what differs from the reference or the prediction."""
+        """The bounds that do not hold, and differences from the reference or the prediction."""
         a, f, s = self.accuracy, self.facts, self.simulated
         found = []
         for name, value, bound in (("RMS", a.error.rms, f.rms_bound), ("p99.9", a.error.p999, f.p999_bound)):

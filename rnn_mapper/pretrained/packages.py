@@ -1,11 +1,13 @@
-"""Trained networks that ship inside PyPI packages. Only their data files are read; the packages are never imported."""
+"""Trained networks inside PyPI packages. Only their data files are read; the packages are never imported."""
+
+from __future__ import annotations
 
 import importlib.util
 from pathlib import Path
 
 from rnn_mapper.errors import ModelError, ToolError
 
-#: Package name to the requirement it is installed from, without its dependencies.
+#: Package name to its requirement, which is installed without dependencies.
 REQUIREMENTS = {
     "silero_vad": "silero-vad==6.2.3",
     "g2p_en": "g2p-en==2.1.0",

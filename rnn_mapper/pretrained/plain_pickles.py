@@ -1,7 +1,7 @@
-"""Pickles of plain values and numpy arrays, read without running anything that they name (`importers.pickles`).
+"""Pickles of plain values and numpy arrays, read without running anything that they name (`importers.torch.pickles`).
 
-The names by which numpy stores an array stand for classes of this module; any other is an error. Arrays are made from
-their bytes.
+Classes of this module take the place of the names by which numpy stores an array; any other name is an error. Arrays
+are made from their bytes.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rnn_mapper.errors import ModelError
-from rnn_mapper.importers.tensor import printable
+from rnn_mapper.importers.messages import printable
 from rnn_mapper.importers.torch.pickles import Instance, Name, run_pickle
 
 __all__ = ["load_plain_pickle"]
@@ -63,10 +63,9 @@ _CALLS = {
 
 
 def load_plain_pickle(path: str | Path) -> Any:
-    """What a pickle file holds, if that is numbers, text, arrays of numbers, and lists, tuples and dicts (by text) of
-    them.
+    """The contents of a pickle file: numbers, text, arrays of numbers, and lists, tuples and dicts (by text) of them.
 
-    Raises ModelError with the path for anything else, and for a missing or damaged file.
+    Raises ModelError with the path for any other contents, and for a missing or damaged file.
     """
     try:
         return _plain(run_pickle(Path(path).read_bytes(), _call, _outside))
@@ -87,7 +86,7 @@ def _outside(reference: Any) -> Any:
 
 
 def _plain(value: Any) -> Any:
-    """`value` with arrays in place of what stood in for them."""
+    """`value` with arrays instead of their stand-ins."""
     if isinstance(value, _Array):
         if value.value is None:
             raise ModelError("holds an array without its bytes")

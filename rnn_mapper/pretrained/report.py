@@ -1,4 +1,4 @@
-"""What the real models came to, as a table and as a picture."""
+"""Outcomes of the trained models, as tables and as a picture."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from rnn_mapper.pretrained.outcome import DRIFT_BOUND, Outcome
+from rnn_mapper.pretrained.outcome import Outcome
+from rnn_mapper.report.quantisation import DRIFT_BOUND
 
 __all__ = ["markdown", "picture", "to_json"]
 
@@ -18,7 +19,7 @@ def to_json(outcomes: Sequence[Outcome]) -> dict[str, Any]:
 
 
 def markdown(outcomes: Sequence[Outcome], source: str) -> str:
-    """Tables of accuracy and of cycles; `source` says what made them."""
+    """Tables of accuracy and of cycles; `source` is the command that made them."""
     broken = [f"- **{one.facts.title}: {text}**" for one in outcomes for text in one.broken]
     return "\n".join([
         f"# Real models, end to end ({source})",

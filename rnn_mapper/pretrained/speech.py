@@ -1,4 +1,6 @@
-"""Speech, at 16 kHz unless another rate is named: spoken by espeak-ng, or from a WAV file."""
+"""Speech at 16 kHz or another rate: spoken by espeak-ng, or from a WAV file."""
+
+from __future__ import annotations
 
 import subprocess
 from pathlib import Path
@@ -7,9 +9,9 @@ import numpy as np
 
 from rnn_mapper.errors import ToolError
 from rnn_mapper.importers.arrays import read_samples, samples_of
-from rnn_mapper.network.network import FloatArray
+from rnn_mapper.network.tensors import FloatArray
 
-#: Samples per second where none are named.
+#: Default samples per second.
 SAMPLE_RATE = 16000
 
 

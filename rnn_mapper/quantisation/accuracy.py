@@ -1,26 +1,77 @@
-"""A network in floating point and in integers over the same sequences, with all that its layers made of them.
+"""A network in floating point and in integers over the same sequences: errors per layer, and all that the layers made.
 
 No hardware is simulated: the integers are the reference's, with which every simulation is compared.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from rnn_mapper.errors import ConfigurationError
-from rnn_mapper.mapping.bidirectional import QuantisedBidirectional, merged_float, turned
-from rnn_mapper.network.bidirectional import BidirectionalNetwork, Segment
 from rnn_mapper.network.float_reference import FloatState, FloatTrace, run_float
-from rnn_mapper.network.network import FloatArray, Layer, Network
-from rnn_mapper.quantisation.integer_network import QuantisedLayer, QuantisedNetwork
-from rnn_mapper.quantisation.quantise import quantise_inputs
-from rnn_mapper.quantisation.reference import Reference, ReferenceTrace
-from rnn_mapper.quantisation.start_state import quantise_state
+from rnn_mapper.network.layers import Layer
+from rnn_mapper.network.network import Network, turned
+from rnn_mapper.network.tensors import FloatArray
+from rnn_mapper.quantisation.codes import quantise_state
+from rnn_mapper.quantisation.integer_network import QuantisedLayer, QuantisedModel, QuantisedNetwork
+from rnn_mapper.quantisation.reference import ModelTrace, ReferenceTrace, run_model
 
-__all__ = ["LayerRun", "MemberRun", "NetworkRuns", "run_both"]
+__all__ = [
+    "DRIFT_WINDOW", "LayerError", "LayerRun", "MemberRun", "NetworkRuns", "compare_traces", "compare_with_float",
+    "measure_error", "run_both",
+]
+
+#: Fraction of the steps that the first and the last window of the drift ratio take.
+DRIFT_WINDOW = 0.2
+
+
+@dataclass(frozen=True)
+class LayerError:
+    """The error of one layer's outputs, integer minus float run through all layers so far, in real units."""
+
+    #: ``layer 0``, ..., ``head``.
+    name: str
+    rms: float
+    #: 99.9th percentile of the magnitude.
+    p999: float
+    max: float
+    #: RMS error of the last window of steps over that of the first; 1 if both are without error.
+    drift: float
+    #: RMS of the float outputs, to judge the errors by.
+    signal_rms: float
+
+
+def compare_with_float(
+    network: Network, quantised: QuantisedModel | QuantisedNetwork, inputs: FloatArray,
+    state: Sequence[FloatState] | None = None,
+) -> list[LayerError]:
+    """Run both on [steps, input_size] from `state` (cleared if None); a LayerError per layer, then the head's."""
+    start = None if state is None else quantise_state(quantised, state)
+    return compare_traces(network, run_float(network, inputs, state), run_model(quantised, inputs, start))
+
+
+def compare_traces(network: Network, exact: FloatTrace, trace: ModelTrace) -> list[LayerError]:
+    """The errors of two runs over the same inputs; both directions of a layer count as one."""
+    return [
+        measure_error(network.layer_name(index), wanted, got)
+        for index, (wanted, got) in enumerate(zip(exact.layer_outputs, trace.layer_outputs, strict=True))
+    ]
+
+
+def measure_error(name: str, wanted: FloatArray, got: FloatArray) -> LayerError:
+    """The error between two arrays [steps, width] in real units."""
+    error = np.abs(got - wanted)
+    window = max(1, int(len(error) * DRIFT_WINDOW))
+    first, last = _rms(error[:window]), _rms(error[-window:])
+    drift = last / first if first else (np.inf if last else 1.0)
+    return LayerError(name, _rms(error), float(np.quantile(error, 0.999)), float(error.max()), drift, _rms(wanted))
+
+
+def _rms(values: FloatArray) -> float:
+    return float(np.sqrt(np.mean(np.square(values))))
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,7 +121,7 @@ class MemberRun:
     @property
     def layers(self) -> Iterator[LayerRun]:
         """The layers and the head."""
-        pairs = zip(self.names, self.network.all_layers, self.quantised.all_layers, strict=True)
+        pairs = zip(self.names, self.network.stack, self.quantised.all_layers, strict=True)
         for index, (name, layer, quantised) in enumerate(pairs):
             yield LayerRun(name, layer, quantised, index < len(self.names) - 1, index, self)
 
@@ -92,68 +143,36 @@ class NetworkRuns:
 
 
 def run_both(
-    network: Network | BidirectionalNetwork,
-    quantised: QuantisedNetwork | QuantisedBidirectional,
-    inputs: Sequence[FloatArray],
+    network: Network, quantised: QuantisedModel | QuantisedNetwork, inputs: Sequence[FloatArray],
     state: Sequence[FloatState] | None = None,
 ) -> NetworkRuns:
     """Run [steps, input_size] of each stream in floating point and in integers, each from `state` (cleared if None).
 
-    Raises ModelError if the inputs do not fit, ConfigurationError for several streams or a start state of a network
-    with bidirectional layers.
+    Raises ModelError if inputs or state do not fit.
     """
-    streams = list(inputs)
-    if isinstance(network, BidirectionalNetwork) and isinstance(quantised, QuantisedBidirectional):
-        if len(streams) > 1 or state is not None:
-            raise ConfigurationError("a network with bidirectional layers takes one stream, and no start state")
-        return _run_segments(network, quantised, streams[0])
-    assert isinstance(network, Network)
-    assert isinstance(quantised, QuantisedNetwork)
-    names = tuple(quantised.layer_name(index) for index in range(len(network.all_layers)))
-    member = _run_member(names, network, quantised, streams, streams, state)
-    got = [trace.outputs.astype(np.float64) * quantised.output_scale for trace in member.got]
-    return NetworkRuns((member,), streams, [trace.outputs for trace in member.exact], got)
-
-
-def _run_member(
-    names: tuple[str, ...], network: Network, quantised: QuantisedNetwork, exact: list[FloatArray],
-    inputs: list[FloatArray], state: Sequence[FloatState] | None = None,
-) -> MemberRun:
     start = None if state is None else quantise_state(quantised, state)
-    reference = Reference(quantised)
-    return MemberRun(
-        names, network, quantised, inputs, [run_float(network, one, state) for one in exact],
-        [reference.run(quantise_inputs(quantised, one), start) for one in inputs],
-    )
-
-
-def _run_segments(network: BidirectionalNetwork, quantised: QuantisedBidirectional, inputs: FloatArray) -> NetworkRuns:
+    traces = [run_model(quantised, one, start) for one in inputs]
     members: list[MemberRun] = []
-    exact, given, first = inputs, inputs, 0
-    for segment, integers in zip(network.segments, quantised.segments, strict=True):
-        runs = [
-            _run_member(
-                _names(segment, first, half), one, made, [turned(exact, backward)], [turned(given, backward)]
-            )
-            for half, (backward, one, made) in enumerate(
-                zip(segment.backward, segment.networks, integers.members, strict=True)
-            )
-        ]
-        exact = merged_float(
-            segment, [turned(run.exact[0].outputs, back) for run, back in zip(runs, segment.backward, strict=True)]
-        )
-        given = integers.merged([run.got[0].outputs for run in runs]).astype(np.float64) * integers.output_scale
+    exact, given = list(inputs), list(inputs)
+    starts = iter(state or ())
+    for number, segment in enumerate(network.segments):
+        ran = [trace.segments[number] for trace in traces]
+        runs = []
+        for half, (one, backward) in enumerate(zip(segment.networks, segment.backward, strict=True)):
+            own = list(itertools.islice(starts, len(one.layers)))
+            runs.append(MemberRun(
+                segment.layer_names[half], one, ran[0].segment.members[half],
+                [turned(values, backward) for values in given],
+                [run_float(one, turned(values, backward), own) for values in exact],
+                [trace.traces[half] for trace in ran],
+            ))
         members += runs
-        first += len(segment.networks[0].layers)
-    return NetworkRuns(tuple(members), [inputs], [exact], [given])
-
-
-def _names(segment: Segment, first: int, half: int) -> tuple[str, ...]:
-    """Names of the layers of one network of a segment whose first layer has the number `first`."""
-    network = segment.networks[half]
-    if segment.merge is not None:
-        return (f"{segment.name} {'backward' if segment.backward[half] else 'forward'}",)
-    if segment.name == "head":
-        return ("head",)
-    names = tuple(f"layer {first + index}" for index in range(len(network.layers)))
-    return names if network.head is None else (*names, "head")
+        exact = [
+            segment.merged([
+                turned(run.exact[stream].outputs, backward)
+                for run, backward in zip(runs, segment.backward, strict=True)
+            ])
+            for stream in range(len(inputs))
+        ]
+        given = [trace.outputs.astype(np.float64) * trace.segment.output_scale for trace in ran]
+    return NetworkRuns(tuple(members), list(inputs), exact, given)

@@ -4,49 +4,46 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from itertools import pairwise
 
 import numpy as np
 
 from hdl.numerics import Arithmetic
-from hdl.parameters import GridParameters
-from rnn_mapper.cells.arithmetic import CellArithmetic, Operand, arithmetic_of
+from rnn_mapper.cells.arithmetic import CellArithmetic, Operand
 from rnn_mapper.cells.binding import tensor_shapes
 from rnn_mapper.cells.library import dense
-from rnn_mapper.cells.tracing import Cell
+from rnn_mapper.cells.lowering import arithmetic_of
+from rnn_mapper.network.random import LayerShape
 from rnn_mapper.network.ranges import ValueRange
 from rnn_mapper.quantisation.integer_network import QuantisedLayer, QuantisedNetwork, QuantisedProduct
 from rnn_mapper.quantisation.quantise import vector_formats
 
-__all__ = ["weightless_network"]
+__all__ = ["blank_network"]
 
 
-def weightless_network(
-    cell: Cell, sizes: Sequence[int], outputs: int | None, parameters: GridParameters, inner_size: int | None = None
+def blank_network(
+    inputs: int, layers: Sequence[LayerShape], head: int | None, arithmetic: Arithmetic
 ) -> QuantisedNetwork:
-    """Layers of one cell for a grid: `sizes` are the inputs and the outputs of the layers, `outputs` those of a head.
+    """Stacked layers, and a dense head of `head` outputs, with weights of zero."""
+    shapes = [*layers, *([] if head is None else [LayerShape(dense, head)])]
+    sizes = [inputs, *(shape.outputs for shape in shapes)]
+    built = [
+        _layer(size, shape, index < len(shapes), arithmetic)
+        for index, (size, shape) in enumerate(zip(sizes, shapes, strict=False), start=1)
+    ]
+    top = None if head is None else built.pop()
+    return QuantisedNetwork(tuple(built), top, arithmetic)
 
-    `inner_size` is that of vectors that the output does not determine, as in a layer with a projection.
-    """
-    layers = tuple(
-        _layer(cell, inputs, hidden, inner_size, index < len(sizes) - 2 or outputs is not None, parameters.arithmetic)
-        for index, (inputs, hidden) in enumerate(pairwise(sizes))
-    )
-    head = None if outputs is None else _layer(dense, sizes[-1], outputs, None, False, parameters.arithmetic)
-    return QuantisedNetwork(layers, head, parameters.arithmetic)
 
-
-def _layer(
-    cell: Cell, inputs: int, outputs: int, inner_size: int | None, feeds: bool, target: Arithmetic
-) -> QuantisedLayer:
+def _layer(inputs: int, shape: LayerShape, feeds: bool, target: Arithmetic) -> QuantisedLayer:
+    cell, outputs, inner = shape
     arithmetic = arithmetic_of(cell)
-    shapes = tensor_shapes(cell, inputs, outputs, inner_size)
+    shapes = tensor_shapes(cell, inputs, outputs, inner)
     products = {operand.name: _product(arithmetic, operand, shapes) for operand in arithmetic.operands}
     sizes = {
         operand.state: products[operand.name].weights.shape[2] for operand in arithmetic.operands
         if operand.state is not None
     }
-    states = {name: sizes.get(name, outputs if inner_size is None else inner_size) for name in cell.state_names}
+    states = {name: sizes.get(name, outputs if inner is None else inner) for name in cell.state_names}
     fixed = {name: np.zeros(shapes[name], dtype=np.int64) for name in arithmetic.fixed}
     formats = vector_formats(arithmetic, defaultdict(ValueRange), feeds, target)
     return QuantisedLayer(arithmetic, inputs, outputs, states, products, fixed, 1.0, formats)

@@ -9,21 +9,16 @@ always hold the largest value.
 from __future__ import annotations
 
 from collections import abc
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rnn_mapper.errors import ConfigurationError, SpatialRnnError
-from rnn_mapper.network.network import FloatArray
+from rnn_mapper.errors import ConfigurationError
 from rnn_mapper.network.ranges import ValueRange
+from rnn_mapper.network.tensors import FloatArray
 
-if TYPE_CHECKING:
-    from rnn_mapper.quantisation.integer_network import QuantisedNetwork
-
-__all__ = ["CANDIDATES", "DEFAULT_RULE", "Choice", "Method", "ScaleRule", "clip_of", "least_error", "shift_of"]
+__all__ = ["CANDIDATES", "DEFAULT_RULE", "Choice", "Method", "ScaleRule", "clip_of", "shift_of"]
 
 #: Clips that `mse` tries at first, from the largest magnitude down by a 16th of an octave each, and how many of the
 #: finer ones around the best.
@@ -102,35 +97,6 @@ class Choice:
             "method": str(self.rule.method), "percentile": self.rule.percentile, "automatic": self.is_automatic,
             "errors": dict(self.errors), "reason": self.reason,
         }
-
-
-def least_error(
-    by: Callable[[ScaleRule], QuantisedNetwork], rule: ScaleRule, error_of: Callable[[QuantisedNetwork], float]
-) -> QuantisedNetwork:
-    """What `by` makes with each of `CANDIDATES` and `rule`'s percentile: the one with the least error.
-
-    Raises what `by` raises if the arithmetic refuses them all.
-    """
-    made: dict[ScaleRule, QuantisedNetwork] = {}
-    errors: dict[ScaleRule, float] = {}
-    texts: dict[str, float | None] = {}
-    known: dict[object, float] = {}
-    refusal: SpatialRnnError | None = None
-    for one in dict.fromkeys((*CANDIDATES, replace(rule, method=Method.PERCENTILE))):
-        try:
-            made[one] = by(one)
-            scales = made[one].input_scale, *(tuple(layer.formats.values()) for layer in made[one].all_layers)
-            if scales not in known:  # rules often agree
-                known[scales] = error_of(made[one])
-        except SpatialRnnError as error:
-            refusal, texts[one.text] = refusal or error, None
-            continue
-        errors[one] = texts[one.text] = known[scales]
-    if not errors:
-        assert refusal is not None
-        raise refusal
-    best = min(errors, key=errors.__getitem__)
-    return replace(made[best], choice=Choice(best, True, texts))
 
 
 def clip_of(observed: ValueRange, rule: ScaleRule, limit: int) -> float:

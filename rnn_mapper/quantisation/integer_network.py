@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections import abc
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,13 +16,19 @@ from rnn_mapper.cells.stages import Stage, stages_of
 from rnn_mapper.cells.tracing import Cell
 from rnn_mapper.errors import MappingError
 from rnn_mapper.fixed_point import IntArray
-from rnn_mapper.network.network import FloatArray
+from rnn_mapper.network.network import turned
+from rnn_mapper.network.tensors import FloatArray
 from rnn_mapper.quantisation.calibration import Choice
 
 __all__ = [
-    "AccumulatorBound", "QuantisedLayer", "QuantisedNetwork", "QuantisedProduct", "VectorFormat",
-    "prove_accumulators",
+    "AccumulatorBound", "Int16Array", "LayerState", "QuantisedLayer", "QuantisedModel", "QuantisedNetwork",
+    "QuantisedProduct", "QuantisedSegment", "VectorFormat", "prove_accumulators",
 ]
+
+Int16Array = npt.NDArray[np.int16]
+#: What one layer carries from step to step, by the names of its states, int16 [values] each; zeros are the cleared
+#: state.
+LayerState = abc.Mapping[str, Int16Array]
 
 
 @dataclass(frozen=True, eq=False)
@@ -171,7 +179,7 @@ class QuantisedLayer:
 
 @dataclass(frozen=True, eq=False)
 class QuantisedNetwork:
-    """A whole network with the grid parameters its arithmetic depends on."""
+    """Layers that run step by step in one direction, with the grid parameters that their arithmetic depends on."""
 
     layers: tuple[QuantisedLayer, ...]
     head: QuantisedLayer | None
@@ -209,12 +217,56 @@ class QuantisedNetwork:
         """``layer 0``, ..., ``head``."""
         return f"layer {index}" if index < len(self.layers) else "head"
 
+    @property
+    def segments(self) -> tuple[QuantisedSegment, ...]:
+        """Itself: whatever takes a `QuantisedModel` takes a network alone, too."""
+        names = tuple(self.layer_name(index) for index in range(len(self.all_layers)))
+        return (QuantisedSegment("network", (self,), (names,)),)
+
     def products(self) -> dict[str, QuantisedProduct]:
         """Every product by name: ``layer 0 x``, ``layer 0 h``, ..., ``head x``."""
         return {
             f"{self.layer_name(index)} {operand}": product
             for index, layer in enumerate(self.all_layers) for operand, product in layer.products.items()
         }
+
+
+@dataclass(frozen=True, eq=False)
+class QuantisedSegment:
+    """A segment in integers: one network, or the forward and the backward half of a layer."""
+
+    name: str
+    members: tuple[QuantisedNetwork, ...]
+    #: As in `rnn_mapper.network.network.Segment`.
+    layer_names: tuple[tuple[str, ...], ...]
+    merge: str | None = None
+    backward: tuple[bool, ...] = (False,)
+
+    @property
+    def output_scale(self) -> float:
+        """Real value of one code of the merged output: the finer scale of both halves."""
+        return min(member.output_scale for member in self.members)
+
+    def merged(self, outputs: Sequence[IntArray | Int16Array]) -> npt.NDArray[np.signedinteger[Any]]:
+        """[steps, output_size] in units of `output_scale`, from the outputs of each member as the grid gave them."""
+        aligned = [
+            turned(values, backward) if self.merge is None
+            else turned(values, backward).astype(np.int64) * round(member.output_scale / self.output_scale)
+            for backward, member, values in zip(self.backward, self.members, outputs, strict=True)
+        ]
+        return aligned[0] + aligned[1] if self.merge == "sum" else np.concatenate(aligned, axis=1)
+
+
+@dataclass(frozen=True, eq=False)
+class QuantisedModel:
+    """Any network in integers: segments that run one after the other, each over the whole sequence."""
+
+    segments: tuple[QuantisedSegment, ...]
+
+    @property
+    def output_scale(self) -> float:
+        """Real value of one output code."""
+        return self.segments[-1].output_scale
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,10 @@
 """From a float network and a calibration input to integers, by the rules of the arithmetic's definition (numerics)."""
 
+import itertools
 import math
 from collections import abc
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -13,24 +15,28 @@ from hdl.numerics import (
     SHIFT_LIMIT,
     Arithmetic,
 )
-from rnn_mapper.cells.arithmetic import CellArithmetic, Node, arithmetic_of
+from rnn_mapper.cells.arithmetic import CellArithmetic, Node
 from rnn_mapper.cells.expressions import Expression
-from rnn_mapper.errors import ConfigurationError, ModelError
-from rnn_mapper.fixed_point import ACTIVATION_FRACTION, Codes, IntArray, operand_type, segment_shift
-from rnn_mapper.importers.native import check_inputs
+from rnn_mapper.cells.lowering import arithmetic_of
+from rnn_mapper.errors import ConfigurationError, ModelError, SpatialRnnError
+from rnn_mapper.fixed_point import ACTIVATION_FRACTION, Codes, IntArray, segment_shift
 from rnn_mapper.network.float_reference import FloatState, FloatTrace, run_float
-from rnn_mapper.network.network import FloatArray, Layer, Network
+from rnn_mapper.network.layers import Layer
+from rnn_mapper.network.network import Network, single_segment, turned
 from rnn_mapper.network.ranges import ValueRange
-from rnn_mapper.quantisation.calibration import DEFAULT_RULE, Choice, Method, ScaleRule, clip_of, least_error, shift_of
+from rnn_mapper.network.tensors import FloatArray, check_inputs
+from rnn_mapper.quantisation.calibration import CANDIDATES, DEFAULT_RULE, Choice, Method, ScaleRule, clip_of, shift_of
+from rnn_mapper.quantisation.codes import quantise_inputs, quantise_state
 from rnn_mapper.quantisation.integer_network import (
     QuantisedLayer,
+    QuantisedModel,
     QuantisedNetwork,
     QuantisedProduct,
+    QuantisedSegment,
     VectorFormat,
     prove_accumulators,
 )
 from rnn_mapper.quantisation.reference import run_reference
-from rnn_mapper.quantisation.start_state import quantise_state
 
 #: Accumulator widths the rules below make sense for.
 ACCUMULATOR_BITS = range(16, 49)
@@ -53,7 +59,9 @@ def quantise(
     state: Sequence[FloatState] | None = None,
     rule: ScaleRule = DEFAULT_RULE,
 ) -> QuantisedNetwork:
-    """Quantise `network`; `calibration` [steps, input_size] is typical input, run from `state` (cleared if None).
+    """Quantise a network whose layers all run forward; `quantise_model` takes any.
+
+    `calibration` [steps, input_size] is typical input, run from `state` (cleared if None).
 
     Calibration sets the scale of the inputs, the position of operands that are made of 16-bit vectors (by `rule`) and
     the format of vectors that come straight from a product (dense layers, projections).
@@ -61,6 +69,7 @@ def quantise(
     out of range, ConfigurationError for a bad table or accumulator size, MappingError if the accumulator cannot be
     proven wide enough.
     """
+    single_segment(network, "quantise")
     segment_shift(arithmetic.table_segments)
     if arithmetic.accumulator_bits not in ACCUMULATOR_BITS:
         allowed = f"must be {ACCUMULATOR_BITS.start} to {ACCUMULATOR_BITS.stop - 1}"
@@ -72,7 +81,8 @@ def quantise(
         raise ModelError("calibration holds only zeros: no scale of the inputs follows from it; give typical input")
     with np.errstate(over="ignore", invalid="ignore"):
         trace = run_float(network, calibration, state)
-    for name, observed in zip(_names(network), trace.observed, strict=True):
+    (names,) = network.segments[0].layer_names
+    for name, observed in zip(names, trace.observed, strict=True):
         if not all(values.is_finite for values in observed.values()):
             raise ModelError(f"{name}: the calibration input drives it to infinity, must stay finite")
 
@@ -88,9 +98,69 @@ def quantise(
     )
 
 
-def _names(network: Network) -> list[str]:
-    names = [f"layer {index}" for index in range(len(network.layers))]
-    return names if network.head is None else [*names, "head"]
+def least_error(
+    by: Callable[[ScaleRule], QuantisedNetwork], rule: ScaleRule, error_of: Callable[[QuantisedNetwork], float]
+) -> QuantisedNetwork:
+    """What `by` makes with each of `CANDIDATES` and `rule`'s percentile: the one with the least error.
+
+    Raises what `by` raises if the arithmetic refuses them all.
+    """
+    made: dict[ScaleRule, QuantisedNetwork] = {}
+    errors: dict[ScaleRule, float] = {}
+    texts: dict[str, float | None] = {}
+    known: dict[object, float] = {}
+    refusal: SpatialRnnError | None = None
+    for one in dict.fromkeys((*CANDIDATES, replace(rule, method=Method.PERCENTILE))):
+        try:
+            made[one] = by(one)
+            scales = made[one].input_scale, *(tuple(layer.formats.values()) for layer in made[one].all_layers)
+            if scales not in known:  # rules often agree
+                known[scales] = error_of(made[one])
+        except SpatialRnnError as error:
+            refusal, texts[one.text] = refusal or error, None
+            continue
+        errors[one] = texts[one.text] = known[scales]
+    if not errors:
+        assert refusal is not None
+        raise refusal
+    best = min(errors, key=errors.__getitem__)
+    return replace(made[best], choice=Choice(best, True, texts))
+
+
+def quantise_model(
+    network: Network,
+    calibration: FloatArray,
+    arithmetic: Arithmetic = DEFAULT_ARITHMETIC,
+    state: Sequence[FloatState] | None = None,
+    rule: ScaleRule = DEFAULT_RULE,
+) -> QuantisedModel:
+    """As `quantise`, of any network, segment by segment: a segment is calibrated with what the floats below it give.
+
+    `state` is that of each of `Network.single_layers`. Raises the errors of `quantise`; where there are several
+    segments, each with the name of its own.
+    """
+    values = check_inputs(calibration, network.input_size, "calibration")
+    starts = None if state is None else iter(state)
+    segments = []
+    for segment in network.segments:
+        members, outputs = [], []
+        for backward, one, names in zip(segment.backward, segment.networks, segment.layer_names, strict=True):
+            start = None if starts is None else list(itertools.islice(starts, len(one.layers)))
+            typical = turned(values, backward)
+            try:
+                members.append(quantise(one, typical, arithmetic, start, rule))
+            except SpatialRnnError as error:
+                if one is network:
+                    raise
+                place = segment.name if segment.merge is None else names[0]
+                raise type(error)(f"{place}: {error}") from None
+            if segment is not network.segments[-1]:
+                outputs.append(turned(run_float(one, typical, start).outputs, backward))
+        segments.append(
+            QuantisedSegment(segment.name, tuple(members), segment.layer_names, segment.merge, segment.backward)
+        )
+        values = segment.merged(outputs) if outputs else values
+    return QuantisedModel(tuple(segments))
 
 
 def _output_error(
@@ -109,8 +179,9 @@ def _quantise_network(
     limit = arithmetic.operand_limit - 1
     scale = clip_of(inputs, rule, limit) / limit
     layers: list[QuantisedLayer] = []
-    for name, layer, observed in zip(_names(network), network.all_layers, trace.observed, strict=True):
-        feeds = layer is not network.all_layers[-1]
+    (names,) = network.segments[0].layer_names
+    for name, layer, observed in zip(names, network.stack, trace.observed, strict=True):
+        feeds = layer is not network.stack[-1]
         formats = vector_formats(arithmetic_of(layer.cell), observed, feeds, arithmetic, rule)
         layers.append(_quantise_layer(name, layer, formats, scale, arithmetic))
         scale = layers[-1].feedback_scale
@@ -119,14 +190,6 @@ def _quantise_network(
     quantised = QuantisedNetwork(tuple(layers[:count]), head, arithmetic, Choice(rule))
     prove_accumulators(quantised)
     return quantised
-
-
-def quantise_inputs(network: QuantisedNetwork, inputs: FloatArray) -> Codes:
-    """The operand codes [steps, input_size] of float inputs: rint(x / input_scale) within -127..127 (int8), or
-    -32767..32767 (int16)."""
-    inputs = check_inputs(inputs, network.input_size)
-    limit = network.arithmetic.operand_limit - 1
-    return np.clip(np.rint(inputs / network.input_scale), -limit, limit).astype(operand_type(network.arithmetic))
 
 
 def _quantise_layer(

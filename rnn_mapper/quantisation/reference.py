@@ -5,6 +5,7 @@ It follows the arithmetic of the cells alone and knows nothing of tiles, schedul
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter, abc
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -27,14 +28,20 @@ from rnn_mapper.fixed_point import (
     round_shift,
     saturate,
 )
-from rnn_mapper.quantisation.integer_network import QuantisedLayer, QuantisedNetwork, QuantisedProduct
+from rnn_mapper.network.network import turned
+from rnn_mapper.network.tensors import FloatArray
+from rnn_mapper.quantisation.codes import segment_codes
+from rnn_mapper.quantisation.integer_network import (
+    Int16Array,
+    LayerState,
+    QuantisedLayer,
+    QuantisedModel,
+    QuantisedNetwork,
+    QuantisedProduct,
+    QuantisedSegment,
+)
 
-__all__ = ["Int16Array", "LayerState", "Reference", "ReferenceTrace", "run_reference"]
-
-Int16Array = npt.NDArray[np.int16]
-#: What one layer carries from step to step, by the names of its states, int16 [values] each; zeros are the cleared
-#: state.
-LayerState = abc.Mapping[str, Int16Array]
+__all__ = ["ModelTrace", "Reference", "ReferenceTrace", "SegmentTrace", "run_model", "run_reference"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,6 +98,74 @@ class Reference:
             x = layer.operand(h16)
         count = len(self.network.layers)
         return ReferenceTrace(outputs[-1], tuple(outputs[:count]), tuple(end[:count]), tuple(saturations))
+
+
+@dataclass(frozen=True, eq=False)
+class SegmentTrace:
+    """A run of one segment over a whole sequence; tuples hold an entry for each member."""
+
+    segment: QuantisedSegment
+    #: What each member is sent, in the order in which it runs.
+    codes: tuple[Codes, ...]
+    traces: tuple[ReferenceTrace, ...]
+
+    @property
+    def outputs(self) -> npt.NDArray[np.signedinteger[Any]]:
+        """[steps, values] in units of `QuantisedSegment.output_scale`, merged, in the order of the sequence."""
+        return self.segment.merged([trace.outputs for trace in self.traces])
+
+    @property
+    def layer_outputs(self) -> list[FloatArray]:
+        """Of each layer, and the head if there is one, [steps, values] in real units, merged."""
+        return [self._merged_layer(index) for index in range(len(self.segment.members[0].all_layers))]
+
+    def _merged_layer(self, index: int) -> FloatArray:
+        halves = [
+            turned((*trace.layer_outputs, trace.outputs)[index] * member.all_layers[index].output_scale, backward)
+            for trace, member, backward in zip(self.traces, self.segment.members, self.segment.backward, strict=True)
+        ]
+        return halves[0] + halves[1] if self.segment.merge == "sum" else np.concatenate(halves, axis=1)
+
+
+@dataclass(frozen=True, eq=False)
+class ModelTrace:
+    """A run of every segment, each with what the one before it gave."""
+
+    segments: tuple[SegmentTrace, ...]
+
+    @property
+    def outputs(self) -> npt.NDArray[np.signedinteger[Any]]:
+        """[steps, output_size] in units of `QuantisedModel.output_scale`."""
+        return self.segments[-1].outputs
+
+    @property
+    def layer_outputs(self) -> list[FloatArray]:
+        """Of each of `Network.all_layers` [steps, output_size] in real units."""
+        return [outputs for segment in self.segments for outputs in segment.layer_outputs]
+
+
+def run_model(
+    network: QuantisedModel | QuantisedNetwork, inputs: FloatArray, state: Sequence[LayerState] | None = None
+) -> ModelTrace:
+    """Run real inputs [steps, input_size] through every segment as a host would.
+
+    `state` is that of each of `Network.single_layers` (cleared if None). The host makes the operand codes of a segment
+    of the merged outputs of the one below in float64, in which every sum and every scale of the merge is exact, with
+    one division and one rounding that IEEE 754 prescribes: so a grid and this function agree.
+    """
+    values, starts = inputs, None if state is None else iter(state)
+    runs: list[SegmentTrace] = []
+    for segment in network.segments:
+        codes = segment_codes(segment, values)
+        traces = tuple(
+            run_reference(
+                member, part, None if starts is None else list(itertools.islice(starts, len(member.layers)))
+            )
+            for member, part in zip(segment.members, codes, strict=True)
+        )
+        runs.append(SegmentTrace(segment, codes, traces))
+        values = runs[-1].outputs.astype(np.float64) * segment.output_scale
+    return ModelTrace(tuple(runs))
 
 
 @dataclass

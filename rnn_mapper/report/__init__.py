@@ -1,1 +1,1 @@
-"""What people read. In: mappings, predictions, accuracies. Out: listings, tables, metrics and pictures."""
+"""Reports for people. In: mappings, predictions, accuracies. Out: listings, tables, metrics and pictures."""

@@ -1,6 +1,6 @@
-"""What the hardware does in a sequence, counted: the numbers that an estimate of energy multiplies.
+"""Counts of the hardware's operations in a sequence: the numbers that an estimate of energy multiplies.
 
-All of it follows from the mapping and its prediction; nothing is measured or estimated here. A site that no phase uses
+All counts follow from the mapping and its prediction; nothing is measured or estimated here. A site that no phase uses
 reads nothing. The first step of a cleared sequence reads one word a gate where a phase multiplies the state
 (`PhaseTiming.fresh`); such tokens are counted with that timing.
 """
@@ -20,7 +20,7 @@ __all__ = ["Activity", "count_activity"]
 
 @dataclass(frozen=True)
 class Activity:
-    """Counts of a whole sequence, over the whole grid. "Words" are memory words, "bits" what a memory delivers."""
+    """Counts of a whole sequence, over the whole grid. "Words" are memory words, "bits" the bits of memory ports."""
 
     #: Busy cycles of the controller (the prediction).
     cycles: int = 0
@@ -50,7 +50,7 @@ class Activity:
     small_bits_read: int = 0
     small_bits_written: int = 0
     output_bits: int = 0
-    #: Of `small_bits_read`, those of the activation tables, which are read in every cycle, used or not.
+    #: Bits of the activation tables in `small_bits_read`; the tables are read in every cycle, used or not.
     table_bits_read: int = 0
 
     def __add__(self, other: Activity) -> Activity:
@@ -62,7 +62,7 @@ class Activity:
 
 
 def count_activity(mapping: Mapping, steps: int, cleared: bool = True) -> Activity:
-    """What a sequence of `steps` steps takes, from a cleared state or from a kept one."""
+    """The counts of a sequence of `steps` steps, from a cleared state or from a kept one."""
     p = mapping.parameters
     prediction = mapping.predict(steps, cleared)
     total = sum((_of_token(mapping, token) for token in prediction.tokens), Activity())
@@ -86,7 +86,7 @@ def _width(mapping: Mapping, memory: Memory) -> int:
 
 
 def _of_token(mapping: Mapping, token: TokenIssue) -> Activity:
-    """What one token makes the grid do."""
+    """The counts of one token."""
     p, timing = mapping.parameters, mapping.timings[token.phase].of_step(token.fresh)
     phase, nest = timing.phase, timing.nest
     units = nest.rows * sum(nest.units(chain) for chain in range(nest.chains))
@@ -96,7 +96,7 @@ def _of_token(mapping: Mapping, token: TokenIssue) -> Activity:
     program = phase.steps
     instructions = 0 if phase.stores else units * program.length
     writes = 0 if phase.stores else units * sum(op.write_state for gate in program.gates for op in gate.instructions)
-    # A row that does not store reads its stored part, needed or not; one that stores only where it adds to it.
+    # A row that does not store reads its stored part, needed or not; a row that stores reads it only to add to it.
     added = units * sum(gate.add_stored for gate in program.gates)
     stored_reads = added if phase.stores else rows
     return Activity(
@@ -128,6 +128,6 @@ def _sum(mapping: Mapping, memories: Iterable[Memory]) -> int:
 
 
 def _result_hops(timing: PhaseTiming) -> int:
-    """Links that the results of a phase use: from column j it is j to the west edge, and one to the collector."""
+    """Links that the results of a phase use: from column j, j links to the west edge and one to the collector."""
     nest = timing.nest
     return nest.rows * sum(nest.units(chain) * (nest.tail(chain) + 1) for chain in range(nest.chains))

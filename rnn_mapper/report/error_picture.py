@@ -1,17 +1,16 @@
-"""The error of the integers over the steps of a sequence, layer by layer, beside the signal, as a picture."""
+"""A picture of the error of the integers over the steps of a sequence, layer by layer, beside the signal."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
 
+from rnn_mapper.report.picture import GRID, INK, QUIET, picture_bytes, write_picture
 from rnn_mapper.report.quantisation import LayerReport, QuantisationReport, decibels
-from rnn_mapper.report.schedule_picture import picture_bytes, write_picture
 
 __all__ = ["draw_errors", "error_picture"]
 
 _SIGNAL, _RMS, _MAX = "#777777", "#0072B2", "#D55E00"
-_INK, _QUIET, _GRID = "#222222", "#777777", "#DDDDDD"
 
 
 def error_picture(report: QuantisationReport, path: str | Path, title: str = "") -> None:
@@ -33,13 +32,13 @@ def _draw(figure: Any, report: QuantisationReport, title: str) -> None:
         _draw_layer(axes, layer)
     rows[-1].set_xlabel("step")
     figure.suptitle(title or "Error of the integers against floating point", x=0.01, ha="left", fontsize=14,
-                    fontweight="bold", color=_INK)
+                    fontweight="bold", color=INK)
     handles, labels = rows[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower left", ncols=3, frameon=False, fontsize=8.5)
 
 
 def _draw_layer(axes: Any, layer: LayerReport) -> None:
-    """Stretches of steps as stairs; what is zero has no place on a logarithmic axis."""
+    """A stair for each window of steps; zeros are left out, a logarithmic axis has no place for them."""
     windows = layer.windows
     edges = [windows[0].first - 0.5, *(window.last + 0.5 for window in windows)]
     lines = (
@@ -56,8 +55,8 @@ def _draw_layer(axes: Any, layer: LayerReport) -> None:
         f"{layer.name} ({layer.cell})", f"{decibels(error.signal_rms, error.rms):.1f} dB", f"RMS {error.rms:.5f}",
         f"largest {error.max:.4f}", f"drift {error.drift:.2f}",
     )
-    axes.set_title("   |   ".join(facts), loc="left", fontsize=9.5, color=_QUIET)
-    axes.grid(axis="y", color=_GRID, linewidth=0.6)
+    axes.set_title("   |   ".join(facts), loc="left", fontsize=9.5, color=QUIET)
+    axes.grid(axis="y", color=GRID, linewidth=0.6)
     axes.set_axisbelow(True)
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)

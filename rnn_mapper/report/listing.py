@@ -1,7 +1,7 @@
-"""Disassembly of a mapping's images: what every memory of every site and the controller says, in words.
+"""Disassembly of a mapping's images: the words of every memory of every site and of the controller, as text.
 
-It is made from the packed words alone, so it shows what the hardware will read; only the epilogue program is annotated
-with the texts of the instructions it was assembled from.
+The listing is made from the packed words alone, so it shows what the hardware reads. Only the epilogue program is
+annotated, with the texts of the instructions that it was assembled from.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def schedule_listing(mapping: Mapping) -> str:
 
 
 def program_listing(mapping: Mapping) -> str:
-    """The epilogue programs, assembly text beside the fields of every word."""
+    """The epilogue programs: the fields of every word, and beside them the assembly text."""
     p = mapping.parameters
     packer = LayoutPacker(instruction_layout(p))
     lines = [
@@ -120,7 +120,7 @@ def site_listing(mapping: Mapping, row: int, col: int) -> str:
 
 
 def _hidden(mapping: Mapping, index: int, row: int, col: int, unit: int) -> str:
-    """The hidden unit (or output), "-" for one that only fills up a group."""
+    """The number of the hidden unit (or output), "-" for a unit that only fills up a group."""
     nest = mapping.timings[index].nest
     number = nest.group(col // nest.ru, unit) * nest.rows + row
     phase = mapping.phases[index]
@@ -181,7 +181,7 @@ def _phase(fields: dict[str, int]) -> str:
 
 
 def _fresh(fields: dict[str, int]) -> str:
-    """What is different in the first step of a cleared sequence."""
+    """The fields that differ in the first step of a cleared sequence."""
     if all(fields[name] == fields[f"fresh_{name}"] for name in ("words", "pad", "delay")):
         return ""
     return (

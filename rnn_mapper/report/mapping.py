@@ -1,4 +1,4 @@
-"""What there is to say about a mapping: loop nests, cycles, memory use and the proof of the accumulator's width."""
+"""Reports of a mapping: loop nests, cycles, memory use and the proof of the accumulator's width."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from rnn_mapper.quantisation.integer_network import prove_accumulators
 from rnn_mapper.schedule.phases import unit_groups
 from rnn_mapper.schedule.prediction import CycleAccount, Prediction
 
-__all__ = ["ACCOUNT_TEXTS", "account_rows", "mapping_json", "splits"]
+__all__ = ["ACCOUNT_TEXTS", "account_rows", "mapping_json", "memories_left", "splits"]
 
 #: Field of `CycleAccount` to its meaning, in the order of the report.
 ACCOUNT_TEXTS = {
@@ -32,7 +32,7 @@ def account_rows(account: CycleAccount) -> list[tuple[str, float, float, str]]:
 
 
 def splits(mapping: Mapping) -> list[dict[str, Any]]:
-    """`hu`, `ru` and `rv` of every layer (of every slice of it, where it is cut), and of the head if there is one."""
+    """`hu`, `ru` and `rv` of every layer (of each of its slices, where it is cut) and of the head if there is one."""
     groups = unit_groups(mapping.members)
     found: dict[tuple[int, int], dict[str, Any]] = {}
     for phase, timing in zip(mapping.phases, mapping.timings, strict=True):
@@ -47,7 +47,7 @@ def splits(mapping: Mapping) -> list[dict[str, Any]]:
 
 
 def mapping_json(mapping: Mapping, prediction: Prediction) -> dict[str, Any]:
-    """Everything as JSON values; `hu` and `ru` are those of the first layer (its first slice)."""
+    """Everything as JSON values; `hu`, `ru` and `rv` describe the first layer (its first slice)."""
     layers = splits(mapping)
     steps = len(prediction.step_cycles)
     return {
@@ -77,6 +77,19 @@ def mapping_json(mapping: Mapping, prediction: Prediction) -> dict[str, Any]:
         "input_scale": mapping.network.input_scale,
         "output_scale": mapping.network.output_scale,
     }
+
+
+def memories_left(mapping: Mapping) -> dict[str, tuple[int, int]]:
+    """The words that this model and those before it leave free, and all words, of each memory and table.
+
+    The keys are fields of `GridParameters`, without the state words: each unit has as many as the grid gives it.
+    """
+    left: dict[str, tuple[int, int]] = {}
+    for demand in mapping.demands:
+        if demand.field != "state_words":
+            rest = min(demand.available - demand.needed, left.get(demand.field, (demand.available, 0))[0])
+            left[demand.field] = rest, demand.available
+    return left
 
 
 def _phase_json(mapping: Mapping, index: int) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The figure that matters to the user: a function of theirs on the outputs of floating point and of the grid."""
+"""The user's own figure of merit: a function from their file, on the outputs of floating point and of the grid."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from rnn_mapper.errors import ConfigurationError
-from rnn_mapper.network.network import FloatArray
+from rnn_mapper.network.tensors import FloatArray
 from rnn_mapper.user_code import run_file, user_code
 
 __all__ = ["Metric", "MetricValues", "load_metric", "metric_json"]
@@ -21,12 +21,12 @@ __all__ = ["Metric", "MetricValues", "load_metric", "metric_json"]
 
 @dataclass(frozen=True)
 class MetricValues:
-    """One figure of both."""
+    """One figure, computed from both outputs."""
 
     name: str
-    #: By the outputs in floating point.
+    #: Of the outputs in floating point.
     float_value: float
-    #: By those of the integers.
+    #: Of the outputs in integers.
     grid_value: float
 
 
@@ -35,8 +35,8 @@ class Metric:
     """A function from a user's file: ``function(outputs, reference, inputs)`` to a number, or a dict of them by name.
 
     All three are float64 [steps, values] in real units, with several streams [streams, steps, values]. `reference`
-    are the outputs of the network in floating point, `inputs` what both were given. The function is called twice: with
-    the outputs in floating point, and with those of the integers. The arrays are copies.
+    are the outputs of the network in floating point, `inputs` the inputs of both. The function is called twice: with
+    the outputs in floating point, and with the outputs in integers. The arrays are copies.
     """
 
     file: Path
@@ -94,7 +94,7 @@ def load_metric(text: str) -> Metric:
 
 
 def metric_json(values: Sequence[MetricValues]) -> dict[str, dict[str, float | None]]:
-    """As JSON values by name; what is not finite is null."""
+    """As JSON values by name; infinities and NaN are null."""
 
     def finite(value: float) -> float | None:
         return value if math.isfinite(value) else None

@@ -1,5 +1,5 @@
-"""What quantisation does to a network on given inputs, layer by layer: formats, limited values, errors, and the proof
-that no accumulator overflows."""
+"""Effects of quantisation on a network with given inputs, layer by layer: formats, limited values, errors, and the
+proof that no accumulator overflows."""
 
 from __future__ import annotations
 
@@ -13,33 +13,32 @@ import numpy as np
 
 from rnn_mapper.cells.arithmetic import Accumulate, Activated, CellArithmetic, Node, Row
 from rnn_mapper.fixed_point import round_shift
-from rnn_mapper.network.network import FloatArray
 from rnn_mapper.network.ranges import ValueRange
-from rnn_mapper.quantisation.accuracy import LayerRun, NetworkRuns
+from rnn_mapper.network.tensors import FloatArray
+from rnn_mapper.quantisation.accuracy import LayerError, LayerRun, NetworkRuns, measure_error
+from rnn_mapper.quantisation.codes import quantise_inputs
 from rnn_mapper.quantisation.integer_network import AccumulatorBound, QuantisedLayer, VectorFormat, prove_accumulators
-from rnn_mapper.quantisation.layer_error import LayerError, measure_error
-from rnn_mapper.quantisation.quantise import quantise_inputs
 
 __all__ = [
     "DRIFT_BOUND", "DRIFT_STEPS", "ErrorWindow", "LayerReport", "Limited", "ProductReport", "QuantisationReport",
     "VectorReport", "decibels", "report_on",
 ]
 
-#: Largest drift that counts as none (docs/numerics.md), and the steps from which on it is judged.
+#: Largest drift that counts as none (docs/numerics.md), and the number of steps from which drift is judged.
 DRIFT_BOUND, DRIFT_STEPS = 1.5, 5000
-#: Stretches of equal length for which the error is told; a sequence of fewer steps has one for each step.
+#: Windows of equal length for which the error is reported; a sequence of fewer steps has one window for each step.
 WINDOWS = 100
 
 
 @dataclass(frozen=True)
 class VectorReport:
-    """A vector of a layer: the values that it took in floating point, and what holds it in integers."""
+    """A vector of a layer: its range of values in floating point, and its formats in integers."""
 
     #: Names in the cell, such as ``x``, ``h, output`` or ``vector 1``.
     name: str
     low: float
     high: float
-    #: Format of its 16 bits, such as ``Q5.10``; None for what the host sends.
+    #: Format of its 16 bits, such as ``Q5.10``; None for the inputs, which the host sends as operands.
     words: str | None
     #: Format of the operand that matrices multiply, such as ``Q0.7`` or ``0.0695 a code``; None if none does.
     operand: str | None
@@ -49,7 +48,7 @@ class VectorReport:
 
 @dataclass(frozen=True)
 class Limited:
-    """A narrowing: how many of the values that passed it did not fit and were limited."""
+    """A narrowing, and how many of the values that passed it did not fit and were limited."""
 
     #: In words, and the name of the reference's counter.
     what: str
@@ -65,7 +64,7 @@ class Limited:
 
 @dataclass(frozen=True)
 class ErrorWindow:
-    """The error of a stretch of steps, `first` to `last` (with both), over all units and streams, in real units."""
+    """The error of the steps `first` to `last` (both included), over all units and streams, in real units."""
 
     first: int
     last: int
@@ -85,7 +84,7 @@ class ProductReport:
 
 @dataclass(frozen=True)
 class LayerReport:
-    """One layer."""
+    """The vectors, limited values and errors of one layer."""
 
     name: str
     cell: str
@@ -134,7 +133,7 @@ class QuantisationReport:
         return tuple(found) if self.is_judged_for_drift else ()
 
     def to_json(self) -> dict[str, Any]:
-        """As JSON values; what is infinite is null."""
+        """As JSON values; infinities are null."""
         return {
             "steps": self.steps, "streams": self.streams,
             "drift": {
@@ -151,7 +150,7 @@ class QuantisationReport:
 
 
 def report_on(runs: NetworkRuns) -> QuantisationReport:
-    """The report of what `run_both` ran."""
+    """The report of the runs that `run_both` made."""
     products = []
     for member in runs.members:
         by_name = member.quantised.products()
@@ -197,7 +196,7 @@ def _window(first: int, end: int, wanted: FloatArray, got: FloatArray) -> ErrorW
 
 
 def _vectors(run: LayerRun) -> list[VectorReport]:
-    """The input, the states, computed vectors that are multiplied, and the output; those that are one, together."""
+    """The input, the states, computed vectors that are multiplied, and the output; names of one vector together."""
     layer, arithmetic, trace = run.quantised, run.quantised.arithmetic, run.layer.cell.trace
     found: list[VectorReport] = []
     nodes: dict[Node, tuple[list[str], Any]] = {}
@@ -239,7 +238,7 @@ def _operand_text(form: VectorFormat, operand_bits: int) -> str:
 
 
 def _limited(run: LayerRun) -> list[Limited]:
-    """Every narrowing that the layer has, in the order of the data."""
+    """Every narrowing of the layer, in the order of the data."""
     steps = sum(len(trace.outputs) for trace in run.member.exact)
     counted: Counter[str] = sum((trace.saturations[run.index] for trace in run.member.got), Counter())
     passed = narrowed_values(run.quantised, steps)
@@ -271,7 +270,7 @@ def _what(run: LayerRun, label: str) -> str:
 
 
 def narrowed_values(layer: QuantisedLayer, steps: int) -> abc.Mapping[str, int]:
-    """For each label of `ReferenceTrace.saturations`, how many values pass that narrowing in `steps` steps."""
+    """The number of values that pass each narrowing in `steps` steps, by the label of `ReferenceTrace.saturations`."""
     arithmetic = layer.arithmetic
     passed: Counter[str] = Counter()
     states = {node: name for name, node in arithmetic.states.items()}
@@ -289,7 +288,7 @@ def narrowed_values(layer: QuantisedLayer, steps: int) -> abc.Mapping[str, int]:
 
 
 def _units(layer: QuantisedLayer, arithmetic: CellArithmetic, node: Node) -> int:
-    """Values of a node: as many as the rows that it comes from, or as the state that it reads."""
+    """The number of values of a node: the rows that it is computed from, or the size of the state that it reads."""
     if isinstance(node, Row):
         return int(layer.products[node.products[0].operand.name].weights.shape[1])
     if isinstance(node, Activated):

@@ -1,4 +1,4 @@
-"""What every column of the grid does when, around a few steps: the picture's figures, derived from the prediction."""
+"""When each column of the grid multiplies and when its results travel: the picture's figures, from the prediction."""
 
 from __future__ import annotations
 
@@ -69,8 +69,8 @@ def events(mapping: Mapping, tokens: Sequence[TokenIssue]) -> Iterator[Multiplyi
 
 
 def show_window(mapping: Mapping, prediction: Prediction, steps: int = 2) -> Window:
-    """About `steps` steps from the middle of the sequence, from the first token of the one to that after the last."""
-    first_phase = next(index for index, phase in enumerate(mapping.phases) if phase.previous)
+    """About `steps` steps from the middle of the sequence: from their first token to the first token after them."""
+    first_phase = next((index for index, phase in enumerate(mapping.phases) if phase.previous), 0)
     marks = [token for token in prediction.tokens if token.phase == first_phase]
     begin = min(max(0, len(marks) // 2 - 1), max(0, len(marks) - steps))
     shown = marks[begin : begin + steps]

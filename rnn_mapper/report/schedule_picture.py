@@ -1,101 +1,59 @@
-"""The schedule on the grid as a picture: what every column multiplies when, and what travels on the links."""
+"""A picture of the schedule on the grid: when each column multiplies which phase, and the traffic on the links."""
 
 from __future__ import annotations
 
-import io
-from collections.abc import Callable
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from rnn_mapper.errors import OutputError
 from rnn_mapper.mapping.mapping import Mapping
+from rnn_mapper.report.picture import GRID, INK, QUIET, picture_bytes, write_picture
 from rnn_mapper.report.schedule_events import Multiplying, Window, events, show_window
 from rnn_mapper.schedule.prediction import Prediction
 
-__all__ = ["FORMATS", "draw_schedule", "picture_bytes", "schedule_picture", "write_picture"]
+__all__ = ["draw_schedule", "schedule_picture"]
 
-#: File name endings that a picture can have.
-FORMATS = (".svg", ".png")
+#: Corners of a box or ends of a line, in cycles and columns.
+_Points = list[tuple[float, float]]
 
-_Box = list[tuple[float, float]]
-_Line = list[tuple[float, float]]
-
-#: Colours that differ in lightness as well as in hue (Okabe and Ito's), one for each phase, light for odd steps.
+#: A colour for each phase, light for odd steps; they differ in lightness as well as in hue (Okabe and Ito's).
 _HUES = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#8C8C00", "#666666")
-_INK, _QUIET, _GRID = "#222222", "#777777", "#DDDDDD"
 _INPUT = "#999999"
 _BAR = 0.36  # half the height of a column's bar
 
 
-def schedule_picture(mapping: Mapping, prediction: Prediction, path: str | Path, title: str = "") -> None:
-    """Draw about two steps and write them to `path` (.svg or .png); the same input gives the same bytes.
+def schedule_picture(models: Sequence[tuple[Mapping, Prediction]], path: str | Path, title: str = "") -> None:
+    """Draw about two steps of each model, one below the other, and write them to `path` (.svg or .png).
 
-    Raises `OutputError` for another ending or when the file cannot be written.
+    The same input gives the same bytes. Raises `OutputError` for another ending or when the file cannot be written.
     """
-    write_picture(path, lambda kind: draw_schedule(mapping, prediction, kind, title))
+    write_picture(path, lambda kind: draw_schedule(models, kind, title))
 
 
-def draw_schedule(mapping: Mapping, prediction: Prediction, kind: str, title: str = "") -> bytes:
+def draw_schedule(models: Sequence[tuple[Mapping, Prediction]], kind: str, title: str = "") -> bytes:
     """The picture as the bytes of an "svg" or "png" file."""
 
     def draw(figure: Any) -> None:
-        axes = figure.add_subplot()
-        _draw(axes, mapping, prediction)
-        _label(figure, axes, mapping, prediction, title)
+        figure.suptitle(title or "Schedule on the grid", x=0.01, ha="left", fontsize=14, fontweight="bold", color=INK)
+        panels = [figure] if len(models) == 1 else figure.subfigures(len(models), 1)
+        for panel, (mapping, prediction) in zip(panels, models, strict=True):
+            axes = panel.add_subplot()
+            _draw(axes, mapping, prediction)
+            _label(panel, axes, mapping, prediction)
 
-    return picture_bytes(kind, (13, 2.9 + 0.42 * mapping.parameters.cols), draw)
-
-
-def write_picture(path: str | Path, draw: Callable[[str], bytes]) -> None:
-    """Write what `draw` gives for "svg" or "png" to `path`, whole or not at all.
-
-    Raises `OutputError` for another ending or when the file cannot be written.
-    """
-    target = Path(path)
-    if target.suffix not in FORMATS:
-        raise OutputError(f"{path}: a picture's name must end in {' or '.join(FORMATS)}")
-    content = draw(target.suffix[1:])
-    temporary = target.with_name(f".{target.name}.new")
-    try:
-        temporary.write_bytes(content)
-        temporary.replace(target)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise OutputError(f"{path}: cannot be written ({error.strerror}); name another file") from error
-
-
-def picture_bytes(kind: str, size: tuple[float, float], draw: Callable[[Any], None]) -> bytes:
-    """A figure of `size` inches that `draw` fills, as the bytes of an "svg" or "png" file, always the same."""
-    # Half a second that commands without a picture should not spend.
-    import matplotlib
-
-    style: dict[Any, Any] = {
-        "svg.hashsalt": "spatial-rnn", "svg.fonttype": "path", "font.family": "DejaVu Sans", "font.size": 9.0,
-    }
-    with matplotlib.rc_context(style):
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.backends.backend_svg import FigureCanvasSVG
-        from matplotlib.figure import Figure
-
-        figure = Figure(figsize=size, layout="constrained")
-        draw(figure)
-        canvas = FigureCanvasSVG(figure) if kind == "svg" else FigureCanvasAgg(figure)
-        buffer = io.BytesIO()
-        metadata: dict[str, Any] = {"Date": None} if kind == "svg" else {"Software": None}
-        canvas.print_figure(buffer, format=kind, dpi=150, metadata=metadata)
-        return buffer.getvalue()
+    return picture_bytes(kind, (13, len(models) * (2.9 + 0.42 * models[0][0].parameters.cols)), draw)
 
 
 def _draw(axes: Any, mapping: Mapping, prediction: Prediction) -> None:
-    """All shapes, gathered in a few collections: one artist for each would take many seconds."""
+    """All shapes, gathered in a few collections: one artist for each shape would take many seconds."""
     window = show_window(mapping, prediction)
     reach = max(timing.occupied for timing in mapping.timings) + 300  # nothing of a phase lives longer
     tokens = [t for t in prediction.tokens if window.first - reach <= t.cycle <= window.last]
     stream = mapping.parameters.cols + 0.15
-    bars: dict[tuple[int, int], list[_Box]] = {}
-    beats: dict[int, list[_Box]] = {}
-    epilogues: list[_Line] = []
-    flights: list[_Line] = []
+    bars: dict[tuple[int, int], list[_Points]] = {}
+    beats: dict[int, list[_Points]] = {}
+    epilogues: list[_Points] = []
+    flights: list[_Points] = []
     taken = {token.cycle for token in tokens}
     for event in events(mapping, tokens):
         if isinstance(event, Multiplying):
@@ -123,18 +81,18 @@ def _draw(axes: Any, mapping: Mapping, prediction: Prediction) -> None:
     axes.set_xlim(window.first, window.last)
     axes.set_ylim(stream + 0.6, -1.1)
     for start, step in window.starts:
-        axes.axvline(start, color=_QUIET, linewidth=0.8, linestyle=(0, (4, 3)), zorder=1)
-        axes.annotate(f"step {step}", (start, -0.98), xytext=(3, 0), textcoords="offset points", color=_QUIET,
+        axes.axvline(start, color=QUIET, linewidth=0.8, linestyle=(0, (4, 3)), zorder=1)
+        axes.annotate(f"step {step}", (start, -0.98), xytext=(3, 0), textcoords="offset points", color=QUIET,
                       va="center", fontsize=9)
 
 
 def _add_shapes(
-    axes: Any, bars: dict[tuple[int, int], list[_Box]], beats: dict[int, list[_Box]], inputs: list[_Box],
-    epilogues: list[_Line], flights: list[_Line], window: Window,
+    axes: Any, bars: dict[tuple[int, int], list[_Points]], beats: dict[int, list[_Points]], inputs: list[_Points],
+    epilogues: list[_Points], flights: list[_Points], window: Window,
 ) -> None:
     from matplotlib.collections import LineCollection, PolyCollection
 
-    # Units are told apart by a white edge, where it is narrower than they are.
+    # A white edge separates units, where it is narrower than they are.
     narrowest = min((box[1][0] - box[0][0] for boxes in bars.values() for box in boxes), default=1)
     edge = 0.6 if narrowest > (window.last - window.first) / 250 else 0.0
     for (phase, odd), boxes in bars.items():
@@ -144,13 +102,13 @@ def _add_shapes(
     for phase, boxes in beats.items():
         axes.add_collection(PolyCollection(boxes, facecolors=_hue(phase), linewidths=0, zorder=3))
     axes.add_collection(PolyCollection(inputs, facecolors=_INPUT, linewidths=0, zorder=3))
-    axes.add_collection(LineCollection(epilogues, colors=_INK, linewidths=1.4, capstyle="butt", zorder=4))
-    axes.add_collection(LineCollection(flights, colors=_INK, linewidths=0.6, alpha=0.5, zorder=3))
+    axes.add_collection(LineCollection(epilogues, colors=INK, linewidths=1.4, capstyle="butt", zorder=4))
+    axes.add_collection(LineCollection(flights, colors=INK, linewidths=0.6, alpha=0.5, zorder=3))
     ends = [line[1] for line in flights]
-    axes.plot([x for x, _ in ends], [y for _, y in ends], "o", color=_INK, markersize=2.4, zorder=4)
+    axes.plot([x for x, _ in ends], [y for _, y in ends], "o", color=INK, markersize=2.4, zorder=4)
 
 
-def _box(left: float, right: float, top: float, bottom: float) -> _Box:
+def _box(left: float, right: float, top: float, bottom: float) -> _Points:
     return [(left, top), (right, top), (right, bottom), (left, bottom)]
 
 
@@ -158,7 +116,7 @@ def _hue(phase: int) -> str:
     return _HUES[phase % len(_HUES)]
 
 
-def _label(figure: Any, axes: Any, mapping: Mapping, prediction: Prediction, title: str) -> None:
+def _label(figure: Any, axes: Any, mapping: Mapping, prediction: Prediction) -> None:
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
@@ -168,29 +126,28 @@ def _label(figure: Any, axes: Any, mapping: Mapping, prediction: Prediction, tit
     axes.set_yticklabels(["collector", *(f"column {col}" for col in range(p.cols)), "write stream"])
     axes.set_xlabel("cycle of the sequence")
     axes.tick_params(axis="y", length=0)
-    axes.grid(axis="x", color=_GRID, linewidth=0.6)
-    axes.axhline(p.cols - 0.45, color=_QUIET, linewidth=0.6)
+    axes.grid(axis="x", color=GRID, linewidth=0.6)
+    axes.axhline(p.cols - 0.45, color=QUIET, linewidth=0.6)
     axes.set_axisbelow(True)
     for side in ("top", "right", "left"):
         axes.spines[side].set_visible(False)
     steps = len(prediction.step_cycles)
     nest = mapping.timings[0].nest
-    figure.suptitle(title or "Schedule on the grid", x=0.01, ha="left", fontsize=14, fontweight="bold", color=_INK)
     axes.set_title(
         f"{p.rows} x {p.cols} sites of {p.lanes} lanes (all rows do the same)   |   hu {nest.hu}, ru {nest.ru}, "
         f"rv {nest.rv}   |   {prediction.cycles:,} cycles for {steps} step{'s' if steps > 1 else ''}, "
         f"{prediction.cycles / steps:.1f} a step   |   multipliers busy {prediction.utilisation:.1%}",
-        loc="left", fontsize=9.5, color=_QUIET,
+        loc="left", fontsize=9.5, color=QUIET,
     )
     handles: list[Any] = [
         Patch(facecolor=_hue(index), label=f"{phase.name} multiplies")
         for index, phase in enumerate(mapping.phases)
     ]
     handles += [
-        Patch(facecolor=_QUIET, alpha=0.55, label="lighter: odd steps"),
-        Line2D([], [], color=_INK, linewidth=1.3, label="epilogue of a unit"),
-        Line2D([], [], color=_INK, linewidth=0.6, marker="o", markersize=2.5, label="result flies west, to collector"),
-        Line2D([], [], color=_QUIET, marker="v", linestyle="", markersize=7, label="phase token"),
+        Patch(facecolor=QUIET, alpha=0.55, label="lighter: odd steps"),
+        Line2D([], [], color=INK, linewidth=1.3, label="epilogue of a unit"),
+        Line2D([], [], color=INK, linewidth=0.6, marker="o", markersize=2.5, label="result flies west, to collector"),
+        Line2D([], [], color=QUIET, marker="v", linestyle="", markersize=7, label="phase token"),
         Patch(facecolor=_INPUT, label="write stream: input vector"),
         Patch(facecolor=_hue(0), label="write stream: h goes to all sites (colour of its phase)"),
     ]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import abc
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -12,31 +13,29 @@ import numpy as np
 
 from hdl.numerics import Arithmetic
 from hdl.parameters import GridParameters, load_parameters, preset_names, usual_preset_names
-from rnn_mapper.cells.library import BOX
+from rnn_mapper.cells.library import BUILT_IN
 from rnn_mapper.cells.tracing import Cell
 from rnn_mapper.errors import ConfigurationError, MappingError, ModelError
 from rnn_mapper.importers import Imported, Selection, load_model
-from rnn_mapper.importers.arrays import is_wav, wav_frames
-from rnn_mapper.importers.native import (
-    check_inputs,
-    load_array,
-    load_inputs,
-    plain_network,
-)
+from rnn_mapper.importers.arrays import is_wav, load_array, load_inputs, wav_frames
+from rnn_mapper.importers.torch.modules import import_module
 from rnn_mapper.mapping.allocation import CapacityError
-from rnn_mapper.mapping.mapper import TYPICAL_STEPS, map_network
+from rnn_mapper.mapping.deployment import Deployment, deploy
+from rnn_mapper.mapping.mapper import TYPICAL_STEPS
 from rnn_mapper.mapping.mapping import Mapping
-from rnn_mapper.network.bidirectional import BidirectionalNetwork
+from rnn_mapper.mapping.state_images import state_packets
 from rnn_mapper.network.float_reference import FloatState
-from rnn_mapper.network.network import FloatArray, Network
+from rnn_mapper.network.network import Network
+from rnn_mapper.network.tensors import FloatArray, check_inputs
 from rnn_mapper.quantisation.calibration import DEFAULT_RULE, ScaleRule
-from rnn_mapper.quantisation.integer_network import QuantisedNetwork
-from rnn_mapper.quantisation.quantise import quantise
+from rnn_mapper.quantisation.codes import quantise_state
+from rnn_mapper.quantisation.integer_network import LayerState, QuantisedModel
+from rnn_mapper.quantisation.quantise import quantise_model
 from rnn_mapper.schedule.phases import PhaseOrder
 
 __all__ = [
     "Prepared", "as_grid", "as_imported", "as_inputs", "as_streams", "choose_grid", "default_calibration",
-    "on_grid", "prepare",
+    "on_grid", "prepare", "prepare_together",
 ]
 
 Placed = TypeVar("Placed")
@@ -50,15 +49,48 @@ class Prepared:
     """A network on a grid, ready to be written or simulated."""
 
     network: Network
-    mapping: Mapping
+    quantised: QuantisedModel
+    #: All models of the grid: those of this network, and of others that were prepared with it.
+    deployment: Deployment
+    #: MODEL of the network's first segment; its other segments follow.
+    first_model: int
+    #: Independent sequences that run step by step at once.
+    streams: int
     #: Name of the grid: a preset, a file, or "custom".
     grid_name: str
     #: The grid was chosen as the smallest preset that fits.
     grid_chosen: bool
     #: The calibration input was `default_calibration`.
     calibration_is_default: bool
-    #: State of every layer that a sequence starts from; None is the cleared state.
+    #: State of each of `Network.single_layers` that a sequence starts from; None is the cleared state.
     state: tuple[FloatState, ...] | None = None
+
+    @property
+    def mappings(self) -> tuple[Mapping, ...]:
+        """The models of the network's segments, in the order in which they run."""
+        return self.deployment.models[self.first_model : self.first_model + len(self.quantised.segments)]
+
+    @property
+    def mapping(self) -> Mapping:
+        """The model of the first segment: the whole network, unless it has bidirectional layers."""
+        return self.mappings[0]
+
+    @property
+    def start_states(self) -> list[tuple[Sequence[LayerState], ...]] | None:
+        """For each segment the state that each member of its model starts from; None is the cleared state."""
+        if self.state is None:
+            return None
+        states = iter(quantise_state(self.quantised, self.state))
+        return [
+            tuple(list(itertools.islice(states, len(member.layers))) for member in segment.members) * self.streams
+            for segment in self.quantised.segments
+        ]
+
+    def start_packets(self) -> Iterator[bytes]:
+        """Load packets of the states that sequences start from; none for the cleared state."""
+        for mapping, states in zip(self.mappings, self.start_states or (), strict=False):
+            for member, state in enumerate(states):
+                yield from state_packets(mapping, state, member)
 
 
 def prepare(
@@ -79,27 +111,59 @@ def prepare(
     """Quantise a model and map it; arguments as `rnn_mapper.simulate`, `calibration` [steps, input_size] as its inputs.
 
     Without a calibration input `default_calibration` is used, without a grid the smallest preset that fits. `streams`
-    independent sequences of the model share its weights and run step by step at once. `state` is what a sequence starts
-    from (default: what the model says, else cleared). `rule` is how scales follow from the calibration input.
-    Raises `ModelError` (for a bidirectional network too: `prepare_bidirectional`), `ConfigurationError` or
-    `MappingError`.
+    independent sequences of the model share its weights and run step by step at once. `state`, of each of
+    `Network.single_layers`, is what a sequence starts from (default: what the model says, else cleared). `rule` is how
+    scales follow from the calibration input.
+    Raises `ModelError`, `ConfigurationError` or `MappingError`.
     """
     imported = as_imported(model, cell, selection)
-    network = plain_network(imported.network)
-    typical = default_calibration(network) if calibration is None else as_inputs(calibration, network)
-    start = imported.state if state is None else tuple(state)
+    if state is not None:
+        imported = replace(imported, state=tuple(state))
+    return prepare_together(
+        [imported], [calibration], grid, ru=ru, hu=hu, steps=steps, schedule=schedule, streams=streams, rule=rule
+    )[0]
+
+
+def prepare_together(
+    models: Sequence[Imported],
+    calibrations: Sequence[Any],
+    grid: GridParameters | str | Path | None = None,
+    *,
+    ru: int | None = None,
+    hu: int | None = None,
+    steps: int = TYPICAL_STEPS,
+    schedule: PhaseOrder = PhaseOrder.FUSED,
+    streams: int = 1,
+    rule: ScaleRule = DEFAULT_RULE,
+) -> list[Prepared]:
+    """As `prepare`, of several models that are resident in one grid side by side; `streams` holds for each of them."""
     if streams < 1:
         raise ConfigurationError(f"streams = {streams}: must be 1 or more")
-    variants: dict[Arithmetic, QuantisedNetwork] = {}
+    typical = [
+        default_calibration(model.network) if given is None else as_inputs(given, model.network)
+        for model, given in zip(models, calibrations, strict=True)
+    ]
+    variants: dict[Arithmetic, list[QuantisedModel]] = {}
 
-    def place(parameters: GridParameters) -> Mapping:
+    def place(parameters: GridParameters) -> tuple[list[QuantisedModel], Deployment]:
         arithmetic = parameters.arithmetic
         if arithmetic not in variants:
-            variants[arithmetic] = quantise(network, typical, arithmetic, start, rule)
-        return map_network([variants[arithmetic]] * streams, parameters, ru, hu, steps, schedule)
+            variants[arithmetic] = [
+                quantise_model(model.network, values, arithmetic, model.state, rule)
+                for model, values in zip(models, typical, strict=True)
+            ]
+        made = variants[arithmetic]
+        members = [segment.members * streams for one in made for segment in one.segments]
+        return made, deploy(members, parameters, steps, ru, hu, schedule)
 
-    name, mapping = on_grid(grid, place)
-    return Prepared(network, mapping, name, grid is None, calibration is None, start)
+    name, (made, deployment) = on_grid(grid, place)
+    firsts = itertools.accumulate((len(one.segments) for one in made), initial=0)
+    return [
+        Prepared(
+            model.network, quantised, deployment, first, streams, name, grid is None, given is None, model.state
+        )
+        for model, quantised, first, given in zip(models, made, firsts, calibrations, strict=False)
+    ]
 
 
 def on_grid(
@@ -128,7 +192,7 @@ def choose_grid(model: Any, cell: str | Cell | None = None, selection: Selection
     return prepare(model, cell=cell, selection=selection).grid_name
 
 
-def default_calibration(network: Network | BidirectionalNetwork) -> FloatArray:
+def default_calibration(network: Network) -> FloatArray:
     """Standard normal noise [256, input_size], the same every time: what inputs are taken to look like when there are
     none. The scale of the inputs follows from its peak (about 4.5), so real inputs should be given where there are any.
     """
@@ -136,7 +200,8 @@ def default_calibration(network: Network | BidirectionalNetwork) -> FloatArray:
 
 
 def as_imported(
-    model: Any, cell: str | Cell | None = None, selection: Selection | None = None, cells: abc.Mapping[str, Cell] = BOX
+    model: Any, cell: str | Cell | None = None, selection: Selection | None = None,
+    cells: abc.Mapping[str, Cell] = BUILT_IN,
 ) -> Imported:
     """What `rnn_mapper.importers` make of a model: a Network, the path of a file, a PyTorch module, or an Imported.
 
@@ -145,7 +210,7 @@ def as_imported(
     """
     if isinstance(model, Imported):
         return model
-    if isinstance(model, Network | BidirectionalNetwork):
+    if isinstance(model, Network):
         return Imported(model)
     chosen = selection or Selection()
     if cell is not None:
@@ -154,15 +219,13 @@ def as_imported(
             cells = {**cells, cell.name: cell}
     if isinstance(model, str | Path):
         return load_model(model, chosen, cells)
-    from rnn_mapper.importers.torch.modules import import_module
-
     return import_module(model, chosen)
 
 
-def as_inputs(inputs: Any, network: Network | BidirectionalNetwork, rate: int | None = None) -> FloatArray:
+def as_inputs(inputs: Any, network: Network, rate: int | None = None) -> FloatArray:
     """Float inputs [steps, input_size] from an array, a PyTorch tensor, or the path of an `.npy`, `.npz` or `.wav`.
 
-    A WAV file gives frames of consecutive samples (`wav_files.wav_frames`); it must have `rate` samples per second, if
+    A WAV file gives frames of consecutive samples (`arrays.wav_frames`); it must have `rate` samples per second, if
     that is given. Raises `ModelError`.
     """
     if isinstance(inputs, str | Path):
@@ -174,9 +237,7 @@ def as_inputs(inputs: Any, network: Network | BidirectionalNetwork, rate: int | 
     return check_inputs(inputs, network.input_size)
 
 
-def as_streams(
-    inputs: Any, network: Network | BidirectionalNetwork, rate: int | None = None
-) -> list[FloatArray]:
+def as_streams(inputs: Any, network: Network, rate: int | None = None) -> list[FloatArray]:
     """Inputs [steps, input_size] of one or several streams, all with as many steps.
 
     From an array, a tensor or a file of [steps, input_size] (one stream) or [streams, steps, input_size], or from a

@@ -157,7 +157,7 @@ class _Builder:
     def _group(self, index: int, stage: Stage) -> int:
         return next(
             number for number, group in enumerate(self.groups)
-            if (group.member, group.layer, group.kind) == (self.member, index, stage.kind.index)
+            if (group.member, group.layer, group.kind) == (self.member, index, stage.unit_set.index)
         )
 
     def _operand(self, index: int, layer: QuantisedLayer, operand: Operand) -> tuple[int, bool]:

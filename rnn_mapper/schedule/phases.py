@@ -165,7 +165,7 @@ def unit_groups(members: Sequence[QuantisedNetwork]) -> list[UnitGroup]:
         for index, layer in enumerate(network.all_layers):
             kinds: dict[int, int] = {}
             for stage in layer.stages:
-                kinds.setdefault(stage.kind.index, layer.units(stage))
+                kinds.setdefault(stage.unit_set.index, layer.units(stage))
             for number, (kind, units) in enumerate(kinds.items()):
                 name = network.layer_name(index) + (f" vector {number + 1}" if len(kinds) > 1 else "")
                 groups.append(UnitGroup(member_name(member, members, name), member, index, kind, units))

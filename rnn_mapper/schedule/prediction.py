@@ -17,7 +17,7 @@ from rnn_mapper.schedule.entries import ScheduleEntry
 from rnn_mapper.schedule.timing import PhaseTiming
 from rnn_mapper.schedule.tokens import FIRST_CYCLE, Controller, InputVector, Trace, follow, token_costs
 
-__all__ = ["CycleAccount", "InputVector", "Prediction", "SequencePlan", "TokenIssue", "predict"]
+__all__ = ["CycleAccount", "InputVector", "Prediction", "SequencePlan", "TokenIssue", "predict", "sum_accounts"]
 
 
 @dataclass
@@ -43,6 +43,11 @@ class CycleAccount:
     def total(self) -> float:
         """Cycles of the sequence."""
         return sum(vars(self).values())
+
+
+def sum_accounts(accounts: Sequence[CycleAccount]) -> CycleAccount:
+    """The account of sequences that run one after the other."""
+    return CycleAccount(*(sum(values) for values in zip(*(vars(one).values() for one in accounts), strict=True)))
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,6 @@ is compared with.
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 import time
@@ -26,12 +25,13 @@ from rich.table import Table
 from hdl.parameters import load_parameters
 from scripts.deepbench.points import PRESET, Point, multiplications, published, run_point
 from scripts.deepbench.report import csv_table, markdown, picture, summary
-from scripts.provenance import ROOT, commit
-from sim_tests.host.grid_runs import build_grid
+from scripts.output import output_option, progress_lines, write_json
+from scripts.provenance import commit
+from sim_tests.host.grid_build import build_grid
 
 
 @click.command()
-@click.option("-o", "--output", type=click.Path(path_type=Path), default=ROOT / "results", show_default=True)
+@output_option
 @click.option("--predict-only", is_flag=True, help="Do not simulate.")
 @click.option("--jobs", type=click.IntRange(1), default=min(2, os.cpu_count() or 1), show_default=True,
               help="Points that run at the same time; each wants a core and a gigabyte.")
@@ -45,15 +45,13 @@ def main(output: Path, predict_only: bool, jobs: int, only: tuple[str, ...]) -> 
     output.mkdir(parents=True, exist_ok=True)
     parameters = load_parameters(PRESET)
     started = time.perf_counter()
+    tell = progress_lines(console)
     build = None
     if not predict_only:
         console.print(f"building one Verilator model of the {PRESET} grid", highlight=False)
         build = build_grid(parameters, "verilator")
         console.print(f"built in {build.seconds:.0f} s", highlight=False)
     rows = [row for row in published() if not only or f"{row['cell']}:{row['hidden']}" in only]
-
-    def tell(text: str) -> None:
-        console.print(f"{time.perf_counter() - started:6.0f} s  {text}", highlight=False, soft_wrap=True)
 
     def run(row: dict[str, str]) -> Point:
         name = f"{row['cell']} {row['hidden']} x {row['steps']}"
@@ -67,12 +65,12 @@ def main(output: Path, predict_only: bool, jobs: int, only: tuple[str, ...]) -> 
         done = dict(zip(map(id, longest_first), pool.map(run, longest_first), strict=True))
     points = [done[id(row)] for row in rows]
     means = summary(points)
-    (output / "deepbench.json").write_text(json.dumps({
+    write_json(output / "deepbench.json", {
         "command": "make deepbench", "commit": commit(), "grid": parameters.to_dict(),
         "build_seconds": build.seconds if build and not build.cached else None,
         "seconds": time.perf_counter() - started,
         "points": [asdict(point) for point in points], "geometric_means": means,
-    }, indent=1) + "\n", encoding="utf-8")
+    })
     (output / "deepbench.md").write_text(markdown(points, means), encoding="utf-8")
     csv_table(points, output / "deepbench.csv")
     picture(points, means, output / "deepbench.svg")

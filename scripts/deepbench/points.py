@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,12 +14,17 @@ from hdl.parameters import GridParameters
 from rnn_mapper import cells
 from rnn_mapper.mapping.mapper import map_network
 from rnn_mapper.mapping.mapping import Mapping
-from rnn_mapper.network.network import Network, RecurrentLayer, gate_count, parse_cell
+from rnn_mapper.mapping.packets import image_files
+from rnn_mapper.mapping.sequences import bus_sequence
+from rnn_mapper.network.layers import gate_count, parse_cell
+from rnn_mapper.network.network import Network
+from rnn_mapper.network.random import LayerShape, random_network
+from rnn_mapper.quantisation.codes import quantise_inputs
 from rnn_mapper.quantisation.integer_network import QuantisedNetwork
-from rnn_mapper.quantisation.quantise import quantise, quantise_inputs
+from rnn_mapper.quantisation.quantise import quantise
 from rnn_mapper.quantisation.reference import run_reference
 from rnn_mapper.schedule.phases import PhaseOrder
-from sim_tests.host.grid_runs import Sequence, run_mapping, run_sequences
+from sim_tests.host.run import run_sequences
 from sim_tests.simulator.run import Build
 
 __all__ = [
@@ -34,7 +38,7 @@ PRESET = "paper"
 CLOCK_HZ = 1e9
 #: Columns of published latencies, in milliseconds.
 MACHINES = ("xeon", "v100", "brainwave", "plasticine")
-#: Steps of the two sequences whose difference tells what a step takes once a sequence runs.
+#: Steps of the two sequences whose difference gives the cycles of a step once a sequence runs.
 SHORT_STEPS, LONGER_STEPS = 3, 5
 
 
@@ -98,11 +102,7 @@ def multiplications(row: dict[str, str]) -> int:
 def random_model(cell: cells.Cell, hidden: int, steps: int) -> tuple[Network, np.ndarray]:
     """A network with input size = hidden size, as PyTorch would initialise it, and its inputs."""
     rng = np.random.default_rng(hidden)
-    bound = 1 / math.sqrt(hidden)
-    rows = gate_count(cell) * hidden
-    shapes = ((rows, hidden), (rows, hidden), (rows,), (rows,))
-    layer = RecurrentLayer(cell, *(rng.uniform(-bound, bound, shape) for shape in shapes))
-    return Network((layer,)), rng.normal(size=(steps, hidden))
+    return random_network(rng, hidden, [LayerShape(cell, hidden)]), rng.normal(size=(steps, hidden))
 
 
 def run_point(
@@ -112,7 +112,7 @@ def run_point(
     folder: Path,
     progress: Callable[[str], None],
 ) -> Point:
-    """Map one point and, on a build, simulate it in full length; `progress` is told how far it is."""
+    """Map one point and, on a build, simulate it in full length; `progress` gets a line for each stage."""
     started = time.perf_counter()
     cell, hidden, steps = parse_cell(row["cell"]), int(row["hidden"]), int(row["steps"])
     network, inputs = random_model(cell, hidden, max(steps, LONGER_STEPS))
@@ -124,7 +124,9 @@ def run_point(
     if build is not None:
         codes = quantise_inputs(quantised, inputs)
         here = folder / f"{cell.name}{hidden}"
-        result = run_mapping(mapping, codes[:steps], build, here, progress=progress)
+        sequence = bus_sequence(mapping, [codes[:steps]])
+        run = run_sequences(image_files(mapping), parameters, [sequence], build, here, progress=progress)
+        result = run.results[0]
         simulated = result.cycles
         mismatches = int((result.outputs != run_reference(quantised, codes[:steps]).outputs).sum())
         for schedule in PhaseOrder:
@@ -148,15 +150,16 @@ def _schedule_cycles(
     """A step of a running sequence: a longer one minus a short one, both simulated."""
     mapping = map_network(network, parameters, steps=LONGER_STEPS, schedule=schedule)
     lengths = (SHORT_STEPS, LONGER_STEPS)
-    runs = run_sequences(mapping, [Sequence(codes[:steps]) for steps in lengths], build, folder)
+    sequences = [bus_sequence(mapping, [codes[:steps]]) for steps in lengths]
+    results = run_sequences(image_files(mapping), parameters, sequences, build, folder).results
     wrong = sum(
-        int((run.outputs != run_reference(network, codes[:steps]).outputs).sum())
-        for run, steps in zip(runs, lengths, strict=True)
+        int((result.outputs != run_reference(network, codes[:steps]).outputs).sum())
+        for result, steps in zip(results, lengths, strict=True)
     )
     unpredicted = sum(
-        abs(run.cycles - mapping.predict(steps).cycles) for run, steps in zip(runs, lengths, strict=True)
+        abs(result.cycles - mapping.predict(steps).cycles) for result, steps in zip(results, lengths, strict=True)
     )
-    per_step = (runs[1].cycles - runs[0].cycles) / (LONGER_STEPS - SHORT_STEPS)
+    per_step = (results[1].cycles - results[0].cycles) / (LONGER_STEPS - SHORT_STEPS)
     return ScheduleCycles(schedule.value, per_step, wrong, unpredicted)
 
 

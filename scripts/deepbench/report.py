@@ -1,15 +1,13 @@
-"""Tables and picture of `deepbench.py`."""
+"""Tables and picture of the DeepBench points."""
 
 from __future__ import annotations
 
-import csv
-import math
 from dataclasses import asdict
 from pathlib import Path
-
-import matplotlib
+from typing import Any
 
 from scripts.deepbench.points import MACHINES, Point
+from scripts.output import drawing, geometric_mean, markdown_table, without_frame, write_csv
 
 __all__ = ["csv_table", "markdown", "picture", "summary"]
 
@@ -23,11 +21,6 @@ _SCHEDULE_HEADINGS = (
 )
 _COLORS = {"Xeon": "#b0b0b0", "V100": "#8c6bb1", "Brainwave": "#d1770f", "Plasticine": "#2a8a3e"}
 _OURS = "#1f6fb4"
-
-
-def geometric_mean(values: list[float]) -> float:
-    """The n-th root of the product of n values."""
-    return math.exp(sum(map(math.log, values)) / len(values))
 
 
 def summary(points: list[Point]) -> dict[str, float]:
@@ -45,7 +38,7 @@ def summary(points: list[Point]) -> dict[str, float]:
 
 
 def _ratios(point: Point) -> tuple[float, float, float]:
-    """What fusion, overlap and both bring in cycles of a step."""
+    """Speedup of a step by fusion, by overlap and by both."""
     cycles = {found.schedule: found.cycles_per_step for found in point.schedules}
     fusion, overlap = cycles["blas"] / cycles["sequential"], cycles["sequential"] / cycles["fused"]
     return fusion, overlap, fusion * overlap
@@ -53,10 +46,6 @@ def _ratios(point: Point) -> tuple[float, float, float]:
 
 def _name(point: Point) -> str:
     return f"{point.cell.upper()} {point.hidden} x {point.steps}"
-
-
-def _table(headings: tuple[str, ...], rows: list[list[str]]) -> list[str]:
-    return ["| " + " | ".join(row) + " |" for row in (list(headings), ["---"] * len(headings), *rows)]
 
 
 def markdown(points: list[Point], means: dict[str, float]) -> str:
@@ -78,7 +67,7 @@ def markdown(points: list[Point], means: dict[str, float]) -> str:
     lines = [
         "Under the machines: how much faster than its published latency. Fusion and overlap: what each brings, below.",
         "",
-        *_table(_HEADINGS, rows),
+        *markdown_table(_HEADINGS, rows, " --- "),
     ]
     if all(p.schedules for p in points):
         lines += ["", "Cycles of a step once a sequence runs, simulated on the same grid:", ""]
@@ -91,7 +80,7 @@ def markdown(points: list[Point], means: dict[str, float]) -> str:
             ])
         names = ("fusion", "overlap", "both")
         rows.append(["geometric mean", "", "", "", *(f"{means[f'speedup_of_{name}']:.2f}x" for name in names)])
-        lines += _table(_SCHEDULE_HEADINGS, rows)
+        lines += markdown_table(_SCHEDULE_HEADINGS, rows, " --- ")
     return "\n".join(lines) + "\n"
 
 
@@ -102,23 +91,25 @@ def csv_table(points: list[Point], file: Path) -> None:
         row = {name: value for name, value in asdict(p).items() if name not in ("published_ms", "schedules")}
         row |= {f"{machine}_ms": p.published_ms[machine] for machine in MACHINES}
         rows.append(row | {f"cycles_per_step_{found.schedule}": found.cycles_per_step for found in p.schedules})
-    with file.open("w", newline="", encoding="utf-8") as stream:
-        writer = csv.DictWriter(stream, list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
+    write_csv(file, rows)
 
 
 def picture(points: list[Point], means: dict[str, float], file: Path) -> None:
-    """Latencies of all machines, point by point, on a logarithmic axis; beside it what fusion and overlap bring."""
-    matplotlib.use("Agg")
-    matplotlib.rcParams["svg.hashsalt"] = "spatial-rnn"
-    import matplotlib.pyplot as plt
-
+    """Latencies of all machines point by point on a logarithmic axis; below them cycles of a step by schedule."""
     both = all(p.schedules for p in points)
-    figure, panels = plt.subplots(2 if both else 1, 1, figsize=(11, 7.4 if both else 4.6), squeeze=False)
-    axes = panels[0][0]
-    width = 0.16
-    places = range(len(points))
+    with drawing(file, 2 if both else 1, 1, figsize=(11, 7.4 if both else 4.6), squeeze=False) as (_, panels):
+        _draw_latencies(panels[0][0], points, means)
+        if both:
+            _draw_schedules(panels[1][0], points)
+        for (axes,) in panels:
+            axes.set_xticks(
+                range(len(points)), [f"{p.cell.upper()} {p.hidden}\n{p.steps} steps" for p in points], fontsize=8
+            )
+            without_frame(axes)
+
+
+def _draw_latencies(axes: Any, points: list[Point], means: dict[str, float]) -> None:
+    width, places = 0.16, range(len(points))
     for number, (label, color) in enumerate(_COLORS.items()):
         axes.bar([i + (number - 2) * width for i in places], [p.published_ms[label.lower()] for p in points], width,
                  label=f"{label} (published)", color=color)
@@ -134,21 +125,17 @@ def picture(points: list[Point], means: dict[str, float], file: Path) -> None:
         f"above its bars: against Plasticine, mean {means['speedup_vs_plasticine']:.2f}x", fontsize=10,
     )
     axes.legend(fontsize=8, ncol=3, frameon=False)
-    if both:
-        lower = panels[1][0]
-        labels = {"blas": "separate kernels", "sequential": "fused", "fused": "fused, X in the tail of H"}
-        for number, (schedule, color) in enumerate(zip(labels, ("#b0b0b0", "#7fb2d9", _OURS), strict=True)):
-            values = [
-                next(s.cycles_per_step for s in p.schedules if s.schedule == schedule) / (p.cycles_ideal / p.steps)
-                for p in points
-            ]
-            lower.bar([i + (number - 1) * 0.25 for i in places], values, 0.25, label=labels[schedule], color=color)
-        lower.axhline(1, color="#444444", linewidth=0.8)
-        lower.set_ylabel("cycles of a step\n(1: every multiplier busy)")
-        lower.legend(fontsize=8, ncol=3, frameon=False)
-    for row in panels:
-        row[0].set_xticks(places, [f"{p.cell.upper()} {p.hidden}\n{p.steps} steps" for p in points], fontsize=8)
-        row[0].spines[["top", "right"]].set_visible(False)
-    figure.tight_layout()
-    figure.savefig(file, metadata={"Date": None})
-    plt.close(figure)
+
+
+def _draw_schedules(axes: Any, points: list[Point]) -> None:
+    labels = {"blas": "separate kernels", "sequential": "fused", "fused": "fused, X in the tail of H"}
+    for number, (schedule, color) in enumerate(zip(labels, ("#b0b0b0", "#7fb2d9", _OURS), strict=True)):
+        values = [
+            next(s.cycles_per_step for s in p.schedules if s.schedule == schedule) / (p.cycles_ideal / p.steps)
+            for p in points
+        ]
+        places = [place + (number - 1) * 0.25 for place in range(len(points))]
+        axes.bar(places, values, 0.25, label=labels[schedule], color=color)
+    axes.axhline(1, color="#444444", linewidth=0.8)
+    axes.set_ylabel("cycles of a step\n(1: every multiplier busy)")
+    axes.legend(fontsize=8, ncol=3, frameon=False)

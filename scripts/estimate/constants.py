@@ -1,8 +1,8 @@
-"""Every constant of the estimate of area and energy, with its source: the only place where they stand.
+"""Every constant of the estimate of area and energy, with its source: the only place that defines them.
 
-`results/estimate.md` prints them. Values are for 28 nm, 0.9 V and 1 GHz; where the publication is of another node, the
+`results/estimate.md` prints them. Values are for 28 nm, 0.9 V and 1 GHz; where a publication is about another node, the
 scaling is written out here. Low and high are the ends within which a careful designer could land, not a confidence
-interval. Keys in brackets are those of `estimate_sources.SOURCES`; figures of CACTI are from docs/data/cacti.csv.
+interval. Keys in brackets are those of `sources.SOURCES`; CACTI figures are from docs/data/cacti.csv.
 """
 
 from __future__ import annotations

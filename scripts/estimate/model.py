@@ -1,4 +1,4 @@
-"""Arithmetic of the estimate: from counts to square millimetres and joules. The constants are `estimate_constants`."""
+"""Arithmetic of the estimate: from counts to square millimetres and joules, with the values of `constants`."""
 
 from __future__ import annotations
 
@@ -9,24 +9,23 @@ from dataclasses import dataclass
 from hdl.layouts import result_layout, write_word_layout
 from hdl.parameters import GridParameters
 from rnn_mapper.report.activity import Activity
+from scripts.deepbench.points import CLOCK_HZ
 from scripts.estimate.constants import Bound, value
 
 __all__ = ["CLOCK_HZ", "Area", "Module", "area", "energy", "memory_class"]
 
-#: The clock is an assumption.
-CLOCK_HZ = 1e9
 #: NAND gates that the synthesis counts for a flip-flop (16 transistors).
 SYNTHESISED_FLIP_FLOP = 4.0
 
 MEMORY_PARTS = {"large": "weight memories", "wide": "vector and output memories"}
 AREA_PARTS = (*MEMORY_PARTS.values(), "other memories", "multipliers and adder trees", "epilogue", "control")
-#: Modules of the parts of the area; what is not named is control.
+#: Modules of the parts of the area; all others are control.
 DOT_PRODUCT = "srnn_dot_product"
 EPILOGUE = (
     "srnn_pcu", "srnn_gate_path", "srnn_unit_path", "srnn_requantiser", "srnn_activation_unit",
     "srnn_multiply_accumulate",
 )
-#: What works for one matrix row, for one instruction of a unit, and for one pair of operand words.
+#: Modules that work for one matrix row, for one instruction of a unit, and for one pair of operand words.
 ROW = ("srnn_gate_path", "srnn_requantiser", "srnn_activation_unit")
 INSTRUCTION = ("srnn_unit_path", "srnn_multiply_accumulate", "srnn_activation_unit")
 WORD = ("srnn_pcu", "srnn_pmu", "srnn_sequencer")
@@ -34,7 +33,7 @@ WORD = ("srnn_pcu", "srnn_pmu", "srnn_sequencer")
 
 @dataclass(frozen=True)
 class Module:
-    """What the synthesis says of one module, or of one memory (then with `words` and `width`)."""
+    """The synthesis figures of one module, or of one memory (then with `words` and `width`)."""
 
     name: str
     instances: int

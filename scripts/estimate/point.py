@@ -1,4 +1,4 @@
-"""One DeepBench point: its counts, and what follows from them."""
+"""One DeepBench point: its counts, and the energy and power that follow from them."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from typing import Any
 
 from hdl.parameters import GridParameters
 from rnn_mapper.report.activity import Activity
+from scripts.deepbench.points import CLOCK_HZ
 from scripts.estimate.constants import Bound
-from scripts.estimate.model import CLOCK_HZ, Module, area, energy
+from scripts.estimate.model import Module, area, energy
 
 __all__ = ["Point"]
 
@@ -51,7 +52,7 @@ class Point:
         return self.joules(modules, p, bound) / self.seconds
 
     def figures(self, modules: list[Module], p: GridParameters, bound: Bound) -> dict[str, Any]:
-        """Energy by part and what follows from it, for `estimate.json`."""
+        """Energy by part, and power and efficiency, for `estimate.json`."""
         parts = self.joules_by_part(modules, p, bound)
         watts = sum(parts.values()) / self.seconds
         return {

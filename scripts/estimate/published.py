@@ -1,4 +1,4 @@
-"""Published machines that the estimate is set beside; keys are those of `estimate_sources.SOURCES`."""
+"""Published machines to compare the estimate with; `source` is a key of `sources.SOURCES`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Machine:
     #: None where it is not published.
     area_mm2: float | None
     power_w: float
-    #: What the power is.
+    #: Meaning of the power, such as ``at most``.
     power_kind: str
     source: str
     #: Column of docs/data/deepbench.csv with its latencies, if there is one.
@@ -33,5 +33,5 @@ MACHINES = (
     Machine("TPU, first generation", "28 nm", 331.0, 40.0, "when busy", "tpu"),
 )
 
-#: What the paper says of Plasticine against the V100 [seed].
+#: The paper's claims for Plasticine against the V100 [seed].
 CLAIMS = {"area": 1.6, "power efficiency": 2.0}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from functools import partial
 
@@ -12,6 +11,7 @@ from scripts.estimate.model import Module, area
 from scripts.estimate.point import Point
 from scripts.estimate.published import CLAIMS, MACHINES, SEED, V100
 from scripts.estimate.sources import SOURCES, Status
+from scripts.output import geometric_mean, markdown_table
 
 __all__ = ["headline", "markdown"]
 
@@ -29,20 +29,14 @@ def _range(of: Callable[[Bound], float], digits: int = 1) -> str:
 
 
 def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    lines = ["| " + " | ".join(row) + " |" for row in (heads, *rows)]
-    return ["", lines[0], "|" + "---|" * len(heads), *lines[1:], ""]
-
-
-def _mean(values: Sequence[float]) -> float:
-    """Geometric mean."""
-    return math.exp(sum(map(math.log, values)) / len(values))
+    return ["", *markdown_table(heads, rows), ""]
 
 
 def headline(points: Sequence[Point], modules: list[Module], p: GridParameters) -> list[str]:
     """The rows of docs/area_and_energy.md: area, power and efficiency."""
     chip = {bound: area(modules, bound).total for bound in Bound}
     largest = {bound: max(q.watts(modules, p, bound) for q in points) for bound in Bound}
-    mean = {bound: _mean([q.tera / q.watts(modules, p, bound) for q in points]) for bound in Bound}
+    mean = {bound: geometric_mean([q.tera / q.watts(modules, p, bound) for q in points]) for bound in Bound}
     return _table(("estimate", "typical (low to high)"), [
         ("area at 28 nm, mm2", _range(chip.__getitem__, 0)),
         ("largest power of the ten DeepBench points, W", _range(largest.__getitem__, 0)),
@@ -116,16 +110,16 @@ def _counts(points: Sequence[Point]) -> list[str]:
 
 def _machines(points: Sequence[Point], modules: list[Module], p: GridParameters) -> list[str]:
     chip = {bound: area(modules, bound).total for bound in Bound}
-    watts = {bound: _mean([q.watts(modules, p, bound) for q in points]) for bound in Bound}
-    own = _mean([q.tera for q in points])
+    watts = {bound: geometric_mean([q.watts(modules, p, bound) for q in points]) for bound in Bound}
+    own = geometric_mean([q.tera for q in points])
     rows = [(
-        "**this grid, estimated**", "28 nm", _range(chip.__getitem__, 0), _range(watts.__getitem__) + ", mean of the "
-                                                                                                      "points",
-        f"{own:.2f}", _range(lambda b: own / watts[b], 2), _range(lambda b: own / chip[b], 3), "",
+        "**this grid, estimated**", "28 nm", _range(chip.__getitem__, 0),
+        _range(watts.__getitem__) + ", mean of the points", f"{own:.2f}",
+        _range(lambda b: own / watts[b], 2), _range(lambda b: own / chip[b], 3), "",
     )]
     for machine in MACHINES:
         of = machine.latencies
-        tera = _mean([q.operations / q.published_ms[of] * 1e-9 for q in points]) if of else None
+        tera = geometric_mean([q.operations / q.published_ms[of] * 1e-9 for q in points]) if of else None
         rows.append((
             machine.name, machine.node, f"{machine.area_mm2:g}" if machine.area_mm2 else "not published",
             f"{machine.power_w:g}, {machine.power_kind}", f"{tera:.2f}" if tera else "-",
@@ -136,17 +130,14 @@ def _machines(points: Sequence[Point], modules: list[Module], p: GridParameters)
     assert SEED.area_mm2
     assert V100.area_mm2
     plain = (V100.area_mm2 / SEED.area_mm2, V100.power_w / SEED.power_w)
-    spent = _mean([q.published_ms["v100"] * 1e-3 / q.seconds for q in points]) * V100.power_w
+    spent = geometric_mean([q.published_ms["v100"] * 1e-3 / q.seconds for q in points]) * V100.power_w
     return [*_table(heads, rows), (
         f"The paper claims {CLAIMS['area']}x in area and {CLAIMS['power efficiency']:g}x in power efficiency over the "
-        f"V100. "
-        f"Plain ratios of the dies and of the power limits give {plain[0]:.2f}x and {plain[1]:.2f}x, so they were "
-        f"probably "
-        "made so (our inference): nothing is normalised to a node, and a limit is not what a machine draws. The same "
-        "plain "
-        "ratios for this grid stand in the first table. The V100's energy for the points at its power limit is "
-        f"{_range(lambda b: spent / watts[b], 0)} times this grid's (geometric mean); at batch 1 it draws less than "
-        f"that."
+        f"V100. Plain ratios of the dies and of the power limits give {plain[0]:.2f}x and {plain[1]:.2f}x, so they "
+        "were probably made so (our inference): nothing is normalised to a node, and a limit is not what a machine "
+        "draws. The same plain ratios for this grid stand in the first table. The V100's energy for the points at its "
+        f"power limit is {_range(lambda b: spent / watts[b], 0)} times this grid's (geometric mean); at batch 1 it "
+        "draws less than that."
     ), ""]
 
 
@@ -159,7 +150,7 @@ def _constants() -> list[str]:
     counted = ", ".join(f"{count} {status.value}" for status, count in number.items())
     sources = [(f"[{key}]", source.text, source.status.value, source.seen) for key, source in SOURCES.items()]
     return [
-        *_table(("constant", "unit", "low", "typical", "high", "known how", "source"), rows), f"Constants: "
-                                                                                              f"{counted}.", "",
+        *_table(("constant", "unit", "low", "typical", "high", "known how", "source"), rows),
+        f"Constants: {counted}.", "",
         "## Sources", *_table(("key", "source", "known how", "seen in"), sources),
     ]

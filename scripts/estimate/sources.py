@@ -43,10 +43,8 @@ SOURCES: dict[str, Source] = {
                      "abstract, cir.nii.ac.jp/crid/1050294045368847104"),
     "cacti": Source(
         "CACTI 7: Balasubramonian et al., ACM TACO 14(2), 2017. Our runs for each memory's shape at 32 and 22 nm, 350 "
-        "K, "
-        "one bank, optimised for energy and area; 28 nm taken as 0.6 x 32 nm + 0.4 x 22 nm. Typical values: "
-        "low-leakage "
-        "cells with a fast periphery (mixed)", _V,
+        "K, one bank, optimised for energy and area; 28 nm taken as 0.6 x 32 nm + 0.4 x 22 nm. Typical values: "
+        "low-leakage cells with a fast periphery (mixed)", _V,
         "source in the package hwcomponents-cacti 1.0.40"),
     "horowitz": Source(
         "Horowitz, Computing's energy problem, ISSCC 2014, fig. 1.1.9, 45 nm, 0.9 V: 8-bit multiplication 0.2 pJ, "
@@ -56,16 +54,14 @@ SOURCES: dict[str, Source] = {
     "aladdin": Source(
         "Shao et al., Aladdin, ISCA 2014, its 40 nm library at a cycle of 1 ns: 32-bit multiplier 12.7 pJ, 6,350 um2, "
         "leakage 0.0779 mW; 32-bit adder 0.21 pJ; register bit 0.00794 pJ a cycle inside, 0.00900 pJ with switching",
-        _V,
-        "github.com/ashleyswang/pm-tech-lib py-script/test.c"),
+        _V, "github.com/ashleyswang/pm-tech-lib py-script/test.c"),
     "stillmaker": Source(
         "Stillmaker and Baas, Scaling equations for the accurate prediction of CMOS device performance from 180 nm to "
         "7 nm, Integration 58, 2017, energy coefficients; 28 nm linear between 32 and 20 nm", _V,
         "scaling module of Accelergy's hwcomponents; vcl.ece.ucdavis.edu/pubs/2017.02.VLSIintegration.TechScale"),
     "keckler": Source(
         "Keckler et al., GPUs and the future of parallel computing, IEEE Micro 31(5), 2011, table 1: 310 pJ for 256 "
-        "random "
-        "bits over 10 mm at 40 nm, 0.9 V; capacitance per mm hardly changes with the node", _V,
+        "random bits over 10 mm at 40 nm, 0.9 V; capacitance per mm hardly changes with the node", _V,
         "quoted at length in a public survey of wire energies"),
     "dally2012": Source("Dally, SC 2012, slide 14, 28 nm: buses of 256 bits at 0.082 to 0.147 pJ/bit/mm", _V,
                         "the same survey (lengths read off the drawing)"),
@@ -77,18 +73,15 @@ SOURCES: dict[str, Source] = {
         "figures copied in public repositories (tables as a JavaScript file; Krishna-get/Summer-of-Code week 8)"),
     "plasticine2017": Source(
         "Prabhakar et al., Plasticine: a reconfigurable architecture for parallel patterns, ISCA 2017: 113 mm2 at 28 "
-        "nm "
-        "(112.8 recalled), 49 W at most, 12.3 TFLOPS single precision, 16 MB", _V, "abstract"),
+        "nm (112.8 recalled), 49 W at most, 12.3 TFLOPS single precision, 16 MB", _V, "abstract"),
     "seed": Source(
         "Zhao, Zhang and Olukotun, Serving recurrent neural networks efficiently with a spatial accelerator, MLSys "
-        "2019: "
-        "1.6x in area and 2x in power efficiency over the V100 (abstract, verified); 494 mm2, 160 W (table, "
+        "2019: 1.6x in area and 2x in power efficiency over the V100 (abstract, verified); 494 mm2, 160 W (table, "
         "recalled)", _R,
         "abstract, proceedings.mlsys.org and arXiv 1909.13654; the tables could not be opened"),
     "v100": Source("NVIDIA Tesla V100: 815 mm2, TSMC 12 nm FFN, 300 W", _V,
                    "xenon.com.au/nvidia-tesla-volta-worlds-advanced-data-center-gpu; overclock3d.net"),
     "brainwave": Source(
         "Fowers et al., A configurable cloud-scale DNN processor for real-time AI, ISCA 2018; Stratix 10 280, 148 W "
-        "from "
-        "memory of MLSys 2019 (125 W from memory of ISCA 2018); its die is not published", _R, "abstract only"),
+        "from memory of MLSys 2019 (125 W from memory of ISCA 2018); its die is not published", _R, "abstract only"),
 }  # fmt: skip

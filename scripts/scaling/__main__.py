@@ -3,185 +3,57 @@
     .venv/bin/python -m scripts.scaling              # make scaling
     .venv/bin/python -m scripts.scaling --short      # three small grids and a few sizes
 
-Every grid is generated, built by Verilator and runs the model; its cycles must be those predicted and its outputs
-those of the reference. Cycles against hidden size are predictions. Writes scaling.json, .csv, .md and two pictures.
+Every grid is generated, built by Verilator and runs the model; its cycles must equal the prediction and its outputs
+the reference. Cycles against hidden size are predictions. Writes scaling.json, .csv, .md and two pictures.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import sys
-import tempfile
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict
 from pathlib import Path
 
 import click
-import numpy as np
 from rich.console import Console
 
-from hdl.grid.top import Grid
-from hdl.output.emit import emit_grid
-from hdl.parameters import GridParameters, load_parameters
-from rnn_mapper import cells
-from rnn_mapper.mapping.mapper import map_network
-from rnn_mapper.network.network import Network, RecurrentLayer
-from rnn_mapper.quantisation.blank import weightless_network
-from rnn_mapper.quantisation.integer_network import QuantisedNetwork
-from rnn_mapper.quantisation.quantise import quantise, quantise_inputs
-from rnn_mapper.quantisation.reference import run_reference
-from scripts.provenance import ROOT, commit
+from scripts.output import output_option, progress_lines, write_json
+from scripts.provenance import commit
+from scripts.scaling.costs import FIXED_HIDDEN, GRIDS, HIDDEN_SIZES, LANES, hidden_sizes, measure_grid
 from scripts.scaling.report import write_report
-from sim_tests.host.grid_runs import build_grid, run_mapping
-
-#: Rows and columns of the grids, from one site to the paper's 192, all with 64 lanes.
-GRIDS = ((1, 1), (2, 1), (2, 2), (4, 2), (4, 4), (8, 4), (8, 8), (16, 8), (16, 12))
-LANES = 64
-#: Hidden size of the LSTM that every grid runs; input size is the same.
-FIXED_HIDDEN = 256
-#: Its steps, so many that starting and the first step (whose state is zero) weigh little.
-FIXED_STEPS = 40
-#: Hidden sizes on the full grid: first, last, step.
-HIDDEN_SIZES = (64, 2816, 32)
-#: Steps of the sequence whose cycles are predicted; it continues from a kept state.
-SIZE_STEPS = 25
-
-
-@dataclass(frozen=True)
-class GridCost:
-    """One grid: what it costs to make and simulate, and how fast it runs the fixed model."""
-
-    rows: int
-    cols: int
-    sites: int
-    generate_seconds: float
-    verilog_bytes: int
-    modules: int
-    build_seconds: float
-    steps: int
-    cycles_predicted: int
-    cycles_simulated: int
-    mismatches: int
-    cycles_per_step: float
-    #: Of the whole run, with start and reading the images.
-    simulated_cycles_per_second: float
-
-
-@dataclass(frozen=True)
-class SizeCost:
-    """One hidden size on the full grid, predicted."""
-
-    cell: str
-    hidden: int
-    cycles_per_step: float
-    #: All multipliers busy with the model's own multiplications.
-    ideal_cycles_per_step: float
-    utilisation: float
-
-
-def fixed_network() -> tuple[Network, np.ndarray]:
-    """The LSTM of all grids, as PyTorch would initialise it, and an input to calibrate with."""
-    rng = np.random.default_rng(1)
-    shapes = ((4 * FIXED_HIDDEN, FIXED_HIDDEN), (4 * FIXED_HIDDEN, FIXED_HIDDEN), (4 * FIXED_HIDDEN,),
-              (4 * FIXED_HIDDEN,))
-    bound = FIXED_HIDDEN**-0.5
-    layer = RecurrentLayer(cells.lstm, *(rng.uniform(-bound, bound, shape) for shape in shapes))
-    return Network((layer,)), rng.normal(size=(64, FIXED_HIDDEN))
-
-
-def fitted(network: QuantisedNetwork, rows: int, cols: int) -> GridParameters:
-    """The grid with the smallest memories (powers of two) that hold the network."""
-    roomy = GridParameters(
-        rows, cols, LANES, weight_depth=1 << 14, vector_depth=1 << 8, units=1 << 9, gate_entries=1 << 12
-    )
-    demands = map_network(network, roomy).demands
-    depths = dict.fromkeys(("weight_depth", "units", "gate_entries"), 4)
-    for demand in demands:
-        if demand.field in depths:
-            depths[demand.field] = max(depths[demand.field], 1 << (demand.needed - 1).bit_length())
-    return replace(roomy, **depths)
-
-
-def measure_grid(rows: int, cols: int) -> GridCost:
-    """Generate, build and run one grid."""
-    network, inputs = fixed_network()
-    quantised = quantise(network, inputs)
-    parameters = fitted(quantised, rows, cols)
-    started = time.perf_counter()
-    generated = emit_grid(Grid(parameters))
-    generate_seconds = time.perf_counter() - started
-    mapping = map_network(quantised, parameters)
-    codes = quantise_inputs(quantised, inputs[:FIXED_STEPS])
-    with tempfile.TemporaryDirectory() as cache:
-        # A cache of its own: a build that is found there says nothing about building.
-        build = build_grid(parameters, "verilator", cache_dir=Path(cache))
-        with tempfile.TemporaryDirectory() as folder:
-            run = run_mapping(mapping, codes, build, Path(folder))
-    return GridCost(
-        rows, cols, parameters.sites, generate_seconds, sum(len(text.encode()) for text in generated.sources.values()),
-        len(generated.sources), build.seconds, FIXED_STEPS, mapping.predict(FIXED_STEPS).cycles, run.cycles,
-        int((run.outputs != run_reference(quantised, codes).outputs).sum()), run.cycles / FIXED_STEPS,
-        run.cycles / run.run_seconds,
-    )
-
-
-def hidden_sizes(first: int, last: int, step: int) -> Iterator[SizeCost]:
-    """Cycles of LSTM and GRU on the paper's grid, with weight memories that hold the largest."""
-    parameters = replace(load_parameters("paper"), weight_depth=1 << 13)
-    for cell in (cells.lstm, cells.gru):
-        for hidden in range(first, last + 1, step):
-            mapping = map_network(
-                weightless_network(cell, (hidden, hidden), None, parameters), parameters, steps=SIZE_STEPS
-            )
-            # From a kept state: a cleared one is not multiplied in the first step, which would hide fragmentation.
-            cycles = mapping.predict(SIZE_STEPS, cleared=False).cycles / SIZE_STEPS
-            ideal = sum(phase.multiplications for phase in mapping.phases) / parameters.multipliers
-            yield SizeCost(cell.name, hidden, cycles, ideal, ideal / cycles)
 
 
 @click.command()
-@click.option("-o", "--output", type=click.Path(path_type=Path), default=ROOT / "results", show_default=True)
+@output_option
 @click.option("--short", is_flag=True, help="Only a few grids and sizes.")
 def main(output: Path, short: bool) -> None:
     """Measure and write the tables."""
-    console = Console()
-    # Build times are those of a first build.
+    # Measure first builds.
     os.environ["CCACHE_DISABLE"] = "1"
     started = time.perf_counter()
-
-    def tell(text: str) -> None:
-        console.print(f"{time.perf_counter() - started:6.0f} s  {text}", highlight=False, soft_wrap=True)
-
-    grids = _measure(GRIDS[:3] if short else GRIDS, tell)
-    sizes = []
+    tell = progress_lines(Console())
+    grids, sizes = [], []
+    for rows, cols in GRIDS[:3] if short else GRIDS:
+        cost = measure_grid(rows, cols)
+        tell(f"{rows} x {cols}: {cost.verilog_bytes / 1e6:.2f} MB of Verilog in {cost.generate_seconds:.1f} s, "
+             f"built in {cost.build_seconds:.0f} s, {cost.cycles_per_step:,.1f} cycles a step, "
+             f"{cost.simulated_cycles_per_second:,.0f} cycles simulated a second, {cost.mismatches} outputs differ")
+        grids.append(cost)
     for size in hidden_sizes(*((512, 640, 64) if short else HIDDEN_SIZES)):
         sizes.append(size)
         if size.hidden % 512 == 0:
             tell(f"{size.cell} {size.hidden}: {size.cycles_per_step:,.1f} cycles a step, {size.utilisation:.1%} busy")
-    output.mkdir(parents=True, exist_ok=True)
     result = {
         "command": "make scaling", "commit": commit(), "processors": os.cpu_count(), "lanes": LANES,
         "model": f"LSTM {FIXED_HIDDEN}", "seconds": time.perf_counter() - started,
         "grids": [asdict(grid) for grid in grids], "hidden_sizes": [asdict(size) for size in sizes],
     }
-    (output / "scaling.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    write_json(output / "scaling.json", result)
     write_report(result, output)
     tell(f"results in {output}")
     if any(grid.mismatches or grid.cycles_simulated != grid.cycles_predicted for grid in grids):
         sys.exit(1)
-
-
-def _measure(grids: tuple[tuple[int, int], ...], tell: Callable[[str], None]) -> list[GridCost]:
-    found: list[GridCost] = []
-    for rows, cols in grids:
-        cost = measure_grid(rows, cols)
-        tell(f"{rows} x {cols}: {cost.verilog_bytes / 1e6:.2f} MB of Verilog in {cost.generate_seconds:.1f} s, "
-             f"built in {cost.build_seconds:.0f} s, {cost.cycles_per_step:,.1f} cycles a step, "
-             f"{cost.simulated_cycles_per_second:,.0f} cycles simulated a second, {cost.mismatches} outputs differ")
-        found.append(cost)
-    return found
 
 
 if __name__ == "__main__":

@@ -1,1 +1,1 @@
-"""Benches. In: a device under test. Out: drivers, models and random cases that the checks share."""
+"""Bench components. In: a device under test. Out: drivers, models and random cases for the checks."""

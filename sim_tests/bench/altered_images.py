@@ -1,4 +1,4 @@
-"""Images altered by hand: what the mapper never makes and the error flags must tell of."""
+"""Images altered by hand: faults that the mapper never makes and that must raise error flags."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def altered_phases(
 
 
 def altered_schedule(mapping: Mapping, entry: int, field: str, value: int) -> bytes:
-    """The load packet of a schedule in which one field of one entry is another."""
+    """The load packet of the schedule with one field of one entry changed."""
     packer = LayoutPacker(schedule_entry_layout(mapping.parameters))
     words = list(mapping.schedule_image.words)
     address = mapping.parameters.models + entry
@@ -38,7 +38,7 @@ def altered_schedule(mapping: Mapping, entry: int, field: str, value: int) -> by
 
 
 def one_model_many_times(mapping: Mapping) -> bytes:
-    """The load packet of a schedule in which every model that there may be is the mapped one."""
+    """The load packet of a schedule in which every model number is the mapped model."""
     header = mapping.schedule_image.words[0]
     image = Image(mapping.schedule_image.width, [header] * mapping.parameters.models)
     return load_packet(mapping.parameters, Memory.SCHEDULE, image, row=0, col=0)

@@ -1,4 +1,4 @@
-"""Benches of single components: what is emitted, and how its ports are driven cycle by cycle."""
+"""Benches of single components: their builds, and a driver of their ports cycle by cycle."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ from hdl.parameters import GridParameters
 from rnn_mapper.mapping.images import LayoutPacker
 from sim_tests.simulator.run import Build, build
 
-__all__ = ["COMPONENTS", "DRAIN_CYCLES", "CycleBench", "blank", "build_component", "build_memory"]
+__all__ = ["COMPONENTS", "DRAIN_CYCLES", "CycleBench", "build_component", "build_memory", "zero_filled"]
 
-#: What the controller that is tested alone waits for after an abort; in a grid it follows from the latencies.
+#: Cycles that the controller alone waits for after an abort; in a grid they follow from the latencies.
 DRAIN_CYCLES = 13
 
-#: Components, each tested alone.
+#: Components that are tested alone.
 COMPONENTS: dict[str, Callable[[GridParameters], wiring.Component]] = {
     "dot_product": DotProduct,
     "requantiser": Requantiser,
@@ -81,20 +81,20 @@ def build_memory(simulator: str) -> Build:
     return build([MEMORY_SOURCE], MEMORY_MODULE, simulator, parameters=MEMORY_PARAMETERS)
 
 
-def blank(packer: LayoutPacker, **fields: int) -> int:
-    """A word in which the fields that are not named are zero."""
+def zero_filled(packer: LayoutPacker, **fields: int) -> int:
+    """A word with these fields and zeros elsewhere."""
     return packer.pack(dict.fromkeys(packer.fields, 0) | fields)
 
 
 class CycleBench:
-    """Drives a component cycle by cycle; a component without clock gets time instead."""
+    """Drives a component cycle by cycle; without a clock, a cycle is a nanosecond."""
 
     def __init__(self, dut: Any, component: wiring.Component | None = None) -> None:
         self.dut = dut
         self.clocked = component is None or is_clocked(component)
 
     async def begin(self, **inputs: int) -> None:
-        """Start the clock, reset (unless there is none), and set the inputs' idle values."""
+        """Set the idle values of inputs, start the clock and reset, if the component has them."""
         for name, value in inputs.items():
             getattr(self.dut, name).value = value
         if not self.clocked:
@@ -107,7 +107,7 @@ class CycleBench:
                 await RisingEdge(self.dut.clk)
 
     async def cycle(self, inputs: abc.Mapping[str, int] | None = None, **more: int) -> None:
-        """Apply inputs for one cycle and return at its end; outputs then read as they were in it."""
+        """Apply inputs for one cycle and return at its end; `read` then gives the outputs of this cycle."""
         for name, value in {**(inputs or {}), **more}.items():
             getattr(self.dut, name).value = value
         if self.clocked:

@@ -1,4 +1,4 @@
-"""Random schedules for a controller, and the rest of a grid and its host as it sees them."""
+"""Random schedules for a controller, and the grid and host around it."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ __all__ = ["Surroundings", "random_schedule"]
 
 
 def random_schedule(p: GridParameters, rng: np.random.Generator) -> tuple[dict[str, int], list[dict[str, int]]]:
-    """Header and entries of a schedule that cannot come to a standstill; every phase stands in it once at most."""
+    """Header and entries of a schedule without deadlock; every phase is in it at most once."""
     header = dict.fromkeys(LayoutPacker(schedule_header_layout(p)).fields, 0)
     count = int(rng.integers(1, min(6, p.phases, p.schedule_depth - p.models) + 1))
     lags = [int(lag) for lag in rng.integers(0, int(rng.integers(1, 5)), count)]
     first = int(rng.integers(p.models, p.schedule_depth - count + 1))
     header |= {"entries": count, "first": first, "max_lag": max(lags)}
-    # Readers of the input take the same step in the same iteration, and so do those whose results are the output.
+    # In an iteration, all readers of the input run the same step, and so do all phases with results for the host.
     reading, writing = rng.choice(lags, 2)
     readers = [place for place, lag in enumerate(lags) if lag == reading]
     phases = rng.permutation(p.phases)[:count]
@@ -35,7 +35,7 @@ def random_schedule(p: GridParameters, rng: np.random.Generator) -> tuple[dict[s
             "to_host": int(lag == writing),
         }
         other, back = int(rng.integers(count)), int(rng.integers(4))
-        # What it waits for has to be issued before it.
+        # The awaited phase must be issued before it.
         if lags[other] - lag - back <= (0 if other < place else -1) and rng.random() < 0.7:
             entry |= {"wait": 1, "wait_phase": int(phases[other]), "wait_back": back}
         entries.append(entry)
@@ -44,7 +44,7 @@ def random_schedule(p: GridParameters, rng: np.random.Generator) -> tuple[dict[s
 
 @dataclass
 class Surroundings:
-    """Results, input and output of one sequence, at random paces; `react` follows what the controller did."""
+    """Results, input and output of one sequence, at random paces; `react` follows the controller."""
 
     rng: np.random.Generator
     entries: Sequence[abc.Mapping[str, int]]

@@ -1,7 +1,6 @@
-"""What the controller must do in every cycle, by the contract of `hdl.grid.controller`; steps and cycles as integers.
+"""Cycle-accurate model of the controller, from the contract of `hdl.grid.controller`; steps and cycles are integers.
 
-`running`, `busy`, `done` and the counters are those that the other parts of the grid and the registers rely on:
-`begin_sequence` is the cycle after START, the first entry is considered in the one after that.
+`begin_sequence` is high in the cycle after START, and the first entry is considered in the cycle after that.
 """
 
 from __future__ import annotations
@@ -15,8 +14,7 @@ STALLS = ("stall_input", "stall_output", "stall_result")
 
 
 class ControllerModel:
-    """`headers` and `schedules` hold what the memory says of each model: the header and the entries as mappings of
-    fields."""
+    """A controller; `headers` and `schedules` are the header and the entries of each model in the schedule ROM."""
 
     def __init__(self, drain_cycles: int, models: int) -> None:
         self.drain_cycles, self.models = drain_cycles, models
@@ -33,10 +31,10 @@ class ControllerModel:
         self.done = self.aborted = 0
         self.counters = dict.fromkeys(("cycles", *STALLS), 0)
         self.steps = 0
-        #: First cycle in which the duration of the last entry is over; then its input is free, if it says so.
+        #: First cycle after the duration of the last entry; its input vector is free then, if `frees`.
         self.free_at = 0
         self.frees = False
-        #: What happened, for a test that must not miss anything.
+        #: Counts of events, for a test that must cover all of them.
         self.seen: Counter[str] = Counter()
         self._fresh = False
         self._enables = 0
@@ -45,7 +43,7 @@ class ControllerModel:
         self._drained_at = 0
 
     def cycle(self, inputs: abc.Mapping[str, int]) -> dict[str, int]:
-        """Outputs in the cycle with these inputs; then the clock edge after it."""
+        """The outputs of the cycle with these inputs; then the clock edge at its end."""
         outputs = {
             "busy": int(self.state != "idle"), "running": int(self.state == "run"),
             "flush": int(self.state == "abort"), "begin_sequence": int(self.state == "begin"),
@@ -129,14 +127,14 @@ class ControllerModel:
             self._place, self._iteration = 0, self._iteration + 1
 
     def _ready(self, entry: abc.Mapping[str, int], step: int, inputs: abc.Mapping[str, int]) -> bool:
-        """Whether all that the entry waits for is there; what is missing alone counts as a stall of its kind."""
+        """Whether all conditions of the entry hold; a condition that fails alone counts as a stall of its kind."""
         missing = []
         if entry["needs_input"] and not inputs["input_available"]:
             missing.append("stall_input")
         if entry["to_host"] and step - inputs["steps_sent"] >= 2:
             missing.append("stall_output")
         if entry["wait"] and self._completed[entry["wait_phase"]] < step + 1 - entry["wait_back"]:
-            # A missing result is counted whatever else is missing, and hides it.
+            # A missing result always counts, and hides the other conditions.
             missing = ["stall_result"]
         if len(missing) == 1:
             self.counters = self.counters | {missing[0]: self.counters[missing[0]] + 1}
@@ -151,7 +149,7 @@ class ControllerModel:
             "token_valid": enabled, "phase": phase, "token_parity": step & 1 ^ outputs["parity"], "fresh": fresh,
             "input_consume": entry["frees_input"], "output_skip": int(entry["to_host"] and not enabled),
         }
-        # A phase that is switched off is complete at once; the others are when `complete` says so.
+        # A phase that is switched off is complete at once, the others with `complete`.
         self._completed[phase] += not enabled
         self._take(entry["fresh_duration" if fresh else "duration"], bool(entry["frees_input"]))
         self.seen["switched off"] += not enabled

@@ -1,4 +1,4 @@
-"""What the benches of the error flags share."""
+"""Common steps of the checks of error flags."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["expect", "prepare"]
 async def prepare(
     dut: Any, p: GridParameters, case: ModelCase | None = None
 ) -> tuple[ModelBench, ModelCase, Mapping]:
-    """A grid with a model, unless another is named one that has two units in every site."""
+    """A grid with a loaded model; by default, one with two units in every site."""
     case = case or ModelCase(cells.rnn_tanh, p.lanes, (2 * p.rows * p.cols,), ru=1)
     mapping = case.mapping(p)
     bench = ModelBench(dut, p)
@@ -29,7 +29,7 @@ async def prepare(
 
 
 async def expect(bench: ModelBench, errors: Iterable[Error]) -> None:
-    """These flags are set, no others; the interrupt tells of them; writing ones clears them one by one."""
+    """Exactly these flags are set; each raises the interrupt, and writing a one clears it."""
     wanted = set(errors)
     assert await bench.errors() == wanted
     for error in sorted(wanted):

@@ -1,4 +1,4 @@
-"""Grids that the regression simulates: shapes that divide evenly and shapes that do not."""
+"""Grids of the regression: sizes that divide evenly and sizes that do not."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _RESIDENT = {
 }
 #: One grid for all tests of several networks, so that it is built once.
 RESIDENT_GRID = GridParameters(2, 2, 8, **_RESIDENT)
-#: Another with operands of 16 bits: a vector word takes three beats, a weight word one and a half.
+#: The same with 16-bit operands: a vector word takes three beats, a weight word one and a half.
 RESIDENT_GRID_16 = GridParameters(4, 2, 12, operand_bits=16, accumulator_bits=36, **_RESIDENT)
 
-#: Grids by name, cheapest first. Those with "-16" have operands of 16 bits.
+#: Grids by name, cheapest first; "-16" is for 16-bit operands.
 GRIDS: dict[str, GridParameters] = {
     # One site, one byte a beat, the narrowest accumulator that the quantiser uses and a register at every tree level.
     "1x1x4": _grid(1, 1, 4, accumulator_bits=24, tree_levels_per_register=1),
@@ -47,6 +47,6 @@ GRIDS: dict[str, GridParameters] = {
     "4x8x8": _grid(4, 8, 8),
 }
 
-#: Those small enough for an event-driven simulator.
+#: The grids that are small enough for an event-driven simulator.
 ICARUS_GRIDS = ("1x1x4", "1x4x5", "1x2x5-16", "2x2x8", "8x1x4", "8x1x4-16", "4x2x7")
 

@@ -17,16 +17,17 @@ from rnn_mapper import cells
 from rnn_mapper.fixed_point import Codes
 from rnn_mapper.mapping.mapping import Mapping
 from rnn_mapper.mapping.packets import load_packets
-from rnn_mapper.quantisation.reference import LayerState, Reference
+from rnn_mapper.quantisation.integer_network import LayerState
+from rnn_mapper.quantisation.reference import Reference
 from sim_tests.bench.models import ModelCase, cell_for
-from sim_tests.host.grid_bench import GridBench
+from sim_tests.host.bus_driver import BusDriver
 
 __all__ = ["START_LATENCY", "Beat", "ModelBench", "bench_with_small_model"]
 
 #: Cycles from a CONTROL write on the bus to the first busy cycle: the register's pulse, then the controller's state.
 START_LATENCY = 2
 
-#: Cycles after which a sequence of a test is taken to hang, whatever the stalls.
+#: Cycles after which a sequence counts as hanging, whatever the stalls.
 _PATIENCE = 100_000
 
 _CONTROL = next(register.offset for register in REGISTERS if register.name == "CONTROL")
@@ -42,11 +43,11 @@ class Beat:
     last: bool
 
 
-class ModelBench(GridBench):
-    """A grid with a watch on its output stream, its interrupt and the writes of START."""
+class ModelBench(BusDriver):
+    """A grid whose output stream, interrupt and writes of START are recorded."""
 
     def __init__(self, dut: Any, parameters: GridParameters) -> None:
-        super().__init__(dut, parameters.rows, parameters.beat_bytes)
+        super().__init__(dut, parameters.beat_bytes)
         self.parameters = parameters
         self.cycle = 0
         self.beats: list[Beat] = []
@@ -58,7 +59,7 @@ class ModelBench(GridBench):
         self._watching = False
 
     async def begin(self) -> None:
-        """Reset, watch, and let the interrupt tell of the end of a sequence."""
+        """Reset, begin to record, and enable the interrupt at the end of a sequence."""
         await self.reset()
         if not self._watching:
             self._watching = True
@@ -86,7 +87,7 @@ class ModelBench(GridBench):
             before = now
 
     async def load_model(self, mapping: Mapping) -> None:
-        """Load a model over the bus; what an earlier model left elsewhere in the memories stays there."""
+        """Load a model over the bus; all other memory words keep the contents of earlier models."""
         self.mapping, self.reference = mapping, Reference(mapping.network)
         self.state = self.reference.cleared_state()
         self.load(load_packets(mapping))
@@ -94,7 +95,7 @@ class ModelBench(GridBench):
         await self.cycles(2)
 
     def take_outputs(self, steps: int) -> npt.NDArray[np.int16]:
-        """The outputs [steps, width] among the beats so far, which must be one packet of the right form."""
+        """The outputs [steps, width] in the beats so far, which must be one well-formed packet."""
         rows, width, groups = self.parameters.rows, self.mapping.output_size, self.mapping.output_groups
         beats, self.beats = self.beats, []
         assert len(beats) == steps * groups, f"{len(beats)} output beats, expected {steps} x {groups}"
@@ -106,7 +107,7 @@ class ModelBench(GridBench):
         return values.view("<i2").reshape(steps, groups * rows)[:, :width].astype(np.int16)
 
     async def finish(self) -> None:
-        """Wait until the sequence is over and its last beat has been seen; a grid that hangs is a failure."""
+        """Wait until the sequence is over and its last beat is recorded; fail if the grid hangs."""
         limit = self.cycle + _PATIENCE
         while await self.read("STATUS") >> Status.BUSY & 1:
             assert self.cycle < limit, f"still busy after {_PATIENCE} cycles"
@@ -114,9 +115,9 @@ class ModelBench(GridBench):
     async def check(
         self, inputs: Codes, keep: bool = False, timing: bool = True, send: bool = True, what: str = ""
     ) -> None:
-        """One sequence: outputs equal the reference; with `timing`, all cycles equal the prediction.
+        """One sequence: outputs must equal the reference and, with `timing`, all cycles the prediction.
 
-        `send` False: the inputs are on the bus already.
+        Without `send`, the inputs are on the bus already.
         """
         steps = len(inputs)
         trace = self.reference.run(inputs, self.state if keep else None)
@@ -152,7 +153,7 @@ class ModelBench(GridBench):
 async def bench_with_small_model(
     dut: Any, parameters: GridParameters, cell: cells.Cell = cells.lstm, outputs: int | None = None
 ) -> tuple[ModelBench, ModelCase]:
-    """A grid with a small model of one unit more than the grid has rows, of this cell if the grid can hold it."""
+    """A grid with a small model: one unit more than the grid has rows, of this cell if the grid can hold it."""
     case = ModelCase(cell_for(parameters, cell, cells.gru), parameters.lanes + 1, (parameters.rows + 1,), outputs)
     bench = ModelBench(dut, parameters)
     await bench.begin()

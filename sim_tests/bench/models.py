@@ -1,54 +1,42 @@
-"""Models to simulate: random networks of a given shape, quantised and placed on a grid."""
+"""Models to simulate: random networks of given sizes, quantised and mapped to a grid."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from itertools import pairwise
 
 import numpy as np
 
 from hdl.parameters import GridParameters
-from rnn_mapper.cells.arithmetic import arithmetic_of
-from rnn_mapper.cells.binding import tensor_shapes
-from rnn_mapper.cells.library import BOX
+from rnn_mapper.cells.library import BUILT_IN
+from rnn_mapper.cells.lowering import arithmetic_of
 from rnn_mapper.cells.stages import stages_of
 from rnn_mapper.cells.tracing import Cell
 from rnn_mapper.fixed_point import Codes
 from rnn_mapper.mapping.choices import UnitSlice
 from rnn_mapper.mapping.mapper import map_network
 from rnn_mapper.mapping.mapping import Mapping
-from rnn_mapper.network.network import Dense, Layer, Network
+from rnn_mapper.network.network import Network
+from rnn_mapper.network.random import LayerShape, random_network
 from rnn_mapper.quantisation.quantise import quantise
 from rnn_mapper.schedule.loop_nest import ceil_div
 from rnn_mapper.schedule.phases import PhaseOrder, unit_groups
 from sim_tests.bench.stimulus import random_codes
 
-__all__ = ["ModelCase", "cell_for", "cells_for", "random_layer"]
+__all__ = ["ModelCase", "cell_for", "cells_for"]
 
 
 def _state_words(cell: Cell) -> int:
-    return max(len(stage.kind.words) for stage in stages_of(arithmetic_of(cell)))
+    return max(len(stage.unit_set.words) for stage in stages_of(arithmetic_of(cell)))
 
 
 def cells_for(parameters: GridParameters) -> list[Cell]:
-    """The built-in cells whose units need no more state words than the grid has."""
-    return [cell for cell in BOX.values() if _state_words(cell) <= parameters.state_words]
+    """The built-in cells whose units need at most the state words of the grid."""
+    return [cell for cell in BUILT_IN.values() if _state_words(cell) <= parameters.state_words]
 
 
 def cell_for(parameters: GridParameters, *wanted: Cell) -> Cell:
-    """The first of these cells whose units need no more state words than the grid has; one must."""
+    """The first of these cells whose units need at most the state words of the grid; there must be one."""
     return next(cell for cell in wanted if _state_words(cell) <= parameters.state_words)
-
-
-def random_layer(rng: np.random.Generator, cell: Cell, inputs: int, outputs: int, scale: float) -> Layer:
-    """A layer of any cell with random tensors, uniform within `scale`; vectors that are factors stay below 1.
-
-    A layer with a projection has from 1 to twice as many values before it as after it.
-    """
-    inner = int(rng.integers(1, 2 * outputs + 1))
-    limits = dict.fromkeys(arithmetic_of(cell).fixed, min(scale, 1.0))
-    shapes = tensor_shapes(cell, inputs, outputs, inner)
-    return Layer(cell, {name: limits.get(name, scale) * rng.uniform(-1, 1, shape) for name, shape in shapes.items()})
 
 
 def _random_slices(rng: np.random.Generator, groups: int, cols: int) -> list[UnitSlice]:
@@ -64,7 +52,7 @@ def _random_slices(rng: np.random.Generator, groups: int, cols: int) -> list[Uni
 
 @dataclass(frozen=True)
 class ModelCase:
-    """A network of random weights, uniform within `scale`, of any cell, and how to place it."""
+    """A network of any cell with random weights, uniform within `scale`, and its placement."""
 
     cell: Cell
     inputs: int
@@ -86,14 +74,9 @@ class ModelCase:
     def network(self) -> Network:
         """The float network."""
         rng = np.random.default_rng(self.seed)
-        layers = tuple(
-            random_layer(rng, self.cell, inputs, size, self.scale)
-            for inputs, size in pairwise((self.inputs, *self.hidden))
-        )
-        if self.outputs is None:
-            return Network(layers)
-        weight = self.scale * rng.uniform(-1, 1, (self.outputs, self.hidden[-1]))
-        return Network(layers, Dense(weight, self.scale * rng.uniform(-1, 1, self.outputs)))
+        # A layer with a projection has from 1 to twice as many values before it as after it.
+        layers = [LayerShape(self.cell, size, int(rng.integers(1, 2 * size + 1))) for size in self.hidden]
+        return random_network(rng, self.inputs, layers, self.outputs, self.scale)
 
     def mapping(self, parameters: GridParameters) -> Mapping:
         """The network on a grid; raises `MappingError` when it does not fit."""

@@ -1,4 +1,4 @@
-"""Random matrix rows for a PCU, and what must become of them, in integers, from the contract of `hdl.grid.pcu`."""
+"""Random matrix rows for a PCU and their results in integers, from the contract of `hdl.grid.pcu`."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from sim_tests.bench.unit_path_model import Issue, activate, random_instruction
 
 __all__ = ["FILL_ROWS", "PcuRows"]
 
-#: The first rows fill what instructions may read: HOLD0 of an even and an odd unit, HOLD1, and (by instruction 0) the
-#: kept result.
+#: The first rows fill the registers that instructions read: HOLD0 of an even and an odd unit, HOLD1, and (by
+#: instruction 0) the kept result.
 FILL_ROWS = (Hold.HOLD0, Hold.HOLD0, Hold.HOLD1, Hold.NONE)
 
 
 @dataclass
 class PcuRows:
-    """A stream of rows, made phase by phase; what is to be driven and seen lies in mappings by cycle."""
+    """A stream of rows, made phase by phase; inputs and expected outputs by cycle."""
 
     component: Pcu
     rng: np.random.Generator
@@ -31,7 +31,7 @@ class PcuRows:
     operands: dict[int, tuple[int, int, int]] = field(default_factory=dict)
     partial_in: dict[int, int] = field(default_factory=dict)
     partial_out: dict[int, int] = field(default_factory=dict)
-    #: What the row path must hand to the unit path, and in the cycle after that value and stored part.
+    #: Expected issues of the gate path and, one cycle later, values with stored pre-activations.
     issues: dict[int, Issue] = field(default_factory=dict)
     values: dict[int, tuple[int, int]] = field(default_factory=dict)
 
@@ -43,7 +43,7 @@ class PcuRows:
         # Full-scale sums would saturate whatever is added to them.
         self.biases = [bias >> int(rng.integers(p.accumulator_bits - 4)) for bias in biases][: p.gate_entries]
         self.stored = [int(value) for value in rng.integers(-(1 << 15), 1 << 15, p.stored_depth)]
-        #: Stores to every address: cycle of the row, and its part.
+        #: Stores to every address: cycle of the row, and its pre-activation.
         self._stores: dict[int, list[tuple[int, int]]] = {}
 
     def images(self) -> tuple[list[int], list[int]]:
@@ -53,7 +53,7 @@ class PcuRows:
         return [bias.pack({"bias": value}) for value in self.biases], [gate.pack(entry) for entry in self.entries]
 
     def instruction(self, address: int) -> dict[str, int]:
-        """A random instruction. Gates run those of the first half; only these know a stored part."""
+        """A random instruction. Gates run the first half of the program; only there is a stored pre-activation."""
         p, rng = self.component.parameters, self.rng
         packer = LayoutPacker(instruction_layout(p))
         half = p.program_length // 2
@@ -119,7 +119,7 @@ class PcuRows:
             stores.append((last, before))
             return
         value = activate(before, Activation(entry["activation"]), component.parameters.table_segments)
-        # An instruction that the row itself runs emits on the link one cycle after the unit path.
+        # The result of the row's own instruction is on the link one cycle after it leaves the unit path.
         arrives = last + component.result_latency - 1 - component.unit_path.emit_latency
         self.values[arrives] = value, stored
         self.issues[arrives - 1] = Issue(
@@ -127,6 +127,6 @@ class PcuRows:
         )
 
     def final_stored(self) -> list[int]:
-        """The memory of stored parts after all rows."""
+        """The memory of stored pre-activations after all rows."""
         return [self._stores[address][-1][1] if address in self._stores else value
                 for address, value in enumerate(self.stored)]

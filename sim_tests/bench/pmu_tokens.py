@@ -1,4 +1,4 @@
-"""Random phase tokens for a PMU, and what its site must read for them, from the contract of `hdl.grid.pmu`."""
+"""Random phase tokens for a PMU and the reads that follow from them, from the contract of `hdl.grid.pmu`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["PmuTokens", "random_phase"]
 
 @dataclass
 class PmuTokens:
-    """A sequence of tokens and what a site must read for them, by cycles of `write_out`."""
+    """A sequence of tokens and the expected reads, by cycles of `write_out`."""
 
     component: Pmu
     rng: np.random.Generator
@@ -29,7 +29,7 @@ class PmuTokens:
     next_start: int = 4
 
     def add(self, early: bool) -> None:
-        """One more token: as soon as it may come, later, or `early` (if it can be)."""
+        """Add a token: in the first allowed cycle, later, or too `early` (where possible)."""
         p, rng = self.component.parameters, self.rng
         phase, parity, fresh = int(rng.integers(len(self.phases))), int(rng.integers(2)), int(rng.integers(2))
         config = self.phases[phase]
@@ -66,7 +66,7 @@ class PmuTokens:
 
 
 def random_phase(p: GridParameters, rng: np.random.Generator) -> dict[str, int]:
-    """A configuration word, in one of five for a site that takes no part."""
+    """A random configuration word; one in five is for a site that takes no part."""
     times = {
         name: value for prefix in ("", "fresh_") for name, value in (
             (f"{prefix}words", int(rng.integers(3))), (f"{prefix}pad", int(rng.integers(4))),

@@ -12,18 +12,18 @@ from sim_tests.bench.models import ModelCase
 __all__ = ["model_cases"]
 
 
-#: Most are fused.
+#: Orders to choose from, mostly fused.
 SCHEDULES = (PhaseOrder.FUSED, PhaseOrder.FUSED, PhaseOrder.FUSED, PhaseOrder.SEQUENTIAL, PhaseOrder.BLAS)
 
 
 @st.composite
 def model_cases(draw: st.DrawFn, parameters: GridParameters) -> ModelCase:
-    """Every cell, one to three layers, with and without head; sizes around those of the grid and below."""
+    """All cells, one to three layers, with and without a head; sizes below and around the sizes of the grid."""
     p = parameters
     sizes = st.one_of(st.integers(1, 2 * p.rows + 1), st.integers(1, 3 * p.rows * p.cols + 1))
     inputs = st.one_of(st.integers(1, p.lanes + 1), st.integers(1, 2 * p.lanes * p.cols + 1))
     return ModelCase(
-        cell=draw(st.sampled_from(list(cells.BOX.values()))),
+        cell=draw(st.sampled_from(list(cells.BUILT_IN.values()))),
         inputs=draw(inputs),
         hidden=tuple(draw(st.lists(sizes, min_size=1, max_size=3))),
         outputs=draw(st.one_of(st.none(), sizes)),

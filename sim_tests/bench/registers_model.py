@@ -1,4 +1,4 @@
-"""What the registers answer in every cycle, from the contract of `hdl.grid.registers`."""
+"""Cycle-accurate model of the registers, from the contract of `hdl.grid.registers`."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ class RegistersModel:
         self.write_response: int | None = None
         self.read_response: tuple[int, int] | None = None
         self.start = self.abort = 0
-        #: Writes of every register, and of what a test must not miss.
+        #: Counts of writes by register, and of events that a test must cover.
         self.seen: Counter[str] = Counter()
 
     def outputs(self, inputs: abc.Mapping[str, int]) -> dict[str, int]:
-        """Outputs in the cycle with these inputs."""
+        """The outputs of the cycle with these inputs."""
         write = inputs["awvalid"] and inputs["wvalid"] and (self.write_response is None or inputs["bready"])
         enable, mode = self.held["INTERRUPT_ENABLE"], self.held["MODE"]
         return {
@@ -59,7 +59,7 @@ class RegistersModel:
         }[name]
 
     def advance(self, inputs: abc.Mapping[str, int]) -> None:
-        """The clock edge after the cycle with these inputs."""
+        """The clock edge at the end of the cycle with these inputs."""
         taken = self.outputs(inputs)
         if taken["s_axil_arready"]:
             register = BY_OFFSET.get(inputs["araddr"] & ~3)

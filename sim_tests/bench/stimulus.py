@@ -30,13 +30,13 @@ def random_codes(rng: np.random.Generator, arithmetic: Arithmetic, shape: tuple[
 
 
 class NoiseWords:
-    """Random words of a layout, for ports that nobody should look at and for memories' contents."""
+    """Random words of a layout, for ports whose value must not matter and for memory contents."""
 
     def __init__(self, rng: np.random.Generator, packer: LayoutPacker) -> None:
         self.rng, self.packer = rng, packer
 
     def word(self, **fields: int) -> int:
-        """A word with random bits in the fields that are not named."""
+        """A word with these fields and random bits elsewhere."""
         size = self.packer.layout.size
         bits = int.from_bytes(self.rng.bytes(-(-size // 8)), "little") & ((1 << size) - 1)
         return self.packer.pack(self.packer.unpack(bits) | fields) if fields else bits

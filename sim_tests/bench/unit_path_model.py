@@ -1,4 +1,4 @@
-"""What a unit path must do in every cycle, in integers, by the contract of `hdl.grid.unit_path` and `hdl.layouts`."""
+"""Cycle-accurate integer model of a unit path, from the contract of `hdl.grid.unit_path` and `hdl.layouts`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["Issue", "UnitCycle", "UnitPathModel", "activate", "random_instructio
 
 
 def random_instruction(rng: np.random.Generator, packer: LayoutPacker, **fields: int) -> dict[str, int]:
-    """Random bits, with values that mean something in the fields that have others; `fields` are as they are named."""
+    """Random bits, but values of the enum in fields whose enum has unused codes; `fields` are given."""
     chosen = {
         "subtract": int(rng.integers(len(Subtrahend))), "addend": int(rng.integers(len(Addend))),
         "hold": int(rng.integers(len(Hold))), "keep": int(rng.integers(len(Keep))),
@@ -28,7 +28,7 @@ def random_instruction(rng: np.random.Generator, packer: LayoutPacker, **fields:
 
 
 def activate(value: int, function: Activation, segments: int) -> int:
-    """An activation function, as the reference of the networks computes it."""
+    """An activation function, computed by the functions of the networks' reference."""
     if function == Activation.SIGMOID:
         return int(activation_sigmoid(value, segments))
     if function == Activation.TANH:
@@ -50,7 +50,7 @@ class Issue:
 
 @dataclass
 class UnitCycle:
-    """What must be seen in one cycle; None where nothing must happen."""
+    """Expected outputs of one cycle; None where nothing happens."""
 
     #: Program address, and address of the state word that is read.
     fetch: tuple[int, int] | None = None
@@ -64,13 +64,13 @@ class UnitCycle:
 
 
 class UnitPathModel:
-    """Runs instructions as they arrive. `program` and `states` are the memories' contents; `states` is updated."""
+    """Runs instructions as values arrive. `program` and `states` are memory contents; `states` is updated."""
 
     def __init__(self, component: UnitPath, program: Sequence[abc.Mapping[str, int]], states: list[int]) -> None:
         self.component, self.program, self.states = component, program, states
         self.parameters = component.parameters
         self.now = 0
-        #: Hold registers, by what `_register` says.
+        #: Hold registers by the key of `_register`.
         self.holds: dict[tuple[Hold, int], int] = {}
         self.kept = 0
         #: Two values for one instruction slot; two for one hold register.
@@ -78,9 +78,9 @@ class UnitPathModel:
         #: Reads of a state word in the last cycle in which they see the old one, and in the first in which they see
         #: the new one.
         self.early_reads = self.fresh_reads = 0
-        #: Results of every instruction, for benches that ask whether corner cases were reached.
+        #: Results of all instructions, for benches that check whether corner cases were reached.
         self.results: list[int] = []
-        #: What is kept in this cycle: a gate's value, and a returning one with the value itself.
+        #: Values to keep in this cycle: the issue of a gate's value, and a returning issue with its value.
         self._announced = Issue()
         self._returned: tuple[Issue, int] | None = None
         #: Cycle of the instruction and value of every write of a state word.
@@ -97,7 +97,7 @@ class UnitPathModel:
             arrived, op, state, ring_value = self._fetched
             seen.unit = self._destination(arrived, op)
             self._execute(arrived, op, state, value if ring_value is None else ring_value, stored)
-        # What is held is there for the instructions after this cycle's; of two values a gate's stays.
+        # Instructions see a held value from the next cycle on; of two values the gate's stays.
         for held, kept in ((*self._returned,) if self._returned else (Issue(), 0), (self._announced, value)):
             if held.hold != Hold.NONE:
                 self.holds[_register(held.hold, held.unit)] = kept

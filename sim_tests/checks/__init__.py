@@ -1,1 +1,1 @@
-"""The cocotb tests. In: a build of a component or grid. Out: passes or fails."""
+"""cocotb tests. In: a build of a component or grid. Out: pass or fail."""

@@ -40,7 +40,7 @@ async def abort_at_every_time(dut: Any) -> None:
 
 @cocotb.test()
 async def abort_with_outputs_waiting(dut: Any) -> None:
-    """What an aborted sequence has not sent is never sent, also when the sink was holding it up."""
+    """Outputs that an aborted sequence has not sent are never sent, even if the sink held them up."""
     bench, case = await bench_with_small_model(dut, PARAMETERS, cells.rnn_tanh)
     inputs = case.operands(PARAMETERS, 5)
     bench.sink.pause = True
@@ -49,7 +49,7 @@ async def abort_with_outputs_waiting(dut: Any) -> None:
     await bench.cycles(bench.mapping.predict(5).cycles)
     await bench.write("CONTROL", 1 << Control.ABORT)
     await bench.cycles(100)
-    # The one beat that is offered must still be taken: a stream may not take back what it offers.
+    # The beat on offer must still be taken: a stream must not withdraw an offer.
     assert await bench.read("STATUS") >> Status.BUSY & 1
     assert dut.m_axis_tvalid.value
     bench.beats.clear()
@@ -115,7 +115,7 @@ async def abort_with_start(dut: Any) -> None:
 
 @cocotb.test()
 async def abort_before_the_first_beat(dut: Any) -> None:
-    """A packet that comes after the abort, or while it is under way, belongs to the next sequence."""
+    """A packet that begins during or after the abort belongs to the next sequence."""
     bench, case = await bench_with_small_model(dut, PARAMETERS, cells.rnn_tanh)
     for under_way in (False, True):
         bench.source.pause = True

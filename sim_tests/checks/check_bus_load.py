@@ -17,7 +17,7 @@ CASE = ModelCase(cells.gru, 9, (7,), 3)
 
 @cocotb.test()
 async def reload(dut: Any) -> None:
-    """What the larger model left in the memories does not matter."""
+    """Remains of the larger model in the memories do not matter."""
     bench = ModelBench(dut, GRIDS[GRID])
     await bench.begin()
     for case in (ModelCase(cells.lstm, 12, (9, 5), 2, scale=4.0), CASE):

@@ -1,6 +1,6 @@
-"""cocotb tests of images that the mapper would not make: each collision raises its flag, and the grid works afterwards.
+"""cocotb tests of images that the mapper never makes: each collision raises its flag, and the grid works afterwards.
 
-SRNN_GRID names the grid. Tests that need two columns or several beats a group do nothing on grids without.
+SRNN_GRID names the grid. Tests that need two columns or several beats a group do nothing on other grids.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ PARAMETERS = GRIDS[os.environ["SRNN_GRID"]]
 
 
 async def spoiled(bench: ModelBench, case: ModelCase, mapping: Mapping, packets: Iterable[bytes], error: Error) -> None:
-    """Run with spoiled images until the flag is up, abort, and see that the right images still work."""
+    """Run with spoiled images until the flag is up, abort, and check that the right images still work."""
     bench.load(iter(packets))
     await bench.source.wait()
     bench.send(case.operands(PARAMETERS, 3))
@@ -35,7 +35,7 @@ async def spoiled(bench: ModelBench, case: ModelCase, mapping: Mapping, packets:
     assert error in await bench.errors(), f"{error.name} was not raised"
     await bench.write("CONTROL", 1 << Control.ABORT)
     await bench.wait_status(Status.BUSY, 0)
-    # A spoiled schedule may raise others besides.
+    # A spoiled schedule may raise other flags too.
     await bench.write("ERRORS", 0xFFFFFFFF & ~(1 << error))
     await expect(bench, {error})
     await bench.reset()
@@ -46,7 +46,7 @@ async def spoiled(bench: ModelBench, case: ModelCase, mapping: Mapping, packets:
 
 @cocotb.test()
 async def sequencer_overrun(dut: Any) -> None:
-    """A token while the one before still runs."""
+    """A token while the phase before still runs."""
     bench, case, mapping = await prepare(dut, PARAMETERS)
     await spoiled(bench, case, mapping, [altered_schedule(mapping, 0, "duration", 0)], Error.SEQUENCER_OVERRUN)
 
@@ -84,7 +84,7 @@ async def result_collision(dut: Any) -> None:
     if p.cols == 1:
         return
     bench, case, mapping = await prepare(dut, PARAMETERS)
-    # A result of column 1 has two hops more: one of the token's way there, one of its own way back.
+    # A result of column 1 takes two more hops: its token takes one to the east, the result one to the west.
     packets = [
         *altered_phases(mapping, range(p.rows), range(1), "delay", {0: 2}),
         *altered_phases(mapping, range(p.rows), range(1, 2), "delay", {0: 0}),
@@ -94,7 +94,7 @@ async def result_collision(dut: Any) -> None:
 
 @cocotb.test()
 async def collector_overlap(dut: Any) -> None:
-    """Results follow one another faster than their beats."""
+    """Results arrive faster than their beats can leave."""
     p = PARAMETERS
     if p.group_beats == 1:
         return

@@ -31,18 +31,18 @@ IDLE = dict.fromkeys(
 
 
 class ControllerBench(CycleBench):
-    """The controller and its schedule ROM beside its model."""
+    """The controller with its schedule ROM, compared with its model."""
 
     def __init__(self, dut: Any) -> None:
         super().__init__(dut)
         self.model = ControllerModel(DRAIN_CYCLES, PARAMETERS.models)
         self.rom = [0] * PARAMETERS.schedule_depth
         self.word = 0
-        #: Model that the host names; it stays until another is named.
+        #: The model that the host names, until it names another.
         self.named = 0
 
     async def compare(self, **inputs: int) -> abc.Mapping[str, int]:
-        """One cycle, in which all outputs must be the model's; returns these."""
+        """One cycle, in which all outputs must equal the model's; returns them."""
         values = IDLE | {"model": self.named} | inputs
         self.named = values["model"]
         await self.cycle(values, schedule_word=self.word)
@@ -59,8 +59,8 @@ class ControllerBench(CycleBench):
         return wanted
 
     async def load(self, model: int, header: dict[str, int], entries: list[dict[str, int]], state: int) -> None:
-        """Another schedule of a model; `state` says whether a state was loaded, and nothing else."""
-        # What lies in the same words is lost.
+        """Load another schedule of a model; with `state`, the load packet counts as one with a state."""
+        # Schedules in the same words are lost.
         words = range(header["first"], header["first"] + header["entries"])
         for other, lost in enumerate(self.model.headers):
             if lost["entries"] and {*words} & {*range(lost["first"], lost["first"] + lost["entries"])}:
@@ -76,13 +76,13 @@ class ControllerBench(CycleBench):
 
 
 def some_model(rng: np.random.Generator) -> int:
-    """Mostly one of those that there may be."""
+    """A model number, mostly one that the grid has."""
     model = int(rng.integers(PARAMETERS.models))
     return model if rng.random() < 0.9 else model + PARAMETERS.models * int(rng.choice([1, 2, 16, 1 << 20]))
 
 
 async def name_a_model(bench: ControllerBench, rng: np.random.Generator, start: abc.Mapping[str, int]) -> None:
-    """Name models, each in the cycle before a `start`, until one can run; often the one that is named already."""
+    """Name models, each in the cycle before a `start`, until one can run; often the model already named."""
     model = bench.model
     while not (bench.named < PARAMETERS.models and model.headers[bench.named]["entries"]) or rng.random() < 0.2:
         if bench.named >= PARAMETERS.models or not model.headers[bench.named]["entries"]:
@@ -106,7 +106,7 @@ async def controller(dut: Any) -> None:
         if number in LONG or rng.random() < 0.3:
             header, entries = random_schedule(PARAMETERS, rng)
             await bench.compare(model=some_model(rng))
-            # A schedule alone leaves the other models' states; a real load of one does not.
+            # With a state, the load keeps the states of the other models; without one it does not.
             await bench.load(int(rng.integers(p.models)), header, entries, state=int(rng.random() < 0.7))
         if rng.random() < 0.2:
             await bench.compare(start=1, steps=0, abort=int(rng.integers(2)))
@@ -129,7 +129,7 @@ async def controller(dut: Any) -> None:
             assert cycle < 20_000, f"sequence {number} does not end"
             again = int(rng.random() < 0.02)
             inputs = around.inputs() | held | {"start": again, "abort": int(cycle == abort)}
-            # What is written after START belongs to the next sequence.
+            # Registers that are written after START belong to the next sequence.
             inputs |= {
                 "steps": int(rng.integers(9)), "keep_state": int(rng.integers(2)), "model": some_model(rng),
                 "phase_enable": int.from_bytes(rng.bytes(8), "little"),

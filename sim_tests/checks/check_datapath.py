@@ -1,6 +1,6 @@
 """cocotb tests of the arithmetic components against their integer models; run one by name on its own build.
 
-SRNN_GRID names the grid whose parameters the component has; SRNN_STRIDE thins the exhaustive test.
+SRNN_GRID names the grid whose parameters the component has.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ async def activation(dut: Any) -> None:
     knots = [int(knot) for knot in sigmoid_table(p.table_segments)]
     packer = LayoutPacker(table_entry_layout(p))
     table = [packer.pack({"base": knots[k], "rise": knots[k + 1] - knots[k]}) for k in range(p.table_segments)]
-    values = np.arange(-(1 << 15), 1 << 15)[:: int(os.environ.get("SRNN_STRIDE", "1"))]
+    values = np.arange(-(1 << 15), 1 << 15)
     reference = {
         Activation.IDENTITY: values, Activation.RELU: np.maximum(values, 0),
         Activation.SIGMOID: activation_sigmoid(values, p.table_segments),
@@ -121,7 +121,7 @@ async def multiply_accumulate(dut: Any) -> None:
     rng = np.random.default_rng(3)
     await bench.begin(x=0, y=0, z=0, value=0, use_kept=0, keep=Keep.ACTIVATION.value)
     operands = list(zip(*(corner_values(rng, 16, 3000) for _ in range(4)), strict=True))
-    # The only second factor with 17 bits is one, also with the value that it must not be combined with.
+    # 1.0 is the only second factor with 17 bits; here it also meets the subtrahend that is not allowed with it.
     operands = [
         (x, 1 << 15 if index % 5 == 0 else y, -(1 << 15) if index % 50 == 0 else z, value)
         for index, (x, y, z, value) in enumerate(operands)
@@ -132,7 +132,7 @@ async def multiply_accumulate(dut: Any) -> None:
     for x, y, z, value in operands:
         use = bool(rng.random() < 0.4)
         keep = Keep(int(rng.choice([0, 0, 0, 1, 2])))
-        # `keep` belongs to the operation before, whose result is out now.
+        # `keep` belongs to the operation before, whose result is valid in this cycle.
         await bench.cycle(x=x, y=y, z=z, value=value, use_kept=use, keep=keep.value)
         if previous is not None:
             assert bench.read("result", signed=True) == previous

@@ -1,4 +1,4 @@
-"""cocotb test of the gate path, with models of the memories beside it.
+"""cocotb test of the gate path, with models of its memories.
 
 SRNN_GRID names the grid whose parameters the component has.
 """
@@ -24,7 +24,7 @@ PARAMETERS = GRIDS[os.environ["SRNN_GRID"]]
 
 @cocotb.test()
 async def gate_path(dut: Any) -> None:
-    """Rows that store, add, saturate and activate, with the two memories beside the path."""
+    """Rows that store, add, saturate and activate."""
     p = PARAMETERS
     component, bench = GatePath(p), CycleBench(dut)
     rng = np.random.default_rng(6)
@@ -61,7 +61,7 @@ async def gate_path(dut: Any) -> None:
         )
         if valid:
             part = component.requantiser.model(total, entry["multiplier"], entry["shift"])
-            # Rows that follow a store `store_distance` later read it: those in between see the old value.
+            # Rows from `store_distance` cycles after a store on read the new value, rows before the old one.
             stores = parts.setdefault(entry["stored"], [(-component.store_distance, 0)])
             before = [value for at, value in stores if at + component.store_distance <= cycle][-1]
             part = saturate_int(part + before * entry["add_stored"], 16)
@@ -69,7 +69,7 @@ async def gate_path(dut: Any) -> None:
                 stores.append((cycle, part))
                 writes.append((entry["stored"], part))
             expected[cycle] = entry | {"fresh": fresh, "parity": parity}, part, before
-        # The memory of stored parts, read-first, and the table.
+        # The memory of stored pre-activations, read-first, and the table.
         if bench.read("stored_read_enable"):
             read_data = stored.get(bench.read("stored_read_address"), 0) & 0xFFFF
         if bench.read("stored_write_enable"):

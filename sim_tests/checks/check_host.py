@@ -1,4 +1,4 @@
-"""cocotb tests of what a host sees of a grid: registers, counters, phase enables, kept state.
+"""cocotb tests of a grid from its host's side: registers, counters, phase enables, kept state.
 
 SRNN_GRID names the grid.
 """
@@ -46,12 +46,12 @@ async def registers(dut: Any) -> None:
 
 @cocotb.test()
 async def one_long_or_many_short(dut: Any) -> None:
-    """A long sequence, in one go, in parts of odd and even lengths and step by step, is always the same."""
+    """A long sequence gives the same outputs as a whole, in parts of odd and even lengths, and step by step."""
     for cell in (cells.lstm, cells.gru):
         bench, case = await bench_with_small_model(dut, PARAMETERS, cell)
         inputs = case.operands(PARAMETERS, 12)
         await bench.check(inputs)
-        # Garbage that saturates everything must not be felt by a cleared sequence.
+        # A saturated state must not affect a cleared sequence.
         await bench.check(case.operands(PARAMETERS, 3, 1, extreme=True))
         for lengths in ((5, 4, 3), (1,) * 12):
             begin = 0
@@ -62,7 +62,7 @@ async def one_long_or_many_short(dut: Any) -> None:
 
 @cocotb.test()
 async def a_load_ends_the_state(dut: Any) -> None:
-    """After any load of a model there is nothing to continue from, and the grid says so."""
+    """After the load of a model there is no state to continue from, and the grid reports that."""
     bench, case = await bench_with_small_model(dut, PARAMETERS, cells.gru)
     await bench.check(case.operands(PARAMETERS, 3))
     assert await bench.read("STATUS") >> Status.STATE_VALID & 1
@@ -81,7 +81,7 @@ async def a_load_ends_the_state(dut: Any) -> None:
 
 @cocotb.test()
 async def models_have_states_of_their_own(dut: Any) -> None:
-    """Validity and parity of each model's state; START in the write after that of MODEL; models that do not exist."""
+    """Validity and parity of each model's state; START right after a write of MODEL; models that do not exist."""
     bench, case = await bench_with_small_model(dut, PARAMETERS, cells.gru)
     models = PARAMETERS.models
     bench.load(iter([one_model_many_times(bench.mapping)]))
@@ -108,7 +108,7 @@ async def models_have_states_of_their_own(dut: Any) -> None:
     kept = bench.state
     assert await valid() == only(first)
     if last != first:
-        # Its steps are of the other halves than those of the first model.
+        # Its steps use the other halves than the steps of the first model.
         bench.model = last
         await bench.check(case.operands(PARAMETERS, 2, 1))
         await bench.check(case.operands(PARAMETERS, 3, 2), keep=True)
@@ -126,7 +126,7 @@ async def models_have_states_of_their_own(dut: Any) -> None:
 
 @cocotb.test()
 async def stalls_are_counted(dut: Any) -> None:
-    """Waiting for input and for room in the output buffer shows in the counters, and in nothing else."""
+    """Waits for input and for room in the output buffer appear in the counters and nowhere else."""
     bench, case = await bench_with_small_model(dut, PARAMETERS)
     inputs = case.operands(PARAMETERS, 5)
     wanted = bench.reference.run(inputs).outputs
@@ -153,7 +153,7 @@ async def stalls_are_counted(dut: Any) -> None:
 
 @cocotb.test()
 async def beat_by_beat(dut: Any) -> None:
-    """Every beat of input and output held up, one at a time; load packets too."""
+    """Every beat of input, output and load packets is held up, one at a time."""
     bench, case = await bench_with_small_model(dut, PARAMETERS, cells.gru)
 
     def every(count: int) -> Iterator[bool]:
@@ -177,7 +177,7 @@ async def phase_enables(dut: Any) -> None:
         await bench.write("PHASE_ENABLE_LOW", enabled)
         bench.send(inputs)
         await bench.start(4)
-        # What is written after START belongs to the next sequence.
+        # Registers that are written after START belong to the next sequence.
         await bench.write("PHASE_ENABLE_LOW", 0xFFFFFFFF)
         await bench.finish()
         assert not bench.beats

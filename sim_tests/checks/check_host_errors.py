@@ -1,4 +1,4 @@
-"""cocotb tests of the host's mistakes: each raises its flag, which can be cleared, and the grid works afterwards.
+"""cocotb tests of host errors: each raises its flag, which can be cleared, and the grid works afterwards.
 
 SRNN_GRID names the grid.
 """
@@ -23,7 +23,7 @@ PARAMETERS = GRIDS[os.environ["SRNN_GRID"]]
 
 @cocotb.test()
 async def no_model(dut: Any) -> None:
-    """First of all tests: START before anything was loaded."""
+    """START before anything is loaded; this must be the first test."""
     bench = ModelBench(dut, PARAMETERS)
     await bench.begin()
     await bench.start(1)
@@ -43,7 +43,7 @@ async def no_steps(dut: Any) -> None:
 
 @cocotb.test()
 async def no_state(dut: Any) -> None:
-    """KEEP_STATE without a state starts from a cleared one."""
+    """KEEP_STATE without a state starts from a cleared state."""
     bench, case, _ = await prepare(dut, PARAMETERS)
     inputs = case.operands(PARAMETERS, 2)
     bench.send(inputs)
@@ -55,7 +55,7 @@ async def no_state(dut: Any) -> None:
 
 @cocotb.test()
 async def while_busy(dut: Any) -> None:
-    """START and load packets during a sequence are refused and change nothing."""
+    """START and load packets during a sequence are rejected and change nothing."""
     bench, case, mapping = await prepare(dut, PARAMETERS)
     inputs = case.operands(PARAMETERS, 2)
     bench.beats.clear()
@@ -110,7 +110,7 @@ async def early_tlast(dut: Any) -> None:
 
 @cocotb.test()
 async def late_tlast(dut: Any) -> None:
-    """What follows the last step is dropped up to tlast; the sequence itself is right, and so is the next."""
+    """Beats after the last step are dropped up to tlast; this sequence and the next are right."""
     bench, case, _ = await prepare(dut, PARAMETERS)
     inputs = case.operands(PARAMETERS, 4)
     bench.beats.clear()

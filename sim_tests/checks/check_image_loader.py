@@ -22,9 +22,9 @@ PARAMETERS = GRIDS[os.environ["SRNN_GRID"]]
 
 @cocotb.test()
 async def image_loader(dut: Any) -> None:
-    """Words of every memory, beat by beat under stalls, from a word in the middle and beyond the end.
+    """Words of every memory, beat by beat under stalls, from a word in the middle to beyond the end.
 
-    Packets also come while the grid is busy, name sites and memories that do not exist, and end in a header or a word.
+    Some packets arrive while the grid is busy, name a site or memory that does not exist, or end in a header or word.
     """
     p = PARAMETERS
     bench = CycleBench(dut)
@@ -47,7 +47,7 @@ async def image_loader(dut: Any) -> None:
             fields |= {"all_rows": 0, "all_cols": 0, name: value}
         head_beats = -(-HEADER_BYTES // p.beat_bytes)
         packet = headers.pack(fields).to_bytes(head_beats * p.beat_bytes, "little")
-        # A packet may end inside a word; the next begins with whole words all the same.
+        # A packet may end inside a word; the next begins with a whole word all the same.
         packet += bytes(rng.integers(0, 256, int(rng.integers(1, 4 * beats + 1)) * p.beat_bytes, dtype=np.uint8))
         stream = [packet[at : at + p.beat_bytes] for at in range(0, len(packet), p.beat_bytes)]
         if number % 7 == 6:
@@ -86,7 +86,7 @@ async def image_loader(dut: Any) -> None:
             place += bench.read("tready")
         await bench.cycle(tvalid=0)
         assert not bench.read("loading")
-        # A packet that ends in its header is refused for that, whatever else is wrong.
+        # A packet that ends in its header is rejected for that, whatever else is wrong.
         assert begun == good
         assert refused == (busy and len(stream) > 1)
         data = range(len(stream) - head_beats)

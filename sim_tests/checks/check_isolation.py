@@ -1,4 +1,4 @@
-"""cocotb test: what happens to one resident model does not reach another, nor do aborts reach a state that was saved.
+"""cocotb test of isolation: events of one resident model affect no other model, and aborts affect no saved state.
 
 The grid is `RESIDENT_GRID`.
 """
@@ -14,22 +14,23 @@ import numpy.typing as npt
 
 from hdl.register_map import Control, Error, Status
 from rnn_mapper import cells
+from rnn_mapper.bus import output_steps
 from rnn_mapper.mapping.packets import load_packets
-from rnn_mapper.mapping.sessions import load_states, map_services
+from rnn_mapper.mapping.sequences import load_states
+from rnn_mapper.mapping.sessions import map_services
 from rnn_mapper.mapping.state_reader import states_read
-from rnn_mapper.network.network import Network
+from rnn_mapper.network.random import LayerShape, random_network
+from rnn_mapper.quantisation.integer_network import LayerState
 from rnn_mapper.quantisation.quantise import quantise
-from rnn_mapper.quantisation.reference import LayerState, Reference
+from rnn_mapper.quantisation.reference import Reference
 from sim_tests.bench.grids import RESIDENT_GRID
-from sim_tests.bench.models import random_layer
-from sim_tests.host.beats import output_steps
-from sim_tests.host.grid_bench import GridBench
+from sim_tests.host.bus_driver import BusDriver
 
 INPUTS = 5
 
 
-class Bench(GridBench):
-    """A bench that forgets what an aborted sequence sent: it has no tlast and stands before the next packet."""
+class Bench(BusDriver):
+    """Drops the outputs of an aborted sequence: they have no tlast and come before the next packet."""
 
     async def receive(self, steps: int, width: int) -> npt.NDArray[np.int16]:
         frame = await self.sink.recv()
@@ -37,7 +38,7 @@ class Bench(GridBench):
 
 
 def equal(one: Sequence[LayerState], other: Sequence[LayerState]) -> bool:
-    """Whether two states are the same bits."""
+    """Whether two states have the same bits."""
     return all(
         all(np.array_equal(a[name], b[name]) for name in (*a, *b)) for a, b in zip(one, other, strict=True)
     )
@@ -48,12 +49,12 @@ async def isolation(dut: Any) -> None:
     """Model 0 (two streams) is aborted, cleared and restored while model 2 runs step by step."""
     rng = np.random.default_rng(2)
     networks = [
-        quantise(Network((random_layer(rng, cell, INPUTS, size, 0.8),)), rng.normal(size=(20, INPUTS)))
+        quantise(random_network(rng, INPUTS, [LayerShape(cell, size)], scale=0.8), rng.normal(size=(20, INPUTS)))
         for cell, size in ((cells.lstm, 5), (cells.gru, 6))
     ]
     resident = map_services([[networks[0]] * 2, networks[1]], RESIDENT_GRID)
     references = [Reference(network) for network in networks]
-    bench = Bench(dut, RESIDENT_GRID.rows, RESIDENT_GRID.beat_bytes)
+    bench = Bench(dut, RESIDENT_GRID.beat_bytes)
     await bench.reset()
     bench.load(load_packets(resident))
     await bench.source.wait()
@@ -63,16 +64,16 @@ async def isolation(dut: Any) -> None:
 
     async def run(model: int, inputs: npt.NDArray[np.int8], keep: bool) -> npt.NDArray[np.int16]:
         bench.model = model
-        if not inputs.size:
-            await bench.start(len(inputs), keep)
-            outputs = await bench.receive(len(inputs), resident.models[model].output_size)
-            await bench.wait_status(Status.BUSY, 0)
-            assert not await bench.errors()
-            return outputs
-        return (await bench.run(inputs, resident.models[model].output_size, keep)).outputs
+        if inputs.size:
+            bench.send(inputs)
+        await bench.start(len(inputs), keep)
+        outputs = await bench.receive(len(inputs), resident.models[model].output_size)
+        await bench.wait_status(Status.BUSY, 0)
+        assert not await bench.errors()
+        return outputs
 
     async def other(steps: int, state: Sequence[LayerState] | None) -> Sequence[LayerState]:
-        """Model 2 goes on, as if it were alone."""
+        """Model 2 continues as if it were alone."""
         inputs = codes(steps)
         outputs = await run(2, inputs, state is not None)
         trace = references[1].run(inputs, state)
@@ -86,7 +87,7 @@ async def isolation(dut: Any) -> None:
         return list(states_read(resident.models[model], read, resident.models[model + 1]))
 
     model = resident.models[0]
-    # A state of one model is none of another.
+    # The state of one model is not a state of another.
     elsewhere = await other(2, None)
     bench.model = 0
     await refuses_to_keep(bench, model.pack_inputs([codes(2), codes(2)]), model.output_size)
@@ -96,7 +97,7 @@ async def isolation(dut: Any) -> None:
     for delay in (3, 60, 150):
         before = await saved(0)
         assert all(equal(got, wanted) for got, wanted in zip(before, states, strict=True))
-        # Aborted somewhere in the middle: what was saved is still what to continue from.
+        # After an abort in the middle, the saved state can be loaded and continued.
         bench.model = 0
         bench.send(model.pack_inputs([codes(9, extreme=True), codes(9)]))
         await bench.start(9, keep_state=True)
@@ -110,7 +111,7 @@ async def isolation(dut: Any) -> None:
         elsewhere = await other(2, elsewhere)
         assert equal((await saved(2))[0], elsewhere)
         await bench.write("MODEL", 0)
-        bench.load(iter(load_states(model, before)))
+        bench.load(load_states(model, before))
         await bench.source.wait()
         inputs = [codes(2, extreme=True), codes(2)]
         outputs = model.unpack_outputs(await run(0, model.pack_inputs(inputs), True))
@@ -121,7 +122,7 @@ async def isolation(dut: Any) -> None:
         elsewhere = await other(1, elsewhere)
 
 
-async def refuses_to_keep(bench: GridBench, inputs: npt.NDArray[np.int8], width: int) -> None:
+async def refuses_to_keep(bench: BusDriver, inputs: npt.NDArray[np.int8], width: int) -> None:
     """KEEP_STATE without a state raises NO_STATE and starts from a cleared one."""
     bench.send(inputs)
     await bench.start(len(inputs), keep_state=True)

@@ -15,7 +15,7 @@ from hdl.grid.collector import Collector
 from hdl.grid.distributor import Distributor
 from hdl.layouts import result_layout, unit_entry_layout, vector_address_layout, write_word_layout
 from rnn_mapper.mapping.images import LayoutPacker
-from sim_tests.bench.component_bench import CycleBench, blank
+from sim_tests.bench.component_bench import CycleBench, zero_filled
 from sim_tests.bench.grids import GRIDS
 
 PARAMETERS = GRIDS[os.environ["SRNN_GRID"]]
@@ -23,7 +23,7 @@ PARAMETERS = GRIDS[os.environ["SRNN_GRID"]]
 
 @cocotb.test()
 async def distributor(dut: Any) -> None:
-    """Every word reaches every row head at once."""
+    """Every word reaches all row heads in the same cycle."""
     p = PARAMETERS
     component = Distributor(p)
     bench = CycleBench(dut, component)
@@ -32,7 +32,7 @@ async def distributor(dut: Any) -> None:
     await bench.begin(source=0)
     words: list[int] = []
     for cycle in range(200):
-        words.append(blank(packer, kind=int(rng.integers(4)), data=int(rng.integers(1 << min(p.beat_bits, 62)))))
+        words.append(zero_filled(packer, kind=int(rng.integers(4)), data=int(rng.integers(1 << min(p.beat_bits, 62)))))
         await bench.cycle(source=words[-1])
         if cycle >= component.latency:
             heads = {bench.read(f"head_{row}") for row in range(p.rows)}
@@ -41,7 +41,7 @@ async def distributor(dut: Any) -> None:
 
 @cocotb.test()
 async def collector(dut: Any) -> None:
-    """Narrowing of every shift with values at the rails, beats and their addresses, completion, and both errors."""
+    """Narrowing with every shift and values at the rails, beats and their addresses, completion, both errors."""
     p = PARAMETERS
     component = Collector(p)
     bench = CycleBench(dut, component)
@@ -59,7 +59,7 @@ async def collector(dut: Any) -> None:
         parity, odd = int(rng.integers(2)), p.rows > 1 and number % 10 == 9
         for row, value in enumerate(values):
             valid = int(not (odd and row == p.rows - 1))
-            word = blank(results, valid=valid, value=value & 0xFFFF, parity=parity, unit=units.pack(unit))
+            word = zero_filled(results, valid=valid, value=value & 0xFFFF, parity=parity, unit=units.pack(unit))
             getattr(dut, f"result_{row}").value = word
         narrow = b"".join(
             component.model(value, unit.get("feedback_shift", 0)).to_bytes(p.operand_bits // 8, "little", signed=True)
@@ -94,6 +94,6 @@ async def collector(dut: Any) -> None:
         assert not bench.read("beat_valid")
     # Errors of any row are reported.
     for row in range(p.rows):
-        await bench.cycle({f"result_{row}": blank(results, errors=5)})
+        await bench.cycle({f"result_{row}": zero_filled(results, errors=5)})
         assert bench.read("errors") == 5
         await bench.cycle({f"result_{row}": 0})

@@ -12,7 +12,7 @@ from sim_tests.bench.component_bench import MEMORY_PARAMETERS, CycleBench
 
 @cocotb.test()
 async def memory(dut: Any) -> None:
-    """Slices, the narrow last slice, read-first collisions, and data that stays while nothing is read."""
+    """Slices, the narrow last slice, read-first collisions, and data that is stable while nothing is read."""
     rng = np.random.default_rng(9)
     bench = CycleBench(dut)
     width, depth, piece = (MEMORY_PARAMETERS[name] for name in ("WIDTH", "DEPTH", "SLICE"))

@@ -1,4 +1,4 @@
-"""cocotb test: everything a host may do in random order, with stalls on every stream, against the reference.
+"""cocotb test: all operations of a host in random order, with stalls on every stream, against the reference.
 
 SRNN_GRID names the grid, SRNN_COUNT the number of operations, SRNN_SEED the random choices.
 """
@@ -30,7 +30,7 @@ MODELS = 5
 
 
 def some_models(parameters: Any, count: int) -> list[tuple[ModelCase, Mapping]]:
-    """The first models of the usual random ones that fit."""
+    """The first random models that fit."""
     found: list[tuple[ModelCase, Mapping]] = []
 
     @settings(
@@ -39,7 +39,7 @@ def some_models(parameters: Any, count: int) -> list[tuple[ModelCase, Mapping]]:
     )
     @given(model_cases(parameters))
     def collect(case: ModelCase) -> None:
-        # The first examples are the simplest: too small for anything to be under way for long.
+        # The first examples are the simplest, too small for anything to be under way for long.
         if len(found) < count and sum(case.hidden) > parameters.rows:
             with suppress(MappingError):
                 found.append((case, case.mapping(parameters)))
@@ -50,16 +50,16 @@ def some_models(parameters: Any, count: int) -> list[tuple[ModelCase, Mapping]]:
 
 
 class _Operations:
-    """The operations, and what the grid must remember from one to the next."""
+    """The operations, and the expected state of the grid between them."""
 
     def __init__(self, bench: ModelBench, models: list[tuple[ModelCase, Mapping]], rng: np.random.Generator) -> None:
         self.bench, self.models, self.rng = bench, models, rng
         self.case: ModelCase
-        #: Of each model of the schedule (all are the same one): whether the grid must say that it has a state; and the
-        #: one whose state is what the memories hold.
+        #: Whether the grid must report a state for each model number (all numbers are the same model), and the number
+        #: whose state is in the memories.
         self.valid = [False] * bench.parameters.models
         self.owner: int | None = None
-        #: Inputs that an aborted sequence did not begin to take: the next one takes them.
+        #: Inputs that an aborted sequence did not begin to take; the next sequence takes them.
         self.left: np.ndarray | None = None
 
     def stalls(self) -> None:
@@ -94,13 +94,13 @@ class _Operations:
         self.valid[model], self.owner = True, model
 
     async def look(self) -> None:
-        """The grid knows which models have a state."""
+        """The grid must report exactly the models that have a state."""
         for model, valid in enumerate(self.valid):
             await self.bench.write("MODEL", model)
             assert await self.bench.read("STATUS") >> Status.STATE_VALID & 1 == valid, f"model {model}"
 
     async def load_state(self) -> None:
-        """The state that some model has, for another one or the same; a network without state has none to load."""
+        """Load the current state for any model number; a network without state has none to load."""
         if self.owner is not None and any(self.bench.state):
             self.stalls()
             model = self.choose()
@@ -111,14 +111,14 @@ class _Operations:
             self.took(model)
 
     def inputs(self) -> np.ndarray:
-        """Inputs of 1 to 6 steps, or those that are still on the bus."""
+        """Inputs of 1 to 6 steps, or the inputs that are still on the bus."""
         if self.left is not None:
             return self.left
         steps, seed = int(self.rng.integers(1, 7)), int(self.rng.integers(1 << 16))
         return self.case.operands(self.bench.parameters, steps, seed, extreme=self.rng.random() < 0.3)
 
     async def sequence(self) -> None:
-        """A whole sequence, often continuing the one before."""
+        """A whole sequence, often one that continues the sequence before."""
         self.stalls()
         if self.owner is not None and self.rng.random() < 0.6:
             model = self.bench.model = self.owner
@@ -142,7 +142,7 @@ class _Operations:
         return inputs
 
     async def abort(self) -> None:
-        """Abort at a random time; what the packet still holds is dropped."""
+        """Abort at a random time; the rest of the packet is dropped."""
         inputs = await self.begin()
         running = await self.bench.read("STATUS") >> Status.BUSY & 1
         await self.bench.write("CONTROL", 1 << Control.ABORT)
@@ -167,7 +167,7 @@ class _Operations:
         self.bench.sink.clear()
 
     async def no_state(self) -> None:
-        """Nothing is left to continue from: the grid says so and starts from a cleared state."""
+        """There is no state to continue from: the grid reports that and starts from a cleared state."""
         if self.bench.source.idle() and self.rng.random() < 0.5:
             inputs = self.inputs()
             self.bench.beats.clear()
@@ -198,7 +198,7 @@ class _Operations:
         await self.load()
 
     async def disturb(self) -> None:
-        """START and a load packet in the middle of a run are refused, and change nothing."""
+        """START in the middle of a run is rejected and changes nothing."""
         if self.left is not None:
             return
         self.stalls()
@@ -220,7 +220,7 @@ class _Operations:
 
 @cocotb.test()
 async def random_operations(dut: Any) -> None:
-    """Outputs after any history equal those of the reference."""
+    """Outputs equal the reference after any history."""
     parameters = GRIDS[os.environ["SRNN_GRID"]]
     bench = ModelBench(dut, parameters)
     await bench.begin()

@@ -13,7 +13,7 @@ import numpy as np
 
 from hdl.layouts import schedule_header_layout
 from rnn_mapper.mapping.images import LayoutPacker
-from sim_tests.bench.component_bench import CycleBench, blank
+from sim_tests.bench.component_bench import CycleBench, zero_filled
 from sim_tests.bench.grids import GRIDS
 
 PARAMETERS = GRIDS[os.environ["SRNN_GRID"]]
@@ -21,9 +21,10 @@ PARAMETERS = GRIDS[os.environ["SRNN_GRID"]]
 
 @cocotb.test()
 async def output_stream(dut: Any) -> None:
-    """Groups in any order leave in order, once enough are there, whatever the sink does; steps without results count.
+    """Groups that arrive in any order leave in order, once enough have arrived, whatever the sink does.
 
-    Some sequences are flushed at any time: the beat that is offered is still sent, and nothing of it comes later.
+    Steps without results are counted. Some sequences are flushed at any time: the beat on offer is still sent, and no
+    other after it.
     """
     p = PARAMETERS
     bench = CycleBench(dut)
@@ -36,12 +37,12 @@ async def output_stream(dut: Any) -> None:
     for number in range(40):
         groups, steps, parity = int(rng.integers(1, 7)), int(rng.integers(1, 6)), int(rng.integers(2))
         base, last = int(rng.integers(0, 3)), int(rng.integers(p.rows))
-        header = blank(
+        header = zero_filled(
             headers, output_base=base, output_groups=groups - 1, output_last=last, output_start=groups
         )
         await bench.cycle(begin_sequence=1, flush=1, steps=steps, parity=parity, header=header, group_valid=0)
         if number % 5 == 4:
-            # The phase that makes the output is off.
+            # The phase with results for the output is switched off.
             for sent in range(steps):
                 await bench.cycle(begin_sequence=0, flush=0, skip_step=1)
                 await bench.cycle(skip_step=0)
@@ -56,7 +57,7 @@ async def output_stream(dut: Any) -> None:
         ends = int(rng.integers(1, steps * groups + 1)) if number % 3 == 2 else steps * groups
         while len(received) < ends:
             inputs = {"begin_sequence": 0, "flush": 0, "group_valid": 0}
-            # The controller lets a step begin when the one two before has been sent.
+            # The controller lets a step begin when the output of two steps earlier has been sent.
             if todo and todo[0][0] < sent + 2 and rng.random() < 0.6:
                 step, group = todo.pop(0)
                 written[step, group] = int.from_bytes(rng.bytes(2 * p.rows), "little")
@@ -67,7 +68,7 @@ async def output_stream(dut: Any) -> None:
             sent = bench.read("steps_sent")
             valid = bench.read("m_axis_tvalid")
             assert bench.read("idle") != valid
-            # What is offered must not change until it is taken.
+            # A beat on offer must not change until it is taken.
             assert valid or held is None
             if valid:
                 beat = bench.read("m_axis_tdata"), bench.read("m_axis_tkeep"), bench.read("m_axis_tlast")

@@ -19,8 +19,8 @@ from sim_tests.bench.unit_path_model import Issue, UnitPathModel
 
 PARAMETERS = GRIDS[os.environ["SRNN_GRID"]]
 PHASES = 200
-#: First row, and the cycle from which all is compared. Icarus does not know a register until its inputs have moved:
-#: noise sees to that, and rows that pass every stage.
+#: First row, and first cycle that is compared. Registers are unknown in Icarus until their inputs change: noise does
+#: that, and rows that pass every stage.
 FILL, START = 16, 48
 
 
@@ -31,7 +31,7 @@ def random_rows(component: Pcu, rng: np.random.Generator) -> tuple[PcuRows, int]
     rows.phase(FILL, 0, len(FILL_ROWS), 1, **flags)
     cycle = START
     for _ in range(PHASES):
-        # Whole chains, which are head and tail, are frequent: all arithmetic is in them.
+        # Whole chains, which are head and tail, are frequent: only they have all the arithmetic.
         head, tail = ((1, 1), (1, 0), (0, 1), (0, 0))[int(rng.choice([0, 0, 0, 1, 2, 2, 3]))]
         fresh = int(rng.random() < 0.3)
         flags = {
@@ -99,7 +99,7 @@ async def pcu(dut: Any) -> None:
             errors |= arrived["valid"] << LinkError.RESULT_COLLISION
             emitted += 1
         errors |= seen.collision << LinkError.EPILOGUE_COLLISION
-        # Memories answer in the next cycle, with anything when they are not asked; a read sees what was there before.
+        # Memories answer in the next cycle, with noise without enable; a read during a write gives the old word.
         for name, enable, address, contents in reads:
             asked = bench.read(enable)
             noise = int(rng.integers(1 << min(15, len(getattr(dut, name)))))

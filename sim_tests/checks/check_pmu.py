@@ -37,7 +37,7 @@ WORDS, PHASES, TOKENS, MEMORIES, VECTORS, TAGS, BUSES = (
 
 
 def random_write(rng: np.random.Generator, row: int, col: int) -> tuple[int, int, dict[str, int]]:
-    """A word of the write stream that is no token; which memories it writes, and what is then on their bus."""
+    """A word of the write stream other than a token, the memories that it writes, and the word on their bus."""
     kind = WriteKind(int(rng.integers(3)))
     word = WORDS.unpack(NoiseWords(rng, WORDS).word(kind=kind.value))
     enable, beat, place = 0, 0, 0

@@ -1,6 +1,6 @@
 """cocotb test: random models on one grid, loaded one after the other, against reference and prediction.
 
-SRNN_GRID names the grid and SRNN_COUNT the number of models; SRNN_SEED chooses others than the usual ones.
+SRNN_GRID names the grid, SRNN_COUNT the number of models, SRNN_SEED the random choices.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from sim_tests.bench.random_cases import model_cases
 
 @cocotb.test()
 async def random_models(dut: Any) -> None:
-    """Bits, total cycles and the time of every step, from a cleared and from a kept state."""
+    """Outputs, total cycles and the time of every step, from a cleared and from a kept state."""
     parameters = GRIDS[os.environ["SRNN_GRID"]]
     bench = ModelBench(dut, parameters)
 

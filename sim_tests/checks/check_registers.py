@@ -17,18 +17,18 @@ from sim_tests.bench.grids import GRIDS
 from sim_tests.bench.registers_model import BY_OFFSET, RegistersModel
 
 PARAMETERS = GRIDS[os.environ["SRNN_GRID"]]
-#: Values after reset; those of the other registers are zero.
+#: Values after reset; all other registers are zero.
 RESET = {
     "ID": 0x53524E4E, "VERSION": 0x00010001,
     "GRID": PARAMETERS.rows | PARAMETERS.cols << 8 | PARAMETERS.lanes << 16 | (PARAMETERS.operand_bits == 16) << 24,
     "STEPS": 1, "PHASE_ENABLE_LOW": 0xFFFFFFFF, "PHASE_ENABLE_HIGH": 0xFFFFFFFF,
 }
-#: Inputs that the registers show, with their widths.
+#: Inputs that are readable as registers, with their widths.
 SHOWN = {
     "busy": 1, "done": 1, "aborted": 1, "state_valid": 1, "steps_done": 32, "cycles": 64, "stall_input": 64,
     "stall_output": 64, "stall_result": 64,
 }
-#: Inputs of the bus that are always known, and those that are known with their `valid`.
+#: Inputs of the bus that are always defined, and inputs that are defined with their `valid`.
 BUS_CONTROL = ("awvalid", "wvalid", "bready", "arvalid", "rready")
 BUS_PAYLOAD = {"awaddr": "awvalid", "wdata": "wvalid", "wstrb": "wvalid", "araddr": "arvalid"}
 OPERATIONS = 600
@@ -43,7 +43,7 @@ def pauses(rng: np.random.Generator) -> Iterator[bool]:
 
 
 async def compare(bench: CycleBench, model: RegistersModel, rng: np.random.Generator) -> None:
-    """Random inputs in every cycle, and all outputs as the model says."""
+    """Random inputs in every cycle; all outputs must equal the model's."""
     while True:
         shown = {name: int.from_bytes(rng.bytes(8), "little") % (1 << width) for name, width in SHOWN.items()}
         shown |= {"errors": 1 << int(rng.integers(len(Error))) if rng.random() < 0.2 else 0}
@@ -82,7 +82,7 @@ async def read(master: AxiLiteMaster, rng: np.random.Generator) -> None:
 
 @cocotb.test()
 async def registers(dut: Any) -> None:
-    """Reset values, then reads and writes at once under pauses of all five channels."""
+    """Reset values, then concurrent reads and writes with pauses of all five channels."""
     bench, rng = CycleBench(dut), np.random.default_rng(22)
     bus = [f"s_axil_{name}" for name in (*BUS_CONTROL, *BUS_PAYLOAD, "awprot", "arprot")]
     await bench.begin(**dict.fromkeys((*SHOWN, "errors", *bus), 0))

@@ -14,7 +14,7 @@ import numpy as np
 from hdl.grid.sequencer import Sequencer
 from hdl.layouts import operand_tag_layout, phase_layout, token_layout
 from rnn_mapper.mapping.images import LayoutPacker
-from sim_tests.bench.component_bench import CycleBench, blank
+from sim_tests.bench.component_bench import CycleBench, zero_filled
 from sim_tests.bench.grids import GRIDS
 
 PARAMETERS = GRIDS[os.environ["SRNN_GRID"]]
@@ -22,7 +22,7 @@ PARAMETERS = GRIDS[os.environ["SRNN_GRID"]]
 
 @cocotb.test()
 async def sequencer(dut: Any) -> None:
-    """Every read of random phases, back to back and apart, and overrun exactly when a token comes too early."""
+    """Every read of random phases, back to back and apart; overrun exactly when a token comes too early."""
     p = PARAMETERS
     component, bench = Sequencer(p), CycleBench(dut)
     rng = np.random.default_rng(5)
@@ -50,7 +50,8 @@ async def sequencer(dut: Any) -> None:
         for cycle in range(occupied + component.latency):
             valid = cycle in (0, again) and (cycle == 0 or (early and again < occupied))
             await bench.cycle(
-                token_valid=valid, token=blank(token, parity=parity, fresh=fresh), configuration=phase.pack(config)
+                token_valid=valid, token=zero_filled(token, parity=parity, fresh=fresh),
+                configuration=phase.pack(config),
             )
             overrun |= bench.read("overrun")
             place = cycle - delay - component.latency

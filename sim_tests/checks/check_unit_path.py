@@ -20,8 +20,8 @@ from sim_tests.bench.unit_path_model import Issue, UnitPathModel, random_instruc
 
 PARAMETERS = GRIDS[os.environ["SRNN_GRID"]]
 CYCLES = 2500
-#: Icarus does not know a register until its inputs have moved. The first cycles see to that with noise, and those from
-#: FILL with what instructions may read and values that pass every stage of the ring. From START all is compared.
+#: Registers are unknown in Icarus until their inputs change: the first cycles drive noise, and from FILL on values that
+#: fill the hold registers and pass every stage of the ring. From START on, all outputs are compared.
 FILL, START = 8, 16
 
 
@@ -63,7 +63,7 @@ async def unit_path(dut: Any) -> None:
         await bench.cycle(inputs, issue=word, value=values[cycle], stored=stored[cycle])
         seen = model.cycle(issue, values[cycle], stored[cycle])
         trips += seen.fetch is not None and not issue.valid
-        # Memories answer in the next cycle, with anything when they are not asked.
+        # Memories answer in the next cycle, with noise without enable.
         inputs |= {"instruction": noise.word(), "unit_entry": noise_entry.word(), "state": values[cycle - 1]}
         inputs["table_entry"] = table[cycle % len(table) if cycle < START else bench.read("segment")]
         assert bench.read("collision") == seen.collision

@@ -13,7 +13,7 @@ import numpy as np
 
 from hdl.layouts import WriteKind, schedule_header_layout, vector_address_layout, write_word_layout
 from rnn_mapper.mapping.images import LayoutPacker
-from sim_tests.bench.component_bench import CycleBench, blank
+from sim_tests.bench.component_bench import CycleBench, zero_filled
 from sim_tests.bench.grids import GRIDS
 
 PARAMETERS = GRIDS[os.environ["SRNN_GRID"]]
@@ -21,7 +21,7 @@ PARAMETERS = GRIDS[os.environ["SRNN_GRID"]]
 
 @cocotb.test()
 async def vector_input(dut: Any) -> None:
-    """Beats go to alternating halves, at most two steps ahead, whatever stalls; the words are those that were sent.
+    """Beats go unchanged to alternating halves, at most two steps ahead, whatever stalls.
 
     Some packets end too early, some too late, and some sequences are flushed at any beat.
     """
@@ -38,7 +38,7 @@ async def vector_input(dut: Any) -> None:
     for number in range(80):
         beats, steps, parity = int(rng.integers(1, 6)), int(rng.integers(1, 7)), int(rng.integers(2))
         offset, total = int(rng.integers(0, 4)), steps * beats
-        header = blank(headers, input_beats=beats, input_offset=offset)
+        header = zero_filled(headers, input_beats=beats, input_offset=offset)
         await bench.cycle(begin_sequence=1, steps=steps, parity=parity, header=header, tvalid=0, running=0)
         # The beat that ends the packet, and how many are taken before the sequence is flushed.
         ends = int(rng.integers(total)) if number % 4 == 1 else total - 1 if number % 4 != 2 else total + 3
@@ -76,7 +76,7 @@ async def vector_input(dut: Any) -> None:
             if accepted:
                 sent, valid = sent + 1, False
             consumed, freed = consumed + consume, freed + free
-        # What is left of a packet is dropped; the first beat of the next must wait for the next sequence.
+        # The rest of a packet is dropped; the first beat of the next packet must wait for the next sequence.
         under_way = 0 < sent <= ends
         flushed += under_way
         flush = stop < total

@@ -1,11 +1,11 @@
-// Host of a Verilated grid without Python: loads packets, runs sequences, keeps outputs and counters.
+// Host of a Verilated grid without Python: sends load packets, runs sequences, saves outputs and counters.
 //
 //   stream_host JOB RESULT [+images=DIR]
 //
 // JOB, little endian: u32 sequences; for each: u32 steps, u32 keep_state, u32 model, u32 packets; for each load packet u64
 // bytes and the bytes; u64 input bytes and the bytes (none for a model without input). Packets and inputs fill whole beats.
 // RESULT: for each sequence the u64 counters CYCLES, STALL_INPUT, STALL_OUTPUT, STALL_RESULT, u64 output bytes and the bytes
-// that tkeep marks. The pins and the order of events are those of grid_bench.py; nothing is compared here.
+// that tkeep marks. The pins and the order of events are the same as in bus_driver.py; nothing is compared here.
 
 #include <chrono>
 #include <cstdint>
@@ -25,11 +25,11 @@ namespace {
 
 using Bytes = std::vector<uint8_t>;
 
-// A grid that moves no beat for so many cycles hangs.
+// A grid that moves no beat for this many cycles hangs.
 constexpr uint64_t PATIENCE = 1'000'000;
 constexpr double PROGRESS_SECONDS = 10;
 
-// Reads a job in its order.
+// Reads the values of a job one after the other.
 class Reader {
 public:
     explicit Reader(const char* name) {
@@ -77,7 +77,7 @@ public:
     }
     ~Host() { grid_.final(); }
 
-    // Offers a packet, from the next cycle on. The one before must have been sent.
+    // Offers a packet from the next cycle on. The packet before it must have been sent.
     void send(Bytes packet, bool load) {
         if (packet.empty() || packet.size() % SRNN_INPUT_BEAT_BYTES) throw std::runtime_error("a packet is not of whole beats");
         if (sending()) throw std::runtime_error("a packet is under way");
@@ -86,7 +86,7 @@ public:
         load_ = load;
     }
     bool sending() const { return sent_ < packet_.size(); }
-    // Bytes of the packet that were taken.
+    // Bytes of the packet that the grid has taken.
     size_t sent() const { return sent_; }
 
     void write(uint8_t address, uint32_t value) {
@@ -115,7 +115,7 @@ public:
         return uint64_t{read(high)} << 32 | lower;
     }
 
-    // One cycle of all buses: what was accepted at its rising edge is noted.
+    // One cycle of all buses; notes every transfer at its rising edge.
     void cycle() {
         grid_.s_axis_tvalid = sending();
         if (sending()) {
@@ -141,7 +141,7 @@ public:
         if (idle_ == PATIENCE) throw std::runtime_error("the grid hangs: no beat in " + std::to_string(PATIENCE) + " cycles");
     }
 
-    // Outputs of the last sequence, and whether its tlast came: none may come before the next.
+    // Outputs of the last sequence, and whether its tlast came: no output may follow before the next sequence.
     Bytes outputs;
     bool ended = true;
 
@@ -164,12 +164,12 @@ private:
     uint64_t idle_ = 0;
 };
 
-// Tells now and then how far a sequence is.
+// Reports now and then how far a sequence is.
 class Progress {
 public:
     Progress(uint32_t steps, uint32_t number) : steps_(steps), number_(number) {}
 
-    // `done` of 1.
+    // `done` is from 0 to 1.
     void cycle(double done) {
         if (++cycles_ % 1024) return;
         const auto now = Clock::now();
@@ -192,7 +192,7 @@ void append(std::ofstream& file, uint64_t value) { file.write(reinterpret_cast<c
 void run_sequence(Host& host, Reader& job, uint32_t number, std::ofstream& result) {
     const auto steps = job.number<uint32_t>();
     const auto keep_state = job.number<uint32_t>();
-    // A state that is loaded belongs to the model that is named then.
+    // A loaded state belongs to the model that MODEL names at that time.
     host.write(SRNN_REG_MODEL, job.number<uint32_t>());
     for (auto packets = job.number<uint32_t>(); packets > 0; --packets) {
         host.send(job.block(), true);

@@ -1,4 +1,4 @@
-"""Build generated Verilog for Icarus or Verilator, once for all tests and processes that want the same build."""
+"""Builds of generated Verilog for Icarus or Verilator, each made once for all tests and processes."""
 
 import fcntl
 import hashlib
@@ -19,7 +19,7 @@ from sim_tests.simulator.toolchains import tool_versions
 
 #: Generated Verilog has no timescale of its own.
 TIMESCALE = ("1ns", "1ps")
-#: Ports of a tile that are the same wire everywhere: left to Verilator, which then has one clock to watch.
+#: Ports of a tile that are the same wire everywhere. They stay private, so that Verilator has one clock to watch.
 GLOBAL_PORTS = ("clk", "rst")
 #: Program and makefile of a host that is linked with a Verilated model.
 HOST = "host"
@@ -57,25 +57,25 @@ class _Options:
     tools: tuple[str, ...]
     #: Whether a host of its own is linked with the model.
     host: bool
-    #: Changed whenever the way of building changes, so that older builds are not used.
+    #: Incremented when the build steps change, so that older builds are not used.
     recipe: int = 2
 
 
 def default_cache() -> Path:
-    """Return where builds are kept: $SPATIAL_RNN_CACHE, else spatial-rnn in the user's cache folder."""
+    """Return the folder for builds: $SPATIAL_RNN_CACHE, else spatial-rnn in the user's cache folder."""
     if named := os.environ.get("SPATIAL_RNN_CACHE"):
         return Path(named).absolute()
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "spatial-rnn"
 
 
 def port_names(sources: Sequence[Path], top: str) -> list[str]:
-    """Return the names of the ports of module `top`, in order; raise `ConfigurationError` when no source has them."""
+    """Return the names of the ports of module `top`, in order; raise `ConfigurationError` when no source has `top`."""
     parameters = r"(?:#\s*\(.*?\)\s*)?"
     header = re.compile(rf"^\s*module\s+{re.escape(top)}\s*{parameters}\(([^)]*)\)\s*;", re.MULTILINE | re.DOTALL)
     for source in sources:
         if found := header.search(source.read_text()):
             declarations = re.sub(r"\[[^]]*\]|//.*", " ", found.group(1)).split(",")
-            # A name that is a keyword of SystemVerilog is written with a backslash, which is not part of it.
+            # A name that is a keyword of SystemVerilog has a backslash in front, which is not part of the name.
             if names := [declaration.split()[-1].lstrip("\\") for declaration in declarations if declaration.split()]:
                 return names
     raise ConfigurationError(f"no module {top!r} with ports in {', '.join(map(str, sources))}: name the top module")
@@ -90,7 +90,7 @@ def _key(sources: Sequence[Path], options: _Options, hosts: abc.Mapping[str, str
     return digest.hexdigest()[:24]
 
 
-#: Beside Verilator's makefile, which has the same rules for cocotb's main program.
+#: Additional rules for Verilator's makefile, which has the same for cocotb's main program.
 _HOST_RULES = f"""\
 {HOST}.o: {HOST}.cpp $(VM_PREFIX).mk
 \t$(OBJCACHE) $(CXX) $(CXXFLAGS) $(CPPFLAGS) $(OPT_FAST) -c -o $@ $<
@@ -119,8 +119,8 @@ def _verilator_arguments(runner: ProjectVerilator, directory: Path, options: _Op
         runner.make_variables.append("OBJCACHE=ccache")
     lines = ["`verilator_config"]
     lines += [f'public_flat_rw -module "{options.top}" -var "{port}"' for port in options.ports]
-    # Tiles share code when nothing that differs between them reaches into them: they are kept apart (no_inline), their
-    # ports are variables (public), and no pass looks at each instance in its scope.
+    # Instances of a tile share code if no difference between them reaches into the tile: tiles are not inlined
+    # (no_inline), their ports are variables (public), and no pass treats each instance in its own scope.
     for tile, ports in options.tiles.items():
         lines.append(f'no_inline -module "{tile}"')
         lines += [f'public_flat_rw -module "{tile}" -var "{port}"' for port in ports if port not in GLOBAL_PORTS]
@@ -130,7 +130,7 @@ def _verilator_arguments(runner: ProjectVerilator, directory: Path, options: _Op
     if options.host:
         (directory / f"{HOST}.mk").write_text(_HOST_RULES)
         runner.make_variables += ["-f", f"{HOST}.mk", options.top, HOST]
-    # Lint is a step of its own (sim_tests/simulator/lint.py).
+    # Lint is a separate step (sim_tests/simulator/lint.py).
     return ["-Wno-fatal", "-Wno-lint", "-Wno-style", *optimise, str(control)]
 
 
@@ -147,14 +147,14 @@ def build(
     host_sources: abc.Mapping[str, str] | None = None,
     cache_dir: Path | None = None,
 ) -> Build:
-    """Build `sources` (Verilog-2005 files) with top module `top`, or find the same build in the cache.
+    """Build `sources` (Verilog-2005 files) with top module `top`, or find this build in the cache.
 
-    `simulator` is "icarus" or "verilator". `parameters` are those of the top. `tile_modules` are modules with many
+    `simulator` is "icarus" or "verilator". `parameters` are parameters of the top. `tile_modules` are modules with many
     instances, whose code Verilator then shares (pays off beyond about 16 instances); `public_ports` are the signals of
-    the top that tests may reach under Verilator (default: all ports). `host_sources` are C++ files by name, among them
-    "host.cpp", a program that drives Verilator's model `Vtop` without cocotb (not for Icarus). Builds are keyed by the
-    contents of the sources, the options and the versions of the tools; a file that a memory reads at run time is not
-    part of a build.
+    the top that tests may access under Verilator (default: all ports). `host_sources` are C++ files by name, among them
+    "host.cpp", a program that drives Verilator's model `Vtop` without cocotb (not for Icarus). The key of a build is
+    the contents of the sources, the options and the versions of the tools; files that memories read at run time are
+    not part of it.
     Raises `ToolError` when the simulator is missing or the build fails.
     """
     started = time.perf_counter()
@@ -183,7 +183,7 @@ def build(
 
 
 def _build(directory: Path, sources: Sequence[Path], options: _Options, hosts: abc.Mapping[str, str]) -> None:
-    # The build reads copies, so that it does not change meaning when the generated directory is written again.
+    # The build reads copies, so that it does not depend on later changes of the generated directory.
     copies = directory / "sources"
     copies.mkdir(parents=True)
     files = [Path(shutil.copyfile(source, copies / f"{index}_{source.name}")) for index, source in enumerate(sources)]
@@ -214,6 +214,6 @@ def _build(directory: Path, sources: Sequence[Path], options: _Options, hosts: a
 
 
 def first_error(log: Path) -> str:
-    """Return the first line of `log` that tells of an error, else its last line."""
+    """Return the first line of `log` that mentions an error, else its last line."""
     lines = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()]
     return next((line for line in lines if "error" in line.lower()), lines[-1] if lines else "no output")

@@ -1,6 +1,6 @@
 """Checks of generated Verilog by three independent readers: Icarus, Verilator and Yosys.
 
-Each check returns None when the files are clean and raises `LintError` with the first complaint when not.
+Each check raises `LintError` with the first complaint unless the files are clean.
 """
 
 import os
@@ -15,15 +15,13 @@ from hdl.output.package import LINT_WAIVERS
 from hdl.output.yosys_worker import run_yosys
 from sim_tests.simulator.toolchains import icarus_executable, verilator_environment, verilator_executable
 
-#: Waivers for Verilator's lint, each with its reason.
-
 
 class LintError(ToolError):
-    """A tool found fault with generated Verilog."""
+    """A tool reports a fault in generated Verilog."""
 
 
 def _run(tool: str, command: Sequence[str], environment: abc.Mapping[str, str] | None = None) -> None:
-    """Run a tool that is silent (on standard error) about clean files; raise `LintError` when it is not."""
+    """Run a tool that writes nothing to standard error for clean files; raise `LintError` when it does."""
     done = subprocess.run(
         command, capture_output=True, text=True, check=False, env={**os.environ, **(environment or {})}
     )
@@ -32,13 +30,13 @@ def _run(tool: str, command: Sequence[str], environment: abc.Mapping[str, str] |
         return
     complaints = [line for line in lines if "error" in line.lower() or "warning" in line.lower()] or lines
     first = complaints[0] if complaints else f"ended with status {done.returncode} and no message"
-    raise LintError(f"{tool} finds fault: {first} ({len(complaints)} complaints)")
+    raise LintError(f"{tool} reports a fault: {first} ({len(complaints)} complaints)")
 
 
 def icarus_check(sources: Sequence[Path], top: str) -> None:
-    """Elaborate `sources` as plain Verilog-2005 with all of Icarus' warnings, none of which is allowed.
+    """Elaborate `sources` as plain Verilog-2005; no warning of Icarus is allowed.
 
-    Only the missing timescale is not complained about: generated files leave it to the simulator's command line.
+    Only the warning of a missing timescale is off: generated files leave the timescale to the simulator's command line.
     """
     with tempfile.TemporaryDirectory() as folder:
         output = str(Path(folder) / "elaborated")
@@ -60,4 +58,4 @@ def yosys_check(sources: Sequence[Path], top: str) -> None:
         try:
             run_yosys([*passes, "proc", "check -assert"], "check", Path(folder), timeout=600.0)
         except ToolError as error:
-            raise LintError(f"yosys finds fault: {error}") from error
+            raise LintError(f"yosys reports a fault: {error}") from error

@@ -24,7 +24,7 @@ __all__ = ["SIMULATORS", "Build", "RunResult", "SimulationError", "build", "logs
 
 
 class SimulationError(ToolError):
-    """A simulation ran no test, ended abnormally or took too long, or one of its tests failed; `log` tells more."""
+    """A simulation ran no test, ended abnormally or took too long, or one of its tests failed; see `log`."""
 
     def __init__(self, problem: str, log: Path) -> None:
         super().__init__(f"{problem}: see {log}")
@@ -33,7 +33,7 @@ class SimulationError(ToolError):
 
 @contextmanager
 def logs_kept() -> Iterator[None]:
-    """Around simulations in a folder that vanishes: the log of one that fails is copied to a folder that stays.
+    """For simulations in a temporary folder: the log of a failed one is copied to a folder that stays.
 
     The error names the copy.
     """
@@ -93,12 +93,12 @@ def run(
     waves: bool = False,
     timeout: float | None = None,
 ) -> RunResult:
-    """Run the cocotb tests of `test_module` (importable from the present `sys.path`) on `build`.
+    """Run the cocotb tests of `test_module` (importable from the current `sys.path`) on `build`.
 
-    `testcase` chooses one test; `env` reaches the tests as environment variables; `plusargs` ("+name=value") reach the
-    Verilog; `seed` is cocotb's random seed; `timeout` is in seconds of wall time. The log, the results and the waves
-    are written to `results_dir`, which is made when needed. Runs may share a build at the same time, never a
-    `results_dir`. Raises `SimulationError` when a test fails or none ran.
+    `testcase` selects one test; `env` are environment variables of the tests, `plusargs` ("+name=value") arguments of
+    the Verilog; `seed` is cocotb's random seed; `timeout` is in seconds of wall time. The log, the results and the
+    waves go to `results_dir`, which is created if needed. Concurrent runs may share a build, but not a `results_dir`.
+    Raises `SimulationError` when a test fails or none ran.
     """
     if waves and not build.waves:
         raise ConfigurationError(f"this build of {build.top} cannot record waves: build it with waves=True")
@@ -146,7 +146,7 @@ def run(
     except RuntimeError as error:
         ended = str(error)
     except SystemExit:
-        # Under pytest, cocotb leaves the process when a test failed; the results say which.
+        # Under pytest, cocotb exits the process when a test failed; the results name the test.
         pass
     seconds = time.perf_counter() - started
     tests = _read_results(results, log, f"simulation of {build.top} with {build.simulator}", ended)

@@ -1,4 +1,4 @@
-"""cocotb's runners of Icarus and Verilator, adapted to generated grids."""
+"""cocotb's runners for Icarus and Verilator, adapted to generated grids."""
 
 import subprocess
 from collections import abc
@@ -12,16 +12,16 @@ from sim_tests.simulator.toolchains import verilator_environment, verilator_exec
 
 
 class ProjectRunner(Runner):
-    """Adds variables that win over the calling environment, and a time limit, to the commands of a cocotb runner."""
+    """Adds a time limit, and variables that override the calling environment, to the commands of a cocotb runner."""
 
-    #: Variables for the commands. (cocotb's own `extra_env` loses against the calling process's environment.)
+    #: Variables for the commands. (The environment of the calling process overrides cocotb's own `extra_env`.)
     extra_environment: abc.Mapping[str, str] = {}
-    #: Seconds a command may take; None is no limit. `subprocess.TimeoutExpired` is raised beyond it.
+    #: Seconds that a command may take, None for no limit; then `subprocess.TimeoutExpired` is raised.
     timeout: float | None = None
 
     def _execute_cmds(self, cmds: Sequence[list[str]], cwd: PathLike, stdout: TextIO | None = None) -> None:
         environment = {**self.env, **self.extra_environment}
-        # A make above this process must not hand its options and job slots to Verilator's make.
+        # A make that runs this process must not pass its options and job slots to Verilator's make.
         for name in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL"):
             environment.pop(name, None)
         stderr = None if stdout is None else subprocess.STDOUT
@@ -34,7 +34,7 @@ class ProjectRunner(Runner):
 
 
 class ProjectIcarus(ProjectRunner, Icarus):
-    """Icarus reading plain Verilog-2005, which is what the generated files are."""
+    """Icarus for plain Verilog-2005, the language of the generated files."""
 
     def _build_command(self) -> list[list[str]]:
         return [["-g2005" if word == "-g2012" else word for word in command] for command in super()._build_command()]

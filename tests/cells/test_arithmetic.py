@@ -10,19 +10,21 @@ import pytest
 
 from hdl.latencies import GridLatencies
 from hdl.parameters import load_parameters
-from rnn_mapper.cells import BOX, Cell, cell, identity, relu, sigmoid, tanh
-from rnn_mapper.cells.arithmetic import Accumulate, Activated, CellArithmetic, Read, Row, Unit, arithmetic_of
+from rnn_mapper.cells import BUILT_IN, Cell, cell, identity, relu, sigmoid, tanh
+from rnn_mapper.cells.arithmetic import Accumulate, Activated, CellArithmetic, Read, Row, Unit
+from rnn_mapper.cells.lowering import arithmetic_of
 from rnn_mapper.cells.stages import stages_of
 from rnn_mapper.cells.unit_program import unit_program
 from rnn_mapper.network.float_reference import run_float
 from rnn_mapper.network.network import Network
-from rnn_mapper.quantisation.quantise import quantise, quantise_inputs
+from rnn_mapper.quantisation.codes import quantise_inputs
+from rnn_mapper.quantisation.quantise import quantise
 from rnn_mapper.quantisation.reference import Reference
-from tests.support.cell_networks import random_network
+from tests.support.random_networks import one_layer
 from tests.support.stage_values import check_program
 from tests.support.unit_programs import RING, STATE_DISTANCE
 
-#: Fraction bits of the states of each cell in the box, and of its output where it is none of them.
+#: Fraction bits of the states of each built-in cell, and of its output where it is none of them.
 FORMATS: dict[str, dict[str, int]] = {
     # h comes from a tanh and a sigmoid; c can grow.
     "lstm": {"h": 15, "c": 10}, "lstm_peephole": {"h": 15, "c": 10}, "lstm_projection": {"h": 10, "c": 10},
@@ -37,9 +39,9 @@ FORMATS: dict[str, dict[str, int]] = {
 CALIBRATED = {"lstm_projection": "h", "dense": "output"}
 
 
-@pytest.mark.parametrize("name", BOX)
+@pytest.mark.parametrize("name", BUILT_IN)
 def test_formats(name: str) -> None:
-    arithmetic = arithmetic_of(BOX[name])
+    arithmetic = arithmetic_of(BUILT_IN[name])
     assert _fractions(arithmetic) == FORMATS[name]
     free = {label: node for label, node in (("output", arithmetic.output), *arithmetic.states.items())
             if node in arithmetic.calibrated}
@@ -150,10 +152,10 @@ def test_the_line_of_a_parameter_is_that_of_the_cell() -> None:
     line = made.__code__.co_firstlineno + 1
     for node in _of(made).nodes:
         if not isinstance(node, Read):
-            assert str(node.line) == f"test_cells_arithmetic.py:{line}"
+            assert str(node.line) == f"test_arithmetic.py:{line}"
 
 
-#: Equations that occur in none of the cells of the box; each is compared with floating point.
+#: Equations that occur in no built-in cell; each is compared with floating point.
 def _negated(x: Any, h: Any, p: Any) -> Any:
     h = sigmoid(p.W_a @ x) * h - tanh(p.W_b @ x) * sigmoid(p.U_c @ h)
     return h, h
@@ -187,10 +189,10 @@ def _scaled_state(x: Any, h: Any, p: Any) -> Any:
 
 
 @pytest.mark.parametrize("function", [_negated, _difference, _residual, _layered, _row_times_gate, _scaled_state])
-def test_equations_outside_the_box(function: Callable[..., Any]) -> None:
+def test_equations_that_no_built_in_cell_has(function: Callable[..., Any]) -> None:
     rng = np.random.default_rng(7)
     made = cell(function)
-    network = random_network(made, rng, 12, 16)
+    network = one_layer(rng, made, 12, 16)
     x = rng.normal(size=(100, 12))
     quantised = quantise(network, x)
     found = Reference(quantised).run(quantise_inputs(quantised, x)).outputs * quantised.output_scale
@@ -211,10 +213,10 @@ def test_latencies_are_those_of_the_hardware() -> None:
 
 
 @pytest.mark.parametrize("words", [1, 2, 3, 5, 8, 24])
-@pytest.mark.parametrize("name", [name for name in BOX if name != "lstm_peephole"])
+@pytest.mark.parametrize("name", [name for name in BUILT_IN if name != "lstm_peephole"])
 def test_programs_compute_the_arithmetic(name: str, words: int) -> None:
     rng = np.random.default_rng(words)
-    layer = _quantised(BOX[name], rng)
+    layer = _quantised(BUILT_IN[name], rng)
     for stage in layer.stages:
         for separate in (False, True):
             assert check_program(layer, stage, words, separate, rng) == words
@@ -223,7 +225,7 @@ def test_programs_compute_the_arithmetic(name: str, words: int) -> None:
 def test_program_with_peepholes() -> None:
     """At other lengths of a row the search takes long."""
     rng = np.random.default_rng(24)
-    layer = _quantised(BOX["lstm_peephole"], rng)
+    layer = _quantised(BUILT_IN["lstm_peephole"], rng)
     (stage,) = layer.stages
     assert check_program(layer, stage, 24, False, rng) == 24
 
@@ -236,12 +238,12 @@ LENGTHS = {
 }
 
 
-@pytest.mark.parametrize("name", BOX)
+@pytest.mark.parametrize("name", BUILT_IN)
 def test_programs_are_short(name: str) -> None:
-    stages = stages_of(arithmetic_of(BOX[name]))
+    stages = stages_of(arithmetic_of(BUILT_IN[name]))
     assert [unit_program(stage, 24, RING, STATE_DISTANCE)[0].length for stage in stages] == LENGTHS[name]
 
 
 def _quantised(kind: Cell, rng: np.random.Generator) -> Any:
-    network: Network = random_network(kind, rng, 5, 6)
+    network: Network = one_layer(rng, kind, 5, 6)
     return quantise(network, rng.normal(size=(20, 5))).layers[0]

@@ -1,7 +1,8 @@
-"""Every cell in the box computes what its framework, or the paper that defines it, says; quantised, nearly so."""
+"""Every built-in cell computes what its framework, or the paper that defines it, says; quantised, nearly so."""
 
 from __future__ import annotations
 
+import pickle
 from collections import abc
 from collections.abc import Callable
 from typing import Any
@@ -13,13 +14,16 @@ import pytest
 import torch
 from onnx import TensorProto, helper
 
-from rnn_mapper.cells import BOX, Cell
-from rnn_mapper.importers.native import network_from_torch, plain_network
+from rnn_mapper.cells import BUILT_IN, Cell
+from rnn_mapper.cells.library import variant, variant_named
+from rnn_mapper.importers.torch.modules import network_from_torch
 from rnn_mapper.network.float_reference import run_float
-from rnn_mapper.network.network import Dense, Layer, Network
-from rnn_mapper.quantisation.quantise import quantise, quantise_inputs
+from rnn_mapper.network.layers import Dense, Layer
+from rnn_mapper.network.network import Network
+from rnn_mapper.quantisation.codes import quantise_inputs
+from rnn_mapper.quantisation.quantise import quantise
 from rnn_mapper.quantisation.reference import Reference
-from tests.support.cell_networks import random_network
+from tests.support.random_networks import one_layer
 
 Array = npt.NDArray[np.float64]
 
@@ -43,8 +47,8 @@ def _generator(*numbers: int) -> np.random.Generator:
 
 
 @sizes
-@pytest.mark.parametrize("kind", ["LSTM", "projection", "GRU", "RNN", "relu"])
-def test_torch(kind: str, inputs: int, units: int, steps: int) -> None:
+@pytest.mark.parametrize("name", ["LSTM", "projection", "GRU", "RNN", "relu"])
+def test_torch(name: str, inputs: int, units: int, steps: int) -> None:
     torch.manual_seed(inputs)
     modules: dict[str, Callable[[], Any]] = {
         "LSTM": lambda: torch.nn.LSTM(inputs, units),
@@ -55,13 +59,13 @@ def test_torch(kind: str, inputs: int, units: int, steps: int) -> None:
         "relu": lambda: torch.nn.RNN(inputs, units, nonlinearity="relu"),
     }
     cells = {"LSTM": "lstm", "projection": "lstm_projection", "GRU": "gru", "RNN": "rnn_tanh", "relu": "rnn_relu"}
-    module = modules[kind]().double()
+    module = modules[name]().double()
     x = torch.randn(steps, inputs, dtype=torch.float64)
-    network = plain_network(network_from_torch(module))
-    assert network.layers[0].cell is BOX[cells[kind]]
+    network = network_from_torch(module)
+    assert network.single_layers[0].cell is BUILT_IN[cells[name]]
     # From a state that is not zero, too.
     state = _states(network, _generator(inputs, units))
-    order = [torch.tensor(state[name])[None] for name in network.layers[0].cell.state_names]
+    order = [torch.tensor(state[one])[None] for one in network.single_layers[0].cell.state_names]
     with torch.no_grad():
         cleared, _ = module(x)
         kept, last = module(x, tuple(order) if len(order) > 1 else order[0])
@@ -69,8 +73,8 @@ def test_torch(kind: str, inputs: int, units: int, steps: int) -> None:
     trace = run_float(network, x.numpy(), [state])
     assert _error(trace.outputs, kept.numpy()) < DOUBLE
     ends = last if isinstance(last, tuple) else (last,)
-    for name, end in zip(network.layers[0].cell.state_names, ends, strict=True):
-        assert _error(trace.state[0][name], end[0].numpy()) < DOUBLE
+    for one, end in zip(network.single_layers[0].cell.state_names, ends, strict=True):
+        assert _error(trace.state[0][one], end[0].numpy()) < DOUBLE
 
 
 @sizes
@@ -84,7 +88,7 @@ def test_dense(function: Any, name: str, inputs: int, units: int, steps: int) ->
     with torch.no_grad():
         wanted = module(x) if function is None else function(module(x))
     layer = Dense(module.weight.detach().numpy(), module.bias.detach().numpy(), name[6:] or "identity")
-    assert layer.cell is BOX[name]
+    assert layer.cell is BUILT_IN[name]
     assert _error(run_float(Network((layer,)), x.numpy()).outputs, wanted.numpy()) < DOUBLE
 
 
@@ -123,7 +127,7 @@ def _onnx(
 
 def _single_precision(cell: Cell, rng: np.random.Generator, inputs: int, units: int) -> Network:
     """Tensors that onnxruntime gets as they are."""
-    (layer,) = random_network(cell, rng, inputs, units).layers
+    (layer,) = one_layer(rng, cell, inputs, units).single_layers
     return Network((Layer(cell, {name: _single(value) for name, value in layer.tensors.items()}),))
 
 
@@ -134,11 +138,11 @@ def _single(values: Array) -> Array:
 @sizes
 def test_peepholes(inputs: int, units: int, steps: int) -> None:
     rng = _generator(1, inputs, units)
-    network = _single_precision(BOX["lstm_peephole"], rng, inputs, units)
-    tensors = dict(network.layers[0].tensors)
+    network = _single_precision(BUILT_IN["lstm_peephole"], rng, inputs, units)
+    tensors = dict(network.single_layers[0].tensors)
     x = _single(rng.normal(size=(steps, inputs)))
-    for kind in "WUb":
-        tensors[f"{kind}_c"] = tensors[f"{kind}_g"]
+    for letter in "WUb":
+        tensors[f"{letter}_c"] = tensors[f"{letter}_g"]
     # Gates are input, output, forget, cell; peepholes input, output, forget.
     peepholes = np.concatenate([tensors[name] for name in ("p_i", "p_o", "p_f")])
     wanted = _onnx("LSTM", x, "iofc", tensors, peepholes)
@@ -151,13 +155,13 @@ def test_peepholes(inputs: int, units: int, steps: int) -> None:
 def test_coupled_gates(inputs: int, units: int, steps: int) -> None:
     """onnxruntime couples with f = 1 - i, so that i has the weights of -f."""
     rng = _generator(2, inputs, units)
-    network = _single_precision(BOX["cifg"], rng, inputs, units)
-    tensors = dict(network.layers[0].tensors)
-    for kind in "WUb":
-        tensors[f"{kind}_c"] = tensors[f"{kind}_g"]
-        tensors[f"{kind}_i"] = -tensors[f"{kind}_f"]
+    network = _single_precision(BUILT_IN["cifg"], rng, inputs, units)
+    tensors = dict(network.single_layers[0].tensors)
+    for letter in "WUb":
+        tensors[f"{letter}_c"] = tensors[f"{letter}_g"]
+        tensors[f"{letter}_i"] = -tensors[f"{letter}_f"]
         # What onnxruntime must not look at.
-        tensors[f"{kind}_f"] = np.ones_like(tensors[f"{kind}_f"])
+        tensors[f"{letter}_f"] = np.ones_like(tensors[f"{letter}_f"])
     x = _single(rng.normal(size=(steps, inputs)))
     wanted = _onnx("LSTM", x, "iofc", tensors, input_forget=1)
     assert _error(run_float(network, x).outputs, wanted) < SINGLE
@@ -168,11 +172,11 @@ def test_coupled_gates(inputs: int, units: int, steps: int) -> None:
 @pytest.mark.parametrize(("name", "linear_before_reset"), [("gru_reset_before", 0), ("gru", 1)])
 def test_gru_of_onnx(name: str, linear_before_reset: int, inputs: int, units: int, steps: int) -> None:
     rng = _generator(3, inputs, units)
-    network = _single_precision(BOX[name], rng, inputs, units)
-    tensors = dict(network.layers[0].tensors)
-    for kind in "WUbc":
-        if f"{kind}_n" in tensors:
-            tensors[f"{kind}_h"] = tensors[f"{kind}_n"]
+    network = _single_precision(BUILT_IN[name], rng, inputs, units)
+    tensors = dict(network.single_layers[0].tensors)
+    for letter in "WUbc":
+        if f"{letter}_n" in tensors:
+            tensors[f"{letter}_h"] = tensors[f"{letter}_n"]
     x = _single(rng.normal(size=(steps, inputs)))
     wanted = _onnx("GRU", x, "zrh", tensors, linear_before_reset=linear_before_reset)
     assert _error(run_float(network, x).outputs, wanted) < SINGLE
@@ -239,26 +243,45 @@ def test_papers(
     name: str, definition: Callable[[Array, abc.Mapping[str, Array]], Array], inputs: int, units: int, steps: int
 ) -> None:
     rng = _generator(4, inputs, units)
-    network = random_network(BOX[name], rng, inputs, units)
+    network = one_layer(rng, BUILT_IN[name], inputs, units)
     x = rng.normal(size=(steps, inputs))
-    assert _error(run_float(network, x).outputs, definition(x, network.layers[0].tensors)) < DOUBLE
+    assert _error(run_float(network, x).outputs, definition(x, network.single_layers[0].tensors)) < DOUBLE
+
+
+# Variants
+
+
+def test_variants() -> None:
+    """Other activations make another cell, made once; those of a built-in cell give that cell."""
+    assert variant("lstm", ("sigmoid", "tanh", "tanh")) is BUILT_IN["lstm"]
+    assert variant("rnn", ("relu",)) is BUILT_IN["rnn_relu"]
+    made = variant("gru", ("sigmoid", "relu"))
+    assert made is variant_named("gru_sigmoid_relu")
+    assert made is pickle.loads(pickle.dumps(made))
+    assert made.activations == ("sigmoid", "relu")
+    assert variant_named("gru_sigmoid") is None
+    network = one_layer(_generator(6), made, 3, 4)
+    p, x, h = network.single_layers[0].tensors, _generator(7).normal(size=(6, 3)), np.zeros(4)
+    for row, found in zip(x, run_float(network, x).outputs, strict=True):
+        r, z = (_sigmoid(p[f"W_{g}"] @ row + p[f"U_{g}"] @ h + p[f"b_{g}"]) for g in "rz")
+        n = np.maximum(p["W_n"] @ row + p["b_n"] + r * (p["U_n"] @ h + p["c_n"]), 0.0)
+        h = z * h + (1 - z) * n
+        np.testing.assert_allclose(found, h, atol=DOUBLE)
 
 
 # Integers
 
 #: Root mean square of the error over that of the signal: at most half more than the worst of three random networks has.
 #: A value that is taken for one of another format is off by a half or more.
-BOUNDS = dict.fromkeys(BOX, 0.016) | {
-    "lstm_projection": 0.024, "rnn_relu": 0.024, "dense_sigmoid": 0.006, "rnn_tanh": 0.02,
-}
+BOUNDS = dict.fromkeys(BUILT_IN, 0.016) | {"lstm_projection": 0.024, "rnn_relu": 0.024, "dense_sigmoid": 0.006}
 
 
-@pytest.mark.parametrize("name", BOX)
+@pytest.mark.parametrize("name", BUILT_IN)
 def test_integers_are_close(name: str) -> None:
     errors = []
     for seed in range(3):
         rng = _generator(5, seed)
-        network = random_network(BOX[name], rng, 24, 32)
+        network = one_layer(rng, BUILT_IN[name], 24, 32)
         x = rng.normal(size=(200, 24))
         quantised = quantise(network, x)
         trace = Reference(quantised).run(quantise_inputs(quantised, x))
@@ -271,7 +294,7 @@ def test_integers_are_close(name: str) -> None:
 
 
 def _states(network: Network, rng: np.random.Generator) -> dict[str, Array]:
-    return {name: rng.uniform(-1, 1, size) for name, size in network.layers[0].state_sizes.items()}
+    return {name: rng.uniform(-1, 1, size) for name, size in network.single_layers[0].state_sizes.items()}
 
 
 def _error(found: Array, wanted: Array) -> float:

@@ -12,17 +12,18 @@ import numpy as np
 import pytest
 
 from hdl.parameters import load_parameters
-from rnn_mapper.cells import BOX, CellError, cell, sigmoid, tanh
-from rnn_mapper.cells.arithmetic import arithmetic_of
+from rnn_mapper.cells import BUILT_IN, CellError, cell, sigmoid, tanh
+from rnn_mapper.cells.lowering import arithmetic_of
 from rnn_mapper.cells.stages import stages_of
 from rnn_mapper.cells.unit_program import unit_program
 from rnn_mapper.cells.user_files import load_cells, with_cells
 from rnn_mapper.errors import MappingError, ModelError
 from rnn_mapper.mapping.mapper import map_network
-from rnn_mapper.network.network import Layer, Network
+from rnn_mapper.network.layers import Layer
+from rnn_mapper.network.network import Network
 from rnn_mapper.quantisation.quantise import quantise
-from tests.support.cell_networks import random_network
 from tests.support.cli_runner import refusal, spatial_rnn
+from tests.support.random_networks import one_layer
 
 HEAD = """import math
 import numpy as np
@@ -36,29 +37,30 @@ CONDITION = (
     "a vector cannot be a condition: a cell computes the same in every step and for every element; choose between "
     "values with a gate, z * a + (1 - z) * b"
 )
-LEFT = "only a parameter may stand on the left of @, as in p.W @ x"
+LEFT = "only a parameter may be on the left of @, as in p.W @ x"
 ELEMENTS = (
     "the input x is used element by element; it is 8 bits wide and can only be multiplied by a matrix (an identity "
-    "matrix gives it as it is)"
+    "matrix passes it on)"
 )
 NUMBER = (
-    "is added to values that are no matrix products; numbers may be added to products with a matrix, or stand as 1 - v "
+    "is added to values that are not matrix products; a number may be added to a matrix product, or be the 1 of 1 - v "
     "in a product"
 )
 SUBTRACTED = (
-    "this value is subtracted: only products with a matrix and products of two values can be; change the sign of the "
-    "weights that it comes from"
+    "this value is subtracted: only matrix products and products of two values can be; change the sign of the weights "
+    "that produce it"
 )
 
 #: What cannot be traced: the cell, the line of the error in it (the first is 0), the message.
 TRACED: list[tuple[str, int, str]] = [
     ("def c(x):\n    return x", 0,
      "cell c has 1 argument, must have the input, its states if any, and the parameters"),
-    ("def c(x, *p):\n    return x", 0, "cell c: argument *p is not plain, must be a name such as p"),
+    ("def c(x, *p):\n    return x", 0, "cell c: argument *p must be a plain name such as p"),
+    ("def c(x, p, *, k=2):\n    return p.W @ x", 0, "cell c: argument k=2 must be a plain name such as k"),
     ("def c(x, p):\n    y = sigmid(p.W @ x)\n    return y", 1, "unknown name 'sigmid'"),
     ("def c(x, p):\n    y = tanh(p.W @ z)\n    z = tanh(p.V @ y)\n    return z", 1,
-     "'z' is used before it is computed: within a step values may not depend on each other in a circle; take a state, "
-     "which is that of the step before"),
+     "'z' is used before it is computed: values of one step must not depend on each other in a circle; use a state, "
+     "which holds the value of the step before"),
     ("def c(x, p):\n    return x @ p.W", 1, LEFT),
     ("def c(x, p):\n    return [1] @ x", 1, LEFT),
     ("def c(x, p):\n    return p.W @ 3", 1, "p.W @ 3: the right side must be a vector"),
@@ -76,7 +78,7 @@ TRACED: list[tuple[str, int, str]] = [
     ("def c(x, p):\n    return np.tanh(p.W @ x)", 1,
      f"numpy's tanh does not work on the vectors of a cell; {FUNCTIONS}"),
     ("def c(x, p):\n    return math.tanh(p.W @ x)", 1, f"a vector is not a number; {FUNCTIONS}"),
-    ("def c(x, p):\n    return tanh(3)", 1, "tanh of 3, must be of a vector"),
+    ("def c(x, p):\n    return tanh(3)", 1, "tanh of 3: the argument must be a vector"),
     ("def c(x, p):\n    return p.W @ x + 'a'", 1, "+ of a vector and a str; both must be vectors or numbers"),
     ("def c(x, p):\n    return p.W @ x - math.inf", 1, "- of a vector and inf; numbers must be finite"),
     ("def c(x, p):\n    y = p.W @ x\n    return y + p.W", 2, "p.W is used as a matrix and as a vector"),
@@ -92,14 +94,14 @@ COMPILED: list[tuple[str, int, str]] = [
     ("def c(x, p):\n    y = p.W @ x\n    return tanh(y) * x", 0, ELEMENTS),
     ("def c(x, p):\n    y = tanh(p.W @ x)\n    return y + 1", 2, f"the number 1 {NUMBER}"),
     ("def c(x, p):\n    y = tanh(p.W @ x)\n    return 2 * y", 1,
-     "this value is multiplied by 2: only products with a matrix can be scaled; scale the weights that use it"),
+     "this value is multiplied by 2: only matrix products can be scaled; scale the weights that use it"),
     ("def c(x, p):\n    y = tanh(p.W @ x)\n    return tanh(p.V @ x) - y", 1, SUBTRACTED),
     ("def c(x, h, p):\n    a = 3 * (tanh(p.W @ x) * h)\n    h = tanh(\n        a + p.V @ x)\n    return h, h", 1,
-     "a product of two values times 3; only matrix products can be scaled"),
+     "a product of two values is multiplied by 3; only matrix products can be scaled"),
     ("def c(x, p):\n    a = tanh(p.W @ x)\n    b = sigmoid(p.V @ x)\n    return (a - b) * (b - a)", 3,
      "both sides of a product are differences; multiply it out"),
     ("def c(x, p):\n    a = sigmoid(p.W @ x)\n    return p.V @ x - (1 - a) * tanh(p.U @ x)", 2,
-     "-(1 - v) * w cannot be expressed; change the sign of the weights that w comes from"),
+     "-(1 - v) * w cannot be expressed; change the sign of the weights that produce w"),
     ("def c(x, p):\n    a = p.W @ x\n    b = a * relu(p.V @ x)\n    return tanh(b + p.U @ x)", 2,
      "both factors can exceed 1 (Q5.10): one of them must come from a sigmoid, a tanh or a state that stays within "
      "[-1, 1]"),
@@ -111,7 +113,7 @@ COMPILED: list[tuple[str, int, str]] = [
      "a difference of a Q5.10 and a Q0.15 value as a factor; multiply it out"),
     ("def c(x, p):\n    return p.a * p.b", 0, "cell c has no product with a matrix"),
     ("def c(x, h, p):\n    y = tanh(p.W @ x)\n    return y, h", 0,
-     "a state or a parameter is returned as it is; compute something from it"),
+     "a state or a parameter is returned unchanged; compute something from it"),
     ("def c(x, h, p):\n    y = tanh(p.W @ x)\n    h = tanh(p.b * h)\n    return y, h", 2,
      "no product with a matrix is part of this value"),
     ("def c(x, h, g, p):\n    h = tanh(p.W @ x + p.U @ h)\n    g = tanh(p.V @ x + p.Z @ h)\n"
@@ -155,7 +157,7 @@ def test_messages(source: str, line: int, message: str, tmp_path: Path) -> None:
     ("def f():\n    return 1 / 0\n\nf()\n", "mine.py:2: ZeroDivisionError: division by zero"),
     ("import sys\nsys.exit(3)\n", "mine.py:2: SystemExit: 3"),
     (HEAD + "def lstm(x, p):\n    return tanh(p.W @ x)\n",
-     "mine.py:7: a cell lstm is in the box already; give this one another name"),
+     "mine.py:7: cell lstm is built in; give this one another name"),
 ])  # fmt: skip
 def test_files_that_are_no_cells(content: str, message: str, tmp_path: Path) -> None:
     file = tmp_path / "mine.py"
@@ -178,7 +180,7 @@ def test_files_may_import_and_print(tmp_path: Path, capsys: pytest.CaptureFixtur
     file = tmp_path / "mine.py"
     file.write_text(f"from gates_of_mine import gate\nprint('reading')\n{HEAD}def c(x, p):\n    return gate(p.W, x)\n")
     cells = with_cells(file)
-    assert set(cells) == {*BOX, "c"}
+    assert set(cells) == {*BUILT_IN, "c"}
     assert cells["c"].trace.matrices == ("W",)
     captured = capsys.readouterr()
     assert (captured.out, captured.err) == ("", "reading\n")
@@ -201,17 +203,17 @@ FIRST = _gated.__code__.co_firstlineno
 
 
 @pytest.mark.parametrize(("changes", "message"), [
-    ({"b_z": None}, f"test_cells_errors.py:{FIRST + 1}: cell _gated: tensor b_z is missing; given are W_z, U_z, W_n"),
+    ({"b_z": None}, f"test_errors.py:{FIRST + 1}: cell _gated: tensor b_z is missing; given are W_z, U_z, W_n"),
     ({"W_q": (6, 4)}, "cell _gated: unknown tensor W_q; its tensors are W_z, U_z, W_n, b_z"),
     ({"W_z": (6,)}, "W_z has shape 6, must have 2 dimensions"),
     ({"W_n": (6, 5)},
-     f"test_cells_errors.py:{FIRST + 3}: a vector must have 4 values for p.W_z [6, 4] and 5 for p.W_n [6, 5]"),
+     f"test_errors.py:{FIRST + 3}: a vector must have 4 values for p.W_z [6, 4] and 5 for p.W_n [6, 5]"),
     ({"b_z": (5,)},
-     f"test_cells_errors.py:{FIRST + 1}: vectors of 6 values (p.W_z [6, 4]) and of 5 (p.b_z [5]) meet"),
+     f"test_errors.py:{FIRST + 1}: vectors of 6 values (p.W_z [6, 4]) and of 5 (p.b_z [5]) meet"),
     ({"W_n": (7, 4)},
-     f"test_cells_errors.py:{FIRST + 2}: vectors of 6 values (p.W_z [6, 4]) and of 7 (p.W_n [7, 4]) meet"),
+     f"test_errors.py:{FIRST + 2}: vectors of 6 values (p.W_z [6, 4]) and of 7 (p.W_n [7, 4]) meet"),
     ({"U_z": (6, 7)},
-     f"test_cells_errors.py:{FIRST + 2}: vectors of 6 values (p.W_z [6, 4]) and of 7 (p.U_z [6, 7]) meet"),
+     f"test_errors.py:{FIRST + 2}: vectors of 6 values (p.W_z [6, 4]) and of 7 (p.U_z [6, 7]) meet"),
 ])  # fmt: skip
 def test_shapes(changes: dict[str, tuple[int, ...] | None], message: str) -> None:
     shapes = {name: shape for name, shape in (SHAPES | changes).items() if shape is not None}
@@ -222,7 +224,7 @@ def test_shapes(changes: dict[str, tuple[int, ...] | None], message: str) -> Non
 
 def test_factors_beyond_one() -> None:
     rng = np.random.default_rng(0)
-    (layer,) = random_network(BOX["lstm_peephole"], rng, 3, 4).layers
+    (layer,) = one_layer(rng, BUILT_IN["lstm_peephole"], 3, 4).single_layers
     wide = Layer(layer.cell, dict(layer.tensors) | {"p_f": np.array([0.1, -1.5, 0.2, 1.2])})
     with pytest.raises(ModelError) as error:
         quantise(Network((wide,)), rng.normal(size=(9, 3)))
@@ -246,7 +248,7 @@ def test_factors_beyond_one() -> None:
 ])
 def test_tables_that_are_too_small(name: str, fields: dict[str, int], message: str) -> None:
     rng = np.random.default_rng(0)
-    quantised = quantise(random_network(BOX[name], rng, 5, 6), rng.normal(size=(20, 5)))
+    quantised = quantise(one_layer(rng, BUILT_IN[name], 5, 6), rng.normal(size=(20, 5)))
     with pytest.raises(MappingError) as error:
         map_network(quantised, replace(load_parameters("tiny"), **fields))
     assert str(error.value) == f"the model does not fit the grid: {message}"
@@ -264,7 +266,7 @@ def test_command_line(tmp_path: Path) -> None:
     np.savez(tmp_path / "model.npz", **tensors)
     np.save(tmp_path / "inputs.npy", np.ones((2, 2)))
     model: list[object] = ["--model", "model.npz", "--input", "inputs.npy"]
-    choices = ", ".join(BOX)
+    choices = ", ".join(BUILT_IN)
     for command in (["map", "-o", "out"], ["simulate"]):
         assert refusal(*command, *model, cwd=tmp_path) == (
             f"model.npz: cell 'c' is not supported: choose {choices}")
@@ -281,7 +283,7 @@ def test_command_line(tmp_path: Path) -> None:
 def test_list_of_cells() -> None:
     done = spatial_rnn("cell")
     assert done.returncode == 0, done.stderr
-    for name in BOX:
+    for name in BUILT_IN:
         assert f"│ {name} " in done.stdout
 
 
@@ -289,10 +291,10 @@ def test_a_cell_in_words() -> None:
     done = spatial_rnn("cell", "gru", "--words", 8)
     assert done.returncode == 0, done.stderr
     lines = {" ".join(line.split()) for line in done.stdout.splitlines()}
-    first = BOX["gru"].line.line
+    first = BUILT_IN["gru"].line.line
     assert {
         "After a step: output = v9, h = v9",
-        f"v1 W_z @ x + U_z @ h + b_z Q5.10 {first + 3}: z = sigmoid(p.W_z @ x + p.U_z @ h + p.b_z)",
+        f"v1 W_z @ x + U_z @ h + b_z Q5.10 {first + 3}: z = gate(p.W_z @ x + p.U_z @ h + p.b_z)",
         f"v9 v2 * (h - v8) + v8 Q0.15 {first + 5}: h = z * h + (1 - z) * n",
         "0 h state",
         "1 h v3, v1, v5, v6; stored before: x (3) v9 8 2 24",

@@ -10,19 +10,20 @@ import pytest
 
 from hdl.numerics import DEFAULT_ARITHMETIC, Arithmetic
 from hdl.parameters import GridParameters, load_parameters
-from rnn_mapper.cells import BOX, Cell, CellError
+from rnn_mapper.cells import BUILT_IN, Cell, CellError
 from rnn_mapper.cells.user_files import load_cells
 from rnn_mapper.check.replay import find_violations, plan_to_check
 from rnn_mapper.mapping.mapper import map_network
 from rnn_mapper.network.network import Network
+from rnn_mapper.quantisation.codes import quantise_inputs
 from rnn_mapper.quantisation.integer_network import QuantisedNetwork
-from rnn_mapper.quantisation.quantise import quantise, quantise_inputs
+from rnn_mapper.quantisation.quantise import quantise
 from rnn_mapper.quantisation.reference import Reference
 from rnn_mapper.run.result import IntSequence
 from rnn_mapper.run.simulate import verify
 from rnn_mapper.schedule.phases import PhaseOrder
 from sim_tests.bench.grids import RESIDENT_GRID_16
-from tests.support.cell_networks import random_network
+from tests.support.random_networks import one_layer
 from tests.support.stage_values import check_program
 
 #: One build for all: a peephole LSTM has five state words.
@@ -39,7 +40,7 @@ def _network(
     cell: Cell, seed: int, inputs: int = 7, units: int = 9, arithmetic: Arithmetic = DEFAULT_ARITHMETIC
 ) -> tuple[QuantisedNetwork, np.ndarray]:
     rng = np.random.default_rng(seed)
-    network: Network = random_network(cell, rng, inputs, units)
+    network: Network = one_layer(rng, cell, inputs, units)
     x = rng.normal(size=(STEPS, inputs))
     quantised = quantise(network, x, arithmetic)
     return quantised, quantise_inputs(quantised, x)
@@ -61,19 +62,19 @@ def _simulate(
 
 
 @pytest.mark.parametrize("grid", [SMALL, RESIDENT_GRID_16], ids=["8", "16"])
-@pytest.mark.parametrize("name", BOX)
-def test_box(name: str, grid: GridParameters, tmp_path: Path) -> None:
-    _simulate(BOX[name], grid, "verilator", tmp_path)
+@pytest.mark.parametrize("name", BUILT_IN)
+def test_built_in_cells(name: str, grid: GridParameters, tmp_path: Path) -> None:
+    _simulate(BUILT_IN[name], grid, "verilator", tmp_path)
 
 
 @pytest.mark.parametrize("name", ["lstm", "gru_reset_before"])
 def test_kernels(name: str, tmp_path: Path) -> None:
-    _simulate(BOX[name], SMALL, "verilator", tmp_path, PhaseOrder.BLAS)
+    _simulate(BUILT_IN[name], SMALL, "verilator", tmp_path, PhaseOrder.BLAS)
 
 
 @pytest.mark.parametrize("name", ["lstm_projection", "mgu", "sru"])
 def test_odd_grid(name: str, tmp_path: Path) -> None:
-    _simulate(BOX[name], ODD, "icarus", tmp_path)
+    _simulate(BUILT_IN[name], ODD, "icarus", tmp_path)
 
 
 # Random cells

@@ -12,7 +12,8 @@ from hdl.parameters import GridParameters
 from rnn_mapper import cells
 from rnn_mapper.check.footprint import TimedPhase
 from rnn_mapper.check.replay import find_violations, plan_to_check
-from rnn_mapper.quantisation.blank import weightless_network
+from rnn_mapper.network.random import LayerShape
+from rnn_mapper.quantisation.blank import blank_network
 from rnn_mapper.schedule.entries import ScheduleEntry
 from rnn_mapper.schedule.loop_nest import LoopNest
 from rnn_mapper.schedule.order import phases_of
@@ -97,7 +98,7 @@ def test_no_random_mapping_collides(seed: int) -> None:
 def test_heads_on_columns_of_their_own(schedule: PhaseOrder, outputs: int, chains: int) -> None:
     """A site that only the head uses still waits for its delay when the layer, elsewhere, could begin."""
     parameters, latencies = GridParameters(1, 8, 16), GridLatencies(4, 10, 4, 7, 2, 4)
-    network = weightless_network(cells.lstm, [4, 3], outputs, parameters)
+    network = blank_network(4, [LayerShape(cells.lstm, 3)], outputs, parameters.arithmetic)
     phases = phases_of([network], [[group.units] for group in unit_groups([network])], schedule)
     plan = plan_with(network, phases, {(0, 0): (1, 1), (1, 0): (1, chains)}, schedule, parameters, latencies)
     head = plan.timings[-1]

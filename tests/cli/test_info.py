@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 from hdl.output.layout_tables import enum_tables, layout_tables
 from hdl.output.reference_pages import reference_markdown
 from hdl.parameters import GridParameters, preset_names
 from hdl.register_map import REGISTERS, Error
 from tests.support.cli_runner import refusal, spatial_rnn
-
-REFERENCE = Path(__file__).parent.parent.parent / "docs" / "reference.md"
 
 
 def shown(*arguments: object) -> str:
@@ -68,10 +65,6 @@ def test_json() -> None:
 
 def test_wrong_options() -> None:
     assert refusal("info", "--preset", "paper", "--cols", 0) == "cols = 0: must be from 1 to 64"
-
-
-def test_reference_is_fresh() -> None:
-    assert REFERENCE.read_text() == reference_markdown(), "docs/reference.md is stale: run scripts/make_reference.py"
 
 
 def test_reference_has_the_comments_of_the_sources() -> None:

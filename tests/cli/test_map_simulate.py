@@ -7,6 +7,7 @@ import os
 import signal
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from hdl.parameters import load_parameters
 from rnn_mapper import cells
 from rnn_mapper.importers.native import save_network
 from rnn_mapper.mapping.packets import image_files, load_packets
-from rnn_mapper.quantisation.quantise import quantise_inputs
+from rnn_mapper.quantisation.codes import quantise_inputs
 from rnn_mapper.quantisation.reference import run_reference
 from rnn_mapper.run.prepare import prepare
 from tests.support.cli_runner import Run, start
@@ -133,17 +134,17 @@ def test_simulate_takes_ru_hu_cell_and_waves(run: Run, tmp_path: Path) -> None:
 
 
 def test_a_difference_is_told_and_fails(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    from sim_tests.host import grid_runs
+    from sim_tests.host import run as host
 
-    real = grid_runs.run_sequences
+    real = host.run_sequences
 
-    def wrong(*arguments: Any, **others: Any) -> list[grid_runs.GridRun]:
-        done = real(*arguments, **others)[0]
-        outputs = done.outputs.copy()
+    def wrong(*arguments: Any, **others: Any) -> host.GridRun:
+        result = real(*arguments, **others).results[0]
+        outputs = result.outputs.copy()
         outputs[2, 3] ^= 1
-        return [grid_runs.GridRun(outputs, done.cycles + 5, 0, 0, 0, 0.0, 0.0, None)]
+        return host.GridRun([replace(result, outputs=outputs, cycles=result.cycles + 5)], 0.0, None)
 
-    monkeypatch.setattr(grid_runs, "run_sequences", wrong)
+    monkeypatch.setattr(host, "run_sequences", wrong)
     text = run("simulate", "--model", "lstm.npz", "--input", "x.npy", status=1)
     assert "1 DIFFER from the reference" in text
     assert "1 of 42 outputs differ from the reference, first step 2, unit 3: " in run.errors
@@ -154,14 +155,14 @@ def test_a_difference_is_told_and_fails(run: Run, monkeypatch: pytest.MonkeyPatc
 def test_the_log_of_a_failed_simulation_stays(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, directory: list[str]
 ) -> None:
-    from sim_tests.host import grid_runs
+    from sim_tests.host import run as host
 
     def failing(*arguments: Any, **others: Any) -> None:
         # A bench that is not there: the log says so.
         real(arguments[0], "sim_tests.no_such_bench", results_dir=others["results_dir"], seed=1)
 
-    real = grid_runs.run
-    monkeypatch.setattr(grid_runs, "run", failing)
+    real = host.run
+    monkeypatch.setattr(host, "run", failing)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     before = files(tmp_path)
     run("simulate", "--model", "lstm.npz", "--input", "x.npy", "--sim", "icarus", *directory, status=2)
@@ -186,7 +187,7 @@ SIMULATE = ("simulate", "--model", "lstm.npz", "--input", "x.npy", "-o", "out")
     (["--model", "infinite.npz"], "infinite.npz: layer 0: bias_hh[0] is inf, must be finite"),
     (["--model", "shapes.npz"], "shapes.npz: layer 0: weight_ih has shape 20 x 5, must have 24 rows like weight_hh"),
     (["--model", "both.npz"], "both.npz: tensor weight_hh_l0_reverse is missing, every layer must have it"),
-    (["--cell", "peephole"], "lstm.npz: cell 'peephole' is not supported: choose " + ", ".join(cells.BOX)),
+    (["--cell", "peephole"], "lstm.npz: cell 'peephole' is not supported: choose " + ", ".join(cells.BUILT_IN)),
     (["--cell", "gru"], "lstm.npz: layer 0: weight_hh has shape 24 x 6, must have 3 rows per column (gru)"),
     (["--input", "absent.npy"], "absent.npy: no such file"),
     (["--input", "wide.npy"], "wide.npy: inputs has shape 2 x 4, must have 5 features per step"),

@@ -12,18 +12,17 @@ import numpy as np
 import pytest
 
 from rnn_mapper import cells
-from rnn_mapper.importers.native import load_network, plain_network, save_network
-from rnn_mapper.mapping.bidirectional import quantise_bidirectional, run_bidirectional, run_bidirectional_float
-from rnn_mapper.network.bidirectional import Bidirectional, BidirectionalNetwork
+from rnn_mapper.importers.native import load_network, save_network
 from rnn_mapper.network.float_reference import run_float
-from rnn_mapper.network.network import Dense, Network
+from rnn_mapper.network.layers import Bidirectional, Dense
+from rnn_mapper.network.network import Network
 from rnn_mapper.quantisation import reference
-from rnn_mapper.quantisation.accuracy import run_both
+from rnn_mapper.quantisation.accuracy import compare_with_float, run_both
 from rnn_mapper.quantisation.calibration import Method, ScaleRule
+from rnn_mapper.quantisation.codes import quantise_inputs
 from rnn_mapper.quantisation.integer_network import prove_accumulators
-from rnn_mapper.quantisation.layer_error import compare_with_float
-from rnn_mapper.quantisation.quantise import quantise, quantise_inputs
-from rnn_mapper.quantisation.reference import run_reference
+from rnn_mapper.quantisation.quantise import quantise, quantise_model
+from rnn_mapper.quantisation.reference import run_model, run_reference
 from rnn_mapper.report.quantisation import narrowed_values, report_on
 from tests.support.cli_runner import Run
 from tests.support.random_networks import ALL_CELLS, random_network
@@ -68,9 +67,9 @@ def run(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.
     return Run(capsys)
 
 
-def bidirectional() -> BidirectionalNetwork:
-    forward, backward = (random_network(seed, cells.lstm, 5, (6,)).layers[0] for seed in (1, 2))
-    return BidirectionalNetwork((Bidirectional(forward, backward), random_network(3, cells.gru, 12, (7,)).layers[0]),
+def bidirectional() -> Network:
+    forward, backward = (random_network(seed, cells.lstm, 5, (6,)).single_layers[0] for seed in (1, 2))
+    return Network((Bidirectional(forward, backward), random_network(3, cells.gru, 12, (7,)).layers[0]),
                                 Dense(np.random.default_rng(0).normal(size=(2, 7))))
 
 
@@ -78,7 +77,7 @@ def test_the_report_holds_the_figures_of_both_references(run: Run) -> None:
     text = run("quantise", "--model", "gru.npz", "--input", "x.npy", "--json", "r.json", "--picture", "e.svg",
                "--accumulator-bits", 24, "--calibration-method", "percentile", "--percentile", 99)
     values = json.loads(Path("r.json").read_text())
-    network, inputs = plain_network(load_network("gru.npz")), np.load("x.npy")
+    network, inputs = load_network("gru.npz"), np.load("x.npy")
     quantised = quantise(network, inputs, rule=ScaleRule(Method.PERCENTILE, 99))
     errors = compare_with_float(network, quantised, inputs)
     assert (values["steps"], values["streams"], values["accumulator_bits"]) == (120, 1, 24)
@@ -105,7 +104,7 @@ def test_the_report_holds_the_figures_of_both_references(run: Run) -> None:
 
 def test_errors_per_step_are_told_by_stretches(run: Run) -> None:
     run("quantise", "--model", "gru.npz", "--input", "x.npy", "--json", "r.json")
-    network, inputs = plain_network(load_network("gru.npz")), np.load("x.npy")
+    network, inputs = load_network("gru.npz"), np.load("x.npy")
     quantised = quantise(network, inputs)
     got = run_reference(quantised, quantise_inputs(quantised, inputs)).outputs * quantised.output_scale
     wanted = run_float(network, inputs).outputs
@@ -133,7 +132,7 @@ def test_formats_and_ranges(run: Run) -> None:
     assert (c["name"], c["words"], c["operand"]) == ("c", "Q5.10", None)
     backward = run_float(Network((bidirectional().layers[0].backward,)), inputs[::-1])  # type: ignore[union-attr]
     assert (h["low"], h["high"]) == (backward.outputs.min(), backward.outputs.max())
-    head = quantise_bidirectional(bidirectional(), inputs).segments[-1].members[0].head
+    head = quantise_model(bidirectional(), inputs).segments[-1].members[0].head
     assert head is not None
     scores = layers[3]["vectors"][1]
     assert scores["words"] == f"Q{15 - head.output_fraction}.{head.output_fraction}"
@@ -144,9 +143,9 @@ def test_a_bidirectional_network_ends_with_the_errors_of_its_outputs(run: Run) -
     run("quantise", "--model", "both.npz", "--input", "x.npy", "--json", "r.json", "--metric", "metrics.py:several")
     values = json.loads(Path("r.json").read_text())
     inputs, network = np.load("x.npy"), bidirectional()
-    quantised = quantise_bidirectional(network, inputs)
-    error = run_bidirectional(quantised, inputs).outputs * quantised.output_scale
-    error -= run_bidirectional_float(network, inputs)[-1]
+    quantised = quantise_model(network, inputs)
+    error = run_model(quantised, inputs).outputs * quantised.output_scale
+    error -= run_float(network, inputs).outputs
     assert values["layers"][-1]["error"]["rms"] == pytest.approx(np.sqrt(np.mean(error**2)))
     assert values["metric"]["worst"] == {"float": 0.0, "grid": pytest.approx(np.abs(error).max())}
     assert values["metric"]["db"]["float"] is None, "infinite"
@@ -234,7 +233,7 @@ def test_a_metric_gets_what_is_promised(run: Run, streams: int) -> None:
     text = run("quantise", "--model", "gru.npz", *["--input", "x.npy"] * streams, "--json", "-",
                "--metric", "metrics.py:share")
     values = json.loads(text)
-    network, inputs = plain_network(load_network("gru.npz")), np.load("x.npy")
+    network, inputs = load_network("gru.npz"), np.load("x.npy")
     quantised = quantise(network, np.concatenate([inputs] * streams))
     got = run_reference(quantised, quantise_inputs(quantised, inputs)).outputs * quantised.output_scale
     wanted = run_float(network, inputs).outputs
@@ -253,7 +252,7 @@ def test_simulate_judges_what_came_out_of_the_grid(run: Run) -> None:
     run("simulate", "--model", "gru.npz", "--input", "x.npy", "--metric", "metrics.py:several", "--json", "r.json",
         "--outputs", "y.npy", "--calibration-method", "auto")
     values = json.loads(Path("r.json").read_text())
-    network, inputs = plain_network(load_network("gru.npz")), np.load("x.npy")
+    network, inputs = load_network("gru.npz"), np.load("x.npy")
     quantised = quantise(network, inputs, rule=ScaleRule(Method.AUTO))
     assert values["calibration"] == [quantised.choice.to_json()]
     error = np.load("y.npy") * quantised.output_scale - run_float(network, inputs).outputs

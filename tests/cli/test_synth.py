@@ -54,7 +54,7 @@ def test_refusals(handwritten: Path, tmp_path: Path) -> None:
     assert refusal("synth", "--target", "gowin").startswith("target 'gowin' is unknown: choose one of generic, ice40")
     assert "absent.lib: cannot be read" in refusal("synth", *SMALLEST, "--liberty", tmp_path / "absent.lib")
     with_library = refusal("synth", handwritten, "--target", "ice40", "--liberty", "x.lib")
-    assert "does not go with the target ice40" in with_library
+    assert "cannot be used with the target ice40" in with_library
     assert "not both" in refusal("synth", handwritten, "--preset", "tiny")
     assert "name a directory that 'generate' wrote" in refusal("synth", tmp_path)
     assert "unknown preset 'huge'" in refusal("synth", "--preset", "huge")

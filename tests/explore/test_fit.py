@@ -19,8 +19,8 @@ from rnn_mapper.explore.devices import DEVICES
 from rnn_mapper.explore.fit import COLS, LANES, ROWS, Account, account_of
 from rnn_mapper.importers.native import save_network
 from rnn_mapper.mapping.mapper import map_network
-from rnn_mapper.network.bidirectional import Bidirectional, BidirectionalNetwork
-from rnn_mapper.network.network import Dense, Network, RecurrentLayer
+from rnn_mapper.network.layers import Bidirectional, Dense, RecurrentLayer
+from rnn_mapper.network.network import Network
 from rnn_mapper.quantisation.quantise import quantise
 from rnn_mapper.run.prepare import default_calibration
 from tests.support.cli_runner import refusal, spatial_rnn
@@ -29,10 +29,10 @@ from tests.support.random_networks import random_network
 STEPS = 16
 
 
-def bidirectional(inputs: int, hidden: int, outputs: int) -> BidirectionalNetwork:
-    forward, backward = (random_network(seed, cells.lstm, inputs, (hidden,)).layers[0] for seed in (1, 2))
+def bidirectional(inputs: int, hidden: int, outputs: int) -> Network:
+    forward, backward = (random_network(seed, cells.lstm, inputs, (hidden,)).single_layers[0] for seed in (1, 2))
     weight = np.random.default_rng(3).normal(size=(outputs, 2 * hidden))
-    return BidirectionalNetwork((Bidirectional(forward, backward),), Dense(weight))
+    return Network((Bidirectional(forward, backward),), Dense(weight))
 
 
 def test_smallest_grid_is_the_smallest_that_the_mapper_takes() -> None:

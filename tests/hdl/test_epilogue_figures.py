@@ -1,4 +1,4 @@
-"""The epilogue's promised rate and latency, from the components' own latencies and the scheduler."""
+"""The specified rate and latency of the epilogue, from the latencies of the components and the scheduler."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,7 @@ from hdl.grid.top import Grid
 from hdl.latencies import GridLatencies
 from hdl.parameters import load_parameters, preset_names
 from rnn_mapper import cells
-from rnn_mapper.network.network import gate_count
+from rnn_mapper.network.layers import gate_count
 from rnn_mapper.quantisation.integer_network import QuantisedNetwork
 from rnn_mapper.quantisation.quantise import quantise
 from rnn_mapper.schedule.clock import time_phase
@@ -21,7 +21,7 @@ LIMIT_INTERVAL, LIMIT_LATENCY = 6, 24
 
 
 def h_phase(network: QuantisedNetwork, latencies: GridLatencies) -> tuple[Phase, int]:
-    """The phase of a layer that runs the unit program, and the words of a row, of which one would do."""
+    """The phase of a layer that runs the unit program, and the words of its rows (one is enough)."""
     phases = phases_of([network], [[group.units] for group in unit_groups([network])])
     phases, words = choose_programs(phases, [1] * len(phases), latencies)
     (index,) = [index for index, phase in enumerate(phases) if not phase.stores]
@@ -51,5 +51,5 @@ def test_result_within_24_cycles_of_the_last_multiplication(preset: str, cell: c
     quantised = quantise(random_network(0, cell), np.full((1, 5), 0.5))
     phase, _ = h_phase(quantised, GridLatencies.of(p))
     _, trips = phase.steps.emitting
-    # The last product stands in its register one cycle after its operands.
+    # The last product is in its register one cycle after its operands.
     assert pcu.result_latency + trips * pcu.ring_latency - 1 <= LIMIT_LATENCY

@@ -1,4 +1,4 @@
-"""Generated Verilog passes three independent readers, for sizes that divide nothing and at both ends of the ranges."""
+"""Generated Verilog passes three independent readers, for odd sizes and at both ends of the ranges."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ GRIDS = {
     "one row": GridParameters(rows=1, cols=5, lanes=7),
     "64 rows of 4 lanes": GridParameters(rows=64, cols=1, lanes=4),
     "one column, 9 lanes": GridParameters(rows=2, cols=1, lanes=9),
-    "operands of 16 bits, 9 lanes": GridParameters(rows=2, cols=2, lanes=9, operand_bits=16, accumulator_bits=36),
+    "16-bit operands, 9 lanes": GridParameters(rows=2, cols=2, lanes=9, operand_bits=16, accumulator_bits=36),
     "smallest": GridParameters(
         rows=1, cols=1, lanes=4, weight_depth=4, vector_depth=4, units=1, gate_entries=2, phases=2, schedule_depth=4,
         state_words=1, models=1, program_length=2, table_segments=64, accumulator_bits=24, tree_levels_per_register=1,
@@ -29,7 +29,7 @@ GRIDS = {
         accumulator_bits=40, tree_levels_per_register=7,
     ),
 }
-#: What a waiver would hide a real fault with.
+#: Rules whose waiver would hide real faults.
 NEVER_WAIVED = (
     "LATCH", "COMBDLY", "UNOPTFLAT", "UNDRIVEN", "MULTIDRIVEN", "PINMISSING", "PINNOTFOUND", "IMPLICIT",
     "CASEINCOMPLETE", "CASEOVERLAP",

@@ -1,4 +1,4 @@
-"""The generated package: same bytes everywhere, and every file agrees with the hardware."""
+"""The generated package: the same bytes everywhere, and every file agrees with the hardware."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from sim_tests.simulator.lint import icarus_check
 from sim_tests.simulator.toolchains import icarus_executable
 from tests.support.cli_runner import spatial_rnn
 
-#: Sizes that divide nothing, and rows that are not as many as a beat's bytes.
+#: Sizes that do not divide evenly, and more rows than bytes in a beat.
 ODD = GridParameters(rows=8, cols=3, lanes=12)
 
 
@@ -43,7 +43,7 @@ def digests(directory: Path) -> dict[str, str]:
     return {str(path.relative_to(directory)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
-def test_same_bytes_in_any_place_with_any_hash_seed(tmp_path: Path) -> None:
+def test_same_bytes_in_any_directory_with_any_hash_seed(tmp_path: Path) -> None:
     for seed, name in (("0", "one"), ("4711", "elsewhere/two")):
         options = ("--rows", 2, "--cols", 2, "--lanes", 6)
         place = tmp_path / f"started with {seed}"
@@ -156,7 +156,7 @@ def test_baked_images(tmp_path: Path) -> None:
     assert '"images/spatial_rnn.site_r0_c0.weight_memory.hex"' in text
     for name, table in package.manifest["memories"].items():
         for file in table["image_files"]:
-            # What belongs to a sequence is not part of a model.
+            # State and vectors belong to a sequence, not to a model.
             assert (f'"images/{file.format(row=0, col=0)}"' in text) == (name not in ("STATE", "VECTOR"))
     icarus_check([tmp_path / file for file in (tmp_path / "spatial_rnn.f").read_text().split()], "spatial_rnn")
 
@@ -166,6 +166,6 @@ def test_paper_size_in_time(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     result: dict[str, Any] = json.loads((tmp_path / "result.json").read_text())
     assert result["verilog_bytes"] <= 2_000_000
-    # The target is 10 s on a free machine; tests may share it.
+    # The target is 10 s on an idle machine; tests may share it.
     assert result["seconds"] <= 30
     assert result["instances"]["srnn_site"] == 192

@@ -1,4 +1,4 @@
-"""Area of small hand-written grids whose right counts are known."""
+"""Area of small hand-written grids with known counts."""
 
 import json
 from pathlib import Path
@@ -38,7 +38,7 @@ def test_generic(grid: Path) -> None:
     assert total.gate_equivalents == sum(m.instances * (m.gate_equivalents or 0) for m in report.modules)
     # The PCU here is a bare dot product and a register of 28 gates.
     assert report.bare_dot_product is not None
-    # ABC's result depends a little on the order of what was read.
+    # ABC's result depends slightly on the order of the files read.
     assert modules[MODULE].gate_equivalents == pytest.approx(report.bare_dot_product, rel=0.01)
     whole = (modules[MODULE].gate_equivalents or 0.0) + 28
     assert report.pcu_overhead_ratio == pytest.approx(whole / report.bare_dot_product - 1)
@@ -93,7 +93,7 @@ def test_fpga(grid: Path, target: str) -> None:
 def test_refusals(grid: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="target 'gowin' is unknown: choose one of generic, ice40, ecp5"):
         synthesise(grid, "gowin")
-    with pytest.raises(ConfigurationError, match="a Liberty file does not go with the target ice40"):
+    with pytest.raises(ConfigurationError, match="a Liberty file cannot be used with the target ice40"):
         synthesise(grid, "ice40", LIBERTY)
     with pytest.raises(ConfigurationError, match=r"absent\.lib: cannot be read"):
         synthesise(grid, liberty=tmp_path / "absent.lib")

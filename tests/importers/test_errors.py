@@ -160,7 +160,7 @@ NAN = torch.full((16, 3), float("nan"))
 BAD: dict[str, tuple[bytes | Callable[[Path], object], str]] = {
     "empty.pt": (b"", "is empty, must be ONNX (.onnx), a PyTorch state_dict (.pt, .pth), safetensors or a NumPy .npz"),
     "empty.onnx": (b"", "is empty, must be"),
-    "text.pt": (b"a model\n", "is of no format that is known, must be ONNX (.onnx)"),
+    "text.pt": (b"a model\n", "is of no known format, must be ONNX (.onnx)"),
     "cut.pt": (saved(state())[:700], "is a damaged zip archive (cut off?)"),
     "legacy.pt": (saved(state(), _use_new_zipfile_serialization=False), "was saved by PyTorch before 1.6 or in its ol"),
     "raw.pkl": (pickle.dumps({"a": 1}), "is a pickle, which could run code and is not loaded: give ONNX"),
@@ -168,7 +168,7 @@ BAD: dict[str, tuple[bytes | Callable[[Path], object], str]] = {
     "script.pt": (lambda path: path.write_bytes(scripted()),
                   "is TorchScript (torch.jit.save), whose code is not run: export the module to ONNX"),
     "module.pt": (lambda path: torch.save(Net(), path),
-                  "holds a pickled object of test_import_errors.Net, which is not loaded: save module.state_dict()"),
+                  f"holds a pickled object of {__name__}.Net, which is not loaded: save module.state_dict()"),
     "lstm.pt": (lambda path: torch.save(torch.nn.LSTM(2, 3), path),
                 "holds a pickled object of torch.nn.modules.rnn.LSTM, which is not loaded"),
     "tensor.pt": (saved(torch.ones(3)), "holds a single tensor, must hold a state_dict"),
@@ -178,10 +178,10 @@ BAD: dict[str, tuple[bytes | Callable[[Path], object], str]] = {
                 "holds no LSTM, GRU, RNN or linear layer with PyTorch's names (weight_ih_l0, ...); there are . (weig"),
     "rnn.pt": (saved(torch.nn.RNN(2, 3).state_dict()),
                "weight_hh_l0 has shape 3 x 3, one row per column: an nn.RNN with tanh or with relu, which its weights "
-               "do not say; name it with --cell rnn_tanh or --cell rnn_relu"),
+               "do not show; name it with --cell rnn_tanh or --cell rnn_relu"),
     "several.pt": (saved(Net().state_dict()),
-                   "holds rnn (LSTM 3 -> 4), fc (linear 4 -> 2); which of them, and in what order, the names do not "
-                   "say: name them in the order of the data, with the function after a linear one, such as "
+                   "holds rnn (LSTM 3 -> 4), fc (linear 4 -> 2); their names do not show which of them are used, and "
+                   "in what order: name them in the order of the data, with the function after a linear layer, such as "
                    "--part rnn --part fc:sigmoid"),
     "two.pt": (saved({"model": Net().state_dict(), "ema": Net().state_dict()}),
                "holds model.rnn (LSTM 3 -> 4), model.fc (linear 4 -> 2), ema.rnn"),
@@ -223,11 +223,11 @@ BAD: dict[str, tuple[bytes | Callable[[Path], object], str]] = {
     "extension.pt": (archive(b"\x80\x02\x82\x01."), "the pickle has the operation EXT1, which no state_dict needs"),
     "endless.pt": (archive(b"\x80\x02}"), "the pickle is damaged (ValueError)"),
     "control.pt": (saved({"\x1b[2Jrnn.weight_ih_l0": torch.ones(2)}), "tensor ?[2Jrnn.weight_ih_l0 has a name with co"),
-    "other.zip": (zipped({"readme.txt": b"x"}), "is a zip archive of no kind that is known, must be ONNX"),
+    "other.zip": (zipped({"readme.txt": b"x"}), "is a zip archive of no known format, must be ONNX"),
     "model.keras": (zipped({"config.json": b"{}", "model.weights.h5": b""}), "is a Keras model, which is not supporte"),
-    "lies.safetensors": (safetensors(lambda data: data.replace(b"[16,3]", b"[99,3]")), "is damaged, or no safetensors"),
+    "lies.safetensors": (safetensors(lambda data: data.replace(b"[16,3]", b"[99,3]")), "is damaged, or not a safe"),
     "long.safetensors": (safetensors(lambda data: struct.pack("<Q", 1 << 60) + data[8:]), "has a header of 1152921504"),
-    "cut.safetensors": (safetensors(lambda data: data[:-8]), "is damaged, or no safetensors file: "),
+    "cut.safetensors": (safetensors(lambda data: data[:-8]), "is damaged, or not a safetensors file: "),
     "int.safetensors": (safetensors(lambda data: data, weight_ih_l0=torch.ones(16, 3, dtype=torch.int16)),
                         "layer 0: weight_ih holds int16 values, must be float64"),
     "f8.safetensors": (safetensors(lambda data: data, bias_ih_l0=torch.ones(16).to(torch.float8_e4m3fn)),
@@ -238,7 +238,7 @@ BAD: dict[str, tuple[bytes | Callable[[Path], object], str]] = {
     "bomb.npz": (bomb, "unpacks to 209715200 bytes, must be 67108864 at most, 100 times the file"),
     "lies.npz": (lying_npz, "damaged, or not a NumPy file"),
     "model.h5": (b"\x89HDF\r\n\x1a\n" + bytes(20), "is HDF5 (Keras .h5, or weights alone), which is not supported: ex"),
-    "model.gguf": (b"GGUF" + bytes(20), "is GGUF, which holds no recurrent layers of a known kind"),
+    "model.gguf": (b"GGUF" + bytes(20), "is GGUF, which holds no recurrent layers that can be read"),
     "model.tflite": (b"\x1c\0\0\0TFL3" + bytes(20), "is TensorFlow Lite, which is not supported: export the model tha"),
     "model.ort": (b"\x1c\0\0\0ORTM" + bytes(20), "is in the format of ONNX Runtime, which is not supported: give the"),
     "model.pb": (b"\x0a\x02ab", "is a TensorFlow graph, which is not supported: export the model to ONNX"),
@@ -384,8 +384,7 @@ def test_large_files_take_little_memory(folder: Path) -> None:
     torch.save(Net().state_dict() | {"embedding.weight": torch.ones(20_000, 1000)}, "m.pt")
     save_file(Net().state_dict() | {"embedding.weight": torch.ones(20_000, 1000)}, "m.safetensors")
     code = (
-        "import resource, sys; from rnn_mapper import load_model, Selection; import rnn_mapper.importers.native\n"
-        "from rnn_mapper.importers import safetensors_files, torch_archive; import safetensors\n"
+        "import resource, sys, safetensors; from rnn_mapper import load_model, Selection\n"
         "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
         "load_model(sys.argv[1], Selection(parts=('rnn', 'fc')))\n"
         "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)\n"

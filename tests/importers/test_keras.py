@@ -10,7 +10,7 @@ import pytest
 from rnn_mapper.errors import ModelError
 from rnn_mapper.importers.imported import Imported
 from rnn_mapper.importers.onnx.load import load_onnx
-from rnn_mapper.network.bidirectional import Bidirectional, Reversed
+from rnn_mapper.network.layers import Bidirectional, Reversed
 from tests.support.onnx_models import run_imported
 
 DATA = Path(__file__).parent.parent / "data"
@@ -35,7 +35,7 @@ FIXTURES = {
 }
 REFUSED = {
     "keras2_hard_sigmoid": "activation hardsigmoid is not supported: the grid has sigmoid, tanh, relu",
-    "keras3_hard_sigmoid": "carries 2 states, must carry one: that of a GRU or of a simple RNN",
+    "keras3_hard_sigmoid": "carries 2 states, must carry one, the state of a GRU or of a simple RNN",
 }
 
 

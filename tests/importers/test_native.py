@@ -11,15 +11,11 @@ import torch
 from rnn_mapper import cells
 from rnn_mapper.cells import library
 from rnn_mapper.errors import ModelError, OutputError
-from rnn_mapper.importers.native import (
-    load_inputs,
-    load_network,
-    network_from_state_dict,
-    network_from_torch,
-    plain_network,
-    save_network,
-)
-from rnn_mapper.network.network import Dense, Network, RecurrentLayer
+from rnn_mapper.importers.arrays import load_inputs
+from rnn_mapper.importers.native import load_network, network_from_state_dict, save_network
+from rnn_mapper.importers.torch.modules import network_from_torch
+from rnn_mapper.network.layers import Dense, RecurrentLayer
+from rnn_mapper.network.network import Network
 from tests.support.random_networks import ALL_CELLS, random_network
 
 
@@ -37,10 +33,10 @@ def tensors(gates: int = 4, inputs: int = 3, hidden: int = 2) -> dict[str, Any]:
 def test_save_and_load_keep_everything(tmp_path: Path, cell: cells.Cell) -> None:
     network = random_network(1, cell, hidden=(7, 4), outputs=3)
     save_network(tmp_path / "model.npz", network)
-    loaded = plain_network(load_network(tmp_path / "model.npz"))
+    loaded = load_network(tmp_path / "model.npz")
     assert loaded.head is not None
     assert network.head is not None
-    for got, wanted in zip(loaded.all_layers, network.all_layers, strict=True):
+    for got, wanted in zip(loaded.stack, network.stack, strict=True):
         assert got.cell is wanted.cell
         assert set(got.tensors) == set(wanted.tensors)
         for name, value in wanted.tensors.items():
@@ -56,22 +52,22 @@ def test_saved_bytes_are_reproducible(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("gates", "cell"), [(4, cells.lstm), (3, cells.gru)])
 def test_cell_follows_from_the_rows(tmp_path: Path, gates: int, cell: cells.Cell) -> None:
     np.savez(tmp_path / "model.npz", **tensors(gates))
-    assert plain_network(load_network(tmp_path / "model.npz")).layers[0].cell is cell
+    assert load_network(tmp_path / "model.npz").single_layers[0].cell is cell
 
 
 def test_the_function_of_an_rnn_must_be_named() -> None:
     with pytest.raises(ModelError, match=r"^weight_hh_l0 has shape 2 x 2, .* --cell rnn_tanh or --cell rnn_relu$"):
         network_from_state_dict(tensors(1))
     for cell in (cells.rnn_relu, cells.rnn_tanh):
-        assert plain_network(network_from_state_dict(tensors(1), cell.name)).layers[0].cell is cell
+        assert network_from_state_dict(tensors(1), cell.name).single_layers[0].cell is cell
 
 
 def test_missing_biases_are_zeros_and_sizes_are_reported() -> None:
     given = tensors()
     del given["bias_ih_l0"], given["bias_hh_l0"]
-    network = plain_network(network_from_state_dict(given | {"head.weight": np.ones((5, 2))}))
+    network = network_from_state_dict(given | {"head.weight": np.ones((5, 2))})
     for gate in "ifgo":
-        assert not network.layers[0].tensors[f"b_{gate}"].any()
+        assert not network.single_layers[0].tensors[f"b_{gate}"].any()
     assert (network.input_size, network.hidden_size, network.output_size) == (3, 2, 5)
 
 
@@ -97,8 +93,8 @@ MALFORMED: list[tuple[dict[str, Any], str | None, str]] = [
     (
         {"conv.weight": np.ones(3)},
         None,
-        "holds . (LSTM 3 -> 2), conv (weight 3); which of them, and in what order, the names do not say: name them in "
-        "the order of the data, with the function after a linear one, such as --part .",
+        "holds . (LSTM 3 -> 2), conv (weight 3); their names do not show which of them are used, and in what order: "
+        "name them in the order of the data, with the function after a linear layer, such as --part .",
     ),
     (
         {"weight_hh_l0": np.ones((10, 2))},
@@ -106,7 +102,7 @@ MALFORMED: list[tuple[dict[str, Any], str | None, str]] = [
         "weight_hh_l0 has shape 10 x 2, must have 4 (lstm), 3 (gru) or 1 (rnn) rows per column",
     ),
     ({}, "gru", "layer 0: weight_hh has shape 8 x 2, must have 3 rows per column (gru)"),
-    ({}, "peephole", "cell 'peephole' is not supported: choose " + ", ".join(cells.BOX)),
+    ({}, "peephole", "cell 'peephole' is not supported: choose " + ", ".join(cells.BUILT_IN)),
     ({"weight_ih_l0": np.ones((7, 3))}, None, "layer 0: weight_ih has shape 7 x 3, must have 8 rows like weight_hh"),
     ({"weight_ih_l0": np.ones(8)}, None, "layer 0: weight_ih has shape 8, must have 2 dimensions"),
     ({"weight_ih_l0": np.ones((8, 0))}, None, "layer 0: weight_ih has shape 8 x 0, must not be empty"),
@@ -157,7 +153,7 @@ def test_tensors_are_read_only_copies() -> None:
     ("module", "message"),
     [
         (torch.nn.Conv1d(2, 3, 1),
-         "torch.nn.modules.conv.Conv1d is not supported: must be of torch.nn: LSTM, GRU, RNN, LSTMCell, GRUCell, "
+         "torch.nn.modules.conv.Conv1d is not supported: must be one of torch.nn: LSTM, GRU, RNN, LSTMCell, GRUCell, "
          "RNNCell, Linear, Sequential, Sigmoid, Tanh, ReLU, Softmax, LogSoftmax, Dropout, Identity"),
     ],
 )
@@ -169,7 +165,7 @@ def test_unsupported_torch_modules_are_named(module: Any, message: str) -> None:
 
 def test_torch_tensors_of_any_kind_are_taken() -> None:
     module = torch.nn.GRU(2, 3).bfloat16()
-    layer = plain_network(network_from_torch(module)).layers[0]
+    layer = network_from_torch(module).single_layers[0]
     rows = np.concatenate([layer.tensors[f"W_{gate}"] for gate in "rzn"])
     assert (rows == module.weight_ih_l0.detach().float().numpy()).all()
 

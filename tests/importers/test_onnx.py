@@ -16,7 +16,7 @@ import rnn_mapper as srnn
 from rnn_mapper.errors import ModelError
 from rnn_mapper.importers.imported import Selection
 from rnn_mapper.importers.onnx.load import load_onnx
-from rnn_mapper.network.bidirectional import Reversed
+from rnn_mapper.network.layers import Reversed
 from tests.support.onnx_models import Array, model, node, run_imported, run_onnxruntime, single, weights
 
 T = 9
@@ -86,8 +86,7 @@ def test_random_attributes(op: str) -> None:
         for name in ("initial_h", "initial_c")[: 2 if op == "LSTM" else 1]:
             kind = rng.integers(3)
             if kind:
-                zero = kind == 1 or attributes.get("direction", "forward") != "forward"
-                stored[name] = (0 if zero else 1) * noise(halves, 1, hidden, seed=seed)
+                stored[name] = (kind - 1) * noise(halves, 1, hidden, seed=seed)
                 extra[name] = name
         if rng.random() < 0.6:
             attributes["hidden_size"] = hidden
@@ -393,7 +392,7 @@ def test_glue(proto: Any, host: list[str], kind: str) -> None:
     (glue([n("Transpose", ["Y"], "out", perm=[1, 2, 3, 0])]), "depends on the number of steps"),
     (glue([n("Cast", ["Y"], "out", to=7)]), "turns the data into whole numbers"),
     (glue([n("Concat", ["Y", "v"], "out", axis=3)], {"v": noise(1, 1, 1, 2)}, shape=(1, 1, 3)),
-     "puts constants beside the data"),
+     "concatenates constants with the data"),
 ])  # fmt: skip
 def test_glue_that_is_refused(proto: Any, message: str | None) -> None:
     if message is None:  # the cut-off part is not used
@@ -411,7 +410,7 @@ def test_slices_longer_than_the_first_try() -> None:
     x = noise(30, 1, 3)
     (wanted,) = run_onnxruntime(proto, {"X": x})
     np.testing.assert_allclose(run_imported(imported, x[:, 0].astype(float)).ravel(), wanted.ravel(), atol=1e-5)
-    with pytest.raises(srnn.SpatialRnnError, match=r"^9 steps are too few for what the model takes of them"):
+    with pytest.raises(srnn.SpatialRnnError, match=r"^9 steps are too few for those that the model takes"):
         run_imported(imported, x[:9, 0].astype(float))
 
 
@@ -444,12 +443,12 @@ def test_types_of_weights(tmp_path: Path) -> None:
     """float16, bfloat16 and float64 weights are taken as they are."""
     proto = single("GRU")
     reference = load_onnx(proto).network.layers[0]
-    for kind in (onnx.TensorProto.FLOAT16, onnx.TensorProto.BFLOAT16, onnx.TensorProto.DOUBLE):
+    for dtype in (onnx.TensorProto.FLOAT16, onnx.TensorProto.BFLOAT16, onnx.TensorProto.DOUBLE):
         made = onnx.ModelProto()
         made.CopyFrom(proto)
         for tensor in made.graph.initializer:
             array = onnx.numpy_helper.to_array(tensor)
-            tensor.CopyFrom(helper.make_tensor(tensor.name, kind, array.shape, array.ravel().tolist()))
+            tensor.CopyFrom(helper.make_tensor(tensor.name, dtype, array.shape, array.ravel().tolist()))
         layer = load_onnx(made).network.layers[0]
         for name, value in layer.tensors.items():  # type: ignore[union-attr]
             np.testing.assert_allclose(value, reference.tensors[name], atol=1e-2)  # type: ignore[union-attr]

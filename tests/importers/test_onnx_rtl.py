@@ -11,21 +11,18 @@ import pytest
 import rnn_mapper as srnn
 from rnn_mapper import cells
 from rnn_mapper.importers.onnx.load import load_onnx
-from rnn_mapper.mapping.bidirectional import (
-    QuantisedBidirectional,
-    QuantisedSegment,
-    quantise_bidirectional,
-    run_bidirectional_float,
-)
-from rnn_mapper.mapping.deployment import map_resident
-from rnn_mapper.network.bidirectional import BidirectionalNetwork, Reversed
-from rnn_mapper.network.network import Dense
+from rnn_mapper.mapping.deployment import deploy
+from rnn_mapper.network.float_reference import run_float
+from rnn_mapper.network.layers import Dense, Reversed
+from rnn_mapper.network.network import Network
+from rnn_mapper.network.random import LayerShape, random_layer
+from rnn_mapper.quantisation.codes import segment_codes
+from rnn_mapper.quantisation.quantise import quantise_model
 from rnn_mapper.quantisation.reference import Reference
 from sim_tests.bench.grids import RESIDENT_GRID
 from tests.importers.test_keras import DATA
 from tests.importers.test_onnx import OPERATOR_TESTS, bound, operator_tests
 from tests.support.onnx_models import single
-from tests.support.random_networks import random_layer
 
 
 @pytest.mark.parametrize("part", range(4))
@@ -37,22 +34,17 @@ def test_operator_tests_of_onnx_on_a_grid(part: int, tmp_path: Path) -> None:
         imported = load_onnx(proto)
         values = [x[:, stream].astype(np.float64) for stream in range(x.shape[1])]
         calibration = np.concatenate(values)
-        network = imported.network
-        if isinstance(network, BidirectionalNetwork):
-            quantised = quantise_bidirectional(network, calibration)
-        else:
-            member = srnn.quantise(network, calibration, state=imported.state)
-            quantised = QuantisedBidirectional((QuantisedSegment("all", (member,), None),))
+        quantised = quantise_model(imported.network, calibration, state=imported.state)
         assert len(quantised.segments) == 1
         made.append((name, imported, quantised.segments[0], values, proto))
-    resident = map_resident([segment.members for _, _, segment, _, _ in made], RESIDENT_GRID)
+    resident = deploy([segment.members for _, _, segment, _, _ in made], RESIDENT_GRID)
     runs = [
         (name, imported, segment, one, wanted, model)
         for model, (name, imported, segment, values, proto) in enumerate(made)
         for stream, one in enumerate(values)
         for wanted in [_wanted(name, stream)]
     ]
-    sequences = [srnn.IntSequence(segment.inputs(one), model=model) for _, _, segment, one, _, model in runs]
+    sequences = [srnn.IntSequence(segment_codes(segment, one), model=model) for _, _, segment, one, _, model in runs]
     compared = srnn.verify(resident, sequences, "verilator", tmp_path)
     for (name, imported, segment, _, wanted, model), result in zip(runs, compared, strict=True):
         assert result.is_exact, name
@@ -75,11 +67,11 @@ def _wanted(name: str, stream: int) -> np.ndarray:
 
 @pytest.mark.parametrize("name", ["keras3_gru_last", "keras3_lstm_relu_no_bias"])
 def test_cells_with_other_functions(name: str, tmp_path: Path) -> None:
-    """Cells of the box with a relu where the box has a tanh: on a grid, in files, and sent to other processes."""
+    """Built-in cells with relu in place of tanh: on a grid, in files, and sent to other processes."""
     imported = load_onnx(DATA / f"{name}.onnx")
     network = imported.network
     assert isinstance(network, srnn.Network)
-    cell = network.layers[0].cell
+    cell = network.single_layers[0].cell
     assert "relu" in cell.name
     assert pickle.loads(pickle.dumps(cell)) is cell
     srnn.save_network(tmp_path / "model.npz", network)
@@ -102,14 +94,14 @@ def test_functions_that_the_grid_cannot_combine() -> None:
         srnn.quantise(network, np.ones((3, 3)))
 
 
-def reversed_network() -> BidirectionalNetwork:
+def reversed_network() -> Network:
     """Reversed layers at the bottom, between others and below a head."""
     rng = np.random.default_rng(1)
 
     def layer(cell: cells.Cell, inputs: int, hidden: int) -> srnn.Layer:
-        return random_layer(rng, cell, inputs, hidden, 0.6)
+        return random_layer(rng, inputs, LayerShape(cell, hidden), 0.6)
 
-    return BidirectionalNetwork(
+    return Network(
         (Reversed(layer(cells.gru, 4, 5)), layer(cells.lstm, 5, 3), Reversed(layer(cells.rnn_tanh, 3, 4)),
          Reversed(layer(cells.lstm, 4, 3))),
         Dense(rng.normal(size=(2, 3))),
@@ -131,13 +123,14 @@ def test_reversed_layers_by_hand() -> None:
             values = srnn.run_float(srnn.Network((layer,)), values).outputs
     assert network.head is not None
     values = values @ network.head.tensors["W"].T + network.head.tensors["b"]
-    np.testing.assert_allclose(run_bidirectional_float(network, inputs)[-1], values, rtol=0, atol=1e-12)
+    np.testing.assert_allclose(run_float(network, inputs).outputs, values, rtol=0, atol=1e-12)
     # The integers of a reversed layer are those of the layer itself on turned inputs.
-    alone = BidirectionalNetwork((network.layers[0],))
-    quantised = quantise_bidirectional(alone, inputs).segments[0]
+    alone = Network((network.layers[0],))
+    quantised = quantise_model(alone, inputs).segments[0]
     codes = srnn.quantise_inputs(quantised.members[0], inputs)
+    (sent,) = segment_codes(quantised, inputs)
     np.testing.assert_array_equal(
-        quantised.merged([Reference(quantised.members[0]).run(one).outputs for one in quantised.inputs(inputs)]),
+        quantised.merged([Reference(quantised.members[0]).run(sent).outputs]),
         Reference(quantised.members[0]).run(codes[::-1]).outputs[::-1],
     )
 
@@ -146,7 +139,7 @@ def test_reversed_layers_in_verilog() -> None:
     network = reversed_network()
     inputs = np.random.default_rng(2).normal(size=(7, 4))
     result = srnn.simulate(network, inputs, RESIDENT_GRID, simulator="verilator")
-    assert isinstance(result, srnn.BidirectionalResult)
+    assert isinstance(result, srnn.SimulationResult)
     assert result.is_exact
-    exact = run_bidirectional_float(network, inputs)[-1]
+    exact = run_float(network, inputs).outputs
     np.testing.assert_allclose(result.outputs_float, exact, atol=0.05 * np.abs(exact).max())

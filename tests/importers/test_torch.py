@@ -18,9 +18,8 @@ import rnn_mapper as srnn
 from rnn_mapper import cells, cli
 from rnn_mapper.errors import ModelError
 from rnn_mapper.importers.torch.modules import import_module
-from rnn_mapper.mapping.bidirectional import run_bidirectional_float
 from rnn_mapper.mapping.state_images import state_packets
-from rnn_mapper.quantisation.start_state import quantise_state
+from rnn_mapper.quantisation.codes import quantise_state
 from rnn_mapper.run.prepare import as_imported
 
 #: A module of random attributes for each.
@@ -30,16 +29,13 @@ CLOSE = 1e-5
 
 def outputs_of(imported: srnn.Imported, inputs: np.ndarray) -> np.ndarray:
     """[steps, values] of the float reference, after the host's steps."""
-    network = imported.network
-    if isinstance(network, srnn.BidirectionalNetwork):
-        return imported.finish(run_bidirectional_float(network, inputs)[-1])
-    return imported.finish(srnn.run_float(network, inputs, imported.state).outputs)
+    return imported.finish(srnn.run_float(imported.network, inputs, imported.state).outputs)
 
 
 def wanted_of(module: Any, inputs: np.ndarray) -> np.ndarray:
     """[steps, values] of PyTorch in inference, in the module's own precision."""
-    kind = next(module.parameters()).dtype
-    batch = torch.tensor(inputs, dtype=kind)
+    dtype = next(module.parameters()).dtype
+    batch = torch.tensor(inputs, dtype=dtype)
     if getattr(module, "batch_first", False):
         batch = batch[None]
     with torch.no_grad():
@@ -52,7 +48,7 @@ def random_recurrent(seed: int) -> tuple[Any, str | None]:
     """An nn.LSTM, GRU or RNN, and the cell that must be named where the weights do not say it."""
     choose = random.Random(seed)
     torch.manual_seed(seed)
-    kind = choose.choice([torch.nn.LSTM, torch.nn.GRU, torch.nn.RNN])
+    module_class = choose.choice([torch.nn.LSTM, torch.nn.GRU, torch.nn.RNN])
     hidden = choose.randint(2, 9)
     options: dict[str, Any] = {
         "num_layers": choose.randint(1, 3), "bidirectional": choose.random() < 0.4, "bias": choose.random() < 0.7,
@@ -60,14 +56,14 @@ def random_recurrent(seed: int) -> tuple[Any, str | None]:
         "dtype": choose.choice([torch.float32, torch.float64]),
     }
     cell = None
-    if kind is torch.nn.LSTM:
+    if module_class is torch.nn.LSTM:
         options["proj_size"] = choose.choice([0, 0, choose.randint(1, hidden - 1)])
-    elif kind is torch.nn.RNN:
+    elif module_class is torch.nn.RNN:
         options["nonlinearity"] = choose.choice(["tanh", "relu"])
         cell = f"rnn_{options['nonlinearity']}"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # dropout of a single layer
-        return kind(choose.randint(1, 7), hidden, **options), cell
+        return module_class(choose.randint(1, 7), hidden, **options), cell
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -86,10 +82,10 @@ def test_recurrent_modules_in_every_format(seed: int, tmp_path: Path) -> None:
         assert imported.state is None
 
 
-@pytest.mark.parametrize("kind", [torch.nn.LSTMCell, torch.nn.GRUCell, torch.nn.RNNCell, "relu"])
-def test_cells_in_every_format(kind: Any, tmp_path: Path) -> None:
+@pytest.mark.parametrize("module_class", [torch.nn.LSTMCell, torch.nn.GRUCell, torch.nn.RNNCell, "relu"])
+def test_cells_in_every_format(module_class: Any, tmp_path: Path) -> None:
     torch.manual_seed(1)
-    module = torch.nn.RNNCell(3, 5, nonlinearity="relu") if kind == "relu" else kind(3, 5, bias=kind is not None)
+    module = torch.nn.RNNCell(3, 5, nonlinearity="relu") if module_class == "relu" else module_class(3, 5)
     inputs = np.random.default_rng(1).normal(size=(7, 3))
     state, wanted = None, []
     with torch.no_grad():
@@ -102,9 +98,9 @@ def test_cells_in_every_format(kind: Any, tmp_path: Path) -> None:
         np.testing.assert_allclose(outputs_of(imported, inputs), wanted, rtol=0, atol=CLOSE)
 
 
-@pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16, torch.float64])
-def test_kinds_of_numbers(kind: torch.dtype, tmp_path: Path) -> None:
-    module = torch.nn.GRU(3, 4).to(kind)
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_number_types(dtype: torch.dtype, tmp_path: Path) -> None:
+    module = torch.nn.GRU(3, 4).to(dtype)
     torch.save(module.state_dict(), tmp_path / "m.pt")
     save_file(module.state_dict(), tmp_path / "m.safetensors")
     rows = module.weight_ih_l0.detach().double().numpy()
@@ -182,13 +178,13 @@ def test_parts_of_a_module_and_of_its_checkpoints(tmp_path: Path) -> None:
         assert any("4 -> 5 -> 5: layers 0 to 1" in line for line in imported.account), imported.account
     checkpoint = srnn.load_model(tmp_path / "c.ckpt", srnn.Selection(parts=("rnn", "fc")))
     assert "'state_dict' of the file, beside epoch, optimizer, lr" in checkpoint.account
-    assert "Linear 'fc', 5 -> 3, no function after it (say fc:sigmoid if there is one): head" in checkpoint.account
+    assert "Linear 'fc', 5 -> 3, no function after it (write fc:sigmoid if there is one): head" in checkpoint.account
     assert any(line.startswith("not used: embedding (linear 4 -> 10 without bias, or an embedding 10 x 4), norm (")
                for line in checkpoint.account)
     with pytest.raises(ModelError, match=r"plain.pt: holds embedding .*, encoder.rnn \(LSTM 4 -> 5, 2 layers\), "
                                          r"fc \(linear 5 -> 3\), norm .*such as --part encoder.rnn --part embedding"):
         srnn.load_model(tmp_path / "plain.pt")
-    with pytest.raises(ModelError, match=r"^test_import_torch.Tagger has a forward\(\) of its own"):
+    with pytest.raises(ModelError, match=rf"^{__name__}.Tagger has a forward\(\) of its own"):
         import_module(module)
 
 
@@ -252,12 +248,13 @@ REFUSED: list[tuple[Any, str]] = [
     (lambda: torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.Tanh(), torch.nn.ReLU()),
      r"^ReLU '2' follows tanh of '0'"),
     (lambda: torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.Softmax(dim=-1), torch.nn.Linear(3, 3)),
-     r"^Linear '2' follows softmax .* it must come last"),
+     r"^Linear '2' follows softmax .* and must come last"),
     (lambda: torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.Softmax(dim=1)), r"^Softmax '1' has dim = 1, must be"),
     (lambda: torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.LSTM(4, 3)), r"^layer 1 \(lstm\) takes 4 values"),
     (lambda: torch.nn.LSTM(2, 3, dtype=torch.complex64), r"weight_ih holds complex64 values, must be float64"),
-    (lambda: torch.nn.Bilinear(2, 3, 4), r"^torch.nn.modules.linear.Bilinear is not supported: must be of torch.nn: "),
-    (lambda: b"text.pt", r"^a bytes is no model"),
+    (lambda: torch.nn.Bilinear(2, 3, 4), r"^torch.nn.modules.linear.Bilinear is not supported: must be one of "
+                                          "torch.nn: "),
+    (lambda: b"text.pt", r"^a bytes is not a model"),
 ]
 
 
@@ -278,7 +275,7 @@ def test_what_is_named_must_be_there() -> None:
     ):
         with pytest.raises(ModelError, match=message):
             import_module(module, srnn.Selection(parts=parts))
-    with pytest.raises(ModelError, match=r"^LSTM is lstm, not gru as the cell that is named$"):
+    with pytest.raises(ModelError, match=r"^LSTM is lstm, but the given cell is gru$"):
         import_module(torch.nn.LSTM(2, 3), srnn.Selection("gru"))
     with pytest.raises(ModelError, match=r"^--from and --to name tensors of an ONNX graph"):
         import_module(torch.nn.LSTM(2, 3), srnn.Selection(start="x"))
@@ -294,9 +291,9 @@ def test_a_forward_of_its_own_is_not_guessed() -> None:
         import_module(Wrapped())
     imported = import_module(Wrapped(), srnn.Selection(parts=("inner",)))
     assert isinstance(imported.network, srnn.Network)
-    assert imported.network.layers[0].cell is cells.gru
+    assert imported.network.single_layers[0].cell is cells.gru
     assert imported.account[0] == "GRU 'inner', 2 -> 3: layer 0"
-    assert "forward() of test_import_torch.test_a_forward" in imported.account[1]
+    assert f"forward() of {__name__}.test_a_forward" in imported.account[1]
 
 
 def test_a_start_state_reaches_the_grid() -> None:

@@ -12,12 +12,15 @@ from rnn_mapper import cells
 from rnn_mapper.errors import MappingError
 from rnn_mapper.mapping.choices import UnitSlice
 from rnn_mapper.mapping.mapper import map_network
-from rnn_mapper.quantisation.blank import weightless_network
-from rnn_mapper.quantisation.quantise import quantise, quantise_inputs
+from rnn_mapper.network.random import LayerShape
+from rnn_mapper.quantisation.blank import blank_network
+from rnn_mapper.quantisation.codes import quantise_inputs
+from rnn_mapper.quantisation.quantise import quantise
 from rnn_mapper.quantisation.reference import run_reference
 from rnn_mapper.schedule.phases import PhaseOrder
-from sim_tests.host.grid_runs import build_grid, run_mapping
+from sim_tests.host.grid_build import build_grid
 from tests.support.random_networks import random_network
+from tests.support.simulated import run_mapping
 
 
 def test_slices_give_the_same_bits_in_the_predicted_cycles(tmp_path: Path) -> None:
@@ -55,7 +58,8 @@ def test_layers_stay_whole_where_there_is_no_room_for_their_slices() -> None:
         4, 5, 6, weight_depth=1024, vector_depth=256, units=64, state_words=4, gate_entries=1024, phases=8,
         schedule_depth=64, program_length=64,
     )
-    network = weightless_network(cells.lstm, [68, 29, 45, 50], None, parameters)
+    layers = [LayerShape(cells.lstm, size) for size in (29, 45, 50)]
+    network = blank_network(68, layers, None, parameters.arithmetic)
     roomy = map_network(network, replace(parameters, phases=16), schedule=PhaseOrder.SEQUENTIAL)
     assert len(roomy.phases) > 8, "the mapper must cut these layers"
     mapping = map_network(network, parameters, schedule=PhaseOrder.SEQUENTIAL)

@@ -12,7 +12,8 @@ from rnn_mapper.mapping.choices import Choice, UnitSlice
 from rnn_mapper.mapping.mapper import map_network
 from rnn_mapper.mapping.mapping import Mapping
 from rnn_mapper.mapping.plans import Frames, HostBeats, Plans
-from rnn_mapper.quantisation.blank import weightless_network
+from rnn_mapper.network.random import LayerShape
+from rnn_mapper.quantisation.blank import blank_network
 from rnn_mapper.quantisation.integer_network import QuantisedNetwork
 from rnn_mapper.schedule.clock import PhaseClock
 from rnn_mapper.schedule.distances import Distances
@@ -30,9 +31,10 @@ def networks(rng: np.random.Generator) -> list[QuantisedNetwork]:
     """Streams of one model, or two models."""
     def network() -> QuantisedNetwork:
         cell = (cells.lstm, cells.gru, cells.sru, cells.lstm_projection)[int(rng.integers(4))]
-        sizes = [int(rng.integers(1, 60)) for _ in range(int(rng.integers(2, 4)))]
+        inputs, *sizes = (int(rng.integers(1, 60)) for _ in range(int(rng.integers(2, 4))))
         head = int(rng.integers(1, 20)) if rng.random() < 0.4 else None
-        return weightless_network(cell, sizes, head, GRID, inner_size=int(rng.integers(1, 40)))
+        inner = int(rng.integers(1, 40))
+        return blank_network(inputs, [LayerShape(cell, size, inner) for size in sizes], head, GRID.arithmetic)
 
     one = network()
     return [one] * int(rng.integers(1, 4)) if rng.random() < 0.6 else [one, network()]

@@ -11,14 +11,13 @@ import torch
 
 import rnn_mapper as srnn
 from rnn_mapper import cells
-from rnn_mapper.mapping.deployment import Resident, map_resident
-from rnn_mapper.network.network import Dense
+from rnn_mapper.mapping.deployment import Deployment, deploy
+from rnn_mapper.network.random import LayerShape, random_network
 from rnn_mapper.quantisation.integer_network import QuantisedNetwork
 from rnn_mapper.quantisation.reference import Reference
 from rnn_mapper.schedule.phases import PhaseOrder
 from sim_tests.bench.grids import RESIDENT_GRID
 from tests.support.cli_runner import refusal, spatial_rnn
-from tests.support.random_networks import random_layer
 
 GRID_OPTIONS = (
     "--preset", "small", "--models", 8, "--state-words", 8, "--phases", 32, "--schedule-depth", 64, "--program-length",
@@ -28,10 +27,8 @@ GRID_OPTIONS = (
 
 def quantised(*layers: tuple[cells.Cell, int], inputs: int = 5, head: int | None = None) -> QuantisedNetwork:
     rng = np.random.default_rng(len(layers) + inputs)
-    sizes = [inputs, *(size for _, size in layers)]
-    built = tuple(random_layer(rng, cell, sizes[i], size, 0.6) for i, (cell, size) in enumerate(layers))
-    top = None if head is None else Dense(rng.normal(size=(head, sizes[-1])))
-    return srnn.quantise(srnn.Network(built, top), rng.normal(size=(30, inputs)))
+    network = random_network(rng, inputs, [LayerShape(*layer) for layer in layers], head, scale=0.6)
+    return srnn.quantise(network, rng.normal(size=(30, inputs)))
 
 
 STACK = quantised((cells.lstm, 9), (cells.dense_relu, 6), (cells.gru, 7), (cells.qrnn, 10), head=3)
@@ -66,7 +63,7 @@ def test_networks_of_very_different_depth_do_not_share_a_schedule() -> None:
 def test_resident_models_take_turns(tmp_path: Path) -> None:
     """Models one of which is shared by streams; each sequence names its own."""
     groups = [[STACK], [LSTM, LSTM], [SMALL]]
-    resident: Resident = map_resident(groups, RESIDENT_GRID)
+    resident: Deployment = deploy(groups, RESIDENT_GRID)
     rng = np.random.default_rng(1)
     sequences = [
         srnn.IntSequence(
@@ -122,12 +119,14 @@ def test_simulate_command(files: Path) -> None:
     assert together < alone
     assert f"tails filled: {alone:.1f} -> {together:.1f} cycles per step and stream" in done.stdout
     assert np.load(files / "o.npy").shape == (2, 6, 6)
-    done = spatial_rnn("simulate", "--model", "both.npz", "--input", "x.npy", *GRID_OPTIONS, "--sim", "verilator",
-                       "--json", "r.json", cwd=files)
+    done = spatial_rnn("simulate", "--model", "both.npz", "--input", "xs.npy", *GRID_OPTIONS, "--sim", "verilator",
+                       "--json", "r.json", "--outputs", "o.npy", "--picture", "p.svg", cwd=files)
     assert done.returncode == 0, done.stdout + done.stderr
     figures = json.loads((files / "r.json").read_text())
     assert [segment["name"] for segment in figures["segments"]] == ["layer 0", "head"]
-    assert figures["mismatches"] == 0
+    assert (figures["streams"], figures["mismatches"]) == (2, 0)
+    assert sum(figures["account"].values()) == pytest.approx(figures["cycles_simulated"])
+    assert np.load(files / "o.npy").shape == (2, 6, 2)
     text = refusal("simulate", "--model", "lstm.npz", "--input", "x.npy", "--streams", 2, cwd=files)
     assert text == "--streams 2: the inputs hold 1"
 
@@ -152,5 +151,10 @@ def test_map_command(files: Path) -> None:
     assert "Streams    3 at once; tails filled: " in done.stdout, done.stderr
     text = refusal("map", "--model", "lstm.npz", "--model", "both.npz", "--input", "x.npy", "-o", "no", cwd=files)
     assert text == "1 --input for 2 --model: give one for each, or none"
-    text = refusal("map", "--model", "both.npz", "--streams", 2, "-o", "no", cwd=files)
-    assert text == "both: 2 streams of a bidirectional network are not supported"
+    done = spatial_rnn("map", "--model", "both.npz", "--streams", 2, *GRID_OPTIONS, "-o", "both", "--picture", "m.svg",
+                       "--json", "r.json", cwd=files)
+    assert "Streams    2 at once; tails filled: " in done.stdout, done.stderr
+    assert [one["streams"] for one in json.loads((files / "r.json").read_text())["models"]] == [2, 2]
+    spatial_rnn("map", "--model", "lstm.npz", *GRID_OPTIONS, "-o", "lstm", "--picture", "l.svg", cwd=files)
+    one, two = (float((files / name).read_text().split('height="')[1].split("pt")[0]) for name in ("l.svg", "m.svg"))
+    assert two == pytest.approx(2 * one), "a panel for each of the two models"

@@ -10,11 +10,13 @@ from rnn_mapper import cells
 from rnn_mapper.errors import ModelError
 from rnn_mapper.mapping.mapper import map_network
 from rnn_mapper.mapping.state_images import state_packets
-from rnn_mapper.quantisation.quantise import quantise, quantise_inputs
+from rnn_mapper.quantisation.codes import quantise_inputs
+from rnn_mapper.quantisation.quantise import quantise
 from rnn_mapper.quantisation.reference import run_reference
-from sim_tests.host.grid_runs import build_grid, run_mapping
+from sim_tests.host.grid_build import build_grid
 from sim_tests.simulator.run import Build
 from tests.support.random_networks import random_network
+from tests.support.simulated import run_mapping
 
 
 @pytest.fixture(scope="module")
@@ -38,9 +40,7 @@ def test_continues_from_a_loaded_state(
     codes = quantise_inputs(network, x)
     whole = run_reference(network, codes)
     first = run_reference(network, codes[:9])
-    run = run_mapping(
-        mapping, codes[9:], grid, tmp_path, packets=list(state_packets(mapping, first.state)), keep_state=True
-    )
+    run = run_mapping(mapping, codes[9:], grid, tmp_path, first.state)
     np.testing.assert_array_equal(run.outputs, whole.outputs[9:])
     assert run.cycles == mapping.predict(5, cleared=False).cycles
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,21 +11,22 @@ import pytest
 from hdl.numerics import DEFAULT_ARITHMETIC, Arithmetic
 from hdl.parameters import GridParameters
 from rnn_mapper import cells
+from rnn_mapper.bus import BusSequence
 from rnn_mapper.errors import ConfigurationError, MappingError, ModelError
 from rnn_mapper.fixed_point import Codes
-from rnn_mapper.mapping.deployment import Resident, map_resident
+from rnn_mapper.mapping.deployment import Deployment, deploy
 from rnn_mapper.mapping.mapper import map_network
-from rnn_mapper.mapping.sessions import BusSequence, State, StreamingService, map_services, replace_state
+from rnn_mapper.mapping.sequences import State, bus_sequence, read_sequence
+from rnn_mapper.mapping.sessions import StreamingService, map_services, replace_state
 from rnn_mapper.mapping.state_reader import states_read
-from rnn_mapper.network.network import Network
-from rnn_mapper.quantisation.integer_network import QuantisedNetwork
+from rnn_mapper.network.random import LayerShape, random_network
+from rnn_mapper.quantisation.integer_network import Int16Array, LayerState, QuantisedNetwork
 from rnn_mapper.quantisation.quantise import quantise
-from rnn_mapper.quantisation.reference import Int16Array, LayerState, Reference
+from rnn_mapper.quantisation.reference import Reference
 from sim_tests.bench.grids import RESIDENT_GRID, RESIDENT_GRID_16
 from sim_tests.bench.stimulus import random_codes
-from sim_tests.host.grid_runs import build_grid
+from sim_tests.host.grid_build import build_grid
 from sim_tests.simulator.run import SimulationError, run
-from tests.support.random_networks import random_layer
 from tests.support.resident_grid import ReplayedGrid
 
 INPUTS = 5
@@ -34,8 +36,8 @@ def network(
     cell: cells.Cell, hidden: int, seed: int = 1, arithmetic: Arithmetic = DEFAULT_ARITHMETIC
 ) -> QuantisedNetwork:
     rng = np.random.default_rng(seed)
-    layer = random_layer(rng, cell, INPUTS, hidden, 0.8)
-    return quantise(Network((layer,)), rng.normal(size=(20, INPUTS)), arithmetic)
+    built = random_network(rng, INPUTS, [LayerShape(cell, hidden)], scale=0.8)
+    return quantise(built, rng.normal(size=(20, INPUTS)), arithmetic)
 
 
 def codes(
@@ -115,7 +117,7 @@ def test_random_sessions_on_three_models(parameters: GridParameters, actions: in
     assert any(job.packets for job in grid.sequences), "no state was loaded"
 
 
-def test_sessions_that_wait_are_saved(pair: tuple[list[QuantisedNetwork], Resident], tmp_path: Path) -> None:
+def test_sessions_that_wait_are_saved(pair: tuple[list[QuantisedNetwork], Deployment], tmp_path: Path) -> None:
     """One of two sessions in the grid goes on alone; then the other does, as if nothing had been."""
     networks, resident = pair
     grid = ReplayedGrid(resident, tmp_path)
@@ -139,13 +141,13 @@ def test_sessions_that_wait_are_saved(pair: tuple[list[QuantisedNetwork], Reside
 
 
 @pytest.fixture(scope="module")
-def pair() -> tuple[list[QuantisedNetwork], Resident]:
+def pair() -> tuple[list[QuantisedNetwork], Deployment]:
     networks = [network(cells.lstm, 7), network(cells.gru, 6, seed=2)]
     return networks, map_services([[networks[0]] * 2, networks[1]], RESIDENT_GRID)
 
 
 def test_a_stream_and_a_model_next_to_an_adversary(
-    pair: tuple[list[QuantisedNetwork], Resident], tmp_path: Path
+    pair: tuple[list[QuantisedNetwork], Deployment], tmp_path: Path
 ) -> None:
     """Stream 0 of model 0 gets extreme inputs and states; stream 1 and model 2 stay as they are alone."""
     networks, resident = pair
@@ -153,14 +155,14 @@ def test_a_stream_and_a_model_next_to_an_adversary(
     model, reader, other = resident.models[0], resident.models[1], resident.models[2]
     first, second = Reference(networks[0]), Reference(networks[1])
     grid = ReplayedGrid(resident, tmp_path)
-    nothing = np.zeros((1, 0), dtype=np.int8)
     quiet: State = None
     loud: State = None
     elsewhere: State = None
 
     def both(bad: Codes, good: Codes, packets: tuple[bytes, ...] = ()) -> None:
         nonlocal quiet, loud
-        outputs = model.unpack_outputs(grid(BusSequence(model.pack_inputs([bad, good]), packets, quiet is not None, 0)))
+        sequence = bus_sequence(model, [bad, good], keep_state=quiet is not None)
+        outputs = model.unpack_outputs(grid(replace(sequence, packets=packets)))
         alone, adversary = first.run(good, quiet), first.run(bad, loud)
         np.testing.assert_array_equal(outputs[1], alone.outputs)
         np.testing.assert_array_equal(outputs[0], adversary.outputs)
@@ -169,7 +171,7 @@ def test_a_stream_and_a_model_next_to_an_adversary(
     def third(steps: int) -> None:
         nonlocal elsewhere
         inputs = codes(rng, steps)
-        outputs = grid(BusSequence(other.pack_inputs([inputs]), (), elsewhere is not None, 2))
+        outputs = grid(bus_sequence(other, [inputs], keep_state=elsewhere is not None))
         trace = second.run(inputs, elsewhere)
         np.testing.assert_array_equal(outputs, trace.outputs)
         elsewhere = trace.state
@@ -179,8 +181,8 @@ def test_a_stream_and_a_model_next_to_an_adversary(
     third(2)
     for state in (extreme_state(networks[0], rng), None, extreme_state(networks[0], rng)):
         # Save all, replace one, load all; the other model goes on in between.
-        read = grid(BusSequence(nothing, model=1))
-        again = grid(BusSequence(nothing, model=1))
+        read = grid(read_sequence(reader))
+        again = grid(read_sequence(reader))
         np.testing.assert_array_equal(read, again)
         third(1)
         loud = state
@@ -188,18 +190,18 @@ def test_a_stream_and_a_model_next_to_an_adversary(
         # An odd number of steps in all: what is not loaded again is in the wrong half of the vector memory.
         both(codes(rng, 2, extreme=True), codes(rng, 2))
         third(2)
-    read = grid(BusSequence(nothing, model=3))
+    read = grid(read_sequence(resident.models[3]))
     assert same(states_read(other, read, resident.models[3])[0], elsewhere)
 
 
-def test_a_model_that_never_ran_has_no_state(pair: tuple[list[QuantisedNetwork], Resident], tmp_path: Path) -> None:
+def test_a_model_that_never_ran_has_no_state(pair: tuple[list[QuantisedNetwork], Deployment], tmp_path: Path) -> None:
     """KEEP_STATE is refused for it, even when another model has a state."""
     _, resident = pair
     grid = ReplayedGrid(resident, tmp_path)
     rng = np.random.default_rng(1)
-    grid(BusSequence(resident.models[0].pack_inputs([codes(rng, 2), codes(rng, 2)])))
+    grid(bus_sequence(resident.models[0], [codes(rng, 2), codes(rng, 2)]))
     with pytest.raises(SimulationError, match="ERRORS = "):
-        grid(BusSequence(resident.models[2].pack_inputs([codes(rng, 2)]), keep_state=True, model=2))
+        grid(bus_sequence(resident.models[2], [codes(rng, 2)], keep_state=True))
 
 
 def test_aborts_in_cocotb(tmp_path: Path) -> None:
@@ -207,7 +209,7 @@ def test_aborts_in_cocotb(tmp_path: Path) -> None:
     run(build_grid(RESIDENT_GRID, "icarus"), "sim_tests.checks.check_isolation", results_dir=tmp_path, seed=1)
 
 
-def test_what_a_service_refuses(pair: tuple[list[QuantisedNetwork], Resident]) -> None:
+def test_what_a_service_refuses(pair: tuple[list[QuantisedNetwork], Deployment]) -> None:
     def never(sequence: BusSequence) -> Int16Array:
         raise AssertionError("nothing is to be sent")
 
@@ -230,7 +232,7 @@ def test_what_a_service_refuses(pair: tuple[list[QuantisedNetwork], Resident]) -
         service.restore("a", [])
     service.close("a")
     assert service.sessions == ["b", "c"]
-    mixed = map_resident([networks, networks[0]], RESIDENT_GRID)
+    mixed = deploy([networks, networks[0]], RESIDENT_GRID)
     with pytest.raises(ConfigurationError, match=r"^model 0 is of different networks, must be streams of one$"):
         StreamingService(mixed, 0, never)
     dense = network(cells.dense_relu, 4)
@@ -239,7 +241,7 @@ def test_what_a_service_refuses(pair: tuple[list[QuantisedNetwork], Resident]) -
 
 
 def test_a_service_goes_back_after_an_abort(
-    pair: tuple[list[QuantisedNetwork], Resident], tmp_path: Path
+    pair: tuple[list[QuantisedNetwork], Deployment], tmp_path: Path
 ) -> None:
     """`lose` returns to the saved states, `save_all` keeps everything."""
     networks, resident = pair

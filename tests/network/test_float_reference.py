@@ -6,7 +6,7 @@ import torch
 
 from rnn_mapper import cells
 from rnn_mapper.errors import ModelError
-from rnn_mapper.importers.native import network_from_torch, plain_network
+from rnn_mapper.importers.torch.modules import network_from_torch
 from rnn_mapper.network.float_reference import run_float
 from tests.support.random_networks import ALL_CELLS, random_network
 
@@ -30,8 +30,8 @@ def test_equals_torch(cell: cells.Cell, layers: int, options: dict[str, Any]) ->
     with torch.no_grad():
         wanted, end = module(torch.from_numpy(inputs))
         wanted_head = head(wanted).numpy()
-    network = plain_network(network_from_torch(module, head))
-    assert all(layer.cell is cell for layer in network.layers)
+    network = network_from_torch(module, head)
+    assert all(layer.cell is cell for layer in network.single_layers)
     trace = run_float(network, inputs)
     np.testing.assert_allclose(trace.layer_outputs[-2], wanted.numpy(), rtol=0, atol=1e-12)
     np.testing.assert_allclose(trace.outputs, wanted_head, rtol=0, atol=1e-12)
@@ -50,8 +50,8 @@ def test_a_projection_equals_torch(layers: int) -> None:
     inputs = np.random.default_rng(layers).normal(size=(20, 5))
     with torch.no_grad():
         wanted, (end_h, end_c) = module(torch.from_numpy(inputs))
-    network = plain_network(network_from_torch(module))
-    assert all(layer.cell is cells.lstm_projection for layer in network.layers)
+    network = network_from_torch(module)
+    assert all(layer.cell is cells.lstm_projection for layer in network.single_layers)
     trace = run_float(network, inputs)
     np.testing.assert_allclose(trace.outputs, wanted.numpy(), rtol=0, atol=1e-12)
     for index, state in enumerate(trace.state):
@@ -64,7 +64,7 @@ def test_equals_torch_in_single_precision() -> None:
     inputs = np.random.default_rng(1).normal(size=(10, 4))
     with torch.no_grad():
         wanted = module(torch.from_numpy(inputs).float())[0].numpy()
-    network = plain_network(network_from_torch(module))
+    network = network_from_torch(module)
     np.testing.assert_allclose(run_float(network, inputs).outputs, wanted, rtol=0, atol=1e-6)
 
 

@@ -14,12 +14,23 @@ from hdl.numerics import Arithmetic
 from rnn_mapper.errors import ModelError, ToolError
 from rnn_mapper.network.float_reference import run_float
 from rnn_mapper.pretrained import speech
-from rnn_mapper.pretrained.g2p import LETTERS, MAX_PHONEMES, PHONEMES, G2pEn, float_runner, integer_runner
+from rnn_mapper.pretrained.g2p import (
+    LETTERS,
+    MAX_PHONEMES,
+    PHONEMES,
+    G2pEn,
+    G2pTask,
+    float_runner,
+    integer_runner,
+    spell,
+    word_list,
+)
 from rnn_mapper.pretrained.packages import package_file
-from rnn_mapper.pretrained.silero import FRAME, SileroVad, silero_lstm
+from rnn_mapper.pretrained.silero import FRAME, SileroVad
+from rnn_mapper.quantisation.accuracy import compare_with_float, measure_error
+from rnn_mapper.quantisation.codes import quantise_inputs
 from rnn_mapper.quantisation.integer_network import QuantisedNetwork
-from rnn_mapper.quantisation.layer_error import compare_with_float, measure_error
-from rnn_mapper.quantisation.quantise import quantise, quantise_inputs
+from rnn_mapper.quantisation.quantise import quantise
 from rnn_mapper.quantisation.reference import Reference
 
 SPOKEN = (
@@ -40,8 +51,10 @@ def g2p() -> G2pEn:
 
 
 @pytest.fixture(scope="module")
-def g2p_quantised(g2p: G2pEn) -> tuple[QuantisedNetwork, QuantisedNetwork]:
-    return g2p.quantise()
+def g2p_quantised() -> tuple[QuantisedNetwork, QuantisedNetwork]:
+    task = G2pTask()
+    (encoder,), (decoder,) = task.members(task.quantise())
+    return encoder, decoder
 
 
 def scene(*sentences: str) -> np.ndarray:
@@ -72,14 +85,14 @@ def test_operands_of_16_bits_are_more_exact(silero: SileroVad) -> None:
     assert wide.p999 < narrow.p999
 
 
-def test_silero_lstm_is_the_network() -> None:
-    network = silero_lstm(package_file("silero_vad", "__init__.py").parent)
+def test_silero_from_a_directory() -> None:
+    network = SileroVad(package_file("silero_vad", "__init__.py").parent).network
     assert (network.input_size, network.hidden_size, len(network.layers), network.head) == (128, 128, 1, None)
 
 
 def test_g2p_pronounces_in_float(g2p: G2pEn) -> None:
     run = float_runner(g2p.encoder), float_runner(g2p.decoder)
-    spoken = {word: " ".join(PHONEMES[i] for i in g2p.pronounce(word, *run)) for word in ("activationist", "grid")}
+    spoken = {word: spell(g2p.pronounce(word, *run)) for word in ("activationist", "grid")}
     # The first is the example in the package's own documentation.
     assert spoken == {"activationist": "AE2 K T IH0 V EY1 SH AH0 N IH0 S T", "grid": "G R IH1 D"}
     assert (len(LETTERS), len(PHONEMES)) == (len(g2p.letter_embedding), len(g2p.phoneme_embedding))
@@ -87,8 +100,7 @@ def test_g2p_pronounces_in_float(g2p: G2pEn) -> None:
 
 def test_g2p_scores(g2p: G2pEn, g2p_quantised: tuple[QuantisedNetwork, QuantisedNetwork]) -> None:
     """What the decoder's head gives on the float's choices, within its calibrated position."""
-    lines = package_file("g2p_en", "homographs.en").read_text().splitlines()
-    words = sorted({line.split("|")[0].lower() for line in lines if not line.startswith("#")})[::12]
+    words = sorted(word_list())[::12]
     float_run = float_runner(g2p.encoder), float_runner(g2p.decoder)
     encoder, decoder = map(Reference, g2p_quantised)
     wanted, got = [], []
@@ -200,7 +212,7 @@ def test_failing_espeak_is_reported(monkeypatch: pytest.MonkeyPatch, tmp_path: P
 
 
 def test_torch_agrees_with_silero_gate_order(silero: SileroVad) -> None:
-    layer = silero.network.layers[0]
+    layer = silero.network.single_layers[0]
     module = torch.nn.LSTM(128, 128).double()
     w, u, b = (np.concatenate([layer.tensors[f"{kind}_{gate}"] for gate in "ifgo"]) for kind in "WUb")
     tensors = {"weight_ih_l0": w, "weight_hh_l0": u, "bias_ih_l0": b, "bias_hh_l0": np.zeros_like(b)}

@@ -1,4 +1,4 @@
-"""The demonstration on one small grid: both networks end to end, and what the report says of them."""
+"""The demonstration on one small grid: both networks end to end, and the report of them."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -31,20 +31,20 @@ def report(speech: SpeechDemo, pronunciation: PronunciationDemo) -> DemoReport:
 def test_speech_is_detected_as_in_floating_point(speech: SpeechDemo) -> None:
     assert speech.comparison.is_exact
     assert speech.error.rms < 0.010
-    assert speech.changed <= 0.0025 * len(speech.wanted) + 1
-    assert 0.5 < (speech.got > 0.5).mean() < 0.95
+    assert speech.decisions.flipped <= 0.0025 * speech.frames + 1
+    assert 0.5 < (speech.decisions.grid > 0.5).mean() < 0.95
     assert speech.comparison.prediction.utilisation > 0.99
 
 
 def test_words_are_pronounced_from_the_loaded_state(pronunciation: PronunciationDemo) -> None:
-    assert all(comparison.is_exact for comparison in pronunciation.comparisons)
+    assert all(comparison.is_exact for comparison in pronunciation.simulated.comparisons)
     assert [(word.text, word.got) for word in pronunciation.words] == [
         ("light", "L AY1 T"), ("network", "N EH1 T W ER2 K"),
     ]
     assert pronunciation.changed == 0
 
 
-def test_report_tells_the_figures(report: DemoReport) -> None:
+def test_report_shows_the_figures(report: DemoReport) -> None:
     text = report.markdown()
     assert "**Every output bit equals the reference and every cycle count equals the prediction.**" in text
     cycles = report.speech.comparison.cycles_simulated
@@ -60,7 +60,7 @@ def test_report_tells_the_figures(report: DemoReport) -> None:
     assert values["speech"]["cycles_simulated"] == values["speech"]["cycles_predicted"]
 
 
-def test_report_tells_a_failure(report: DemoReport) -> None:
+def test_report_shows_a_failure(report: DemoReport) -> None:
     comparison = report.speech.comparison
     wrong = replace(comparison, cycles_simulated=comparison.cycles_simulated + 1)
     failed = replace(report, speech=replace(report.speech, comparison=wrong))

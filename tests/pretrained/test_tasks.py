@@ -12,21 +12,18 @@ import torch
 
 from rnn_mapper.errors import ConfigurationError, ModelError, ToolError
 from rnn_mapper.importers import Selection, load_model
-from rnn_mapper.mapping.bidirectional import run_bidirectional_float
 from rnn_mapper.network.float_reference import run_float
 from rnn_mapper.pretrained.catalogue import MODELS, load
-from rnn_mapper.pretrained.deepfilternet import NETWORKS, DeepFilterNet
-from rnn_mapper.pretrained.deepfilternet_audio import BANDS, HOP, analyse, deep_filter, spread, synthesise
-from rnn_mapper.pretrained.deepfilternet_task import noisy, si_sdr
-from rnn_mapper.pretrained.g2p import PHONEMES
-from rnn_mapper.pretrained.g2p_task import distance, word_list
-from rnn_mapper.pretrained.g2pm import G2pM
-from rnn_mapper.pretrained.g2pm_task import sentences
+from rnn_mapper.pretrained.deepfilternet.audio import BANDS, HOP, analyse, deep_filter, spread, synthesise
+from rnn_mapper.pretrained.deepfilternet.network import NETWORKS, DeepFilterNet
+from rnn_mapper.pretrained.deepfilternet.task import noisy, si_sdr
+from rnn_mapper.pretrained.g2p import PHONEMES, distance, word_list
+from rnn_mapper.pretrained.g2pm import G2pM, sentences
 from rnn_mapper.pretrained.model import measure
 from rnn_mapper.pretrained.outcome import Accuracy, Facts, Outcome, Simulated, Task
 from rnn_mapper.pretrained.packages import package_file
 from rnn_mapper.pretrained.report import markdown, picture, to_json
-from rnn_mapper.quantisation.layer_error import LayerError
+from rnn_mapper.quantisation.accuracy import LayerError
 from tests.support.cli_runner import Run
 
 
@@ -80,7 +77,7 @@ def test_sound_survives_analysis_and_synthesis() -> None:
 def test_g2pm_reads_as_its_documentation_says() -> None:
     model = G2pM()
     sentence = "然而，他红了20年以后，他竟退出了大家的视线。"
-    read = model.read(sentence, run_bidirectional_float(model.network, model.inputs(sentence))[-1])
+    read = model.read(sentence, run_float(model.network, model.inputs(sentence)).outputs)
     assert {sentence[i]: reading for i, reading in read.items()} == {"了": "le5", "大": "da4", "的": "de5"}
     assert model.read("", np.zeros((2, 64))) == {}
     np.testing.assert_array_equal(model.inputs("\u2603")[1], model.embedding[1])  # unknown
@@ -100,7 +97,7 @@ def test_torch_agrees_with_g2pm() -> None:
     inputs = model.inputs(sentences()[0].text)
     with torch.no_grad():
         h = module(torch.from_numpy(np.array(inputs)))[0].numpy()
-    np.testing.assert_allclose(run_bidirectional_float(model.network, inputs)[-1], h, rtol=0, atol=1e-9)
+    np.testing.assert_allclose(run_float(model.network, inputs).outputs, h, rtol=0, atol=1e-9)
 
 
 def test_sentences_name_characters_that_the_model_is_asked_for() -> None:
@@ -138,8 +135,8 @@ def test_silero_is_imported_from_its_onnx_file() -> None:
     imported = load_model(path, Selection(start="/Transpose_output_0", stop="/recurrent/LSTM_output_0"))
     inputs = model.example()["lstm"]
     np.testing.assert_allclose(
-        run_float(imported.network, inputs).outputs,  # type: ignore[arg-type]  # not bidirectional
-        run_float(model.networks["lstm"], inputs).outputs,  # type: ignore[arg-type]
+        run_float(imported.network, inputs).outputs,
+        run_float(model.networks["lstm"], inputs).outputs,
         rtol=0, atol=1e-12,
     )
 
@@ -167,7 +164,7 @@ def outcome(**changes: float) -> Outcome:
         ({"steps": 4999}, "drift 1.20 over 4999 steps, must be at most 1.5"),
     ],
 )
-def test_a_broken_bound_is_told(changes: dict[str, float], message: str) -> None:
+def test_a_broken_bound_is_reported(changes: dict[str, float], message: str) -> None:
     assert outcome().broken == []
     one = outcome(**changes)
     assert one.broken == [message]
@@ -175,7 +172,7 @@ def test_a_broken_bound_is_told(changes: dict[str, float], message: str) -> None
     assert to_json([one])["models"][0]["broken"] == [message]
 
 
-def test_report_tells_the_figures(tmp_path: Path) -> None:
+def test_report_shows_the_figures(tmp_path: Path) -> None:
     text = markdown([outcome()], "a test")
     assert "Every bound holds." in text
     assert ("| X | GRU 4 | 123 | 100 | 0.0100 (0.012) | 0.050 (0.055) | 1.20 (5,000 steps) | right | 90.00 % | 90.00 % "

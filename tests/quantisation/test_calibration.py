@@ -12,16 +12,17 @@ import pytest
 from rnn_mapper import cells
 from rnn_mapper.errors import ConfigurationError, MappingError, ModelError
 from rnn_mapper.fixed_point import round_shift, saturate
-from rnn_mapper.mapping.bidirectional import quantise_bidirectional
-from rnn_mapper.network.bidirectional import Bidirectional, BidirectionalNetwork
+from rnn_mapper.network import random
 from rnn_mapper.network.float_reference import run_float
-from rnn_mapper.network.network import Dense, Network
+from rnn_mapper.network.layers import Bidirectional, Dense
+from rnn_mapper.network.network import Network
+from rnn_mapper.network.random import LayerShape
 from rnn_mapper.network.ranges import EXACT_VALUES, ValueRange
-from rnn_mapper.quantisation.calibration import CANDIDATES, Choice, Method, ScaleRule, clip_of, least_error, shift_of
+from rnn_mapper.quantisation.calibration import CANDIDATES, Choice, Method, ScaleRule, clip_of, shift_of
+from rnn_mapper.quantisation.codes import quantise_inputs, quantise_state
 from rnn_mapper.quantisation.integer_network import QuantisedNetwork
-from rnn_mapper.quantisation.quantise import OPERAND_SHIFTS, quantise, quantise_inputs
+from rnn_mapper.quantisation.quantise import OPERAND_SHIFTS, least_error, quantise, quantise_model
 from rnn_mapper.quantisation.reference import run_reference
-from rnn_mapper.quantisation.start_state import quantise_state
 from tests.support.random_networks import random_network
 
 MSE, AUTO = ScaleRule(Method.MSE), ScaleRule(Method.AUTO)
@@ -160,7 +161,7 @@ def test_one_wild_sample_is_better_cut_off() -> None:
     assert rms[1] < rms[0] / 8
 
 
-def test_auto_takes_the_least_error_and_says_so() -> None:
+def test_auto_takes_theleast_error_and_says_so() -> None:
     network, typical, _ = heavy_network()
     chosen = quantise(network, typical, rule=ScaleRule(Method.AUTO, 99.5))
     rules = [*CANDIDATES, ScaleRule(Method.PERCENTILE, 99.5)]
@@ -204,7 +205,8 @@ def test_auto_passes_over_what_is_refused() -> None:
 def test_projections_get_finer_operands(rule: ScaleRule) -> None:
     """Their format has a bit of room that operands need not have; that is worth a factor of 1.5 on other inputs."""
     typical, others = RNG(0).normal(size=(2, 300, 16))
-    network = random_network(3, cells.lstm_projection, 16, (24, 16), scale=0.4)
+    shapes = [LayerShape(cells.lstm_projection, size) for size in (24, 16)]
+    network = random.random_network(RNG(4), 16, shapes, scale=0.4)
     plain, finer = quantise(network, typical), quantise(network, typical, rule=rule)
     for wide, narrow in zip(plain.layers, finer.layers, strict=True):
         assert wide.state_format("h").shift == 8
@@ -215,10 +217,10 @@ def test_projections_get_finer_operands(rule: ScaleRule) -> None:
 
 
 def test_the_rule_holds_for_every_half_of_a_bidirectional_layer() -> None:
-    forward, backward = (random_network(seed, cells.gru, 5, (6,)).layers[0] for seed in (1, 2))
-    network = BidirectionalNetwork((Bidirectional(forward, backward),), Dense(np.ones((2, 12))))
+    forward, backward = (random_network(seed, cells.gru, 5, (6,)).single_layers[0] for seed in (1, 2))
+    network = Network((Bidirectional(forward, backward),), Dense(np.ones((2, 12))))
     typical = RNG(0).standard_t(2, size=(60, 5))
-    made = quantise_bidirectional(network, typical, rule=ScaleRule(Method.PERCENTILE, 95))
+    made = quantise_model(network, typical, rule=ScaleRule(Method.PERCENTILE, 95))
     scales = [member.input_scale * 127 for segment in made.segments for member in segment.members]
     assert scales[:2] == pytest.approx([np.percentile(np.abs(typical), 95, method="inverted_cdf")] * 2)
     assert {member.choice.rule.percentile for segment in made.segments for member in segment.members} == {95}

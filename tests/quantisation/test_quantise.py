@@ -5,10 +5,12 @@ from hdl.numerics import Arithmetic
 from rnn_mapper import cells
 from rnn_mapper.errors import ConfigurationError, MappingError, ModelError
 from rnn_mapper.network.float_reference import run_float
-from rnn_mapper.network.network import Dense, Layer, Network, RecurrentLayer, gate_count
+from rnn_mapper.network.layers import Dense, Layer, RecurrentLayer, gate_count
+from rnn_mapper.network.network import Network
 from rnn_mapper.network.packed import TORCH_GATES
+from rnn_mapper.quantisation.codes import quantise_inputs
 from rnn_mapper.quantisation.integer_network import QuantisedProduct, prove_accumulators
-from rnn_mapper.quantisation.quantise import quantise, quantise_inputs
+from rnn_mapper.quantisation.quantise import quantise
 from rnn_mapper.quantisation.reference import run_reference
 from tests.support.random_networks import TORCH_CELLS, random_network
 
@@ -22,7 +24,7 @@ def test_products_follow_the_rules(cell: cells.Cell) -> None:
     quantised = quantise(network, INPUTS)
     assert quantised.head is not None
     operand_scale = np.abs(INPUTS).max() / 127
-    for layer, source in zip(quantised.layers, network.layers, strict=True):
+    for layer, source in zip(quantised.layers, network.single_layers, strict=True):
         assert layer.input_scale == operand_scale
         for product, weight, scale in (
             (layer.products["x"], _gates(source, "W"), operand_scale),

@@ -8,13 +8,15 @@ from hypothesis import strategies as st
 
 from hdl.numerics import Arithmetic
 from rnn_mapper import cells
-from rnn_mapper.cells.arithmetic import arithmetic_of
+from rnn_mapper.cells.lowering import arithmetic_of
 from rnn_mapper.errors import ModelError
 from rnn_mapper.fixed_point import TABLE_SEGMENTS
-from rnn_mapper.network.network import Network, RecurrentLayer
+from rnn_mapper.network.layers import RecurrentLayer
+from rnn_mapper.network.network import Network
+from rnn_mapper.quantisation.accuracy import compare_with_float, measure_error
+from rnn_mapper.quantisation.codes import quantise_inputs
 from rnn_mapper.quantisation.integer_network import QuantisedLayer, QuantisedNetwork, QuantisedProduct, VectorFormat
-from rnn_mapper.quantisation.layer_error import compare_with_float, measure_error
-from rnn_mapper.quantisation.quantise import quantise, quantise_inputs
+from rnn_mapper.quantisation.quantise import quantise
 from rnn_mapper.quantisation.reference import run_reference
 from sim_tests.bench.stimulus import random_codes
 from tests.support import scalar_reference

@@ -75,10 +75,10 @@ def test_window(mapping: Mapping, steps: int, shown: list[int]) -> None:
 
 def test_same_bytes_every_time(mapping: Mapping, tmp_path: Path) -> None:
     prediction = mapping.predict(6)
-    svg = draw_schedule(mapping, prediction, "svg")
-    assert svg == draw_schedule(mapping, prediction, "svg")
+    svg = draw_schedule([(mapping, prediction)], "svg")
+    assert svg == draw_schedule([(mapping, prediction)], "svg")
     assert b"<dc:date>" not in svg
-    schedule_picture(mapping, prediction, tmp_path / "a.png", "title")
+    schedule_picture([(mapping, prediction)], tmp_path / "a.png", "title")
     assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
     assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
 
@@ -86,6 +86,6 @@ def test_same_bytes_every_time(mapping: Mapping, tmp_path: Path) -> None:
 def test_refuses_what_it_cannot_draw(mapping: Mapping, tmp_path: Path) -> None:
     prediction = mapping.predict(2)
     with pytest.raises(OutputError, match=r"a\.pdf: a picture's name must end in \.svg or \.png$"):
-        schedule_picture(mapping, prediction, tmp_path / "a.pdf")
+        schedule_picture([(mapping, prediction)], tmp_path / "a.pdf")
     with pytest.raises(OutputError, match=r"cannot be written \(No such file or directory\)"):
-        schedule_picture(mapping, prediction, tmp_path / "absent" / "a.svg")
+        schedule_picture([(mapping, prediction)], tmp_path / "absent" / "a.svg")

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -107,17 +108,17 @@ def test_simulator_follows_the_size_of_the_run() -> None:
 
 @pytest.mark.parametrize(("flipped", "extra"), [(1, 0), (0, 1)])
 def test_differences_are_counted(monkeypatch: pytest.MonkeyPatch, flipped: int, extra: int) -> None:
-    from sim_tests.host import grid_runs
+    from sim_tests.host import run
 
-    real = grid_runs.run_sequences
+    real = run.run_sequences
 
-    def wrong(*arguments: object, **others: object) -> list[grid_runs.GridRun]:
-        run = real(*arguments, **others)[0]  # type: ignore[arg-type]
-        outputs = run.outputs.copy()
+    def wrong(*arguments: object, **others: object) -> run.GridRun:
+        result = real(*arguments, **others).results[0]  # type: ignore[arg-type]
+        outputs = result.outputs.copy()
         outputs[1, 2] ^= flipped
-        return [grid_runs.GridRun(outputs, run.cycles + extra, 0, 0, 0, 0.0, 0.0, None)]
+        return run.GridRun([replace(result, outputs=outputs, cycles=result.cycles + extra)], 0.0, None)
 
-    monkeypatch.setattr(grid_runs, "run_sequences", wrong)
+    monkeypatch.setattr(run, "run_sequences", wrong)
     result = srnn.simulate(random_network(0, cells.lstm, 3, (4,)), np.ones((3, 3)), "tiny")
     assert result.mismatches == flipped
     assert result.cycles == result.cycles_predicted + extra

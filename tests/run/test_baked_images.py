@@ -8,11 +8,14 @@ import pytest
 from hdl.grid.top import Grid
 from hdl.naming import TOP_MODULE
 from hdl.output.emit import emit_grid
+from rnn_mapper.mapping.packets import image_files
 from rnn_mapper.quantisation.reference import run_reference
 from sim_tests.bench.grids import GRIDS
 from sim_tests.checks.check_bus_load import CASE, GRID
-from sim_tests.host.grid_runs import build_grid, run_mapping, write_images
+from sim_tests.host.grid_build import build_grid
+from sim_tests.host.run import write_images
 from sim_tests.simulator.run import build, run
+from tests.support.simulated import run_mapping
 
 STEPS = 3
 
@@ -30,7 +33,7 @@ def test_images_of_every_kind(simulator: str, tmp_path: Path) -> None:
 
     images = tmp_path / "images"
     images.mkdir()
-    write_images(mapping, images)
+    write_images(image_files(mapping), images)
     sources = []
     for name, text in emit_grid(Grid(parameters, init_files=str(images))).sources.items():
         sources.append(tmp_path / f"{name}.v")

@@ -12,24 +12,25 @@ import torch
 import rnn_mapper as srnn
 from hdl.parameters import GridParameters
 from rnn_mapper import cells
-from rnn_mapper.errors import ConfigurationError, MappingError, ModelError
-from rnn_mapper.importers.native import network_from_state_dict, plain_network
-from rnn_mapper.mapping.bidirectional import quantise_bidirectional, run_bidirectional, run_bidirectional_float
-from rnn_mapper.network.network import Dense
-from rnn_mapper.quantisation.reference import Reference
+from rnn_mapper.errors import MappingError, ModelError
+from rnn_mapper.importers.native import network_from_state_dict
+from rnn_mapper.network.float_reference import run_float
+from rnn_mapper.network.layers import Dense
+from rnn_mapper.network.random import LayerShape, random_layer
+from rnn_mapper.quantisation.quantise import quantise_model
+from rnn_mapper.quantisation.reference import Reference, run_model
 from sim_tests.bench.grids import RESIDENT_GRID, RESIDENT_GRID_16
-from tests.support.random_networks import random_layer
 
 
 def layer(cell: cells.Cell, inputs: int, hidden: int, seed: int) -> srnn.Layer:
-    return random_layer(np.random.default_rng(seed), cell, inputs, hidden, 0.6)
+    return random_layer(np.random.default_rng(seed), inputs, LayerShape(cell, hidden), 0.6)
 
 
-def mixed(merge: str) -> srnn.BidirectionalNetwork:
+def mixed(merge: str) -> srnn.Network:
     """Plain and bidirectional layers of several kinds and sizes, and a head."""
     backward = 4 if merge == "sum" else 3
     width = 4 if merge == "sum" else 4 + backward
-    return srnn.BidirectionalNetwork(
+    return srnn.Network(
         (
             layer(cells.gru, 5, 6, 1),
             srnn.Bidirectional(layer(cells.lstm, 6, 4, 2), layer(cells.gru_reset_before, 6, backward, 3), merge),
@@ -48,29 +49,26 @@ def mixed(merge: str) -> srnn.BidirectionalNetwork:
 def test_float_reference_is_pytorch(module: Any, tmp_path: Path) -> None:
     inputs = np.random.default_rng(1).normal(size=(11, 4))
     network = srnn.network_from_torch(module)
-    assert isinstance(network, srnn.BidirectionalNetwork)
     with torch.no_grad():
         wanted = module.double()(torch.tensor(inputs))[0].numpy()
-    np.testing.assert_allclose(run_bidirectional_float(network, inputs)[-1], wanted, rtol=0, atol=1e-6)
+    np.testing.assert_allclose(run_float(network, inputs).outputs, wanted, rtol=0, atol=1e-6)
     # The native file keeps it, and so do PyTorch's names in a file.
     srnn.save_network(tmp_path / "model.npz", network)
     np.savez(tmp_path / "torch.npz", **{name: value.numpy() for name, value in module.state_dict().items()})
     for name in ("model.npz", "torch.npz"):
         kind = "rnn_tanh" if isinstance(module, torch.nn.RNN) and name == "torch.npz" else None
         loaded = srnn.load_network(tmp_path / name, kind)
-        assert isinstance(loaded, srnn.BidirectionalNetwork)
-        np.testing.assert_array_equal(run_bidirectional_float(loaded, inputs)[-1], wanted_of(network, inputs))
+        np.testing.assert_array_equal(run_float(loaded, inputs).outputs, wanted_of(network, inputs))
 
 
-def wanted_of(network: srnn.BidirectionalNetwork, inputs: np.ndarray) -> np.ndarray:
-    return run_bidirectional_float(network, inputs)[-1]
+def wanted_of(network: srnn.Network, inputs: np.ndarray) -> np.ndarray:
+    return run_float(network, inputs).outputs
 
 
 def test_simulate_takes_a_pytorch_module() -> None:
     module = torch.nn.LSTM(4, 5, num_layers=2, bidirectional=True)
     inputs = torch.randn(7, 4)
     result = srnn.simulate(module, inputs, RESIDENT_GRID, simulator="verilator")
-    assert isinstance(result, srnn.BidirectionalResult)
     assert result.is_exact
     assert result.mismatches == 0
     assert result.cycles == result.cycles_predicted
@@ -92,10 +90,9 @@ def test_rtl_is_the_reference(merge: str, grid: GridParameters, error: float) ->
     ]
     inputs = np.random.default_rng(2).normal(size=(9, 5))
     result = srnn.simulate(network, inputs, grid, simulator="verilator")
-    assert isinstance(result, srnn.BidirectionalResult)
     assert result.is_exact
     np.testing.assert_array_equal(result.outputs, result.expected)
-    exact = run_bidirectional_float(network, inputs)[-1]
+    exact = run_float(network, inputs).outputs
     assert result.outputs_float.shape == exact.shape == (9, 2)
     np.testing.assert_allclose(result.outputs_float, exact, atol=error * np.abs(exact).max())
     figures = result.to_json()
@@ -110,26 +107,26 @@ def test_each_half_is_calibrated_in_its_own_order() -> None:
     }
     layer = srnn.Layer(cells.rnn_relu, tensors)
     typical = np.array([[2.0, 0.0], [0.0, 3.0]])
-    network = srnn.BidirectionalNetwork((srnn.Bidirectional(layer, layer),))
-    forward, backward = quantise_bidirectional(network, typical).segments[0].members
+    network = srnn.Network((srnn.Bidirectional(layer, layer),))
+    forward, backward = quantise_model(network, typical).segments[0].members
     # Peaks of 4 and 2: the smallest shift that fits 4096 and 2048 codes into int8.
     assert (forward.layers[0].state_format("h").shift, backward.layers[0].state_format("h").shift) == (6, 5)
 
 
 def test_merged_outputs_by_hand() -> None:
     """Both halves of different formats: the backward half is turned round, scaled to the finer format, and added."""
-    network = srnn.BidirectionalNetwork(
+    network = srnn.Network(
         (srnn.Bidirectional(layer(cells.rnn_relu, 4, 3, 6), layer(cells.lstm, 4, 3, 7), "sum"),)
     )
     inputs = 3 * np.random.default_rng(2).normal(size=(6, 4))
-    quantised = quantise_bidirectional(network, inputs)
+    quantised = quantise_model(network, inputs)
     forward, backward = quantised.segments[0].members
     assert forward.output_scale > backward.output_scale, "the formats must differ for this test"
     codes = np.clip(np.rint(inputs / forward.input_scale), -127, 127).astype(np.int8)
     one = Reference(forward).run(codes).outputs.astype(int)
     other = Reference(backward).run(codes[::-1]).outputs.astype(int)[::-1]
     wanted = one * round(forward.output_scale / backward.output_scale) + other
-    np.testing.assert_array_equal(run_bidirectional(quantised, inputs).outputs, wanted)
+    np.testing.assert_array_equal(run_model(quantised, inputs).outputs, wanted)
 
 
 @pytest.mark.parametrize(("build", "message"), [
@@ -139,21 +136,17 @@ def test_merged_outputs_by_hand() -> None:
      "the backward layer takes 2 values, must take 3, as the forward layer"),
     (lambda: srnn.Bidirectional(layer(cells.lstm, 3, 4, 1), layer(cells.lstm, 3, 5, 2), "sum"),
      "the backward layer gives 5 values, must give 4, as the forward layer, to be added"),
-    (lambda: srnn.BidirectionalNetwork((layer(cells.lstm, 3, 4, 1),)),
-     "no layer is bidirectional: make a Network of them"),
-    (lambda: srnn.BidirectionalNetwork(
+    (lambda: srnn.Network(
         (srnn.Bidirectional(layer(cells.lstm, 3, 4, 1), layer(cells.lstm, 3, 4, 2)), layer(cells.lstm, 4, 4, 1))),
-     "layer 1 takes 4 values, must take 8, what layer 0 gives"),
-    (lambda: srnn.BidirectionalNetwork(
+     "layer 1 (lstm) takes 4 values, must take 8, what layer 0 gives"),
+    (lambda: srnn.Network(
         (srnn.Bidirectional(layer(cells.lstm, 3, 4, 1), layer(cells.lstm, 3, 4, 2)),), Dense(np.ones((2, 4)))),
      "head.weight has 4 columns, must have 8, the last hidden size"),
     (lambda: network_from_state_dict(
         {"weight_ih_l0": np.ones((4, 2)), "weight_hh_l0": np.ones((4, 1)), "merge": "sum"}),
      "merge is given, but no bidirectional layer (tensors such as weight_ih_l0_reverse) for it"),
-    (lambda: plain_network(mixed("sum")),
-     "bidirectional layers are not supported here: `map` and `simulate` take them"),
-    (lambda: srnn.prepare(mixed("sum")),
-     "bidirectional layers are not supported here: `map` and `simulate` take them"),
+    (lambda: srnn.quantise(mixed("sum"), np.ones((3, 5))),
+     "bidirectional layers are not supported by quantise: `map` and `simulate` take them"),
 ])  # fmt: skip
 def test_refusals(build: Any, message: str) -> None:
     with pytest.raises(ModelError) as error:
@@ -161,13 +154,41 @@ def test_refusals(build: Any, message: str) -> None:
     assert str(error.value) == message
 
 
+def test_streams_run_side_by_side_in_every_segment() -> None:
+    inputs = np.random.default_rng(3).normal(size=(2, 6, 5))
+    network = srnn.Network(mixed("concat").layers[:2], Dense(np.random.default_rng(8).normal(size=(2, 7))))
+    together = srnn.simulate(network, inputs, RESIDENT_GRID, simulator="verilator")
+    assert together.is_exact
+    assert (together.streams, together.stream_outputs.shape) == (2, (2, 6, 2))
+    quantised = together.prepared.quantised
+    for outputs, one in zip(together.stream_outputs, inputs, strict=True):
+        np.testing.assert_array_equal(outputs, srnn.run_model(quantised, one).outputs)
+
+
+def test_each_direction_starts_from_a_state_of_its_own() -> None:
+    module = torch.nn.LSTM(4, 5, num_layers=2, bidirectional=True)
+    inputs = np.random.default_rng(4).normal(size=(7, 4))
+    network = srnn.network_from_torch(module)
+    rng = np.random.default_rng(5)
+    # As PyTorch lists them: layer 0 forward and backward, layer 1 forward and backward.
+    h, c = rng.uniform(-0.9, 0.9, size=(2, 4, 5))
+    state = tuple({"h": h[index], "c": c[index]} for index in range(4))
+    with torch.no_grad():
+        wanted = module.double()(torch.tensor(inputs), (torch.tensor(h), torch.tensor(c)))[0].numpy()
+    np.testing.assert_allclose(run_float(network, inputs, state).outputs, wanted, rtol=0, atol=1e-6)
+    result = srnn.simulate(srnn.Imported(network, state=state), inputs, RESIDENT_GRID, simulator="verilator")
+    assert result.is_exact
+    np.testing.assert_allclose(result.outputs_float, wanted, atol=0.03)
+    cleared = srnn.simulate(network, inputs, RESIDENT_GRID, simulator="verilator")
+    assert np.abs(cleared.outputs_float - wanted).max() > 0.1
+    assert len(list(result.prepared.start_packets())) > len(list(cleared.prepared.start_packets())) == 0
+
+
 def test_what_cannot_be_simulated() -> None:
     inputs = np.ones((2, 3, 5))
-    with pytest.raises(ConfigurationError, match=r"^2 streams of a bidirectional network are not supported: give one$"):
-        srnn.simulate(mixed("sum"), inputs, RESIDENT_GRID)
     with pytest.raises(MappingError, match=r"^the model does not fit the grid: .*models"):
         srnn.simulate(mixed("sum"), inputs[0], "small")
-    blown_up = srnn.BidirectionalNetwork(
+    blown_up = srnn.Network(
         (srnn.Bidirectional(layer(cells.rnn_relu, 3, 4, 1), layer(cells.rnn_relu, 3, 4, 2)),)
     )
     with pytest.raises(ModelError, match=r"^layer 0 (forward|backward): "):

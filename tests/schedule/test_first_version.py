@@ -9,8 +9,9 @@ import pytest
 from hdl.parameters import load_parameters
 from rnn_mapper import cells
 from rnn_mapper.mapping.mapper import map_network
-from rnn_mapper.network.network import gate_count
-from rnn_mapper.quantisation.blank import weightless_network
+from rnn_mapper.network.layers import gate_count
+from rnn_mapper.network.random import LayerShape
+from rnn_mapper.quantisation.blank import blank_network
 
 Figures = tuple[int, int]
 Point = tuple[str, str, int, int]
@@ -54,7 +55,8 @@ INSTRUCTIONS = {"lstm": 3, "gru": 2}
 def test_no_more_cycles(point: Point) -> None:
     preset, cell, inputs, hidden = point
     parameters = load_parameters(preset)
-    mapping = map_network(weightless_network(cells.BOX[cell], [inputs, hidden], None, parameters), parameters)
+    network = blank_network(inputs, [LayerShape(cells.BUILT_IN[cell], hidden)], None, parameters.arithmetic)
+    mapping = map_network(network, parameters)
     now = mapping.predict(16).cycles, mapping.predict(64, cleared=False).cycles
     assert all(cycles <= first for cycles, first in zip(now, FIRST_VERSION[point], strict=True)), now
 
@@ -64,10 +66,10 @@ def test_no_more_table_space(point: Point) -> None:
     """The same loop nest takes a gate entry for each matrix row, and the program as many instructions."""
     preset, cell, inputs, hidden = point
     parameters = load_parameters(preset)
-    network = weightless_network(cells.BOX[cell], [inputs, hidden], None, parameters)
+    network = blank_network(inputs, [LayerShape(cells.BUILT_IN[cell], hidden)], None, parameters.arithmetic)
     mapping = map_network(network, parameters, ru=1, hu=parameters.rows)
     needed = {demand.field: demand.needed for demand in mapping.demands}
     units = -(-hidden // parameters.rows)
-    assert needed["gate_entries"] == 2 * units * gate_count(cells.BOX[cell])
+    assert needed["gate_entries"] == 2 * units * gate_count(cells.BUILT_IN[cell])
     assert needed["program_length"] == INSTRUCTIONS[cell]
     assert needed["units"] == units

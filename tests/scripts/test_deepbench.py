@@ -8,7 +8,7 @@ import pytest
 from hdl.parameters import load_parameters
 from scripts.deepbench.points import MACHINES, Point, ScheduleCycles, published, run_point
 from scripts.deepbench.report import csv_table, markdown, picture, summary
-from sim_tests.host.grid_runs import build_grid
+from sim_tests.host.grid_build import build_grid
 
 #: Cell, hidden size, steps: sizes that divide nothing on a 2 x 2 grid of 8 lanes.
 POINTS = (("lstm", "21", "7"), ("gru", "34", "1"))

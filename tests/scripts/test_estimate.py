@@ -10,13 +10,16 @@ import pytest
 
 from hdl.layouts import Memory, memory_shape
 from hdl.parameters import GridParameters
+from hdl.synthesis.report import ModuleArea, SynthesisReport
 from rnn_mapper import cells
 from rnn_mapper.mapping.choices import UnitSlice
 from rnn_mapper.mapping.mapper import map_network
 from rnn_mapper.mapping.mapping import Mapping
-from rnn_mapper.network.network import Network, RecurrentLayer
+from rnn_mapper.network.layers import RecurrentLayer
+from rnn_mapper.network.network import Network
 from rnn_mapper.quantisation.quantise import quantise
 from rnn_mapper.report.activity import Activity, count_activity
+from scripts.estimate import measured
 from scripts.estimate.constants import CONSTANTS, Bound, energy_scale, value
 from scripts.estimate.model import Module, adder_bits, area, energy, memory_class
 from scripts.estimate.published import MACHINES
@@ -135,6 +138,21 @@ def test_constants_from_cacti() -> None:
     assert at_28_nm(vector, mixed, 7) * 1e3 / 512 == pytest.approx(CONSTANTS["wide_read"].typical, rel=0.01)
     fast = at_28_nm(weight, "itrs-hp,itrs-hp", 9) / at_28_nm(weight, "itrs-hp,itrs-hp", 6)
     assert fast == pytest.approx(CONSTANTS["memory_leakage"].high, rel=0.01)
+
+
+def test_a_grid_is_synthesised_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    calls = []
+
+    def counted(directory: Path) -> SynthesisReport:
+        calls.append(directory)
+        return SynthesisReport("generic", None, [ModuleArea("srnn_pmu", 2, {"$_NAND_": 3}, 3.0, 1, 0)], 1.0, 0.0)
+
+    monkeypatch.setattr(measured, "synthesise", counted)
+    monkeypatch.setattr(measured, "default_cache", lambda: tmp_path)
+    reports = [measured.synthesised(GRID) for _ in range(2)]
+    assert reports[0] == reports[1]
+    assert len(calls) == 1
+    assert measured.modules_of(reports[0]) == [Module("srnn_pmu", 2, 3.0, 1)]
 
 
 def test_every_source_is_named() -> None:

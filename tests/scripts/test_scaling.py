@@ -4,7 +4,7 @@ import pytest
 
 from rnn_mapper.mapping.mapper import map_network
 from rnn_mapper.quantisation.quantise import quantise
-from scripts.scaling.__main__ import fitted, fixed_network, hidden_sizes
+from scripts.scaling.costs import fitted, fixed_network, hidden_sizes
 
 
 def test_busy_is_ideal_over_predicted_cycles_from_a_kept_state() -> None:

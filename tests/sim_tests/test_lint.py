@@ -1,4 +1,4 @@
-"""The lint helpers: clean Verilog passes, and each kind of fault that must never be waived is found."""
+"""The lint helpers: clean Verilog passes, and every kind of fault that must never be waived is found."""
 
 import re
 from pathlib import Path
@@ -37,7 +37,7 @@ FAULTS = {
 }
 
 
-#: What Verilator calls each fault (of a misnamed pin it says first that the right one is missing).
+#: Verilator's rule for each fault (for a misnamed pin, the first report is the missing right one).
 NAMES = {
     "latch": "LATCH", "loop": "UNOPTFLAT", "undriven": "UNDRIVEN", "multidriven": "MULTIDRIVEN",
     "pin missing": "PINMISSING", "pin misnamed": "PINMISSING", "incomplete case": "CASEINCOMPLETE",
@@ -58,19 +58,19 @@ def test_clean_files_pass(tmp_path: Path) -> None:
     icarus_check(sources, "top")
     verilator_lint(sources, "top")
     yosys_check(sources, "top")
-    with pytest.raises(LintError, match="verilator finds fault: "):
+    with pytest.raises(LintError, match="verilator reports a fault: "):
         verilator_lint(sources, "top", waivers=None)
 
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_verilator_finds(fault: str, tmp_path: Path) -> None:
-    with pytest.raises(LintError, match=f"verilator finds fault: .*{NAMES[fault]}"):
+    with pytest.raises(LintError, match=f"verilator reports a fault: .*{NAMES[fault]}"):
         verilator_lint(write(tmp_path, FAULTS[fault]), "top")
 
 
 @pytest.mark.parametrize("fault", ["loop", "undriven", "multidriven", "pin misnamed"])
 def test_yosys_finds(fault: str, tmp_path: Path) -> None:
-    with pytest.raises(LintError, match=r"yosys finds fault: .*ERROR: (Found . problems|Module `leaf'.*'c')"):
+    with pytest.raises(LintError, match=r"yosys reports a fault: .*ERROR: (Found . problems|Module `leaf'.*'c')"):
         yosys_check(write(tmp_path, FAULTS[fault]), "top")
 
 
@@ -79,5 +79,5 @@ SYSTEM_VERILOG = "module top(input a, output reg b); always_comb b = a; endmodul
 
 @pytest.mark.parametrize("text", [FAULTS["pin misnamed"], SYSTEM_VERILOG])
 def test_icarus_finds(text: str, tmp_path: Path) -> None:
-    with pytest.raises(LintError, match="icarus finds fault: "):
+    with pytest.raises(LintError, match="icarus reports a fault: "):
         icarus_check(write(tmp_path, text), "top")

@@ -1,21 +1,40 @@
-"""The short selection of the simulation regression, under both simulators."""
+"""The jobs of the regression: what they are, and that a failing one is told from one that passes."""
 
 from pathlib import Path
 
-import pytest
+from sim_tests.regression import Job, all_jobs, longest_first, run_job
 
-from sim_tests.regression import Job, all_jobs, run_job, short_jobs
-
-
-@pytest.mark.parametrize("job", short_jobs(), ids=lambda job: job.name)
-def test_short_selection(job: Job, tmp_path: Path) -> None:
-    outcome = run_job(job, tmp_path)
-    assert outcome.error is None, outcome.error
-    assert outcome.tests
+MEMORY = Job("icarus", "2x2x8", "check_memory", "memory")
 
 
-@pytest.mark.parametrize("jobs", [short_jobs(), all_jobs()], ids=["short", "all"])
-def test_names_are_unique(jobs: list[Job]) -> None:
-    names = [job.name for job in jobs]
-    assert len(set(names)) == len(names)
+def test_jobs_have_names_of_their_own() -> None:
+    jobs = all_jobs()
+    assert len({job.name for job in jobs}) == len(jobs) > 200
     assert {job.simulator for job in jobs} == {"icarus", "verilator"}
+
+
+def test_the_first_jobs_make_all_builds() -> None:
+    ordered = longest_first(all_jobs())
+    jobs = [job for job, _ in ordered]
+    assert sorted(job.name for job in jobs) == sorted(job.name for job in all_jobs())
+    builds = {job.build for job in jobs}
+    assert {job.build for job in jobs[: len(builds)]} == builds
+    for part in (ordered[: len(builds)], ordered[len(builds) :]):
+        seconds = [one for _, one in part]
+        assert seconds == sorted(seconds, reverse=True)
+
+
+def test_a_job_passes(tmp_path: Path) -> None:
+    outcome = run_job(MEMORY, tmp_path)
+    assert outcome.error is None
+    assert outcome.tests == 1
+    assert (tmp_path / MEMORY.name / "simulation.log").exists()
+
+
+def test_a_failure_is_an_outcome(tmp_path: Path) -> None:
+    absent = run_job(Job("icarus", "2x2x8", "check_absent", "memory"), tmp_path)
+    assert absent.tests == 0
+    assert absent.error is not None
+    assert "ended without results" in absent.error
+    # Any other exception as well: the jobs after it run.
+    assert run_job(Job("icarus", "no grid", "check_pmu", "pmu"), tmp_path).error == "KeyError: 'no grid'"

@@ -108,7 +108,7 @@ def test_parameters_environment_and_key(
     run(grid, "counter_testbench", testcase="passes", env={"STEP": "3"}, results_dir=tmp_path / "a", seed=1)
     with pytest.raises(ConfigurationError, match="cannot record waves"):
         run(grid, "counter_testbench", results_dir=tmp_path / "b", seed=1, waves=True)
-    # The length stays the same: only the content tells the two builds apart.
+    # The length stays the same: only the content distinguishes the two builds.
     counter.write_text(COUNTER.replace("+ STEP", "- STEP"))
     changed = build([counter], "counter", simulator, parameters={"STEP": 3}, cache_dir=tmp_path)
     assert not changed.cached
@@ -116,12 +116,12 @@ def test_parameters_environment_and_key(
 
 
 @pytest.mark.parametrize("simulator", SIMULATORS)
-def test_what_cannot_be_built(tmp_path: Path, simulator: str) -> None:
+def test_sources_that_cannot_be_built(tmp_path: Path, simulator: str) -> None:
     source = tmp_path / "broken.v"
     source.write_text("module broken(input a, output b); assign b = absent_function(a); endmodule\n")
     with pytest.raises(ToolError, match=rf"{simulator} could not build broken: .*broken.v"):
         build([source], "broken", simulator, cache_dir=tmp_path / "cache")
-    # A build that failed is never taken for one that is there.
+    # A failed build must never be found in the cache.
     with pytest.raises(ToolError, match="could not build broken"):
         build([source], "broken", simulator, cache_dir=tmp_path / "cache")
     with pytest.raises(ConfigurationError, match="no module 'other'"):
@@ -150,9 +150,9 @@ def test_port_names_of_both_styles(tmp_path: Path) -> None:
 
 
 def test_tiles_share_their_code(tmp_path: Path) -> None:
-    """What Verilator writes for a tile does not grow with its instances."""
+    """Verilator's code for a tile does not grow with its instances."""
     tile = tmp_path / "tile.v"
-    # A position of its own, and a neighbour: what would make every instance special.
+    # Its position and a neighbour could make every instance special.
     tile.write_text(
         "module tile(clk, rst, position, west, east);\n"
         "input clk, rst; input [7:0] position; input [31:0] west; output reg [31:0] east;\n"

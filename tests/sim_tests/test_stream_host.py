@@ -8,13 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rnn_mapper.mapping.state_images import state_packets
+from rnn_mapper.bus import BusSequence, input_packet, output_steps
+from rnn_mapper.mapping.packets import image_files
+from rnn_mapper.mapping.sequences import bus_sequence
 from rnn_mapper.quantisation.reference import Reference
 from sim_tests.bench.grids import GRIDS
 from sim_tests.checks.check_bus_load import CASE, GRID
-from sim_tests.host.beats import input_packet, output_steps
-from sim_tests.host.grid_runs import Sequence, build_grid, run_sequences
-from sim_tests.host.stream_host import HostSequence, run_host
+from sim_tests.host.grid_build import build_grid
+from sim_tests.host.run import run_sequences
+from sim_tests.host.stream_host import run_host
 from sim_tests.simulator.run import Build, SimulationError
 
 STEPS = 5
@@ -30,13 +32,14 @@ def test_host_and_cocotb_agree(build: Build, tmp_path: Path) -> None:
     reference = Reference(mapping.network)
     first = reference.run(inputs[:3])
     # A new sequence, the state it left, one loaded by packets, and a cleared one again.
-    packets = tuple(state_packets(mapping, first.state))
     sequences = [
-        Sequence(inputs[:3]), Sequence(inputs[3:], keep_state=True), Sequence(inputs[3:], packets, keep_state=True),
-        Sequence(inputs),
+        bus_sequence(mapping, [inputs[:3]]), bus_sequence(mapping, [inputs[3:]], keep_state=True),
+        bus_sequence(mapping, [inputs[3:]], [first.state]), bus_sequence(mapping, [inputs]),
     ]
-    found = run_sequences(mapping, sequences, build, tmp_path / "host")
-    wanted = run_sequences(mapping, sequences, replace(build, host=None), tmp_path / "cocotb")
+    images, parameters = dict(image_files(mapping)), mapping.parameters
+    found = run_sequences(images.items(), parameters, sequences, build, tmp_path / "host").results
+    no_host = replace(build, host=None)
+    wanted = run_sequences(images.items(), parameters, sequences, no_host, tmp_path / "cocotb").results
     whole = reference.run(inputs).outputs
     for host, cocotb, outputs in zip(found, wanted, (whole[:3], whole[3:], whole[3:], whole), strict=True):
         assert (host.outputs == outputs).all()
@@ -48,20 +51,21 @@ def test_host_and_cocotb_agree(build: Build, tmp_path: Path) -> None:
 
 
 def test_host_names_the_failure(build: Build, tmp_path: Path) -> None:
-    beat = GRIDS[GRID].beat_bytes
+    beat, inputs = GRIDS[GRID].beat_bytes, np.zeros((1, 1), dtype=np.int8)
     # Nothing is loaded: the grid ignores the start.
     with pytest.raises(SimulationError, match=r"the grid hangs: no beat in 1000000 cycles: see .*simulation.log"):
-        run_host(build, [HostSequence(1, bytes(beat), (), False)], tmp_path, tmp_path)
+        run_host(build, [BusSequence(inputs, 1)], beat, tmp_path, tmp_path)
     with pytest.raises(SimulationError, match="a packet is not of whole beats"):
-        run_host(build, [HostSequence(1, bytes(beat + 1), (), False)], tmp_path, tmp_path)
+        run_host(build, [BusSequence(inputs, 1, (bytes(beat + 1),))], beat, tmp_path, tmp_path)
     with pytest.raises(ValueError, match="no host"):
-        run_host(replace(build, host=None), [], tmp_path, tmp_path)
+        run_host(replace(build, host=None), [], beat, tmp_path, tmp_path)
 
 
-def test_grid_errors_are_told(build: Build, tmp_path: Path) -> None:
+def test_errors_of_the_grid_fail_the_run(build: Build, tmp_path: Path) -> None:
     mapping, inputs = CASE.mapping(GRIDS[GRID]), CASE.operands(GRIDS[GRID], 2)
+    sequence = bus_sequence(mapping, [inputs], keep_state=True)
     with pytest.raises(SimulationError, match=r"the grid reports errors: ERRORS = 0x800"):
-        run_sequences(mapping, [Sequence(inputs, keep_state=True)], build, tmp_path)
+        run_sequences(image_files(mapping), mapping.parameters, [sequence], build, tmp_path)
 
 
 def test_beats() -> None:

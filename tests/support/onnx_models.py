@@ -11,8 +11,6 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from rnn_mapper.importers.imported import Imported
-from rnn_mapper.mapping.bidirectional import run_bidirectional_float
-from rnn_mapper.network.bidirectional import BidirectionalNetwork
 from rnn_mapper.network.float_reference import run_float
 
 Array = npt.NDArray[Any]
@@ -93,10 +91,7 @@ def run_onnxruntime(proto: Any, feeds: dict[str, Array], outputs: list[str] | No
 
 def run_imported(imported: Imported, inputs: Array) -> Array:
     """What the import gives for [steps, features], after the host's steps."""
-    network = imported.network
-    if isinstance(network, BidirectionalNetwork):
-        return imported.finish(run_bidirectional_float(network, inputs)[-1])
-    return imported.finish(run_float(network, inputs, imported.state).outputs)
+    return imported.finish(run_float(imported.network, inputs, imported.state).outputs)
 
 
 def copy(proto: Any) -> Any:

@@ -3,22 +3,14 @@
 import numpy as np
 
 from rnn_mapper import cells
-from rnn_mapper.network.network import Dense, Layer, Network, RecurrentLayer, gate_count
-from rnn_mapper.network.packed import TORCH_GATES
-from sim_tests.bench.models import random_layer as any_layer
+from rnn_mapper.network import random
+from rnn_mapper.network.network import Network
+from rnn_mapper.network.random import LayerShape
 
-#: The cells that PyTorch has without a projection.
+#: The cells that PyTorch has, except for the projection.
 TORCH_CELLS = (cells.lstm, cells.gru, cells.rnn_tanh, cells.rnn_relu)
-#: All in the box.
-ALL_CELLS = tuple(cells.BOX.values())
-
-
-def random_layer(rng: np.random.Generator, cell: cells.Cell, inputs: int, hidden: int, scale: float) -> Layer:
-    if cell.name not in TORCH_GATES or cell is cells.lstm_projection:
-        return any_layer(rng, cell, inputs, hidden, scale)
-    rows = gate_count(cell) * hidden
-    shapes = (rows, inputs), (rows, hidden), (rows,), (rows,)
-    return RecurrentLayer(cell, *(scale * rng.uniform(-1, 1, shape) for shape in shapes))
+#: All built-in cells.
+ALL_CELLS = tuple(cells.BUILT_IN.values())
 
 
 def random_network(
@@ -29,9 +21,12 @@ def random_network(
     outputs: int | None = None,
     scale: float = 0.5,
 ) -> Network:
-    """Stacked layers of the given hidden sizes, and a head of `outputs` unless None."""
-    rng = np.random.default_rng(seed)
-    sizes = (inputs, *hidden)
-    layers = tuple(random_layer(rng, cell, sizes[i], size, scale) for i, size in enumerate(hidden))
-    head = None if outputs is None else Dense(rng.normal(size=(outputs, hidden[-1])), rng.normal(size=outputs))
-    return Network(layers, head)
+    """Stacked layers of one cell with the given output sizes, and a head of `outputs` unless None."""
+    layers = [LayerShape(cell, size, size + 2) for size in hidden]
+    return random.random_network(np.random.default_rng(seed), inputs, layers, outputs, scale)
+
+
+def one_layer(rng: np.random.Generator, cell: cells.Cell, inputs: int, units: int) -> Network:
+    """A network of one layer whose sums stay within a few units whatever its size; a projection halves its units."""
+    outputs = (units + 1) // 2 if "W_hr" in cell.trace.matrices else units
+    return random.random_network(rng, inputs, [LayerShape(cell, outputs, units)], scale=(2 / units) ** 0.5)

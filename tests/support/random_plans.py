@@ -11,7 +11,8 @@ from rnn_mapper import cells
 from rnn_mapper.cells.unit_program import Preference
 from rnn_mapper.errors import MappingError
 from rnn_mapper.mapping.allocation import allocate
-from rnn_mapper.quantisation.blank import weightless_network
+from rnn_mapper.network.random import LayerShape
+from rnn_mapper.quantisation.blank import blank_network
 from rnn_mapper.quantisation.integer_network import QuantisedNetwork
 from rnn_mapper.schedule.clock import time_phase
 from rnn_mapper.schedule.durations import build_schedule
@@ -24,7 +25,7 @@ from rnn_mapper.schedule.timing import PhaseTiming
 
 #: Every cell but the one whose programs take long to find; those of PyTorch more often.
 CELLS = (
-    *(cell for cell in cells.BOX.values() if cell is not cells.lstm_peephole),
+    *(cell for cell in cells.BUILT_IN.values() if cell is not cells.lstm_peephole),
     *3 * (cells.lstm, cells.gru), cells.rnn_tanh, cells.rnn_relu,
 )
 #: Cycles round the ring, and from writing a state word to reading it: few pairs, for each of which programs must be
@@ -58,7 +59,8 @@ def _network(rng: np.random.Generator, parameters: GridParameters) -> QuantisedN
     cell = CELLS[int(rng.integers(len(CELLS)))]
     sizes = [int(rng.integers(1, rng.choice([p.lanes + 1, 2 * p.lanes * p.cols + 2])))]
     sizes += [size() for _ in range(int(rng.integers(1, 4)))]
-    return weightless_network(cell, sizes, size() if rng.random() < 0.4 else None, p, inner_size=size())
+    head, inner = size() if rng.random() < 0.4 else None, size()
+    return blank_network(sizes[0], [LayerShape(cell, one, inner) for one in sizes[1:]], head, p.arithmetic)
 
 
 def _slices(rng: np.random.Generator, units: int, rows: int) -> list[int]:

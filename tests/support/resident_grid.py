@@ -7,9 +7,11 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from rnn_mapper.mapping.deployment import Resident
-from rnn_mapper.mapping.sessions import BusSequence
-from sim_tests.host.grid_runs import GridRun, Sequence, build_grid, run_sequences
+from rnn_mapper.bus import BusSequence
+from rnn_mapper.mapping.deployment import Deployment
+from rnn_mapper.mapping.packets import image_files
+from sim_tests.host.grid_build import build_grid
+from sim_tests.host.run import run_sequences
 
 __all__ = ["ReplayedGrid"]
 
@@ -17,16 +19,15 @@ __all__ = ["ReplayedGrid"]
 class ReplayedGrid:
     """A transport that simulates all sequences so far, from the reset on, to answer the last one."""
 
-    def __init__(self, resident: Resident, folder: Path) -> None:
+    def __init__(self, resident: Deployment, folder: Path) -> None:
         self.resident, self.folder = resident, folder
         self.build = build_grid(resident.parameters, "verilator")
-        self.sequences: list[Sequence] = []
-        self.last: GridRun
+        self.sequences: list[BusSequence] = []
 
     def __call__(self, sequence: BusSequence) -> npt.NDArray[np.int16]:
-        job = Sequence(sequence.inputs, sequence.packets, sequence.keep_state, sequence.model)
-        self.sequences.append(job)
-        self.last = run_sequences(self.resident, self.sequences, self.build, self.folder)[-1]
-        model = self.resident.models[job.model]
-        assert self.last.cycles == model.predict(len(job.inputs), cleared=not job.keep_state).cycles
-        return self.last.outputs
+        self.sequences.append(sequence)
+        images, parameters = image_files(self.resident), self.resident.parameters
+        last = run_sequences(images, parameters, self.sequences, self.build, self.folder).results[-1]
+        model = self.resident.models[sequence.model]
+        assert last.cycles == model.predict(sequence.steps, cleared=not sequence.keep_state).cycles
+        return last.outputs

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -9,9 +10,9 @@ import numpy as np
 
 from rnn_mapper.errors import ModelError
 from rnn_mapper.importers.imported import HostStep
+from rnn_mapper.importers.messages import quoted
 from rnn_mapper.importers.onnx.elementwise import is_pair
 from rnn_mapper.importers.onnx.glue import Value
-from rnn_mapper.importers.onnx.rows import Steps, steps_of
 from rnn_mapper.importers.onnx.sources import (
     DenseRecipe,
     HostRecipe,
@@ -21,20 +22,20 @@ from rnn_mapper.importers.onnx.sources import (
     Source,
     SumRecipe,
 )
-from rnn_mapper.importers.onnx.tensors import quoted
+from rnn_mapper.importers.onnx.steps import Steps, steps_of
 from rnn_mapper.importers.onnx.walk import Walk
-from rnn_mapper.network.bidirectional import Bidirectional, BidirectionalNetwork, Reversed
 from rnn_mapper.network.float_reference import FloatState
-from rnn_mapper.network.network import Dense, FloatArray, Layer, Network
+from rnn_mapper.network.layers import Bidirectional, Block, Dense, Layer, Reversed
+from rnn_mapper.network.network import Network
+from rnn_mapper.network.tensors import FloatArray
 
 __all__ = ["Assembled", "assemble"]
 
-Block = Layer | Bidirectional | Reversed
 
 
 @dataclass(frozen=True, eq=False)
 class _Choice:
-    """Elements [rows, values] that the host puts together, by their place in the sequence and their value's number."""
+    """Elements [rows, values] that the host collects, by their place in the sequence and their value's number."""
 
     name: str
     places: IndexArray
@@ -46,7 +47,7 @@ class _Choice:
 
 @dataclass(frozen=True, eq=False)
 class _Function:
-    """What the host does with each row."""
+    """A function of each row, on the host."""
 
     name: str
     columns: IndexArray
@@ -59,15 +60,16 @@ class _Stages:
     """A walk's result from the bottom up."""
 
     blocks: list[Block]
-    states: list[FloatState]
+    #: What each layer begins with: of a bidirectional one the forward half, then the backward half.
+    states: list[list[FloatState]]
     host: list[_Choice | _Function]
 
 
 @dataclass(frozen=True, eq=False)
 class Assembled:
-    """A network and what belongs to it."""
+    """A network, its start state and the steps of the host."""
 
-    network: Network | BidirectionalNetwork
+    network: Network
     state: tuple[FloatState, ...] | None
     host: tuple[HostStep, ...]
 
@@ -77,42 +79,32 @@ def assemble(walks: Sequence[tuple[Walk, Value]]) -> Assembled:
     stages = [_stages(walk, value) for walk, value in walks]
     for other in stages[1:]:
         if not _same(stages[0], other):
-            raise ModelError("the network depends on the number of steps: export it for the number that is meant")
+            raise ModelError("the network depends on the number of steps: export it for the number that you need")
     host: list[HostStep] = []
     for parts in zip(*(stage.host for stage in stages), strict=True):
         host += _host_step(parts)
     blocks, states = stages[0].blocks, stages[0].states
-    if not any(isinstance(block, Bidirectional | Reversed) or block.cell.trace.states for block in blocks):
+    if not any(layer.cell.trace.states for block in blocks for layer, _ in block.directions):
         raise ModelError("there is no LSTM, GRU or RNN between input and output")
     top = blocks[-1]
     head = Dense(top.tensors["W"], top.tensors["b"], _function_of(top)) if (
         len(blocks) > 1 and isinstance(top, Dense)
     ) else None
     layers = tuple(blocks if head is None else blocks[:-1])
-    state = tuple(states[:len(layers)]) if any(states) else None
-    if all(isinstance(layer, Layer) for layer in layers):
-        plain = Network(tuple(layer for layer in layers if isinstance(layer, Layer)), head)
-        return Assembled(plain, state, tuple(host))
-    carried = [name for walk, _ in walks[:1] for name, what in walk.carried.items() if "state" in what]
-    if state is not None or carried:
-        what = carried[0] if carried else "a constant"
-        raise ModelError(
-            f"an initial state ({what}) in a network with bidirectional or reversed layers is not supported: they "
-            "begin cleared"
-        )
-    return Assembled(BidirectionalNetwork(layers, head), None, tuple(host))
+    flat = [state for layer in states[: len(layers)] for state in layer]
+    return Assembled(Network(layers, head), tuple(flat) if any(flat) else None, tuple(host))
 
 
 def _stages(walk: Walk, value: Value) -> _Stages:
     if not value.traced:
         raise ModelError(f"tensor {quoted(walk.cut.stop)} is a constant")
-    if walk.order is None:
+    if walk.order.rows is None:
         raise ModelError(
             f"there is no LSTM, GRU or RNN between {quoted(walk.cut.start)} and {quoted(walk.cut.stop)}"
         )
     sources, rows, columns = walk.sources.located(value)
     blocks: list[Block] = []
-    states: list[FloatState] = []
+    states: list[list[FloatState]] = []
     host: list[_Choice | _Function] = [_final(walk, sources, rows, columns)]
     while True:
         above = sources
@@ -123,11 +115,8 @@ def _stages(walk: Walk, value: Value) -> _Stages:
             break
         else:
             blocks.append(made)
-            recipe = above[0].recipe
-            states.append(recipe.state or {} if isinstance(recipe, LayerRecipe) else {})
-            if isinstance(made, Bidirectional):
-                halves = [_recipe(half) for half in _halves(above)]
-                states[-1] = next((half.state for half in halves if half.state), {})
+            halves = [half.recipe for half in _halves(above)]
+            states.append([one.state or {} if isinstance(one, LayerRecipe) else {} for one in halves])
     return _Stages(blocks[::-1], states[::-1], host[::-1])
 
 
@@ -142,7 +131,7 @@ def _halves(sources: tuple[Source, ...]) -> tuple[Source, ...]:
 
 
 def _stage(walk: Walk, sources: tuple[Source, ...]) -> tuple[Block | _Choice | _Function | None, tuple[Source, ...]]:
-    """What makes these sources, and what it takes."""
+    """The layer or host step that makes these sources, and the sources that it takes."""
     recipe = sources[0].recipe
     halves = _halves(sources)
     if is_pair(halves):
@@ -177,12 +166,12 @@ def _layer(source: Source) -> Layer:
 
 
 def _final(walk: Walk, sources: tuple[Source, ...], rows: IndexArray, columns: IndexArray) -> _Choice:
-    """What the cut ends with, of one stream."""
+    """The choice of elements that the cut ends with, of one stream."""
     space = sources[0].space
-    streams = walk.streams[space][rows]
+    streams = walk.order.streams[space][rows]
     first = streams == 0
     count = int(first.sum())
-    places = walk.places[space][rows]
+    places = walk.order.places[space][rows]
     for stream in np.unique(streams):
         mine = streams == stream
         if mine.sum() != count or (places[mine] != places[first]).any() or (columns[mine] != columns[first]).any():
@@ -200,7 +189,7 @@ def _choice(
     walk: Walk, name: str, sources: tuple[Source, ...], rows: IndexArray, columns: IndexArray
 ) -> _Choice:
     space = sources[0].space
-    streams, places = walk.streams[space], walk.places[space]
+    streams, places = walk.order.streams[space], walk.order.places[space]
     of_stream = streams[rows[:, 0]]
     mine = of_stream == 0
     chosen, values = places[rows[mine]], columns[mine]
@@ -212,7 +201,7 @@ def _choice(
 
 
 def _host_step(parts: tuple[_Choice | _Function, ...]) -> list[HostStep]:
-    """What the host does, from the same step of all walks."""
+    """The host's step, from the same step of all walks."""
     part = parts[0]
     if isinstance(part, _Function):
         columns, function = part.columns, part.function
@@ -230,7 +219,7 @@ def _host_step(parts: tuple[_Choice | _Function, ...]) -> list[HostStep]:
     steps = steps_of([(one.places.reshape(-1), one.count) for one in choices])
     shape, picked = part.places.shape, part.columns.reshape(-1)
     if any(one.places.shape != shape or (one.columns != part.columns).any() for one in choices):
-        raise ModelError(f"{part.name}: what is put together depends on the number of steps")
+        raise ModelError(f"{part.name}: the elements that are collected depend on the number of steps")
     text = f"{shape[0]} x {shape[1]} values of several steps"
     return [HostStep(f"{part.name}: {text}", _elements_of(steps, picked, shape))]
 
@@ -258,17 +247,11 @@ def _same(one: _Stages, other: _Stages) -> bool:
     for first, second in zip(one.blocks, other.blocks, strict=True):
         if type(first) is not type(second):
             return False
-        for a, b in zip(_layers(first), _layers(second), strict=True):
+        for (a, _), (b, _) in zip(first.directions, second.directions, strict=True):
             if a.cell is not b.cell or any(not np.array_equal(a.tensors[name], b.tensors[name]) for name in a.tensors):
                 return False
-    for a_state, b_state in zip(one.states, other.states, strict=True):
+    for a_state, b_state in zip(itertools.chain(*one.states), itertools.chain(*other.states), strict=True):
         if a_state.keys() != b_state.keys() or any(not np.array_equal(a_state[k], b_state[k]) for k in a_state):
             return False
     functions = zip(one.host, other.host, strict=True)
     return all(np.array_equal(a.columns, b.columns) for a, b in functions if isinstance(a, _Function))
-
-
-def _layers(block: Block) -> tuple[Layer, ...]:
-    if isinstance(block, Bidirectional):
-        return block.forward, block.backward
-    return (block.layer,) if isinstance(block, Reversed) else (block,)

@@ -1,4 +1,4 @@
-"""Nodes that exporters put around to compute shapes: evaluated at once, on constants and on shapes of tensors."""
+"""Nodes that exporters add to compute shapes: evaluated at once, on constants and on shapes of tensors."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def _arithmetic(function: Callable[..., AnyArray]) -> Callable[[Call], AnyArray]
         try:
             limited(np.broadcast_shapes(*(value.shape for value in values)))
         except ValueError:
-            raise ModelError(f"shapes {[list(value.shape) for value in values]} do not go together") from None
+            raise ModelError(f"shapes {[list(value.shape) for value in values]} do not fit together") from None
         with np.errstate(all="ignore"):
             return function(*values)
 
@@ -110,7 +110,7 @@ def evaluate(node: Node, inputs: list[Value | None], opset: int, steps: int) -> 
         return [Value(_SHAPES[node.op](call))]
     if node.op in GLUE:
         if node.op == "Concat" and any(traced) and not all(traced):
-            raise ModelError("puts constants beside the data, which is not supported")
+            raise ModelError("concatenates constants with the data, which is not supported")
         found = GLUE[node.op](call)
         first = given[0]
         return [Value(one, first.traced, first.whole) for one in (found if isinstance(found, list) else [found])]

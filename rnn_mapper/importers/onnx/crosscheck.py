@@ -1,4 +1,4 @@
-"""The last defence: what is imported, run in onnxruntime and in the float reference, must give the same."""
+"""The last defence: the imported part must give the same in onnxruntime and in the float reference."""
 
 from __future__ import annotations
 
@@ -8,15 +8,16 @@ from typing import Any
 import numpy as np
 
 from rnn_mapper.errors import ModelError
+from rnn_mapper.importers.messages import one_line, quoted
 from rnn_mapper.importers.onnx.glue import Value
 from rnn_mapper.importers.onnx.graph import Node
 from rnn_mapper.importers.onnx.recurrent import RECURRENT
-from rnn_mapper.importers.onnx.tensors import AnyArray, Tensor, quoted
+from rnn_mapper.importers.onnx.tensors import AnyArray, Tensor
 from rnn_mapper.importers.onnx.walk import Cut, Walk
 
 __all__ = ["compare_with_onnxruntime"]
 
-#: Difference that is not a matter of rounding to float32, of values up to 1; larger ones in proportion.
+#: A difference that rounding to float32 does not explain, of values up to 1; of larger values in proportion.
 TOLERANCE = 1e-4
 #: Stored elements, and elements times rows, up to which a model is run.
 _MAX_STORED = 1 << 27
@@ -32,9 +33,9 @@ def compare_with_onnxruntime(walk: Walk, value: Value, finish: Any) -> str:
     cut, source = walk.cut, walk.sources.all[0]
     used = {name for node in cut.nodes for name in (*node.inputs, *node.captured) if name in cut.graph.constants}
     stored = sum(math.prod(cut.graph.constants[name].proto.dims) for name in used)
-    assert walk.order is not None
+    assert walk.order.rows is not None
     assert source.row_of is not None
-    if stored > _MAX_STORED or stored * walk.order.size > _MAX_WORK:
+    if stored > _MAX_STORED or stored * walk.order.rows.size > _MAX_WORK:
         return f"not compared with onnxruntime: {stored} stored elements are too many for it to be quick"
     given = np.random.default_rng(1).standard_normal(source.shape).astype(np.float32)
     outputs = _run(walk, cut, used, given)
@@ -45,11 +46,11 @@ def compare_with_onnxruntime(walk: Walk, value: Value, finish: Any) -> str:
     rows = np.zeros((source.rows, source.features))
     rows[source.row_of, source.feature_of] = given.reshape(-1)
     sources, places, _ = walk.sources.located(value)
-    streams = walk.streams[sources[0].space][places]
+    streams = walk.order.streams[sources[0].space][places]
     largest = 0.0
-    for stream in sorted({0, walk.order.shape[1] - 1}):
+    for stream in sorted({0, walk.order.rows.shape[1] - 1}):
         wanted = outputs[streams == stream].astype(np.float64)
-        found = np.asarray(finish(rows[walk.order[:, stream]]), dtype=np.float64).reshape(-1)
+        found = np.asarray(finish(rows[walk.order.rows[:, stream]]), dtype=np.float64).reshape(-1)
         if found.shape != wanted.shape:
             raise ModelError(f"the import gives {found.size} values, onnxruntime {wanted.size}: please report it")
         if not (np.isfinite(found).all() and np.isfinite(wanted).all()):
@@ -61,7 +62,7 @@ def compare_with_onnxruntime(walk: Walk, value: Value, finish: Any) -> str:
             f"the import differs from onnxruntime by {largest:.2g}, must be {TOLERANCE:g} at most: the model is not "
             "understood, please report it"
         )
-    return f"compared with onnxruntime on {len(walk.order)} random steps: largest difference {largest:.1e}"
+    return f"compared with onnxruntime on {len(walk.order.rows)} random steps: largest difference {largest:.1e}"
 
 
 def _run(walk: Walk, cut: Cut, used: set[str], given: AnyArray) -> AnyArray:
@@ -74,8 +75,8 @@ def _run(walk: Walk, cut: Cut, used: set[str], given: AnyArray) -> AnyArray:
     for name, known in cut.graph.inputs.items():
         if name in needed and name in walk.values and name != cut.start:
             whole = known.type in (TensorProto.INT32, TensorProto.INT64)
-            kind = np.int64 if known.type == TensorProto.INT64 else np.int32 if whole else np.float32
-            feeds[name] = np.full(walk.values[name].shape, walk.steps if whole else 0, dtype=kind)
+            dtype = np.int64 if known.type == TensorProto.INT64 else np.int32 if whole else np.float32
+            feeds[name] = np.full(walk.values[name].shape, walk.order.steps if whole else 0, dtype=dtype)
             inputs.append(helper.make_tensor_value_info(name, known.type if whole else TensorProto.FLOAT, None))
     nodes = [one for node in cut.nodes for one in _node(node, walk)]
     graph = helper.make_graph(
@@ -92,9 +93,7 @@ def _run(walk: Walk, cut: Cut, used: set[str], given: AnyArray) -> AnyArray:
         session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
         result = session.run([cut.stop], feeds)[0]
     except Exception as error:  # onnxruntime's and protobuf's, undocumented
-        text = " ".join(str(error).split())
-        text = "".join(character if character.isprintable() else "?" for character in text)
-        raise ModelError(f"onnxruntime refuses {quoted(cut.start)} to {quoted(cut.stop)}: {text[:240]}") from None
+        raise ModelError(f"onnxruntime rejects {quoted(cut.start)} to {quoted(cut.stop)}: {one_line(error)}") from None
     return np.asarray(result)
 
 
@@ -102,12 +101,12 @@ def _stored(name: str, tensor: Tensor) -> Any:
     from onnx import helper, numpy_helper
 
     array = tensor.array()
-    kind = np.dtype(np.float32) if tensor.is_float else helper.tensor_dtype_to_np_dtype(tensor.proto.data_type)
-    return numpy_helper.from_array(array.astype(kind, order="C"), name)
+    dtype = np.dtype(np.float32) if tensor.is_float else helper.tensor_dtype_to_np_dtype(tensor.proto.data_type)
+    return numpy_helper.from_array(array.astype(dtype, order="C"), name)
 
 
 def _node(node: Node, walk: Walk) -> list[Any]:
-    """The node in float32, and with the steps before the batch, which is what onnxruntime has."""
+    """The node in float32 and with the steps before the batch, the only form that onnxruntime runs."""
     from onnx import NodeProto, TensorProto, helper
 
     proto = NodeProto()

@@ -1,4 +1,4 @@
-"""Which part of an ONNX graph is imported: from the tensor that it starts with to the one that it ends with."""
+"""The part of an ONNX graph that is imported, from its first tensor to its last."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from dataclasses import dataclass
 
 from rnn_mapper.errors import ModelError
 from rnn_mapper.importers.imported import Selection
+from rnn_mapper.importers.messages import quoted
 from rnn_mapper.importers.onnx.glue import GLUE
 from rnn_mapper.importers.onnx.graph import Graph, Node, Shape, shape_of
 from rnn_mapper.importers.onnx.recurrent import RECURRENT as NODES
-from rnn_mapper.importers.onnx.tensors import quoted
 from rnn_mapper.importers.onnx.walk import SUPPORTED, Cut
 from rnn_mapper.importers.onnx.zeros import without_zero_states
 
 __all__ = ["choose_cut", "other_outputs"]
 
 _MAX_LISTED = 12
-#: What runs steps.
+#: Operators that run steps.
 RECURRENT = frozenset((*NODES, "Loop"))
 
 
@@ -57,11 +57,11 @@ def choose_cut(graph: Graph, selection: Selection) -> Cut:
 
 
 def _unsupported(nodes: list[Node]) -> list[Node]:
-    return [node for node in nodes if node.kind not in SUPPORTED]
+    return [node for node in nodes if node.operator not in SUPPORTED]
 
 
 def other_outputs(graph: Graph, cut: Cut) -> list[str]:
-    """Outputs of the graph that are not what the cut ends with, each with what it is."""
+    """The outputs of the graph other than the end of the cut, each with its meaning."""
     reach = _follow(graph, [cut.start])
     found = []
     for name in graph.outputs:
@@ -98,9 +98,9 @@ def _stop(graph: Graph, start: str, chosen: str | None) -> str:
             raise ModelError(f"tensor {quoted(chosen)} (--to) is not computed from {quoted(start)}{_near(graph)}")
         return chosen
     outputs = [name for name in graph.outputs if start in reach.data.get(name, ())]
-    kinds = {name: reach.outputs.get(name, frozenset()) for name in outputs}
-    data = [name for name, kind in kinds.items() if 0 in kind or not kind]
-    states = [name for name, kind in kinds.items() if name not in data and 1 in kind]
+    made_of = {name: reach.outputs.get(name, frozenset()) for name in outputs}
+    data = [name for name, numbers in made_of.items() if 0 in numbers or not numbers]
+    states = [name for name, numbers in made_of.items() if name not in data and 1 in numbers]
     found = data or states
     if len(found) == 1:
         return found[0]
@@ -124,13 +124,13 @@ def _follow(graph: Graph, starts: Iterable[str]) -> _Reach:
         else:
             there = empty.union(*(data.get(name, empty) for name in (*node.inputs, *node.captured)))
             inputs |= there if node.op == "Loop" else empty
-        kinds = frozenset[int]().union(*(outputs.get(name, frozenset()) for name in node.inputs))
+        made_of = frozenset[int]().union(*(outputs.get(name, frozenset()) for name in node.inputs))
         for index, name in enumerate(node.outputs):
             if name and name not in data and there:
                 data[name] = there
                 is_glue = node.op in GLUE
                 outputs[name] = (
-                    frozenset((index,)) if node.op in NODES else kinds if is_glue else frozenset((0,))
+                    frozenset((index,)) if node.op in NODES else made_of if is_glue else frozenset((0,))
                 )
     return _Reach(data, outputs, frozenset(inputs))
 
@@ -143,7 +143,7 @@ def _shape(graph: Graph, start: str, nodes: list[Node]) -> Shape:
     if users and shape is None:
         shape = (None, None, None)
     if shape is None:
-        raise ModelError(f"the file does not say which shape {quoted(start)} has: start with a tensor of known shape")
+        raise ModelError(f"the file does not give the shape of {quoted(start)}: start with a tensor of known shape")
     if users and len(shape) == 3 and not isinstance(shape[2], int):
         dims = _stored_dims(graph, users[0].input(1))
         if len(dims) == 3:

@@ -1,4 +1,4 @@
-"""Dense layers and what works on each step by itself: on the grid where it can be, else on the host."""
+"""Dense layers and functions of single steps: on the grid where possible, else on the host."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import numpy as np
 from rnn_mapper.errors import ModelError
 from rnn_mapper.importers.onnx.glue import Value
 from rnn_mapper.importers.onnx.graph import Node
+from rnn_mapper.importers.onnx.order import Order
 from rnn_mapper.importers.onnx.sources import (
     DenseRecipe,
     HostRecipe,
-    IndexArray,
     LayerRecipe,
     Source,
     Sources,
@@ -22,6 +22,7 @@ from rnn_mapper.importers.onnx.sources import (
     Taken,
 )
 from rnn_mapper.importers.onnx.tensors import AnyArray
+from rnn_mapper.importers.pipeline import HOST_FUNCTIONS
 
 __all__ = ["ELEMENTWISE", "Elementwise"]
 
@@ -39,49 +40,29 @@ class Elementwise:
     """Makes sources of such nodes."""
 
     sources: Sources
-    #: By numbering of rows: the stream of each row, and its place within the stream.
-    streams: dict[int, IndexArray]
-    places: dict[int, IndexArray]
+    order: Order
 
     def apply(self, node: Node, inputs: list[Value | None], opset: int) -> tuple[list[Value], str]:
-        """The outputs of a node and what to say of it."""
+        """The outputs of a node and its line of the account."""
         if any(value is None for value in inputs):
             raise ModelError("an input is missing")
         values = [value for value in inputs if value is not None]
         if node.op == "MatMul":
-            value, text = self._matmul(node, values)
+            value, text = self._dense(node, *_matmul(values))
         elif node.op == "Gemm":
-            value, text = self._gemm(node, values)
+            value, text = self._dense(node, *_gemm(node, values))
         elif node.op in _ACTIVATIONS:
             value, text = self._activation(node, values[0])
         elif node.op in ("Softmax", "LogSoftmax"):
             value, text = self._softmax(node, values[0], opset)
         elif node.op == "BatchNormalization":
-            value, text = self._normalisation(node, values)
+            value, text = self._scaled(node, *_normalisation(node, values))
+            value = Value(np.moveaxis(value.array, -1, 1), True)
         elif sum(one.traced for one in values) > 1:
             value, text = self._sum(node, values)
         else:
-            value, text = self._affine(node, values)
+            value, text = self._scaled(node, *_affine(node, values))
         return [value], text
-
-    def _matmul(self, node: Node, values: list[Value]) -> tuple[Value, str]:
-        x, weight = _operands(values)
-        if weight.array.ndim != 2 or x.array.ndim < 2:
-            raise ModelError(f"multiplies with shape {list(weight.shape)}, must be a matrix on the right")
-        return self._dense(node, x, weight.array, np.zeros(weight.shape[1]))
-
-    def _gemm(self, node: Node, values: list[Value]) -> tuple[Value, str]:
-        x, weight = _operands(values)
-        take = node.attributes.take
-        alpha, beta = take("alpha", float, 1.0), take("beta", float, 1.0)
-        if x.array.ndim != 2 or weight.array.ndim != 2:
-            raise ModelError(f"takes shapes {list(x.shape)} and {list(weight.shape)}, must be matrices")
-        x = Value(x.array.T, True) if take("transA", int, 0) else x
-        matrix = alpha * (weight.array.T if take("transB", int, 0) else weight.array)
-        bias = np.zeros(matrix.shape[1])
-        if len(values) > 2:
-            bias = beta * _vector(values[2], (*x.shape[:-1], matrix.shape[1]))
-        return self._dense(node, x, matrix, bias)
 
     def _dense(self, node: Node, x: Value, weight: AnyArray, bias: AnyArray) -> tuple[Value, str]:
         if x.shape[-1] != len(weight):
@@ -94,49 +75,9 @@ class Elementwise:
         recipe = DenseRecipe(taken, taken.spread(weight.T), bias)
         return self._source(node, taken, recipe, weight.shape[1]), f"dense {len(weight)} -> {weight.shape[1]}"
 
-    def _affine(self, node: Node, values: list[Value]) -> tuple[Value, str]:
-        """x scale + shift, element by element."""
-        x = next(value for value in values if value.traced)
-        first = values[0] is x
-        scale, shift = np.ones(x.shape[-1:]), np.zeros(x.shape[-1:])
-        if node.op == "Neg":
-            scale = -scale
-        else:
-            other = values[1] if first else values[0]
-            vector = _vector(other, x.shape)
-            if node.op == "Add":
-                shift = vector
-            elif node.op == "Sub":
-                scale, shift = (scale, -vector) if first else (-scale, vector)
-            elif node.op == "Mul":
-                scale = vector
-            elif not first:
-                raise ModelError("divides by the data, which is not supported")
-            else:
-                with np.errstate(all="ignore"):
-                    scale = 1.0 / vector
-        return self._scaled(node, x, scale, shift)
-
-    def _normalisation(self, node: Node, values: list[Value]) -> tuple[Value, str]:
-        if len(values) != 5 or not values[0].traced or any(value.traced for value in values[1:]):
-            raise ModelError("its scale, bias, mean and variance must be stored in the file")
-        take, x = node.attributes.take, values[0]
-        take("momentum", float, 0.9)
-        if take("training_mode", int, 0) or take("spatial", int, 1) != 1 or any(node.outputs[1:]):
-            raise ModelError("is that of training, must be that of inference")
-        if x.array.ndim < 2:
-            raise ModelError(f"takes shape {list(x.shape)}, must have 2 dimensions or more")
-        scale, bias, mean, variance = (_vector(value, (1, x.shape[1])) for value in values[1:])
-        with np.errstate(all="ignore"):
-            factor = scale / np.sqrt(variance + take("epsilon", float, 1e-5))
-        # Channels are the second axis.
-        turned = Value(np.moveaxis(x.array, 1, -1), True)
-        value, text = self._scaled(node, turned, factor, bias - mean * factor)
-        return Value(np.moveaxis(value.array, -1, 1), True), text
-
     def _scaled(self, node: Node, x: Value, scale: AnyArray, shift: AnyArray) -> tuple[Value, str]:
         if x.whole or x.array.ndim == 0:
-            raise ModelError("works on whole numbers, must be on the data")
+            raise ModelError("works on whole numbers, must work on the data")
         _check_finite(scale, shift)
         taken = self._taken(x)
         if self._on_host(taken):
@@ -152,7 +93,7 @@ class Elementwise:
 
     def _activation(self, node: Node, x: Value) -> tuple[Value, str]:
         if x.whole or x.array.ndim == 0:
-            raise ModelError("works on whole numbers, must be on the data")
+            raise ModelError("works on whole numbers, must work on the data")
         taken = self._taken(x)
         width = len(taken.columns)
         if self._on_host(taken):
@@ -174,14 +115,8 @@ class Elementwise:
         taken = self.sources.taken(Value(array, True))
         if taken is None or sorted(taken.columns) != list(range(taken.width)):
             raise ModelError("is not over all values of a step, which is not supported: end before it (--to)")
-        logarithm = node.op == "LogSoftmax"
-
-        def softmax(rows: AnyArray) -> AnyArray:
-            shifted = rows - rows.max(axis=-1, keepdims=True)
-            total = np.exp(shifted).sum(axis=-1, keepdims=True)
-            return shifted - np.log(total) if logarithm else np.exp(shifted) / total
-
-        value = self._host(node, taken, softmax, len(taken.columns))
+        function = HOST_FUNCTIONS["log_softmax" if node.op == "LogSoftmax" else "softmax"]
+        value = self._host(node, taken, function, len(taken.columns))
         found = value.array.reshape(x.shape) if opset < 13 else np.moveaxis(value.array, -1, at)
         return Value(found, True), "left to the host"
 
@@ -200,28 +135,7 @@ class Elementwise:
 
     def _taken(self, value: Value) -> Taken:
         taken = self.sources.taken(value)
-        return self._picked(value) if taken is None else taken
-
-    def _picked(self, value: Value) -> Taken:
-        """Rows made of elements of several steps, which only the host can put together."""
-        sources, rows, columns = self.sources.located(value)
-        space = sources[0].space
-        if space not in self.streams:
-            raise ModelError("takes values of several steps before the first recurrent layer")
-        width = value.shape[-1]
-        flat_rows, flat_columns = rows.reshape(-1, width), columns.reshape(-1, width)
-        stream = self.streams[space][flat_rows]
-        if (stream != stream[:, :1]).any():
-            raise ModelError("takes values of several streams of the batch, which must stay apart")
-        recipe = HostRecipe(None, sources=sources, picks=(flat_rows, flat_columns))
-        source = self.sources.add("values of several steps", recipe, len(flat_rows), width, None)
-        self.streams[source.space] = stream[:, 0]
-        places = np.zeros(len(flat_rows), dtype=np.int64)
-        for one in np.unique(stream[:, 0]):
-            mine = stream[:, 0] == one
-            places[mine] = np.arange(mine.sum())
-        self.places[source.space] = places
-        return Taken((source,), np.arange(width), np.arange(len(flat_rows)).reshape(value.shape[:-1]))
+        return self.order.picked(value) if taken is None else taken
 
     @staticmethod
     def _on_host(taken: Taken) -> bool:
@@ -256,6 +170,70 @@ def is_pair(halves: tuple[Source, ...]) -> bool:
         and (one.backward, other.backward) == (False, True)
         and one.taken.sources == other.taken.sources and np.array_equal(one.taken.columns, other.taken.columns)
     )
+
+
+def _matmul(values: list[Value]) -> tuple[Value, AnyArray, AnyArray]:
+    """The data, the matrix and the bias of a MatMul."""
+    x, weight = _operands(values)
+    if weight.array.ndim != 2 or x.array.ndim < 2:
+        raise ModelError(f"multiplies with shape {list(weight.shape)}, must be a matrix on the right")
+    return x, weight.array, np.zeros(weight.shape[1])
+
+
+def _gemm(node: Node, values: list[Value]) -> tuple[Value, AnyArray, AnyArray]:
+    """The data, the matrix and the bias of a Gemm."""
+    x, weight = _operands(values)
+    take = node.attributes.take
+    alpha, beta = take("alpha", float, 1.0), take("beta", float, 1.0)
+    if x.array.ndim != 2 or weight.array.ndim != 2:
+        raise ModelError(f"takes shapes {list(x.shape)} and {list(weight.shape)}, must be matrices")
+    x = Value(x.array.T, True) if take("transA", int, 0) else x
+    matrix = alpha * (weight.array.T if take("transB", int, 0) else weight.array)
+    bias = np.zeros(matrix.shape[1])
+    if len(values) > 2:
+        bias = beta * _vector(values[2], (*x.shape[:-1], matrix.shape[1]))
+    return x, matrix, bias
+
+
+def _affine(node: Node, values: list[Value]) -> tuple[Value, AnyArray, AnyArray]:
+    """The data, its factor and the number added to it, element by element."""
+    x = next(value for value in values if value.traced)
+    first = values[0] is x
+    scale, shift = np.ones(x.shape[-1:]), np.zeros(x.shape[-1:])
+    if node.op == "Neg":
+        scale = -scale
+    else:
+        other = values[1] if first else values[0]
+        vector = _vector(other, x.shape)
+        if node.op == "Add":
+            shift = vector
+        elif node.op == "Sub":
+            scale, shift = (scale, -vector) if first else (-scale, vector)
+        elif node.op == "Mul":
+            scale = vector
+        elif not first:
+            raise ModelError("divides by the data, which is not supported")
+        else:
+            with np.errstate(all="ignore"):
+                scale = 1.0 / vector
+    return x, scale, shift
+
+
+def _normalisation(node: Node, values: list[Value]) -> tuple[Value, AnyArray, AnyArray]:
+    """As `_affine`, of a BatchNormalization, with the channels last."""
+    if len(values) != 5 or not values[0].traced or any(value.traced for value in values[1:]):
+        raise ModelError("its scale, bias, mean and variance must be stored in the file")
+    take, x = node.attributes.take, values[0]
+    take("momentum", float, 0.9)
+    if take("training_mode", int, 0) or take("spatial", int, 1) != 1 or any(node.outputs[1:]):
+        raise ModelError("is in training mode, must be in inference mode")
+    if x.array.ndim < 2:
+        raise ModelError(f"takes shape {list(x.shape)}, must have 2 dimensions or more")
+    scale, bias, mean, variance = (_vector(value, (1, x.shape[1])) for value in values[1:])
+    with np.errstate(all="ignore"):
+        factor = scale / np.sqrt(variance + take("epsilon", float, 1e-5))
+    # Channels are the second axis.
+    return Value(np.moveaxis(x.array, 1, -1), True), factor, bias - mean * factor
 
 
 def _operands(values: list[Value]) -> tuple[Value, Value]:

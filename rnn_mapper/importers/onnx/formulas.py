@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from rnn_mapper.cells.library import variant
 from rnn_mapper.cells.tracing import Cell
-from rnn_mapper.cells.variants import variant
 from rnn_mapper.errors import ModelError
 from rnn_mapper.importers.onnx.tensors import AnyArray
 
@@ -20,7 +20,7 @@ __all__ = ["Formula", "Linear", "Symbol", "cell_of"]
 class Formula:
     """A vector [values] that depends on the state: one of state, function, product, sum, complement (1 - v)."""
 
-    kind: str
+    operation: str
     size: int
     parts: tuple[Any, ...] = ()
     name: str = ""
@@ -53,16 +53,16 @@ Symbol = Formula | Linear
 
 def cell_of(after: Any, state: Formula) -> tuple[Cell, dict[str, AnyArray]]:
     """The cell whose next state is `after`, and its tensors."""
-    if isinstance(after, Formula) and after.kind == "function":
+    if isinstance(after, Formula) and after.operation == "function":
         w, u, b = _both(after.parts[0], state)
         return variant("rnn", (after.name,)), {"W": w, "U": u, "b": b}
-    if isinstance(after, Formula) and after.kind == "sum":
+    if isinstance(after, Formula) and after.operation == "sum":
         for keep, new in (after.parts, after.parts[::-1]):
             gate = _other(keep, lambda part: part is state)
             candidate = _other(new, _complement_of(gate))
             if _is(gate, "function") and _is(candidate, "function"):
                 return _gru_of(gate, candidate, state)
-    raise ModelError("its formulas are not those of a GRU or of a simple RNN")
+    raise ModelError("its formulas are not the equations of a GRU or of a simple RNN")
 
 
 def _complement_of(gate: Any) -> Callable[[Any], bool]:
@@ -76,10 +76,10 @@ def _gru_of(gate: Formula, candidate: Formula, state: Formula) -> tuple[Cell, di
         operands = [one for one, _ in inner.terms if one is not None]
         reset_state = operands[0] if len(operands) == 1 else None
         reset = _other(reset_state, lambda part: part is state)
-        kind = "gru_reset_before"
+        base = "gru_reset_before"
         tensors |= dict(zip(("W_n", "U_n", "b_n"), _both(inner, reset_state), strict=True))
     else:
-        reset, kind = None, "gru"
+        reset, base = None, "gru"
         for linear, product in (inner.parts, inner.parts[::-1]) if _is(inner, "sum") else ():
             if isinstance(linear, Linear) and _is(product, "product"):
                 hidden = _other(product, lambda part: _is(part, "function"))
@@ -88,17 +88,17 @@ def _gru_of(gate: Formula, candidate: Formula, state: Formula) -> tuple[Cell, di
                     w = _only(linear, None)
                     tensors |= {"W_n": w, "b_n": linear.constant, "U_n": _only(hidden, state), "c_n": hidden.constant}
     if not _is(reset, "function") or "W_n" not in tensors or reset.name != gate.name:
-        raise ModelError("its formulas are not those of a GRU")
+        raise ModelError("its formulas are not the equations of a GRU")
     tensors |= dict(zip(("W_r", "U_r", "b_r"), _both(reset.parts[0], state), strict=True))
-    return variant(kind, (gate.name, candidate.name)), tensors
+    return variant(base, (gate.name, candidate.name)), tensors
 
 
-def _is(part: Any, kind: str) -> bool:
-    return isinstance(part, Formula) and part.kind == kind
+def _is(part: Any, operation: str) -> bool:
+    return isinstance(part, Formula) and part.operation == operation
 
 
 def _other(product: Any, wanted: Callable[[Any], bool]) -> Any:
-    """The factor beside the one that is wanted; None if it is no such product."""
+    """The factor beside the one that is wanted; None if this is not such a product."""
     if _is(product, "product"):
         for one, other in (product.parts, product.parts[::-1]):
             if wanted(one):
@@ -109,15 +109,15 @@ def _other(product: Any, wanted: Callable[[Any], bool]) -> Any:
 def _both(linear: Any, operand: Any) -> tuple[AnyArray, AnyArray, AnyArray]:
     """Matrices of the input and of an operand, and the bias."""
     if not isinstance(linear, Linear) or any(one is not None and one is not operand for one, _ in linear.terms):
-        raise ModelError("its formulas are not those of a GRU or of a simple RNN")
+        raise ModelError("its formulas are not the equations of a GRU or of a simple RNN")
     w, u = linear.of(None), linear.of(operand)
     if w is None or u is None or operand is None:
-        raise ModelError("its formulas are not those of a GRU or of a simple RNN")
+        raise ModelError("its formulas are not the equations of a GRU or of a simple RNN")
     return w, u, linear.constant
 
 
 def _only(linear: Linear, operand: Any) -> AnyArray:
     matrix = linear.of(operand)
     if matrix is None or any(one is not operand for one, _ in linear.terms):
-        raise ModelError("its formulas are not those of a GRU")
+        raise ModelError("its formulas are not the equations of a GRU")
     return matrix

@@ -1,13 +1,14 @@
-"""Functions that a model brings with it, put in the place of their calls."""
+"""Functions that a model defines, inlined."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from rnn_mapper.errors import ModelError
-from rnn_mapper.importers.onnx.tensors import as_text, quoted
+from rnn_mapper.importers.messages import one_line, quoted
+from rnn_mapper.importers.onnx.tensors import as_text
 
-__all__ = ["MAX_NODES", "inlined", "printable"]
+__all__ = ["MAX_NODES", "inlined"]
 
 #: Nodes of a graph, with all functions in place.
 MAX_NODES = 100_000
@@ -41,13 +42,4 @@ def inlined(model: Any) -> Any:
     try:
         return inliner.inline_local_functions(model)
     except Exception as error:  # of its C++ part
-        raise ModelError(f"functions of the model cannot be put in place: {_one_line(error)}") from None
-
-
-def _one_line(error: Exception) -> str:
-    return printable(" ".join(str(error).split()))[:200]
-
-
-def printable(text: str) -> str:
-    """A text of the file for a message: on one line, not too long."""
-    return "".join(character if character.isprintable() else "?" for character in text)[:120]
+        raise ModelError(f"functions of the model cannot be put in place: {one_line(error)}") from None

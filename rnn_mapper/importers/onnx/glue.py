@@ -1,7 +1,7 @@
-"""Nodes that only move elements about, evaluated with NumPy: on constants, and on traced elements.
+"""Nodes that only move elements, evaluated with NumPy on constants and on traced elements.
 
 A traced tensor holds, in the place of each element, the number of the element of some source that stands there
-(`onnx_sources`). Whatever a chain of Transpose, Reshape, Slice, Concat ... does, the numbers say afterwards which
+(`sources`). Whatever a chain of Transpose, Reshape, Slice, Concat ... does, the numbers say afterwards which
 element has come where, so nothing has to be assumed about what such a chain is meant to do.
 """
 
@@ -52,7 +52,7 @@ class Value:
 
 @dataclass(frozen=True)
 class Call:
-    """A node with what it takes."""
+    """A node with its inputs."""
 
     node: Node
     inputs: list[Value | None]
@@ -126,7 +126,7 @@ def _reshape(call: Call) -> AnyArray:
             wanted[index] = data.shape[index]
     rest = math.prod(size for size in wanted if size != -1)
     if wanted.count(-1) > 1 or any(size < -1 for size in wanted):
-        raise ModelError(f"shape {shape} is not one")
+        raise ModelError(f"shape {shape} is not a shape")
     if -1 in wanted and rest:
         wanted[wanted.index(-1)] = data.size // rest
     if math.prod(wanted) != data.size or -1 in wanted:
@@ -147,11 +147,11 @@ def _squeeze(call: Call) -> AnyArray:
 def _unsqueeze(call: Call) -> AnyArray:
     data, axes = call.data(), call.axes(1)
     if not axes or len(axes) > 16:
-        raise ModelError(f"axes {axes}: must name where axes are put in")
+        raise ModelError(f"axes {axes}: must be the places of the new axes")
     rank = data.ndim + len(axes)
     chosen = [as_axis(axis, rank) for axis in axes]
     if len(set(chosen)) != len(chosen):
-        raise ModelError(f"axes {axes} name one twice")
+        raise ModelError(f"axes {axes} name an axis twice")
     rest = iter(data.shape)
     return data.reshape([1 if i in chosen else next(rest) for i in range(rank)])
 
@@ -214,7 +214,7 @@ def _concat(call: Call) -> AnyArray:
     for part in parts:
         shape, first = list(part.shape), list(parts[0].shape)
         if len(shape) != len(first) or shape[:axis] != first[:axis] or shape[axis + 1:] != first[axis + 1:]:
-            raise ModelError(f"shapes {first} and {shape} do not go together along axis {axis}")
+            raise ModelError(f"shapes {first} and {shape} do not fit together along axis {axis}")
     limited([*parts[0].shape[:axis], sum(part.shape[axis] for part in parts), *parts[0].shape[axis + 1:]])
     return np.concatenate(parts, axis=axis)
 
@@ -256,15 +256,15 @@ def _cast(call: Call) -> AnyArray:
     value, to = call.value(0), call.number("to", 0)
     call.node.attributes.take("saturate", int, 1)
     call.node.attributes.take("round_mode", str, "up")
-    kind = "float" if to in _FLOAT_TYPES else "bool" if to == _BOOL_TYPE else "whole" if to in _WHOLE_TYPES else None
-    if kind is None:
-        raise ModelError(f"to = {to} is a type that is not supported, must be a real number's")
+    numbers = "float" if to in _FLOAT_TYPES else "bool" if to == _BOOL_TYPE else "whole" if to in _WHOLE_TYPES else None
+    if numbers is None:
+        raise ModelError(f"to = {to} is not supported, must be a type of real numbers")
     if value.traced:
-        if (kind == "whole") != value.whole:
-            raise ModelError(f"to = {to}: turns the data into {kind} numbers, must leave them what they are")
+        if (numbers == "whole") != value.whole:
+            raise ModelError(f"to = {to}: turns the data into {numbers} numbers, must leave them what they are")
         return value.array
     with np.errstate(all="ignore"):
-        return value.array.astype({"float": np.float64, "bool": np.bool_, "whole": np.int64}[kind])
+        return value.array.astype({"float": np.float64, "bool": np.bool_, "whole": np.int64}[numbers])
 
 
 def _reverse_sequence(call: Call) -> AnyArray:
@@ -284,13 +284,13 @@ def _dropout(call: Call) -> AnyArray:
     call.node.attributes.take("seed", int, 0)
     mode = call.inputs[2] if len(call.inputs) > 2 else None
     if mode is not None and (mode.traced or bool(mode.array.any())):
-        raise ModelError("training_mode is set, must be that of inference")
+        raise ModelError("training_mode is set, must be off")
     if call.node.output(1):
         raise ModelError(f"output {call.node.output(1)!r} (the mask) is not supported")
     return call.data()
 
 
-#: Move elements; take constants and traced tensors (all inputs but the first, or for Concat all, of one kind).
+#: Move elements; take constants and traced tensors (all inputs but the first, or for Concat all, of one type).
 GLUE: dict[str, Callable[[Call], AnyArray | list[AnyArray]]] = {
     "Identity": _same, "Dropout": _dropout, "Cast": _cast, "Transpose": _transpose, "Reshape": _reshape,
     "Squeeze": _squeeze, "Unsqueeze": _unsqueeze, "Flatten": _flatten, "Slice": _slice, "Gather": _gather,

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from rnn_mapper.errors import ModelError
-from rnn_mapper.importers.onnx.functions import MAX_NODES, inlined, printable
-from rnn_mapper.importers.onnx.tensors import Tensor, as_text, quoted
+from rnn_mapper.importers.messages import printable, quoted
+from rnn_mapper.importers.onnx.functions import MAX_NODES, inlined
+from rnn_mapper.importers.onnx.tensors import Tensor, as_text
 
 __all__ = ["Attributes", "Body", "Dim", "Graph", "GraphInput", "Node", "Shape", "body_of", "read_graph", "shape_of"]
 
@@ -19,7 +20,7 @@ Shape = tuple[Dim, ...]
 
 #: Versions of the operator set whose nodes are known here.
 OPSETS = (7, 28)
-#: What protobuf can read.
+#: The largest file that protobuf can read.
 _MAX_BYTES = (1 << 31) - 1
 
 
@@ -33,12 +34,12 @@ class Attributes:
     def __contains__(self, name: str) -> bool:
         return name in self._values
 
-    def take(self, name: str, kind: type, default: Any) -> Any:
-        """The value; raises ModelError if it is not a `kind` (for list: of numbers or texts)."""
+    def take(self, name: str, wanted: type, default: Any) -> Any:
+        """The value; raises ModelError if it is not a `wanted` (for list: of numbers or texts)."""
         self._asked.add(name)
         value = self._values.get(name, default)
-        if name in self._values and not isinstance(value, kind):
-            raise ModelError(f"attribute {quoted(name)} is a {type(value).__name__}, must be a {kind.__name__}")
+        if name in self._values and not isinstance(value, wanted):
+            raise ModelError(f"attribute {quoted(name)} is a {type(value).__name__}, must be a {wanted.__name__}")
         return value
 
     def left(self) -> list[str]:
@@ -52,7 +53,7 @@ class Attributes:
 
 @dataclass(frozen=True, eq=False)
 class Node:
-    """An operator with the names of what it takes and gives."""
+    """An operator with the names of its inputs and outputs."""
 
     op: str
     domain: str
@@ -65,10 +66,10 @@ class Node:
     captured: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        return f"{printable(self.kind)} {quoted(self.name or next(filter(None, self.outputs), ''))}"
+        return f"{printable(self.operator, 120)} {quoted(self.name or next(filter(None, self.outputs), ''))}"
 
     @property
-    def kind(self) -> str:
+    def operator(self) -> str:
         """The operator, with its domain if it is not ONNX's own."""
         return self.op if self.domain in ("", "ai.onnx") else f"{self.domain}.{self.op}"
 
@@ -102,7 +103,7 @@ class Body:
     outputs: list[str]
 
     def passes(self, output: str, given: str) -> bool:
-        """Whether an output is an input as it was."""
+        """Whether an output is an input, unchanged."""
         makers = {name: node for node in self.nodes for name in node.outputs}
         for _ in range(len(self.nodes) + 1):
             if output == given or output not in makers or makers[output].op != "Identity":
@@ -120,7 +121,7 @@ def body_of(node: Node) -> Body:
     constants = {tensor.name: Tensor(tensor, None, as_text(tensor.name)) for tensor in graph.initializer}
     nodes = [_node(proto) for proto in graph.node]
     if len(nodes) > 1000 or graph.sparse_initializer:
-        raise ModelError(f"its body has {len(nodes)} nodes, which is not that of a layer")
+        raise ModelError(f"its body has {len(nodes)} nodes or sparse tensors, which no layer has")
     inputs = [as_text(value.name) for value in graph.input]
     made = {name for one in nodes for name in one.outputs if name}
     outside = {name for one in nodes for name in one.inputs} - made
@@ -130,7 +131,7 @@ def body_of(node: Node) -> Body:
 
 @dataclass(eq=False)
 class Graph:
-    """A checked graph: every node stands after what it takes."""
+    """A checked graph: every node comes after the nodes that it takes from."""
 
     nodes: list[Node]
     constants: dict[str, Tensor]
@@ -139,9 +140,9 @@ class Graph:
     opset: int
     model: Any
     folder: Path | None
-    #: Which node gives a tensor.
+    #: The node that produces a tensor.
     makers: dict[str, Node] = field(init=False)
-    #: Shapes of intermediate tensors, as far as the file says them.
+    #: Shapes of intermediate tensors, as far as the file has them.
     shapes: dict[str, Shape] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -210,7 +211,7 @@ def _checked(model: Any, folder: Path | None) -> Graph:
     versions = {entry.domain: entry.version for entry in model.opset_import}
     opset = versions.get("", versions.get("ai.onnx"))
     if opset is None:
-        raise ModelError("the file does not say which operator set it uses (opset_import), must be that of ONNX")
+        raise ModelError("the file does not name its operator set (opset_import), must be ONNX's")
     if not OPSETS[0] <= opset <= OPSETS[1]:
         raise ModelError(f"opset {opset} is not supported, must be {OPSETS[0]} to {OPSETS[1]}: convert the model")
     if model.functions:
@@ -237,7 +238,7 @@ def _checked(model: Any, folder: Path | None) -> Graph:
     outputs = [as_text(value.name) for value in graph.output if value.name]
     for name in outputs:
         if name not in made and name not in inputs and name not in constants:
-            raise ModelError(f"output {quoted(name)} of the graph is given by no node")
+            raise ModelError(f"output {quoted(name)} of the graph is produced by no node")
     if not outputs:
         raise ModelError("the graph has no outputs, must have one or more")
     found = Graph(nodes, constants, inputs, outputs, opset, model, folder)
@@ -257,7 +258,7 @@ def _node(proto: Any) -> Node:
     for one in proto.attribute:
         as_text(one.name)
         if one.ref_attr_name:
-            raise ModelError(f"{quoted(proto.name)}: attribute {quoted(one.name)} refers to that of a function")
+            raise ModelError(f"{quoted(proto.name)}: attribute {quoted(one.name)} refers to an attribute of a function")
         if one.name in values:
             raise ModelError(f"{quoted(proto.name)}: attribute {quoted(one.name)} is given twice")
         # A graph or a type stays as it is, and nothing asks for it.
@@ -291,17 +292,19 @@ def _check_order(nodes: list[Node], given: set[str]) -> None:
             if name and name not in known:
                 why = (
                     "which only it or a node after it gives: the graph is cyclic or not in order" if name in later
-                    else "which nothing gives"
+                    else "which nothing produces"
                 )
                 raise ModelError(f"{node} takes {quoted(name)}, {why}")
         for name in filter(None, node.outputs):
             if name in known:
-                raise ModelError(f"{node} gives {quoted(name)}, which is given already: names must be unique")
+                raise ModelError(
+                    f"{node} produces {quoted(name)}, which another node produces already: names must be unique"
+                )
             known.add(name)
 
 
 def shape_of(value: Any) -> Shape | None:
-    """What a ValueInfoProto says; None if it says nothing."""
+    """The shape of a ValueInfoProto; None if it has none."""
     if not value.type.HasField("tensor_type") or not value.type.tensor_type.HasField("shape"):
         return None
     return tuple(

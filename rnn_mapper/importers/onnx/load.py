@@ -1,7 +1,7 @@
 """ONNX models as networks: recurrent nodes with every attribute, dense layers, and the glue that exporters put around.
 
-The part between two tensors is followed element by element (`onnx_walk`), made into layers (`onnx_assembly`), and
-compared with onnxruntime (`onnx_execution`). Nothing that a file contains is run before all of it is understood.
+The part between two tensors is followed element by element (`walk`), made into layers (`assembly`), and
+compared with onnxruntime (`crosscheck`). Nothing that a file contains is run before all of it is understood.
 """
 
 from __future__ import annotations
@@ -11,17 +11,15 @@ from typing import Any
 
 from rnn_mapper.errors import ModelError
 from rnn_mapper.importers.imported import Imported, Selection
+from rnn_mapper.importers.messages import quoted
 from rnn_mapper.importers.onnx.assembly import assemble
 from rnn_mapper.importers.onnx.crosscheck import compare_with_onnxruntime
 from rnn_mapper.importers.onnx.cut import choose_cut, other_outputs
 from rnn_mapper.importers.onnx.glue import MoreSteps, Value
 from rnn_mapper.importers.onnx.graph import read_graph
-from rnn_mapper.importers.onnx.tensors import quoted
 from rnn_mapper.importers.onnx.walk import COMPUTED, MOVED, Cut, Walk
-from rnn_mapper.mapping.bidirectional import run_bidirectional_float
-from rnn_mapper.network.bidirectional import BidirectionalNetwork
 from rnn_mapper.network.float_reference import run_float
-from rnn_mapper.network.network import FloatArray
+from rnn_mapper.network.tensors import FloatArray
 
 __all__ = ["load_onnx"]
 
@@ -42,7 +40,7 @@ def load_onnx(source: str | Path | Any, selection: Selection | None = None) -> I
     selection = selection or Selection()
     try:
         if selection.cell is not None or selection.parts:
-            raise ModelError("--cell and --part are not for ONNX models, which say what their layers are")
+            raise ModelError("--cell and --part are not for ONNX models, whose nodes name their layers")
         return _load(source, selection)
     except ModelError as error:
         prefix = f"{source}: " if isinstance(source, str | Path) else ""
@@ -59,11 +57,7 @@ def _load(source: Any, selection: Selection) -> Imported:
     made = assemble(walks)
 
     def run(inputs: FloatArray) -> FloatArray:
-        network = made.network
-        if isinstance(network, BidirectionalNetwork):
-            outputs = run_bidirectional_float(network, inputs)[-1]
-        else:
-            outputs = run_float(network, inputs, made.state).outputs
+        outputs = run_float(made.network, inputs, made.state).outputs
         for step in made.host:
             outputs = step.function(outputs)
         return outputs
@@ -84,19 +78,19 @@ def _node_lines(walk: Walk) -> list[str]:
     told = {id(node): (node, walk.account[id(node)]) for node in walk.cut.nodes}
     lines = [f"{node}: {text}" for node, text in told.values() if text not in (MOVED, COMPUTED)]
     for what in (MOVED, COMPUTED):
-        kinds = [node.kind for node, text in told.values() if text == what]
-        if kinds:
-            names = ", ".join(dict.fromkeys(kinds))
-            lines.append(f"{len(kinds)} node{'s' if len(kinds) > 1 else ''} ({names}): {what}")
+        operators = [node.operator for node, text in told.values() if text == what]
+        if operators:
+            names = ", ".join(dict.fromkeys(operators))
+            lines.append(f"{len(operators)} node{'s' if len(operators) > 1 else ''} ({names}): {what}")
     return lines
 
 
 def _input_line(walk: Walk) -> str:
-    assert walk.order is not None
-    source, streams = walk.sources.all[0], walk.order.shape[1]
+    assert walk.order.rows is not None
+    source, streams = walk.sources.all[0], walk.order.rows.shape[1]
     shape = " x ".join(str(size) if isinstance(size, int) else size or "?" for size in walk.cut.shape)
-    along = f", steps along axis {walk.time_axis}" if walk.time_axis is not None else ""
-    steps = "" if walk.bound else f"; exported for {walk.steps} steps"
+    along = f", steps along axis {walk.order.time_axis}" if walk.order.time_axis is not None else ""
+    steps = "" if walk.bound else f"; exported for {walk.order.steps} steps"
     batch = f"; exported for a batch of {streams}, each stream of which is a sequence of its own" if streams > 1 else ""
     return f"input {quoted(walk.cut.start)} [{shape}]{along}, {source.features} values a step{steps}{batch}"
 
@@ -113,9 +107,9 @@ def _walk(cut: Cut) -> Walked:
         if error is None:
             return walks
         met = walks[0][0] if walks else None
-        if met is None or not met.steps:
+        if met is None or not met.order.steps:
             doubts.append(error)
-        elif met.steps == met.bound and met.time_axis == axis:
+        elif met.order.steps == met.bound and met.order.time_axis == axis:
             raise error
     if doubts:
         raise doubts[0]
@@ -133,7 +127,7 @@ def _attempt(cut: Cut, dynamic: list[int], axis: int) -> tuple[Walked, ModelErro
                 walk = _bound(cut, dynamic, axis, length)
                 walks.append((walk, Value(walk.sources.bases)))
                 value = walk.run()
-                if walk.order is not None and (walk.steps != length or walk.time_axis != axis):
+                if walk.order.rows is not None and (walk.order.steps != length or walk.order.time_axis != axis):
                     return walks, ModelError(f"the steps do not lie along axis {axis}")
                 walks[-1] = walk, value
         except MoreSteps as more:

@@ -1,13 +1,13 @@
 """Loops that run a GRU or a simple RNN step by step, as tf2onnx writes those of Keras 3.
 
-The body is run for every step of the walk: counters and conditions are numbers, the data is traced, and what depends on
-the state is kept as formulas. The formulas of every step must be the same, and those of a cell that is known.
+The body is run for every step of the walk: counters and conditions are numbers, the data is traced, and values that
+depend on the state are kept as formulas. The formulas of every step must be the same, and describe a known cell.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -17,10 +17,10 @@ from rnn_mapper.errors import ModelError
 from rnn_mapper.importers.onnx.constants import EVALUATED, evaluate
 from rnn_mapper.importers.onnx.formulas import Formula, Linear, Symbol, cell_of
 from rnn_mapper.importers.onnx.glue import GLUE, Value
-from rnn_mapper.importers.onnx.graph import Node, body_of
+from rnn_mapper.importers.onnx.graph import Body, Node, body_of
 from rnn_mapper.importers.onnx.sources import Taken
 from rnn_mapper.importers.onnx.tensors import AnyArray
-from rnn_mapper.network.network import Layer
+from rnn_mapper.network.layers import Layer
 
 __all__ = ["LoopLayer", "read_loop"]
 
@@ -30,7 +30,7 @@ _MAX_NODES_RUN = 200_000
 
 @dataclass(frozen=True, eq=False)
 class LoopLayer:
-    """What a loop computes: a cell and its tensors, and where it takes its input."""
+    """The cell that a loop computes, its tensors, and where it takes its input."""
 
     node: Node
     cell: Cell
@@ -63,60 +63,28 @@ def read_loop(
     """
     body = body_of(node)
     count, condition, *carried = [*inputs, None, None][: max(2, len(inputs))]
-    if count is not None and (count.traced or count.array.size != 1 or count.array.dtype != np.int64):
-        raise ModelError("the number of its steps is not known before it runs")
-    if condition is not None and (condition.traced or not condition.array.all()):
-        raise ModelError("its condition is not true at the start")
-    limit, states = _MAX_NODES_RUN // max(1, len(body.nodes)), len(carried)
-    steps = limit + 1 if count is None else int(count.array.reshape(()))
-    if len(body.inputs) != states + 2 or len(body.outputs) < states + 1 or any(one is None for one in carried):
-        raise ModelError("what it carries does not fit its body")
-    if steps < 1:
-        raise ModelError("has no steps")
-    # What is floating point and [batch, values] when it starts and changes is the state.
-    kept = {name for name, out in zip(body.inputs[2:], body.outputs[1:], strict=False) if body.passes(out, name)}
-    chosen = [
-        index for index, value in enumerate(carried)
-        if value is not None and body.inputs[index + 2] not in kept and value.array.ndim == 2
-        and (value.traced or value.array.dtype == np.float64)
-    ]
+    limit = _MAX_NODES_RUN // max(1, len(body.nodes))
+    steps = _steps(count, condition, limit)
+    if (
+        len(body.inputs) != len(carried) + 2 or len(body.outputs) < len(carried) + 1
+        or any(one is None for one in carried)
+    ):
+        raise ModelError("its carried values do not fit its body")
+    chosen = _states(body, carried)
     run = _Body(body, outer, opset)
     if not chosen:
         return _moved_by(run, carried, steps, limit)
     if len(chosen) != 1:
-        raise ModelError(f"carries {len(chosen)} states, must carry one: that of a GRU or of a simple RNN")
-    state_value = carried[chosen[0]]
-    assert state_value is not None
-    hidden = state_value.shape[1]
+        raise ModelError(f"carries {len(chosen)} states, must carry one, the state of a GRU or of a simple RNN")
     values: list[Any] = list(carried)
+    hidden = values[chosen[0]].shape[1]
     found: list[tuple[LoopLayer, AnyArray]] = []
     for step in range(steps):
         if step == limit:
             raise ModelError(f"has more than {limit} steps, which is not supported")
-        state = Formula("state", hidden)
-        values[chosen[0]] = state
-        run.x = None
-        given = [Value(np.array(step)), Value(np.array(True)), *values]
-        env: dict[str, Any] = dict(zip(body.inputs, given, strict=True))
-        results = run.run(env)
-        if run.x is None:
-            raise ModelError("its body does not multiply a step of the input with a matrix")
-        ended, after, scanned = results[0], results[1:states + 1], results[states + 1:]
-        if not isinstance(ended, Value) or ended.traced:
-            raise ModelError("its end depends on the data, which is not supported")
-        cell, tensors = cell_of(after[chosen[0]], state)
-        outputs: list[str | Value] = []
-        for index, value in enumerate(after):
-            if index != chosen[0] and (not isinstance(value, Value) or value.traced):
-                raise ModelError("carries more than the state of a layer and counters")
-            outputs.append("state" if index == chosen[0] else value)
-        if any(value is not after[chosen[0]] for value in scanned):
-            raise ModelError("gives something other than its state at every step")
-        outputs += ["steps"] * len(scanned)
-        values = list(after)
-        layer = LoopLayer(node, cell, tensors, hidden, run.x.shape[1], run.x, chosen[0], outputs)
-        found.append((layer, run.x.array))
-        if not ended.array.all():
+        layer, values, goes_on = _layer_of_step(node, run, step, values, chosen[0], hidden)
+        found.append((layer, layer.x.array))
+        if not goes_on:
             break
     first = found[0][0]
     for layer, part in found:
@@ -124,9 +92,59 @@ def read_loop(
             not np.array_equal(layer.tensors[name], value) for name, value in first.tensors.items()
         ):
             raise ModelError("computes something else in every step")
-    last = found[-1][0]
     x = Value(np.stack([array for _, array in found]), True)
-    return LoopLayer(node, first.cell, first.tensors, hidden, first.features, x, chosen[0], last.outputs)
+    return replace(first, x=x, outputs=found[-1][0].outputs)
+
+
+def _steps(count: Value | None, condition: Value | None, limit: int) -> int:
+    """The steps of the loop; beyond the limit if it alone does not say."""
+    if count is not None and (count.traced or count.array.size != 1 or count.array.dtype != np.int64):
+        raise ModelError("the number of its steps is not known before it runs")
+    if condition is not None and (condition.traced or not condition.array.all()):
+        raise ModelError("its condition is not true at the start")
+    steps = limit + 1 if count is None else int(count.array.reshape(()))
+    if steps < 1:
+        raise ModelError("has no steps")
+    return steps
+
+
+def _states(body: Body, carried: Sequence[Value | None]) -> list[int]:
+    """Indices of the carried values that are states: floating point, [batch, values] at the start, and changing."""
+    kept = {name for name, out in zip(body.inputs[2:], body.outputs[1:], strict=False) if body.passes(out, name)}
+    return [
+        index for index, value in enumerate(carried)
+        if value is not None and body.inputs[index + 2] not in kept and value.array.ndim == 2
+        and (value.traced or value.array.dtype == np.float64)
+    ]
+
+
+def _layer_of_step(
+    node: Node, run: _Body, step: int, values: list[Any], state_index: int, hidden: int
+) -> tuple[LoopLayer, list[Any], bool]:
+    """What one step computes, as a layer; the values that it carries on, and whether another step follows."""
+    state = Formula("state", hidden)
+    run.x = None
+    given = [Value(np.array(step)), Value(np.array(True)), *values[:state_index], state, *values[state_index + 1:]]
+    results = run.run(dict(zip(run.body.inputs, given, strict=True)))
+    if run.x is None:
+        raise ModelError("its body does not multiply a step of the input with a matrix")
+    ended, after, scanned = results[0], results[1:len(values) + 1], results[len(values) + 1:]
+    if not isinstance(ended, Value) or ended.traced:
+        raise ModelError("its end depends on the data, which is not supported")
+    cell, tensors = cell_of(after[state_index], state)
+    outputs: list[str | Value] = []
+    for index, one in enumerate(after):
+        if index == state_index:
+            outputs.append("state")
+        elif isinstance(one, Value) and not one.traced:
+            outputs.append(one)
+        else:
+            raise ModelError("carries more than the state of a layer and counters")
+    if any(one is not after[state_index] for one in scanned):
+        raise ModelError("gives something other than its state at every step")
+    outputs += ["steps"] * len(scanned)
+    layer = LoopLayer(node, cell, tensors, hidden, run.x.shape[1], run.x, state_index, outputs)
+    return layer, list(after), bool(ended.array.all())
 
 
 def _moved_by(run: _Body, carried: list[Any], steps: int, limit: int) -> list[Value]:
@@ -146,7 +164,7 @@ def _moved_by(run: _Body, carried: list[Any], steps: int, limit: int) -> list[Va
     outputs = [Value(np.stack([one.array for one in parts]), parts[0].traced, parts[0].whole)
                for parts in zip(*scanned, strict=True)]
     if any(one.traced != parts[0].traced for parts in zip(*scanned, strict=True) for one in parts):
-        raise ModelError("puts constants beside the data, which is not supported")
+        raise ModelError("concatenates constants with the data, which is not supported")
     return [*values, *outputs]
 
 
@@ -154,7 +172,7 @@ def _moved_by(run: _Body, carried: list[Any], steps: int, limit: int) -> list[Va
 class _Body:
     """Runs a loop's body for one step."""
 
-    body: Any
+    body: Body
     outer: Callable[[str], Value]
     opset: int
     #: The step of the input that this run has met.
@@ -246,7 +264,7 @@ class _Body:
             return Formula("sum", size, (one, other))
         constant = one if isinstance(one, Value) else other
         if not isinstance(symbols[0], Linear) or constant.traced:
-            raise ModelError("adds something to what is not a product with a matrix")
+            raise ModelError("adds something to a value that is not a matrix product")
         try:
             bias = np.broadcast_to(constant.array, (1, size))[0]
         except ValueError:

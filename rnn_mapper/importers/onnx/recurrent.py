@@ -1,7 +1,7 @@
-"""LSTM, GRU and RNN nodes of ONNX as layers; every attribute is honoured or refused by name.
+"""LSTM, GRU and RNN nodes of ONNX as layers; unsupported attributes are rejected by name, never ignored.
 
-A node holds one layer, or both directions of one. What it computes is written in the operators' documentation; where
-that leaves a choice (`input_forget`), it is what onnxruntime computes.
+A node holds one layer, or both directions of one. The operators' documentation defines what it computes; where
+that leaves a choice (`input_forget`), onnxruntime's choice is taken.
 """
 
 from __future__ import annotations
@@ -11,14 +11,16 @@ from typing import Any
 
 import numpy as np
 
+from rnn_mapper.cells.expressions import ACTIVATIONS
+from rnn_mapper.cells.library import variant
 from rnn_mapper.cells.tracing import Cell
-from rnn_mapper.cells.variants import FUNCTIONS, variant
 from rnn_mapper.errors import ModelError
+from rnn_mapper.importers.messages import quoted
 from rnn_mapper.importers.onnx.glue import Value
 from rnn_mapper.importers.onnx.graph import Node
 from rnn_mapper.importers.onnx.sources import Taken
-from rnn_mapper.importers.onnx.tensors import AnyArray, quoted
-from rnn_mapper.network.network import Layer
+from rnn_mapper.importers.onnx.tensors import AnyArray
+from rnn_mapper.network.layers import Layer
 
 __all__ = ["RECURRENT", "Recurrent", "read_recurrent", "start_state"]
 
@@ -45,10 +47,10 @@ class Recurrent:
     """A recurrent node: its directions, and the tensors of each."""
 
     node: Node
-    #: Of each direction: it runs from the last step to the first.
+    #: For each direction, whether it runs from the last step to the first.
     directions: tuple[bool, ...]
     hidden: int
-    #: Values of a step of X.
+    #: Values of X in a step.
     features: int
     #: The batch comes before the steps.
     batch_first: bool
@@ -73,8 +75,8 @@ class Recurrent:
                 tensors[f"b{gate}"] = b_w + b_r
         if self.coupled:
             # f = 1 - i: sigmoid(-v) is 1 - sigmoid(v), and the cell makes i of f.
-            for kind in "WUb":
-                tensors[f"{kind}_f"] = -tensors.pop(f"{kind}_i")
+            for letter in "WUb":
+                tensors[f"{letter}_f"] = -tensors.pop(f"{letter}_i")
         if self.weights[3] is not None:
             factors = self.weights[3][direction].reshape(3, hidden)
             for gate, factor in zip(gates, factors, strict=False):
@@ -83,7 +85,7 @@ class Recurrent:
 
 
 def start_state(direction: int, initial: list[AnyArray | None]) -> dict[str, AnyArray] | None:
-    """What the layer begins with, from initial_h and initial_c [directions, batch, hidden]; None if it is zero.
+    """The start state of the layer, from initial_h and initial_c [directions, batch, hidden]; None if it is zero.
 
     Raises ModelError if the streams of the batch begin with different states.
     """
@@ -104,8 +106,11 @@ def start_state(direction: int, initial: list[AnyArray | None]) -> dict[str, Any
 def read_recurrent(node: Node, inputs: list[Value | None], opset: int) -> Recurrent:
     """A recurrent node, from its attributes and its constant inputs; X, lengths and states are not looked at."""
     names = _INPUTS[node.op]
-    if len(node.inputs) > len(names) or len(node.outputs) > len(names) // 4 + 1 + (node.op != "LSTM"):
-        raise ModelError(f"has {len(node.inputs)} inputs and {len(node.outputs)} outputs, has {len(names)} at most")
+    most = len(names) // 4 + 1 + (node.op != "LSTM")
+    if len(node.inputs) > len(names) or len(node.outputs) > most:
+        raise ModelError(
+            f"has {len(node.inputs)} inputs and {len(node.outputs)} outputs, must have {len(names)} and {most} at most"
+        )
     attributes = node.attributes
     notes: list[str] = []
     direction = attributes.take("direction", str, "forward")
@@ -142,19 +147,19 @@ def read_recurrent(node: Node, inputs: list[Value | None], opset: int) -> Recurr
             index = [int(i) for i in np.argwhere(~np.isfinite(tensor))[0]]
             raise ModelError(f"{name}{index} is {tensor[tuple(index)]}, must be finite")
     functions = _functions(node, halves, notes)
-    kind = {"LSTM": "lstm", "GRU": "gru" if after else "gru_reset_before", "RNN": "rnn"}[node.op]
+    base = {"LSTM": "lstm", "GRU": "gru" if after else "gru_reset_before", "RNN": "rnn"}[node.op]
     if coupled:
         if p is not None:
             raise ModelError("input_forget = 1 together with peepholes (P) is not supported")
         if any(one[0] != "sigmoid" for one in functions):
             raise ModelError("input_forget = 1 with gates other than Sigmoid is not supported")
-        kind = "cifg"
+        base = "cifg"
         notes.append("input_forget: f = 1 - i")
     elif p is not None:
-        kind = "lstm_peephole"
+        base = "lstm_peephole"
     if attributes.left():
         raise ModelError(f"attribute {', '.join(map(quoted, attributes.left()))} is not supported")
-    cells = tuple(variant(kind, one) for one in functions)
+    cells = tuple(variant(base, one) for one in functions)
     return Recurrent(
         node, _DIRECTIONS[direction], hidden, features, bool(layout), cells, (w, r, b, p), coupled, notes
     )
@@ -187,9 +192,9 @@ def _functions(node: Node, halves: int, notes: list[str]) -> list[tuple[str, ...
         raise ModelError(f"activations names {len(names)} functions, must name {len(defaults) * halves}")
     for name in names:
         if name in _OTHERS:
-            raise ModelError(f"activation {name} is not supported: the grid has {', '.join(FUNCTIONS)}")
-        if name not in FUNCTIONS:
-            raise ModelError(f"activation {quoted(name)} is unknown: must be {', '.join(FUNCTIONS)}")
+            raise ModelError(f"activation {name} is not supported: the grid has {', '.join(ACTIVATIONS)}")
+        if name not in ACTIVATIONS:
+            raise ModelError(f"activation {quoted(name)} is unknown: must be {', '.join(ACTIVATIONS)}")
     for extra in ("activation_alpha", "activation_beta"):
         if node.attributes.take(extra, list, None):
             notes.append(f"{extra} does not matter for {', '.join(dict.fromkeys(names))}")

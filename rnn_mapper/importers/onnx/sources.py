@@ -1,6 +1,6 @@
-"""Sources: what gives the values of a network, and the numbers of their elements.
+"""Sources, which produce the values of a network, and the numbers of their elements.
 
-A source is the input, one direction of a recurrent layer, a dense layer, or something that the host does. Its values
+A source is the input, one direction of a recurrent layer, a dense layer, or a step of the host. Its values
 are [rows, features]. Rows of the network's sources are (step, stream) and are numbered alike in all of them, so that a
 row says which step it is wherever its elements are moved; sources of the host may have rows of their own.
 """
@@ -28,7 +28,7 @@ _MASK = (1 << _SHIFT) - 1
 
 @dataclass(frozen=True, eq=False)
 class Taken:
-    """What a layer takes: sources side by side (both halves of a bidirectional layer) and which of their values.
+    """The input of a layer: sources side by side (both halves of a bidirectional layer) and a choice of their values.
 
     `columns` [values] are indices into the values of the sources, side by side in the order of `sources`; `rows` are
     the rows of all positions of the tensor, in its shape without the last axis.
@@ -101,7 +101,7 @@ class SumRecipe:
 
 @dataclass(frozen=True, eq=False)
 class HostRecipe:
-    """What the host does with rows: a function of [rows, values], or a choice of elements."""
+    """A step of the host: a function of [rows, values], or a choice of elements."""
 
     taken: Taken | None
     function: Any = None
@@ -115,7 +115,7 @@ Recipe = InputRecipe | StateRecipe | LayerRecipe | DenseRecipe | SumRecipe | Hos
 
 @dataclass(eq=False)
 class Source:
-    """Something that gives values [rows, features]."""
+    """Something that produces values [rows, features]."""
 
     index: int
     name: str
@@ -198,7 +198,7 @@ class Sources:
         return tuple(sources), rows, columns
 
     def taken(self, value: Value) -> Taken | None:
-        """What a layer that takes a tensor [.., values] takes; None if a position has values of several rows, or
+        """The input of a layer that takes a tensor [.., values]; None if a position has values of several rows, or
         positions differ in which values they have."""
         if value.array.ndim == 0:
             raise ModelError("takes a single number, must take a vector")
@@ -209,7 +209,7 @@ class Sources:
         return Taken(sources, first, rows[..., 0])
 
     def _settle(self, source: Source, value: Value) -> None:
-        """What the first layer takes of an input says what its rows and features are."""
+        """The tensor that the first layer takes of an input determines the input's rows and features."""
         local = (value.array & _MASK).reshape(-1, value.array.shape[-1] if value.array.ndim else 1)
         size = int(np.prod(source.shape, dtype=np.int64))
         foreign = ((value.array >> _SHIFT) != source.index).any()
@@ -223,7 +223,7 @@ class Sources:
         source.rows, source.features = local.shape
         source.row_of, source.feature_of = np.empty(size, dtype=np.int64), np.empty(size, dtype=np.int64)
         source.row_of[local] = np.arange(source.rows)[:, None]
-        # Features are numbered as they lie in the input, whatever the first layer makes of them.
+        # Features are numbered as in the input, whatever the first layer makes of them.
         source.feature_of[local] = np.argsort(np.argsort(offsets[0]))
         self.bases = local.min(axis=1)
 

@@ -1,4 +1,4 @@
-"""Tensors of an ONNX file as arrays, after it is checked that the file holds what they declare."""
+"""Tensors of an ONNX file as arrays, after a check that the file holds what they declare."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from rnn_mapper.errors import ModelError
+from rnn_mapper.importers.messages import quoted
 
-__all__ = ["AnyArray", "Tensor", "as_text", "quoted"]
+__all__ = ["AnyArray", "Tensor", "as_text"]
 
 AnyArray = npt.NDArray[Any]
 
@@ -35,11 +36,6 @@ def as_text(value: object) -> str:
     return value
 
 
-def quoted(name: str) -> str:
-    """A name of the file for a message: on one line, and not longer than is readable."""
-    return repr(name if len(name) <= 80 else name[:77] + "...")
-
-
 @dataclass(eq=False)
 class Tensor:
     """A tensor that a file holds, read when it is asked for."""
@@ -47,12 +43,12 @@ class Tensor:
     proto: Any
     #: Folder of the model, for data in other files; None if there is none.
     folder: Path | None
-    #: What to call it in messages.
+    #: Its name in messages.
     name: str
     _array: AnyArray | None = field(default=None, init=False)
 
     @property
-    def type(self) -> str:
+    def dtype(self) -> str:
         """Name of the element type, such as FLOAT."""
         from onnx import TensorProto
 
@@ -62,7 +58,7 @@ class Tensor:
     @property
     def is_float(self) -> bool:
         """The elements are floating point."""
-        return self.type in _FLOATS
+        return self.dtype in _FLOATS
 
     def array(self) -> AnyArray:
         """float64, int64 or bool; raises ModelError if the file does not hold exactly that many elements."""
@@ -74,30 +70,30 @@ class Tensor:
     def _read(self) -> AnyArray:
         from onnx import TensorProto, numpy_helper
 
-        proto, kind = self.proto, self.type
-        if kind not in _SIZES:
-            raise ModelError(f"tensor {quoted(self.name)} holds {kind} values, which are not supported")
+        proto, dtype = self.proto, self.dtype
+        if dtype not in _SIZES:
+            raise ModelError(f"tensor {quoted(self.name)} holds {dtype} values, which are not supported")
         shape = tuple(proto.dims)
         if len(shape) > _MAX_DIMENSIONS or any(size < 0 for size in shape):
             raise ModelError(f"tensor {quoted(self.name)} has shape {list(shape[:20])}, which no tensor has")
         if proto.HasField("segment"):
             raise ModelError(f"tensor {quoted(self.name)} is stored in segments, which is not supported")
         count = math.prod(shape)
-        wanted = count * _SIZES[kind]
+        wanted = count * _SIZES[dtype]
         if proto.data_location == TensorProto.EXTERNAL:
             data = self._external(wanted)
             copy = TensorProto(dims=shape, data_type=proto.data_type, raw_data=data)
             array = numpy_helper.to_array(copy)
         else:
-            self._check_data(count, wanted, kind)
+            self._check_data(count, wanted, dtype)
             array = numpy_helper.to_array(proto)
         if array.shape != shape:
             raise ModelError(f"tensor {quoted(self.name)} has {array.size} elements, its shape is {list(shape)}")
-        if kind == "BOOL":
+        if dtype == "BOOL":
             return np.array(array, dtype=bool)
-        return np.array(array, dtype=np.float64 if kind in _FLOATS else np.int64)
+        return np.array(array, dtype=np.float64 if dtype in _FLOATS else np.int64)
 
-    def _check_data(self, count: int, wanted: int, kind: str) -> None:
+    def _check_data(self, count: int, wanted: int, dtype: str) -> None:
         if self.proto.HasField("raw_data"):
             found = len(self.proto.raw_data)
             if found != wanted:
@@ -106,7 +102,7 @@ class Tensor:
                     f"{list(self.proto.dims)}"
                 )
             return
-        found = len(getattr(self.proto, _FIELDS.get(kind, "int32_data")))
+        found = len(getattr(self.proto, _FIELDS.get(dtype, "int32_data")))
         if found != count:
             raise ModelError(
                 f"tensor {quoted(self.name)} has {found} elements, must have {count} for its shape "

@@ -1,6 +1,6 @@
 """Initial states that are zeros of a computed shape.
 
-PyTorch's exporter makes them of the shape of whatever the batch was first seen on, which may lie far outside the part
+PyTorch's exporter takes their shape from the first tensor with a batch, which may be far outside the part
 that is imported. Zeros are the cleared state whatever their shape is, so nothing has to be known of it.
 """
 

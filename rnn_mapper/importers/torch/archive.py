@@ -18,10 +18,11 @@ import numpy.typing as npt
 from rnn_mapper.cells.tracing import Cell
 from rnn_mapper.errors import ModelError
 from rnn_mapper.importers.imported import Imported, Selection
-from rnn_mapper.importers.tensor import FileTensor, from_bytes, printable
+from rnn_mapper.importers.messages import printable
+from rnn_mapper.importers.tensor import FileTensor, from_bytes
 from rnn_mapper.importers.torch.pickles import LARGEST, Instance, Name, run_pickle
 from rnn_mapper.importers.torch.state_dict import modules_of, read_state_dict
-from rnn_mapper.network.network import parse_cell
+from rnn_mapper.network.layers import parse_cell
 
 __all__ = ["import_torch_archive"]
 
@@ -38,7 +39,7 @@ _SMALLEST_BUDGET = 1 << 20
 _MOST_DIMENSIONS = 8
 #: Limits of what dicts within dicts can grow to.
 _MOST_DEPTH, _MOST_TENSORS, _LONGEST_NAME = 8, 200_000, 500
-#: Names whose calls make something of no use here, and nothing else.
+#: Names whose calls make a value of no use here, and nothing else.
 _IGNORED = {
     Name("torch", "Size"), Name("torch", "device"), Name("collections", "defaultdict"), Name("collections", "Counter"),
     Name("builtins", "set"), Name("__builtin__", "set"), Name("torch.serialization", "_get_layout"),
@@ -47,7 +48,7 @@ _IGNORED = {
 }
 
 
-#: Tensors that are not an array of one kind of numbers.
+#: Tensors that are not an array of numbers.
 _OTHER_TENSORS = {
     "_rebuild_qtensor": "quantised", "_rebuild_sparse_tensor": "sparse", "_rebuild_nested_tensor": "nested",
     "_rebuild_meta_tensor_no_storage": "no", "_rebuild_tensor_v3": "quantised or unusual",
@@ -57,18 +58,18 @@ _OTHER_TENSORS = {
 @dataclass(frozen=True)
 class _Storage:
     key: str
-    kind: str
+    dtype: str
 
 
 class _Opaque(Instance):
-    """Something that cannot be used; of a tensor, the kind of its numbers."""
+    """Something that cannot be used; of a tensor, its dtype."""
 
-    def __init__(self, kind: str | None, shape: tuple[int, ...] = ()) -> None:
-        self.kind, self.shape = kind, shape
+    def __init__(self, dtype: str | None, shape: tuple[int, ...] = ()) -> None:
+        self.dtype, self.shape = dtype, shape
 
 
 class _Archive:
-    """The members of the archive that count, all under one folder whose name is arbitrary."""
+    """The relevant members of the archive, all in one folder of any name."""
 
     def __init__(self, file: zipfile.ZipFile, size: int) -> None:
         self.file, self.size = file, size
@@ -102,7 +103,7 @@ class _Archive:
             data = self.file.read(info)
         except MemoryError:
             raise
-        except Exception as error:  # zipfile raises many kinds on damaged files, none of them documented
+        except Exception as error:  # zipfile raises many errors on damaged files, none of them documented
             raise ModelError(f"is damaged: member {name} cannot be read ({type(error).__name__})") from None
         if len(data) != info.file_size:
             raise ModelError(f"is damaged: member {name} has {len(data)} bytes, must have {info.file_size}")
@@ -114,13 +115,13 @@ class _Archive:
         return _state_dict(value)
 
     def _outside(self, reference: Any) -> Any:
-        """A storage: ("storage", kind, key, device, count)."""
+        """A storage: ("storage", class, key, device, count)."""
         if not isinstance(reference, tuple) or len(reference) < 4 or reference[0] != "storage":
-            raise ModelError("the pickle refers to something that is no storage")
-        kind, key = reference[1], reference[2]
-        if not isinstance(kind, Name) or kind.module not in ("torch", "torch.storage") or not isinstance(key, str):
-            raise ModelError("the pickle refers to a storage of an unknown kind")
-        return _Storage(key, _STORAGES.get(kind.name, printable(kind.name)))
+            raise ModelError("the pickle refers to something that is not a storage")
+        name, key = reference[1], reference[2]
+        if not isinstance(name, Name) or name.module not in ("torch", "torch.storage") or not isinstance(key, str):
+            raise ModelError("the pickle refers to a storage of an unknown type")
+        return _Storage(key, _STORAGES.get(name.name, printable(name.name)))
 
     def _call(self, name: Name, arguments: tuple[Any, ...]) -> Any:
         if name == Name("collections", "OrderedDict"):
@@ -153,12 +154,12 @@ class _Archive:
         if len(shape) != len(strides) or len(shape) > _MOST_DIMENSIONS:
             raise ModelError(f"a tensor has {len(shape)} sizes and {len(strides)} strides")
         read = partial(self._read, storage, offset, tuple(shape), tuple(strides))
-        return FileTensor(tuple(shape), storage.kind, read)
+        return FileTensor(tuple(shape), storage.dtype, read)
 
     def _read(
         self, storage: _Storage, offset: int, shape: tuple[int, ...], strides: tuple[int, ...]
     ) -> npt.NDArray[Any]:
-        width = _BYTES[storage.kind]
+        width = _BYTES[storage.dtype]
         data = self.read(f"data/{storage.key}", self.size)
         count = len(data) // width
         size = 1
@@ -173,7 +174,7 @@ class _Archive:
         self.budget -= max(len(data), size * width)
         if self.budget < 0:
             raise ModelError("its tensors share storages so often that they are far larger than the file")
-        values = from_bytes(memoryview(data)[: count * width], storage.kind, self.big_endian)
+        values = from_bytes(memoryview(data)[: count * width], storage.dtype, self.big_endian)
         if not size:
             return np.zeros(shape, values.dtype)
         width = values.dtype.itemsize
@@ -193,7 +194,7 @@ def _state_dict(value: Any) -> tuple[dict[str, FileTensor], list[str]]:
         raise ModelError(f"holds a {type(value).__name__}, must hold a state_dict (names and tensors)")
     owners = {name: _flat(one) for name, one in value.items() if isinstance(one, dict)}
     holders = [
-        name for name, tensors in owners.items() if any(one.kind != "other" for one in modules_of(tensors).values())
+        name for name, tensors in owners.items() if any(one.role != "other" for one in modules_of(tensors).values())
     ]
     if len(holders) == 1 and not any(isinstance(one, FileTensor) for one in value.values()):
         beside = ", ".join(printable(name) for name in list(value)[:12] if name != holders[0])
@@ -220,8 +221,8 @@ def _flat(value: dict[str, Any]) -> dict[str, FileTensor]:
                 found[full] = item
             elif isinstance(item, dict) and depth < _MOST_DEPTH:
                 waiting.append((f"{full}.", item, depth + 1))
-            elif isinstance(item, _Opaque) and item.kind is not None:
-                found[full] = FileTensor(item.shape, item.kind, partial(np.zeros, ()))
+            elif isinstance(item, _Opaque) and item.dtype is not None:
+                found[full] = FileTensor(item.shape, item.dtype, partial(np.zeros, ()))
     return found
 
 

@@ -1,12 +1,12 @@
-"""Networks from PyTorch modules: those of torch.nn itself, and nothing that only looks like them."""
+"""Networks from modules of torch.nn itself; subclasses and lookalikes are rejected."""
 
 from __future__ import annotations
 
+import sys
 from collections import abc
-from collections.abc import Sequence
 from typing import Any
 
-from rnn_mapper.cells.library import BOX, gru, lstm, lstm_projection, rnn_relu, rnn_tanh
+from rnn_mapper.cells.library import BUILT_IN, gru, lstm, lstm_projection, rnn_relu, rnn_tanh
 from rnn_mapper.cells.tracing import Cell
 from rnn_mapper.errors import ModelError
 from rnn_mapper.importers.imported import Imported, Selection
@@ -14,9 +14,10 @@ from rnn_mapper.importers.pipeline import Pipeline
 from rnn_mapper.importers.recurrent import recurrent_layers, single_cell
 from rnn_mapper.importers.tensor import FileTensor
 from rnn_mapper.importers.torch.state_dict import ROOT, split_part
-from rnn_mapper.network.network import parse_cell
+from rnn_mapper.network.layers import parse_cell
+from rnn_mapper.network.network import Network
 
-__all__ = ["import_module", "import_modules"]
+__all__ = ["import_module", "network_from_torch"]
 
 _MODES = {"LSTM": lstm, "GRU": gru, "RNN_TANH": rnn_tanh, "RNN_RELU": rnn_relu}
 _CELLS = {"LSTMCell": lstm, "GRUCell": gru, "tanh": rnn_tanh, "relu": rnn_relu}
@@ -25,10 +26,10 @@ _HOST_FUNCTIONS = {"Softmax": "softmax", "LogSoftmax": "log_softmax"}
 _RECURRENT = ("LSTM", "GRU", "RNN")
 _SINGLE = ("LSTMCell", "GRUCell", "RNNCell")
 _NOTHING = ("Dropout", "Identity")
-#: All classes of torch.nn that are taken, as they are and not as the base of another class.
+#: All classes of torch.nn that are accepted, themselves and not as the base of another class.
 KNOWN = (*_RECURRENT, *_SINGLE, "Linear", "Sequential", *_FUNCTIONS, *_HOST_FUNCTIONS, *_NOTHING)
 _HOOKS = ("_forward_hooks", "_forward_pre_hooks")
-#: What wraps a module, and where the module is in it.
+#: Wrappers of modules, and the attribute that holds the module.
 _WRAPPERS = {"OptimizedModule": "_orig_mod", "DataParallel": "module", "DistributedDataParallel": "module"}
 
 
@@ -37,7 +38,7 @@ def import_module(module: Any, selection: Selection | None = None) -> Imported:
     Sigmoid, Tanh, ReLU, Dropout, Identity and, last, Softmax.
 
     Of a module of another class `selection.parts` names the children in the order of the data (``fc:sigmoid`` for a
-    function after a Linear); its `forward` is not looked at. Raises ModelError, by name, for every class and attribute
+    function after a Linear); its `forward` is ignored. Raises ModelError, by name, for every class and attribute
     that has no place on a grid.
     """
     chosen = selection or Selection()
@@ -52,32 +53,37 @@ def import_module(module: Any, selection: Selection | None = None) -> Imported:
     else:
         raise ModelError(_unread(module))
     pipeline = Pipeline()
-    cell = None if chosen.cell is None else parse_cell(chosen.cell, BOX)
+    cell = None if chosen.cell is None else parse_cell(chosen.cell, BUILT_IN)
     for name, child, function in found:
         _add(pipeline, child, name, cell)
         if function is not None:
             pipeline.function(function, f"'{name}:{function}'")
     if found[0][1] is not module:
-        pipeline.remark(f"forward() of {_full_name(module)} is not looked at: the parts are taken in this order")
+        pipeline.remark(f"forward() of {_full_name(module)} is ignored: the parts are taken in this order")
     return pipeline.imported()
 
 
-def import_modules(modules: Sequence[Any]) -> Imported:
-    """Modules one after the other, as those of an nn.Sequential."""
+def network_from_torch(module: Any, head: Any = None) -> Network:
+    """The network of a ``torch.nn.LSTM``, ``GRU``, ``RNN`` or another module that `import_module` takes, and of an
+    optional ``torch.nn.Linear`` head.
+
+    ``batch_first`` and ``dropout`` do not matter at batch 1 in inference. Raises ModelError for anything else.
+    """
     pipeline = Pipeline()
-    for index, module in enumerate(modules):
-        _add(pipeline, module, "" if len(modules) == 1 else str(index), None)
-    return pipeline.imported()
+    if head is None:
+        _add(pipeline, module, "", None)
+    else:
+        _add(pipeline, module, "0", None)
+        _add(pipeline, head, "1", None)
+    return pipeline.imported().network
 
 
 def _nn_module(module: Any) -> Any:
-    """The module; raises ModelError for what is none, or stands for one that cannot be seen."""
-    import sys
-
+    """The module; raises ModelError for anything else, such as TorchScript or a wrapper."""
     torch = sys.modules.get("torch")
     if torch is None or not isinstance(module, torch.nn.Module):
         raise ModelError(
-            f"a {type(module).__name__} is no model: give a PyTorch module, the path of a model file or a Network"
+            f"a {type(module).__name__} is not a model: give a PyTorch module, the path of a model file or a Network"
         )
     if isinstance(module, torch.jit.ScriptModule):
         raise ModelError(
@@ -91,9 +97,9 @@ def _nn_module(module: Any) -> Any:
 
 def _class_of(module: Any) -> str:
     """Name of the class if it is one of `KNOWN` itself, else ""."""
+    name = type(_nn_module(module)).__name__
     import torch
 
-    name = type(_nn_module(module)).__name__
     return name if name in KNOWN and type(module) is getattr(torch.nn, name) else ""
 
 
@@ -111,7 +117,7 @@ def _child(children: abc.Mapping[str, Any], name: str) -> Any:
 
 
 def _unread(module: Any) -> str:
-    """What to say of a module with a forward() of its own."""
+    """The message for a module with a forward() of its own."""
     import torch
 
     if isinstance(module, tuple(getattr(torch.nn, name) for name in KNOWN)) or not len(list(module.children())):
@@ -122,7 +128,7 @@ def _unread(module: Any) -> str:
     ]
     known = ", ".join(f"{name or ROOT} ({type(child).__name__})" for name, child in owners[:12]) or "none"
     return (
-        f"{_full_name(module)} has a forward() of its own, which cannot be read, and these modules with parameters: "
+        f"{_full_name(module)} has a forward() of its own, which is not read, and these modules with parameters: "
         f"{known}; name them in the order of the data with Selection(parts=('lstm', 'fc:sigmoid'))"
     )
 
@@ -143,13 +149,13 @@ def _unsupported(module: Any, name: str) -> str:
                 f"{_full_name(module)}{where} is a subclass of torch.nn.{known} and may compute something else: give "
                 f"a torch.nn.{known} with its weights"
             )
-    return f"{_full_name(module)}{where} is not supported: must be of torch.nn: {', '.join(KNOWN)}"
+    return f"{_full_name(module)}{where} is not supported: must be one of torch.nn: {', '.join(KNOWN)}"
 
 
 def _add(pipeline: Pipeline, module: Any, name: str, cell: Cell | None) -> None:
-    kind = _class_of(module)
-    title = f"{kind} '{name}'" if name else kind
-    if not kind:
+    class_name = _class_of(module)
+    title = f"{class_name} '{name}'" if name else class_name
+    if not class_name:
         raise ModelError(_unsupported(module, name))
     for hooks in _HOOKS:
         if getattr(module, hooks, None):
@@ -157,31 +163,31 @@ def _add(pipeline: Pipeline, module: Any, name: str, cell: Cell | None) -> None:
                 f"{title} has {hooks.strip('_').replace('_', ' ')}, which may change what it computes (weight_norm and "
                 "pruning do so): remove them, such as with torch.nn.utils.remove_weight_norm or prune.remove"
             )
-    if kind == "Sequential":
+    if class_name == "Sequential":
         for key, child in module.named_children():
             _add(pipeline, child, f"{name}.{key}" if name else key, cell)
-    elif kind in _RECURRENT:
+    elif class_name in _RECURRENT:
         own = _agreed(title, _MODES[module.mode], cell)
         pipeline.recurrent(f"{title}{_options(module)}", recurrent_layers(_tensors(module, title), own, name))
-    elif kind in _SINGLE:
-        own = _agreed(title, _CELLS[module.nonlinearity if kind == "RNNCell" else kind], cell)
+    elif class_name in _SINGLE:
+        own = _agreed(title, _CELLS[module.nonlinearity if class_name == "RNNCell" else class_name], cell)
         pipeline.recurrent(title, [single_cell(_tensors(module, title), own, name)])
-    elif kind == "Linear":
+    elif class_name == "Linear":
         tensors = _tensors(module, title)
         pipeline.linear(name or "linear", tensors["weight"], tensors.get("bias"))
-    elif kind in _FUNCTIONS:
-        pipeline.function(_FUNCTIONS[kind], title)
-    elif kind in _HOST_FUNCTIONS:
+    elif class_name in _FUNCTIONS:
+        pipeline.function(_FUNCTIONS[class_name], title)
+    elif class_name in _HOST_FUNCTIONS:
         if module.dim not in (-1, 2):
             raise ModelError(f"{title} has dim = {module.dim}, must be -1: over the features, whatever the batch")
-        pipeline.function(_HOST_FUNCTIONS[kind], title)
+        pipeline.function(_HOST_FUNCTIONS[class_name], title)
     else:
-        pipeline.remark(f"{title}: nothing in inference")
+        pipeline.remark(f"{title}: no effect in inference")
 
 
 def _agreed(title: str, own: Cell, wanted: Cell | None) -> Cell:
     if wanted is not None and wanted is not own and not (own is lstm and wanted is lstm_projection):
-        raise ModelError(f"{title} is {own.name}, not {wanted.name} as the cell that is named")
+        raise ModelError(f"{title} is {own.name}, but the given cell is {wanted.name}")
     return own
 
 
@@ -191,9 +197,9 @@ def _options(module: Any) -> str:
     if not module.bias:
         texts.append("without biases")
     if module.batch_first:
-        texts.append("batch_first, no matter for one sequence")
+        texts.append("batch_first, irrelevant for one sequence")
     if module.dropout and module.num_layers > 1:
-        texts.append(f"dropout {module.dropout:g}, nothing in inference")
+        texts.append(f"dropout {module.dropout:g}, no effect in inference")
     return f" ({'; '.join(texts)})" if texts else ""
 
 

@@ -1,8 +1,8 @@
-"""Pickles of tensors, read by a machine of our own that builds what a state_dict is made of, and nothing else.
+"""Pickles of tensors, read by a machine that builds the parts of a state_dict and nothing else.
 
 A pickle is a program. Here its names stand for nothing but themselves (`Name`), and what it calls is done by the
 reader's `call`, which knows a handful of names; nothing is imported, no memory is taken that the pickle's bytes do not
-fill, and every operation that a state_dict does not need is refused.
+fill, and every operation that a state_dict does not need is rejected.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from rnn_mapper.errors import ModelError
-from rnn_mapper.importers.tensor import printable
+from rnn_mapper.importers.messages import printable
 
 __all__ = ["LARGEST", "Instance", "Name", "run_pickle"]
 
-#: Bytes of a pickle that are read; that of a large checkpoint has some hundred thousand.
+#: Bytes of a pickle that are read; a large checkpoint's has some hundred thousand.
 LARGEST = 32 << 20
 #: Operations that are done; a tensor takes about 60. Each takes some hundred bytes of memory at most.
 MOST_OPERATIONS = 4_000_000
@@ -45,7 +45,7 @@ class Name:
 
 
 class Instance:
-    """What is of no use here, such as a set: it takes a state and items and keeps none."""
+    """A value of no use here, such as a set: it takes a state and items and keeps none."""
 
     def build(self, state: Any) -> None:
         """Take a state (the operation BUILD)."""
@@ -55,8 +55,9 @@ _NOTHING = Instance()
 
 
 def run_pickle(data: bytes, call: Callable[[Name, tuple[Any, ...]], Any], outside: Callable[[Any], Any]) -> Any:
-    """What a pickle builds. `call` makes the value of a name called with arguments, `outside` that of a reference to
-    something outside of the pickle. Raises ModelError for a damaged pickle and for what has no place in a state_dict.
+    """The value that a pickle builds. `call` makes the value of a name called with arguments, `outside` the value of a
+    reference to something outside the pickle. Raises ModelError for a damaged pickle and for anything foreign to a
+    state_dict.
     """
     if len(data) > LARGEST:
         raise ModelError(f"the pickle has {len(data)} bytes, must have {LARGEST} at most")
@@ -76,6 +77,8 @@ def run_pickle(data: bytes, call: Callable[[Name, tuple[Any, ...]], Any], outsid
 
 
 class _Machine:
+    """The pickle machine: a method for each operation that is not a plain value."""
+
     def __init__(self, call: Callable[[Name, tuple[Any, ...]], Any], outside: Callable[[Any], Any]) -> None:
         self.call, self.outside = call, outside
         self.stack: list[Any] = []

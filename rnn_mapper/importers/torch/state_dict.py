@@ -1,4 +1,4 @@
-"""Networks from names and tensors as PyTorch gives them: which modules there are, and those that the user names."""
+"""Networks from a state_dict: its modules, and the network of those that the user names."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 from rnn_mapper.cells.tracing import Cell
 from rnn_mapper.errors import ModelError
 from rnn_mapper.importers.imported import Imported
+from rnn_mapper.importers.messages import printable
 from rnn_mapper.importers.pipeline import Pipeline
 from rnn_mapper.importers.recurrent import recurrent_layers, single_cell
-from rnn_mapper.importers.tensor import FileTensor, printable, shape_of
+from rnn_mapper.importers.tensor import FileTensor, shape_of
 
 __all__ = ["ROOT", "Module", "modules_of", "read_state_dict", "split_part"]
 
@@ -20,7 +21,7 @@ __all__ = ["ROOT", "Module", "modules_of", "read_state_dict", "split_part"]
 ROOT = "."
 _RECURRENT = re.compile(r"(parametrizations\.)?(weight_ih|weight_hh)_l[0-9]+")
 _CELL = re.compile(r"(parametrizations\.)?(weight_ih|weight_hh)(_g|_v|_orig|_mask|\..*)?")
-_KIND_OF_ROWS = {4: "LSTM", 3: "GRU", 1: "RNN"}
+_CLASS_OF_ROWS = {4: "LSTM", 3: "GRU", 1: "RNN"}
 #: Modules that a message lists.
 _LISTED = 12
 _LONGEST_NAME = 60
@@ -34,7 +35,7 @@ class Module:
     tensors: dict[str, FileTensor] = field(default_factory=dict)
 
     @property
-    def kind(self) -> str:
+    def role(self) -> str:
         """recurrent (stacked), cell, linear or other."""
         if any(_RECURRENT.match(name) for name in self.tensors):
             return "recurrent"
@@ -51,18 +52,18 @@ class Module:
         return "" if self.name == ROOT else self.name
 
     def describe(self) -> str:
-        """Name, kind and sizes, such as ``lstm (LSTM 40 -> 64, 2 layers)``."""
+        """Name, class and sizes, such as ``lstm (LSTM 40 -> 64, 2 layers)``."""
         name = printable(self.name, _LONGEST_NAME)
-        if self.kind == "linear":
+        if self.role == "linear":
             weight = self.tensors["weight"]
             outputs, inputs = weight.shape
             if "bias" not in self.tensors:
                 return f"{name} (linear {inputs} -> {outputs} without bias, or an embedding {outputs} x {inputs})"
             return f"{name} (linear {inputs} -> {outputs})"
-        if self.kind == "other":
+        if self.role == "other":
             first = [f"{printable(key)} {shape_of(value)}" for key, value in list(self.tensors.items())[:2]]
             return f"{name} ({', '.join(first)}{', ...' if len(self.tensors) > 2 else ''})"
-        suffix = "_l0" if self.kind == "recurrent" else ""
+        suffix = "_l0" if self.role == "recurrent" else ""
         of_input, of_state = self.tensors.get(f"weight_ih{suffix}"), self.tensors.get(f"weight_hh{suffix}")
         if of_input is None or of_state is None or len(of_input.shape) != 2 or len(of_state.shape) != 2:
             return f"{name} (recurrent, incomplete)"
@@ -70,8 +71,8 @@ class Module:
         columns = of_state.shape[1] if projection is None else (projection.shape or (0,))[-1]
         rows = of_state.shape[0] // columns if columns else 0
         layers = len({key for key in self.tensors if re.fullmatch(r"weight_hh_l[0-9]+", key)})
-        kind = _KIND_OF_ROWS.get(rows, "recurrent") + (" cell" if self.kind == "cell" else "")
-        return f"{name} ({kind} {of_input.shape[1]} -> {of_state.shape[1]}{f', {layers} layers' * (layers > 1)})"
+        made = _CLASS_OF_ROWS.get(rows, "recurrent") + (" cell" if self.role == "cell" else "")
+        return f"{name} ({made} {of_input.shape[1]} -> {of_state.shape[1]}{f', {layers} layers' * (layers > 1)})"
 
 
 def modules_of(tensors: abc.Mapping[str, FileTensor]) -> dict[str, Module]:
@@ -94,8 +95,8 @@ def read_state_dict(
 ) -> Imported:
     """The network of the modules that `parts` name in the order of the data, or of the only module there is.
 
-    A part is ``NAME`` or ``NAME:FUNCTION``; NAME may be the end of a module's name if no other ends so. `cell` is the
-    kind of the recurrent ones where their weights leave it open. `remarks` come first in the account.
+    A part is ``NAME`` or ``NAME:FUNCTION``; NAME may be the end of a module's name if no other ends so. `cell` is that
+    of the recurrent ones where their weights leave it open. `remarks` come first in the account.
     Raises ModelError, with what there is, if parts must be named or are not there.
     """
     modules = modules_of(tensors)
@@ -107,7 +108,7 @@ def read_state_dict(
     wanted: list[tuple[Module, str | None]]
     if not parts:
         chosen = list(modules.values())
-        if len(chosen) != 1 or chosen[0].kind not in ("recurrent", "cell"):
+        if len(chosen) != 1 or chosen[0].role not in ("recurrent", "cell"):
             raise ModelError(_must_name(modules))
         wanted = [(chosen[0], None)]
     else:
@@ -135,14 +136,14 @@ def split_part(part: str) -> tuple[str, str | None]:
 
 
 def _add(pipeline: Pipeline, module: Module, function: str | None, cell: Cell | None) -> None:
-    match module.kind:
+    match module.role:
         case "recurrent":
             layers = recurrent_layers(module.tensors, cell, module.prefix)
             pipeline.recurrent(_title(module), layers)
         case "cell":
             pipeline.recurrent(_title(module), [single_cell(module.tensors, cell, module.prefix)])
         case "linear":
-            note = "" if function else f", no function after it (say {module.name}:sigmoid if there is one)"
+            note = "" if function else f", no function after it (write {module.name}:sigmoid if there is one)"
             pipeline.linear(module.name, module.tensors["weight"], module.tensors.get("bias"), note)
         case _:
             raise ModelError(
@@ -154,8 +155,9 @@ def _add(pipeline: Pipeline, module: Module, function: str | None, cell: Cell | 
 
 
 def _title(module: Module) -> str:
-    kind = module.describe()[len(module.name) + 2 :].split(" ")[0] if len(module.name) <= _LONGEST_NAME else "recurrent"
-    return f"{kind} '{module.name}'" if module.prefix else kind
+    known = len(module.name) <= _LONGEST_NAME
+    layer_class = module.describe()[len(module.name) + 2 :].split(" ")[0] if known else "recurrent"
+    return f"{layer_class} '{module.name}'" if module.prefix else layer_class
 
 
 def _find(name: str, modules: abc.Mapping[str, Module]) -> Module:
@@ -165,22 +167,22 @@ def _find(name: str, modules: abc.Mapping[str, Module]) -> Module:
     if len(ending) == 1:
         return ending[0]
     if ending:
-        raise ModelError(f"part {name} is not clear: {', '.join(module.name for module in ending[:_LISTED])} end so")
+        raise ModelError(f"part {name} is ambiguous: {', '.join(module.name for module in ending[:_LISTED])} end so")
     raise ModelError(f"part {name} is not there; there are {_listed([one.describe() for one in modules.values()])}")
 
 
 def _must_name(modules: abc.Mapping[str, Module]) -> str:
     listed = _listed([module.describe() for module in modules.values()])
-    known = [module for module in modules.values() if module.kind != "other"]
+    known = [module for module in modules.values() if module.role != "other"]
     if not known:
         return f"holds no LSTM, GRU, RNN or linear layer with PyTorch's names (weight_ih_l0, ...); there are {listed}"
     example = " ".join(
-        f"--part {module.name}{':sigmoid' if module.kind == 'linear' else ''}"
-        for module in sorted(known, key=lambda module: module.kind == "linear")[:2]
+        f"--part {module.name}{':sigmoid' if module.role == 'linear' else ''}"
+        for module in sorted(known, key=lambda module: module.role == "linear")[:2]
     )
     return (
-        f"holds {listed}; which of them, and in what order, the names do not say: name them in the order of the data, "
-        f"with the function after a linear one, such as {example}"
+        f"holds {listed}; their names do not show which of them are used, and in what order: name them in the order "
+        f"of the data, with the function after a linear layer, such as {example}"
     )
 
 

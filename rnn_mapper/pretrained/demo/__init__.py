@@ -1,1 +1,1 @@
-"""The demonstration. In: two trained networks. Out: bits and cycles compared, area, a report and a picture."""
+"""The demonstration. In: two of the trained models and a little data. Out: bits and cycles compared, and a report."""

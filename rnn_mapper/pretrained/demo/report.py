@@ -1,4 +1,4 @@
-"""What the demonstration says, for a reader who knows neither the project nor the hardware."""
+"""The report of the demonstration, for a reader who knows neither the project nor the hardware."""
 
 from __future__ import annotations
 
@@ -8,19 +8,17 @@ from typing import Any
 from hdl.synthesis.report import SynthesisReport
 from rnn_mapper.mapping.mapping import Mapping
 from rnn_mapper.pretrained.demo.pronunciation import PronunciationDemo
-from rnn_mapper.pretrained.demo.speech import THRESHOLD, SpeechDemo
-from rnn_mapper.pretrained.silero import FRAME, SAMPLE_RATE
+from rnn_mapper.pretrained.demo.speech import SpeechDemo
+from rnn_mapper.pretrained.outcome import CLOCK_HZ
+from rnn_mapper.pretrained.silero import FRAME, SAMPLE_RATE, THRESHOLD
 from rnn_mapper.report.mapping import account_rows, splits
 
 __all__ = ["DemoReport"]
 
-#: Clock of the time figures. The seed paper's Plasticine runs at it; no grid of this project was timed in silicon.
-CLOCK_HZ = 1e9
-
 
 @dataclass(frozen=True, eq=False)
 class DemoReport:
-    """All results."""
+    """Everything that the demonstration found."""
 
     speech: SpeechDemo
     pronunciation: PronunciationDemo
@@ -30,7 +28,7 @@ class DemoReport:
     @property
     def is_exact(self) -> bool:
         """Every bit and every cycle count is as expected."""
-        return self.speech.comparison.is_exact and all(c.is_exact for c in self.pronunciation.comparisons)
+        return self.speech.comparison.is_exact and self.pronunciation.simulated.is_exact
 
     def to_json(self) -> dict[str, Any]:
         """The figures as JSON values."""
@@ -52,7 +50,7 @@ class DemoReport:
             "# Trained recurrent networks on generated hardware",
             "",
             "Two networks that others trained were quantised to 8 bits, placed on grids whose Verilog was just "
-            "generated, and run in Verilator on real input. What came out was compared, bit by bit, with plain "
+            "generated, and run in Verilator on real input. Every output was compared, bit by bit, with plain "
             "integer arithmetic in numpy, and the number of clock cycles with the mapper's prediction.",
             "",
             verdict,
@@ -70,8 +68,7 @@ class DemoReport:
 
     def _speech(self, picture: str | None) -> list[str]:
         demo, comparison = self.speech, self.speech.comparison
-        frames = len(demo.wanted)
-        per_step = comparison.cycles_simulated / frames
+        frames, per_step = demo.frames, comparison.cycles_simulated / demo.frames
         rows = [
             f"| {name} | {cycles:,.0f} | {share:.1%} | {text} |"
             for name, cycles, share, text in account_rows(comparison.prediction.account)
@@ -91,11 +88,11 @@ class DemoReport:
             f"{1000 * FRAME / SAMPLE_RATE:.0f} ms |",
             f"| multipliers busy | {comparison.prediction.utilisation:.1%} of the time |",
             f"| error of h against float | {demo.error.rms:.4f} RMS (h itself has {demo.error.signal_rms:.2f}) |",
-            f"| decisions (threshold {THRESHOLD}) | {int((demo.got > THRESHOLD).sum())} of {frames} frames are speech; "
-            f"{demo.changed} decided otherwise than by the original float model |",
+            f"| decisions (threshold {THRESHOLD}) | {demo.frames_of_speech} of {frames} frames are speech; "
+            f"{demo.decisions.flipped} decided differently by the original float model |",
             "",
-            f"    original model  {_strip(demo.wanted)}",
-            f"    LSTM on grid    {_strip(demo.got)}",
+            f"    original model  {_strip(demo.decisions.original)}",
+            f"    LSTM on grid    {_strip(demo.decisions.grid)}",
             "",
             "Each character is four frames: `#` speech, `.` none.",
             "",
@@ -105,21 +102,19 @@ class DemoReport:
             "|---|---:|---:|---|",
             *rows,
             "",
-            *([f"![The schedule on the grid: what every column multiplies when]({picture})", ""] if picture else []),
+            *([f"![The schedule on the grid: what each column multiplies when]({picture})", ""] if picture else []),
         ]
 
     def _pronunciation(self) -> list[str]:
         demo = self.pronunciation
-        outputs = sum(c.outputs.size for c in demo.comparisons)
-        mismatches = sum(c.mismatches for c in demo.comparisons)
         lines = [
             "## 2. How is it pronounced? The two GRUs of g2p_en",
             "",
             f"An encoder GRU reads letters, a decoder GRU (256 hidden units each) writes phonemes, starting from the "
             f"state that the encoder left, which was loaded over the bus. Both ran on {_grid(demo.encoder)}.",
             "",
-            f"{outputs:,} outputs compared, {mismatches} differ; {demo.changed} of {len(demo.words)} words come out "
-            "otherwise than in floating point.",
+            f"{demo.simulated.outputs:,} outputs compared, {demo.simulated.mismatches} differ; {demo.changed} of "
+            f"{len(demo.words)} words differ from floating point.",
             "",
             "| word | phonemes from the grid | cycles, encoder + decoder | as predicted |",
             "|---|---|---:|---|",

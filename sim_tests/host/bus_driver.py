@@ -1,9 +1,8 @@
-"""Test bench of a whole grid: the host's side of its three buses, with cocotbext-axi's models."""
+"""The host's side of a grid's three buses in cocotb, with cocotbext-axi's models."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -13,10 +12,10 @@ from cocotb.triggers import RisingEdge, Timer
 from cocotbext.axi import AxiLiteBus, AxiLiteMaster, AxiStreamBus, AxiStreamFrame, AxiStreamSink, AxiStreamSource
 
 from hdl.register_map import REGISTERS, Control, Error, Status
+from rnn_mapper.bus import BusResult, BusSequence, input_packet, output_steps
 from rnn_mapper.fixed_point import Codes
-from sim_tests.host.beats import input_packet, output_steps
 
-__all__ = ["CLOCK_NS", "GridBench", "SequenceResult"]
+__all__ = ["CLOCK_NS", "BusDriver"]
 
 #: Clock period in simulated time.
 CLOCK_NS = 2
@@ -28,28 +27,15 @@ _INPUTS = (
 _OFFSETS = {register.name: register.offset for register in REGISTERS}
 
 
-@dataclass(frozen=True)
-class SequenceResult:
-    """What came out of the grid for one sequence."""
-
-    #: 16-bit outputs [steps, width].
-    outputs: npt.NDArray[np.int16]
-    #: The CYCLES register.
-    cycles: int
-    stall_input: int
-    stall_output: int
-    stall_result: int
-
-
-class GridBench:
-    """Drives a grid through its ports. Make it inside a running cocotb test and `await reset()` first."""
+class BusDriver:
+    """Drives a grid through its ports. Make one inside a running cocotb test and `await reset()` first."""
 
     registers: AxiLiteMaster
     source: AxiStreamSource
     sink: AxiStreamSink
 
-    def __init__(self, dut: Any, rows: int, beat_bytes: int) -> None:
-        self.dut, self.rows, self.beat_bytes = dut, rows, beat_bytes
+    def __init__(self, dut: Any, beat_bytes: int) -> None:
+        self.dut, self.beat_bytes = dut, beat_bytes
         Clock(dut.clk, CLOCK_NS, unit="ns").start()
         self._connected = False
         #: What MODEL is set to in the write right before that of START; None leaves it alone.
@@ -101,7 +87,7 @@ class GridBench:
 
     # Streams
 
-    def load(self, packets: Iterator[bytes]) -> None:
+    def load(self, packets: Iterable[bytes]) -> None:
         """Queue load packets."""
         for packet in packets:
             self.source.send_nowait(AxiStreamFrame(packet, tdest=1))
@@ -128,21 +114,22 @@ class GridBench:
         for written in pending:
             await written.wait()
 
-    async def run(
-        self, inputs: Codes, width: int, keep_state: bool = False
-    ) -> SequenceResult:
+    async def run(self, sequence: BusSequence) -> BusResult:
         """One whole sequence; raises if the grid reports an error."""
-        steps = len(inputs)
-        self.send(inputs)
-        await self.start(steps, keep_state)
-        outputs = await self.receive(steps, width)
+        # A loaded state belongs to the model that MODEL names at that time.
+        await self.write("MODEL", sequence.model)
+        self.load(sequence.packets)
+        await self.source.wait()
+        # The last word may still be on the write stream, where no token overtakes it.
+        if sequence.inputs.size:
+            self.send(sequence.inputs)
+        await self.start(sequence.steps, sequence.keep_state)
+        outputs = await self.receive(sequence.steps, sequence.width)
         await self.wait_status(Status.BUSY, 0)
         if found := await self.errors():
             raise AssertionError(f"the grid reports {', '.join(error.name for error in sorted(found))}")
-        return SequenceResult(
-            outputs, await self.read("CYCLES"), await self.read("STALL_INPUT"), await self.read("STALL_OUTPUT"),
-            await self.read("STALL_RESULT"),
-        )
+        counters = [await self.read(name) for name in ("CYCLES", "STALL_INPUT", "STALL_OUTPUT", "STALL_RESULT")]
+        return BusResult(outputs, *counters)
 
     async def cycles(self, count: int) -> None:
         """Let clock cycles pass."""

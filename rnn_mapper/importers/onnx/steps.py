@@ -1,4 +1,4 @@
-"""Which steps a tensor holds, found from sequences of a few lengths and valid for any."""
+"""The steps that a tensor holds, found from sequences of a few lengths and valid for any."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Steps:
             found = np.arange(self.first, steps - self.last, dtype=np.int64)
             found = found[::-1] if self.backward else found
         if found.size == 0 or found.min() < 0 or found.max() >= steps:
-            raise ModelError(f"{steps} steps are too few for what the model takes of them ({self})")
+            raise ModelError(f"{steps} steps are too few for those that the model takes ({self})")
         return found
 
     def __str__(self) -> str:
@@ -51,13 +51,13 @@ class Steps:
 
 
 def steps_of(found: Sequence[tuple[IndexArray, int]]) -> Steps:
-    """What describes the steps that were found in sequences of so many; raises ModelError if nothing does."""
+    """The steps that were found in sequences of these lengths; raises ModelError if nothing describes them."""
     longest = max(len(steps) for steps, _ in found)
     for backward in (False, True):
         ranges = {_range(steps[::-1] if backward else steps, count) for steps, count in found}
         if len(ranges) != 1 or (ends := ranges.pop()) is None:
             continue
-        # A sequence of one length does not tell a range from a single step, which is what is meant.
+        # One length does not distinguish a range from a single step; then the single step is meant.
         if ends == (0, 0) or len(found) > 1 or longest > 1:
             return Steps(*ends, backward and longest > 1)
     single = []

@@ -1,0 +1,76 @@
+"""Levels: the operand of a cell from which on each value can be computed."""
+
+from __future__ import annotations
+
+from rnn_mapper.cells.arithmetic import CellArithmetic, Fixed, Node, Read, Row, parts_of
+from rnn_mapper.cells.errors import CellError
+
+__all__ = ["Levels"]
+
+
+class Levels:
+    """The level of every value, as the number of its latest operand. Raises CellError for a cell without operands, or
+    with values that nothing returns."""
+
+    def __init__(self, arithmetic: CellArithmetic) -> None:
+        self.arithmetic = arithmetic
+        self.operands = arithmetic.operands
+        if not self.operands:
+            raise CellError(f"{arithmetic.cell.line}: cell {arithmetic.cell.name} has no product with a matrix")
+        self._level: dict[Node, int] = {}
+        self._find()
+        self._delay()
+
+    def __getitem__(self, node: Node) -> int:
+        return self._level[node]
+
+    def _find(self) -> None:
+        inner = next((index for index, operand in enumerate(self.operands) if not operand.is_input), 0)
+        states = self.arithmetic.states
+        early: set[str] = set(states)
+        while True:
+            for node in self.arithmetic.nodes:
+                if isinstance(node, Row):
+                    self._level[node] = max(self.operands.index(product.operand) for product in node.products)
+                elif isinstance(node, Read):
+                    # A state that a later stage makes is complete only when that stage is over.
+                    self._level[node] = 0 if node.state in early else inner
+                elif isinstance(node, Fixed):
+                    self._level[node] = 0
+                else:
+                    self._level[node] = max((self._level[part] for part in parts_of(node)), default=0)
+            late = {name for name in early if self._level[states[name]] > 0}
+            if not late:
+                break
+            early -= late
+
+    def _delay(self) -> None:
+        """Operations of a stage that makes no vector move to the first stage after it that does."""
+        for level in range(len(self.operands)):
+            if self.results(level):
+                continue
+            if level == len(self.operands) - 1:
+                node = next(reversed(self.arithmetic.nodes))
+                raise CellError(f"{node.line}: nothing computed from {self.operands[level].text} is returned")
+            for node in self.arithmetic.nodes:
+                if self._level[node] == level and not isinstance(node, (Row, Fixed)):
+                    self._level[node] = level + 1
+
+    def results(self, level: int) -> list[Node]:
+        """Vectors that a stage makes."""
+        vectors = [operand.node for operand in self.operands if operand.node is not None]
+        vectors += [self.arithmetic.states[operand.state] for operand in self.operands if operand.state is not None]
+        found = dict.fromkeys([self.arithmetic.output, *vectors])
+        return [node for node in found if self._level[node] == level and not isinstance(node, (Read, Fixed))]
+
+    @property
+    def active(self) -> list[int]:
+        """Levels that make a vector: each becomes a stage."""
+        return [level for level in range(len(self.operands)) if self.results(level)]
+
+    def crosses(self, node: Node) -> bool:
+        """A later stage needs the value."""
+        level = self._level[node]
+        if not self.results(level):
+            return False
+        return any(self._level[user] > level and node in parts_of(user) for user in self.arithmetic.nodes)
