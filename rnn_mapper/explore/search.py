@@ -19,7 +19,7 @@ from hdl.parameters import RANGES, GridParameters
 from rnn_mapper.explore.area import AreaModel, OutOfRange, area_model, memory_bits
 from rnn_mapper.explore.requests import Budget, Model
 from rnn_mapper.explore.runner import latencies_of
-from rnn_mapper.explore.shapes import Shape, blank
+from rnn_mapper.explore.shapes import Shape, blank_network
 from rnn_mapper.explore.size import Found, SizeJob, SizeResult
 from rnn_mapper.mapping.allocation import allocate
 from rnn_mapper.mapping.choices import Choice
@@ -175,7 +175,7 @@ def depths_for(
 
 def demands(shape: Shape, parameters: GridParameters, choice: Choice) -> dict[str, int]:
     """What a mapping takes of each memory, by the field of `GridParameters` that it decides."""
-    members = [blank(shape)]
+    members = [blank_network(shape)]
     phases, nests = placed_phases(members, parameters, choice, _latencies(parameters.rows, parameters.lanes))
     needed: dict[str, int] = {}
     for item in allocate(phases, nests, vectors_of(members), parameters)[1]:

@@ -19,12 +19,12 @@ from rnn_mapper.mapping.plans import Frames
 from rnn_mapper.network.layers import parse_cell
 from rnn_mapper.network.network import single_segment
 from rnn_mapper.network.random import LayerShape
-from rnn_mapper.quantisation.blank import blank_network
+from rnn_mapper.quantisation import blank
 from rnn_mapper.quantisation.integer_network import QuantisedNetwork
 from rnn_mapper.schedule.phases import PhaseOrder
 
 __all__ = [
-    "CellsFile", "Shape", "blank", "cells_file", "frames_of", "known_cells", "layers_of", "shape_of_model",
+    "CellsFile", "Shape", "blank_network", "cells_file", "frames_of", "known_cells", "layer_shapes", "shape_of_model",
 ]
 
 #: Path and digest of the user's file of cells; both empty without one.
@@ -95,22 +95,22 @@ def _check_cell(cell: Cell, where: str = "") -> None:
         raise ModelError(f"{where}cell {cell.name} computes vectors of several sizes, which cannot be explored")
 
 
-def layers_of(shape: Shape) -> list[LayerShape]:
-    """Its layers, without the head. Raises `ModelError` for a cell that cannot be explored."""
+def layer_shapes(shape: Shape) -> list[LayerShape]:
+    """The layers without the head. Raises `ModelError` for a cell that cannot be explored."""
     known = known_cells((shape.cells_file, shape.cells_digest))
-    layers = [LayerShape(parse_cell(name, known), units) for name, units in zip(shape.cells, shape.hidden, strict=True)]
-    for layer in layers:
-        _check_cell(layer.cell)
+    layers = [LayerShape(parse_cell(name, known), size) for name, size in zip(shape.cells, shape.hidden, strict=True)]
+    for cell, _, _ in layers:
+        _check_cell(cell)
     return layers
 
 
 @lru_cache(maxsize=256)
-def blank(shape: Shape) -> QuantisedNetwork:
+def blank_network(shape: Shape) -> QuantisedNetwork:
     """A network of this shape without weights."""
-    return blank_network(shape.inputs, layers_of(shape), shape.head, DEFAULT_ARITHMETIC)
+    return blank.blank_network(shape.inputs, layer_shapes(shape), shape.head, DEFAULT_ARITHMETIC)
 
 
 @lru_cache(maxsize=64)
 def frames_of(shape: Shape) -> Frames:
     """The phases of a network of this shape."""
-    return Frames([blank(shape)])
+    return Frames([blank_network(shape)])

@@ -13,7 +13,7 @@ from hdl.latencies import GridLatencies
 from hdl.parameters import RANGES, GridParameters
 from rnn_mapper.cells.unit_program import Preference
 from rnn_mapper.errors import MappingError
-from rnn_mapper.explore.shapes import Shape, blank, frames_of
+from rnn_mapper.explore.shapes import Shape, blank_network, frames_of
 from rnn_mapper.mapping.candidates import Candidate
 from rnn_mapper.mapping.choices import Choice, GroupWays, UnitSlice, Way
 from rnn_mapper.mapping.plans import HostBeats, Plans
@@ -163,7 +163,7 @@ def _parameters(rows: int, lanes: int) -> GridParameters:
 def _plans(shape: Shape, steps: int, parameters: GridParameters, latencies: GridLatencies) -> Plans:
     distances = _distances(latencies, parameters.group_beats)
     return Plans(
-        frames_of(shape), steps, parameters, distances, HostBeats.of([blank(shape)], parameters))
+        frames_of(shape), steps, parameters, distances, HostBeats.of([blank_network(shape)], parameters))
 
 
 @lru_cache(maxsize=64)

@@ -13,7 +13,7 @@ from hdl.parameters import GridParameters
 from rnn_mapper.cells.unit_program import Preference
 from rnn_mapper.explore.requests import Model
 from rnn_mapper.explore.search import Design
-from rnn_mapper.explore.shapes import known_cells, layers_of
+from rnn_mapper.explore.shapes import known_cells, layer_shapes
 from rnn_mapper.importers import load_model
 from rnn_mapper.mapping.choices import Choice
 from rnn_mapper.mapping.mapper import map_network
@@ -60,7 +60,7 @@ def verify_design(
     done = []
     for model, found in zip(models, design.found, strict=True):
         shape = model.shape
-        network = random_network(np.random.default_rng(0), shape.inputs, layers_of(shape), shape.head)
+        network = random_network(np.random.default_rng(0), shape.inputs, layer_shapes(shape), shape.head)
         if model.file is not None:
             known = known_cells((model.shape.cells_file, model.shape.cells_digest))
             network = load_model(model.file, model.selection, known).network

@@ -17,10 +17,7 @@ from rnn_mapper.schedule.entries import ScheduleEntry
 from rnn_mapper.schedule.timing import PhaseTiming
 from rnn_mapper.schedule.tokens import FIRST_CYCLE, Controller, InputVector, Trace, follow, token_costs
 
-__all__ = [
-    "FIRST_CYCLE", "CycleAccount", "InputVector", "Prediction", "SequencePlan", "TokenIssue", "predict",
-    "sum_accounts",
-]
+__all__ = ["CycleAccount", "InputVector", "Prediction", "SequencePlan", "TokenIssue", "predict", "sum_accounts"]
 
 
 @dataclass

@@ -15,7 +15,7 @@ from rnn_mapper.cells.unit_program import Preference
 from rnn_mapper.errors import MappingError
 from rnn_mapper.explore.runner import latencies_of
 from rnn_mapper.explore.search import demands
-from rnn_mapper.explore.shapes import Shape, blank, frames_of
+from rnn_mapper.explore.shapes import Shape, blank_network, frames_of
 from rnn_mapper.explore.size import KEPT, SLOWEST, SizeJob, SizeResult, cycles_of, kept, search_size
 from rnn_mapper.explore.verify import mapping_of
 from rnn_mapper.mapping import plans
@@ -40,7 +40,7 @@ CELLS = ("lstm", "gru", "rnn_tanh", "gru_reset_before", "mgu", "cifg", "sru", "q
 
 def exact_plan(shape: Shape, parameters: GridParameters, choice: Choice, latencies: GridLatencies) -> SequencePlan:
     """The plan of a choice, phase by phase; depths are not checked."""
-    network = blank(shape)
+    network = blank_network(shape)
     phases, nests = placed_phases([network], parameters, choice, latencies)
     timings = [time_phase(phase, nest, parameters, latencies) for phase, nest in zip(phases, nests, strict=True)]
     return SequencePlan(
@@ -51,7 +51,7 @@ def exact_plan(shape: Shape, parameters: GridParameters, choice: Choice, latenci
 
 def plans_of(shape: Shape, steps: int, parameters: GridParameters, latencies: GridLatencies) -> Plans:
     distances = Distances(PhaseClock(latencies, parameters.group_beats))
-    return Plans(frames_of(shape), steps, parameters, distances, HostBeats.of([blank(shape)], parameters))
+    return Plans(frames_of(shape), steps, parameters, distances, HostBeats.of([blank_network(shape)], parameters))
 
 
 def random_choice(rng: np.random.Generator, shape: Shape, p: GridParameters) -> Choice:
@@ -160,13 +160,13 @@ def test_nothing_the_mapper_chooses_is_faster() -> None:
         (Shape(("lstm",), 1024, (1024,)), (16, 12, 64)),
     ):
         p = GridParameters(*size)
-        mapping = map_network(blank(shape), p, steps=30)
+        mapping = map_network(blank_network(shape), p, steps=30)
         job = SizeJob(shape, 30, ("fused",), p.rows, p.lanes, (1, p.cols), GridLatencies.of(p))
         result = search_size(job)
         best = result.found[p.cols][0]
         assert best.cycles <= mapping.predict(30).cycles
         # What was found is what the mapper makes of it, and takes what it says.
-        again = mapping_of(blank(shape), p, best.choice, 30)
+        again = mapping_of(blank_network(shape), p, best.choice, 30)
         assert again.predict(30).cycles == best.cycles
         needed = demands(shape, p, best.choice)
         for item in again.demands:

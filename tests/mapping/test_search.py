@@ -31,10 +31,10 @@ def networks(rng: np.random.Generator) -> list[QuantisedNetwork]:
     """Streams of one model, or two models."""
     def network() -> QuantisedNetwork:
         cell = (cells.lstm, cells.gru, cells.sru, cells.lstm_projection)[int(rng.integers(4))]
-        sizes = [int(rng.integers(1, 60)) for _ in range(int(rng.integers(2, 4)))]
+        inputs, *sizes = (int(rng.integers(1, 60)) for _ in range(int(rng.integers(2, 4))))
         head = int(rng.integers(1, 20)) if rng.random() < 0.4 else None
         inner = int(rng.integers(1, 40))
-        return blank_network(sizes[0], [LayerShape(cell, size, inner) for size in sizes[1:]], head, GRID.arithmetic)
+        return blank_network(inputs, [LayerShape(cell, size, inner) for size in sizes], head, GRID.arithmetic)
 
     one = network()
     return [one] * int(rng.integers(1, 4)) if rng.random() < 0.6 else [one, network()]
