@@ -39,7 +39,8 @@ def draw_schedule(models: Sequence[tuple[Mapping, Prediction]], kind: str, title
         for panel, (mapping, prediction) in zip(panels, models, strict=True):
             axes = panel.add_subplot()
             _draw(axes, mapping, prediction)
-            _label(panel, axes, mapping, prediction)
+            model = f"model {mapping.reserved.model}   |   " if len(models) > 1 else ""
+            _label(panel, axes, mapping, prediction, model)
 
     return picture_bytes(kind, (13, len(models) * (2.9 + 0.42 * models[0][0].parameters.cols)), draw)
 
@@ -116,7 +117,7 @@ def _hue(phase: int) -> str:
     return _HUES[phase % len(_HUES)]
 
 
-def _label(figure: Any, axes: Any, mapping: Mapping, prediction: Prediction) -> None:
+def _label(figure: Any, axes: Any, mapping: Mapping, prediction: Prediction, model: str) -> None:
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
@@ -134,7 +135,7 @@ def _label(figure: Any, axes: Any, mapping: Mapping, prediction: Prediction) -> 
     steps = len(prediction.step_cycles)
     nest = mapping.timings[0].nest
     axes.set_title(
-        f"{p.rows} x {p.cols} sites of {p.lanes} lanes (all rows do the same)   |   hu {nest.hu}, ru {nest.ru}, "
+        f"{model}{p.rows} x {p.cols} sites of {p.lanes} lanes (all rows do the same)   |   hu {nest.hu}, ru {nest.ru}, "
         f"rv {nest.rv}   |   {prediction.cycles:,} cycles for {steps} step{'s' if steps > 1 else ''}, "
         f"{prediction.cycles / steps:.1f} a step   |   multipliers busy {prediction.utilisation:.1%}",
         loc="left", fontsize=9.5, color=QUIET,
