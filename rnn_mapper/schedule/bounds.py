@@ -1,12 +1,12 @@
-"""A lower bound of the cycles of a sequence, much cheaper than counting them.
+"""A lower bound on the cycles of a sequence, much cheaper than counting them.
 
-Every token waits for others: for the one before it (as long as that one's duration) and perhaps for the results of a
+Every token waits for other tokens: for the previous token (as long as its duration) and perhaps for the results of a
 phase (until its completion). So a sequence takes at least the sum of all durations. Following the waits back from entry
-to entry, one comes to the same entry again some iterations earlier: a circuit. Where a circuit adds up to more than the
-durations of as many iterations, each round of it that fits in the sequence adds the difference. A token also waits for
-a slot of the write stream that no result of the token before it takes. What else may delay a token (slots that others
-or the input take, durations that are lengthened so that phases do not disturb each other, input and output) only comes
-on top of that.
+to entry leads to the same entry again some iterations earlier: a circuit. Where a circuit adds up to more than the
+durations of as many iterations, each round of the circuit that fits in the sequence adds the difference. A token also
+waits for a slot of the write stream that is free of results of the previous token. All other causes of delay (slots
+taken by other tokens or the input, durations lengthened so that phases do not disturb each other, input and output)
+only add cycles to the bound.
 """
 
 from __future__ import annotations
@@ -24,34 +24,34 @@ from rnn_mapper.schedule.tokens import FIRST_CYCLE
 
 __all__ = ["Circuit", "Known", "circuits", "follow_on", "least_cycles", "least_durations"]
 
-#: Circuits that are looked at; any of them gives a bound, and networks that one would explore have fewer.
+#: Largest number of circuits examined. Any circuit gives a bound, and networks worth exploring have fewer.
 _LIMIT = 64
 
 
 class Circuit(NamedTuple):
-    """Entries whose durations and completions lie between an entry and the same entry, some iterations later."""
+    """Entries whose durations and completions are between an entry and the same entry some iterations later."""
 
-    #: Places in a list of all durations and then all completions.
+    #: Indices into a list of all durations followed by all completions.
     terms: tuple[int, ...]
-    #: How many of them are completions.
+    #: Number of terms that are completions.
     completions: int
     iterations: int
-    #: How often it fits in the sequence.
+    #: How often the circuit fits in the sequence.
     rounds: int
 
 
 class _Wait(NamedTuple):
-    """The tokens of `after` wait for those of `before`, this many iterations earlier."""
+    """The tokens of `after` wait for the tokens of `before`, `iterations` iterations earlier."""
 
     before: int
     after: int
     iterations: int
-    #: Until the last result of `before` is there, not just as long as it lasts.
+    #: The wait ends with the last result of `before`, not with its duration.
     completes: bool
 
 
 def circuits(entries: Sequence[ScheduleEntry], steps: int) -> list[Circuit]:
-    """Circuits of a schedule that fit in a sequence of so many steps."""
+    """Circuits of a schedule that fit in a sequence of `steps` steps."""
     last = len(entries) - 1
     waits = [_Wait(index - 1 if index else last, index, int(index == 0), False) for index in range(len(entries))]
     waits += [
@@ -60,16 +60,16 @@ def circuits(entries: Sequence[ScheduleEntry], steps: int) -> list[Circuit]:
     ]
     by_after: list[list[_Wait]] = [[] for _ in entries]
     for wait in waits:
-        # Completions first: most of what limits a network is one of these.
+        # Completions first: they limit most networks.
         by_after[wait.after].insert(0, wait)
     found = []
     for walk in islice(_closed(by_after), _LIMIT):
         lags = [entries[wait.before].lag for wait in walk]
-        # Steps at the ends of a sequence in which not all of the entries take part, or take their usual time.
+        # Steps at the ends of a sequence in which some entries do nothing or take other than their usual time.
         ends = 2 + max(lags) - min(lags)
         iterations = sum(wait.iterations for wait in walk)
         rounds = (steps - ends) // iterations
-        # One without completions adds up to the durations of all.
+        # A circuit without completions adds up to the durations of all entries.
         if rounds > 0 and any(wait.completes for wait in walk):
             found.append(Circuit(
                 tuple(wait.before + wait.completes * len(entries) for wait in walk),
@@ -79,7 +79,7 @@ def circuits(entries: Sequence[ScheduleEntry], steps: int) -> list[Circuit]:
 
 
 def _closed(by_after: Sequence[Sequence[_Wait]]) -> Iterator[list[_Wait]]:
-    """Walks from an entry back to itself that pass no entry twice; each once, from its first entry on."""
+    """Walks from an entry back to itself that pass no entry twice; each walk once, starting at its first entry."""
     for start in range(len(by_after)):
         pending: list[tuple[int, list[_Wait]]] = [(start, [])]
         while pending:
@@ -93,15 +93,15 @@ def _closed(by_after: Sequence[Sequence[_Wait]]) -> Iterator[list[_Wait]]:
 
 
 class Known(NamedTuple):
-    """What is known of a plan: by entry, cycles that may be less than they are."""
+    """Known cycles of a plan, by entry; they may be lower than the actual cycles."""
 
     durations: Sequence[int]
     #: Durations in the first step.
     fresh: Sequence[int]
     completions: Sequence[int]
-    #: Slots of the write stream that tokens take, in all steps but the first; these are as they are.
+    #: Slots of the write stream that tokens take, in all steps but the first; these are exact.
     slots: Sequence[int]
-    #: The duration is taken even in an iteration in which the entry does nothing.
+    #: The entry takes its duration even in an iteration in which it does nothing.
     holds: Sequence[bool] = ()
 
 
@@ -109,20 +109,20 @@ def least_cycles(found: Sequence[Circuit], known: Known, outline: Outline, steps
     """No sequence of `steps` steps takes fewer cycles."""
     durations = known.durations
     iteration = sum(durations)
-    # In all iterations in which, and after which, every entry has a token, none of them that of the first step.
+    # Iterations in which every entry has a token, also in the next iteration, and no token is of the first step.
     settled = max(0, steps - 2 - max([entry.lag for entry in outline.entries]))
     gained = _round(known)
     more = 0
-    # A token without results takes no slot but its own.
+    # A token without results takes only its own slot.
     terms = [_free(slots, cycle) if slots > 1 else cycle for slots, cycle in zip(known.slots, durations, strict=True)]
     terms += known.completions
     for places, completes, iterations, rounds in found:
-        # A token that waits for a result comes in the cycle after its completion.
+        # A token that waits for a result is issued in the cycle after its completion.
         longer = sum([terms[place] for place in places]) + completes - iterations * gained
         if longer > 0:
             more = max(more, rounds * longer)
     more += settled * (gained - iteration)
-    # Idle iterations at both ends of the sequence, but for the one of the last token.
+    # Idle iterations at both ends of the sequence, except the iteration of the last token.
     idle = sum([durations[index] for index, held in enumerate(known.holds) if held])
     idle *= max(0, outline.entries[outline.last].lag - 1)
     # Rounds of a circuit may begin in the first step of other entries.
@@ -131,16 +131,16 @@ def least_cycles(found: Sequence[Circuit], known: Known, outline: Outline, steps
 
 
 def _free(slots: int, cycle: int) -> int:
-    """The first cycle from this one on whose slot is free."""
+    """The first cycle with a free slot, from `cycle` on."""
     taken = slots >> cycle
     return cycle + (~taken & (taken + 1)).bit_length() - 1
 
 
 def _round(known: Known) -> int:
-    """Cycles from a token of the first entry to the next one, where every entry has a token.
+    """Cycles from a token of the first entry to its next token, in iterations in which every entry has a token.
 
-    A token comes no sooner than it may after those before it, and if they come later, the first free slot is no sooner
-    either: slots are counted from the last token that has results, until the next one that has.
+    Each token is issued as soon as the previous tokens allow. If they are issued later, the first free slot is no
+    earlier either: slots are counted from the last token with results to the next token with results.
     """
     total = cycle = taken = 0
     for slots, duration in zip(known.slots, known.durations, strict=True):
@@ -151,7 +151,7 @@ def _round(known: Known) -> int:
 
 
 def _after_last(known: Known, outline: Outline, steps: int) -> int:
-    """Cycles after the issue of the last token, less its duration: that need not be over, but its results are sent."""
+    """Cycles after the issue of the last token, less its duration, which need not be over when its results are sent."""
     last = outline.last
     if steps == 1:
         return -known.fresh[last]
@@ -159,7 +159,7 @@ def _after_last(known: Known, outline: Outline, steps: int) -> int:
 
 
 def least_durations(timings: Sequence[Timing], barriers: Sequence[bool]) -> list[int]:
-    """Durations of phases of one unit group, no longer than they are in any schedule with these phases."""
+    """Durations of phases of one unit group, no longer than in any schedule with these phases."""
     return [
         max(
             timing.waiting, timing.stored if barrier else 0,
@@ -172,11 +172,11 @@ def least_durations(timings: Sequence[Timing], barriers: Sequence[bool]) -> list
 def follow_on(
     durations: Sequence[int], outline: Outline, timings: Sequence[Timing], distances: Distances
 ) -> list[int]:
-    """Durations, longer where the next entry could not follow else."""
+    """The durations, lengthened where the next entry could not follow otherwise."""
     longer = []
     for index, duration in enumerate(durations):
         after = (index + 1) % len(durations)
-        # What waits for results comes late enough.
+        # An entry that waits for results is issued late enough.
         if outline.entries[after].waits_for != index:
             shared = outline.shared[index][after]
             duration = max(duration, distances.of(timings[index], timings[after], shared))

@@ -1,4 +1,4 @@
-"""Finds the timing of phases: the shortest interval, and the smallest delays with which no two values ever meet."""
+"""Finds the timing of phases: the shortest interval, and the smallest delays with which no two values ever collide."""
 
 from __future__ import annotations
 
@@ -17,48 +17,48 @@ from rnn_mapper.schedule.timing import PhaseTiming, PhaseTraits, Tiling, Timing,
 
 __all__ = ["PhaseClock", "time_phase", "with_first_step"]
 
-#: Intervals that are compared for the first step of a cleared sequence, with the shortest rows that are possible.
+#: Number of intervals compared for the first step of a cleared sequence, with the shortest possible rows.
 FIRST_STEP_TRIALS = 10
 #: Largest `pad` and `delay` of `hdl.layouts.phase_layout`.
 FIELD_LIMIT = 255
 
 
 class Flow(NamedTuple):
-    """What the results of a phase depend on, but for the interval of its units."""
+    """Everything the results of a phase depend on, except the interval of its units."""
 
     traits: PhaseTraits
     tiling: Tiling
-    #: Units of each chain that has any.
+    #: Number of units of each chain that has units.
     units: tuple[int, ...]
-    #: Vector words of a row: those of the tiling, or fewer in the first step.
+    #: Vector words of a row: `words` of the tiling, or fewer in the first step.
     words: int
-    #: Cycles that a result occupies the collector.
+    #: Cycles for which a result occupies the collector.
     spacing: int
-    #: Arrival of the first unit of a chain that ends in column 0, and how much later one column on.
+    #: Arrival of the first unit of a chain that ends in column 0, and how much later it arrives one column further on.
     base: int
     slope: int
 
     def shift(self, chain: int) -> int:
-        """How much later than `base` the first unit of this chain arrives, without a delay."""
+        """Cycles after `base` at which the first unit of this chain arrives, without a delay."""
         return self.slope * ((chain + 1) * self.tiling.ru - 1)
 
     def earliest(self, interval: int) -> int:
-        """The last result takes no slot before this one, counted as `_Delayed.taken`, whatever the delays are."""
+        """The earliest slot of the last result for any delays, counted like `_Delayed.taken`."""
         fullest = (self.tiling.groups - 1) % self.tiling.chains
         return self.shift(fullest) + (self.units[0] - 1) * interval + self.spacing
 
 
 class _Delayed(NamedTuple):
-    """Chains that are delayed so that no two results meet."""
+    """Chains delayed so that no two results collide."""
 
     interval: int
     delays: list[int]
-    #: All slots of results, counted from the arrival of a first unit without shift and delay.
+    #: Slots of all results, counted from the arrival of a first unit without shift and delay.
     taken: int
 
 
 class ProgramRules:
-    """What unit programs and the grid's latencies ask of timings. What was found is kept."""
+    """Requirements of unit programs and the grid's latencies on timings. Results are cached."""
 
     def __init__(self, latencies: GridLatencies, group_beats: int) -> None:
         self.latencies, self.group_beats = latencies, group_beats
@@ -69,7 +69,7 @@ class ProgramRules:
         self._bases: dict[tuple[PhaseTraits, int], tuple[int, int]] = {}
 
     def traits(self, phase: Phase) -> PhaseTraits:
-        """The traits of a phase with a program; the same object for phases that are timed alike."""
+        """The traits of a phase with a program; the same object for phases with the same timing."""
         key = phase.steps, phase.stores, phase.previous, phase.feeds_back, phase.ends_output
         known = self._traits.get(key)
         if known is None:
@@ -77,21 +77,21 @@ class ProgramRules:
         return known
 
     def flow(self, traits: PhaseTraits, tiling: Tiling, words: int) -> Flow:
-        """The flow of a phase with so many vector words a row."""
+        """The flow of a phase with `words` vector words a row."""
         return Flow(
             traits, tiling, _units(tiling), words, self.group_beats if traits.feeds_back else 1,
             *self._base(traits, words),
         )
 
     def intervals(self, flow: Flow) -> Iterator[int]:
-        """Intervals in which units may follow one another, rising."""
+        """Intervals at which units may follow one another, in ascending order."""
         shortest = flow.traits.gates * flow.words
         for interval in range(shortest, shortest + FIELD_LIMIT + 1):
             if flow.units[0] <= 1 or self._fit(flow.traits, flow.words, interval):
                 yield interval
 
     def shortest_rows(self, traits: PhaseTraits, words: int) -> int | None:
-        """Words of the shortest rows, shorter than they are, with which the program computes the same."""
+        """Words of the shortest rows, below `words`, with which the program computes the same; None without any."""
         key = traits, words
         if key not in self._shortest:
             ring, distance = self.latencies.ring, self.latencies.state_distance
@@ -100,7 +100,7 @@ class ProgramRules:
         return self._shortest[key]
 
     def pattern(self, units: int, interval: int, spacing: int) -> int | None:
-        """Bits of the results of a chain; None where they meet."""
+        """Slots of the results of a chain as bits; None where results collide."""
         key = units, interval, spacing
         if key not in self._patterns:
             met = units > 1 and spacing > interval
@@ -110,7 +110,7 @@ class ProgramRules:
         return self._patterns[key]
 
     def _base(self, traits: PhaseTraits, words: int) -> tuple[int, int]:
-        """Arrival of the first unit of a chain whose last PCU is in column 0, and how much later one column on."""
+        """Arrival of the first unit of a chain whose last PCU is in column 0, and how much later one column further on."""
         key = traits, words
         if key not in self._bases:
             first, second = (arrival_base(traits.program, words, self.latencies, column) for column in (0, 1))
@@ -118,7 +118,7 @@ class ProgramRules:
         return self._bases[key]
 
     def _fit(self, traits: PhaseTraits, words: int, interval: int) -> bool:
-        """Units can follow one another through the unit path."""
+        """Whether units can follow one another through the unit path at this interval."""
         key = traits, words, interval
         if key not in self._fits:
             self._fits[key] = follows(traits.program, words, interval, self.latencies.ring)
@@ -127,7 +127,7 @@ class ProgramRules:
 
 class PhaseClock:
     """Timings of phases on grids with these latencies: the shortest intervals and the smallest delays with which no two
-    values ever meet. A search asks for the same ones again and again: each is found once."""
+    values ever collide. A search asks for the same timings again and again: each is computed once."""
 
     def __init__(self, latencies: GridLatencies, group_beats: int) -> None:
         self.latencies = latencies
@@ -136,7 +136,7 @@ class PhaseClock:
         self._timings: dict[tuple[PhaseTraits, Tiling], Timing | None] = {}
 
     def timing(self, traits: PhaseTraits, tiling: Tiling) -> Timing | None:
-        """The timing; None where the fields of the configuration are too narrow for any."""
+        """The timing; None where the fields of the configuration are too narrow for any timing."""
         key = traits, tiling
         if key not in self._timings:
             self._timings[key] = self._timing(traits, tiling)
@@ -151,9 +151,9 @@ class PhaseClock:
         return self._steady[key]
 
     def phase_timing(self, phase: Phase, nest: LoopNest, output_offset: int = 0) -> PhaseTiming:
-        """The timing of a phase of a network; the output has so many groups before those of the network.
+        """The timing of a phase of a network. The output has `output_offset` groups before the groups of the network.
 
-        Raises `MappingError` when the fields of the configuration are too narrow for any.
+        Raises `MappingError` when the fields of the configuration are too narrow for any timing.
         """
         first = output_offset + phase.first_unit // nest.rows
         timing = self.timing(self.rules.traits(phase), Tiling(nest.ru, nest.chains, nest.groups, nest.words, first))
@@ -173,7 +173,7 @@ class PhaseClock:
         return timing if fresh is None else with_first_step(timing, fresh)
 
     def delayed(self, flow: Flow, interval: int, delays: Sequence[int]) -> Timing:
-        """The timing with this interval and these delays, whatever results meet."""
+        """The timing with this interval and these delays, even if results collide."""
         taken = 0
         for chain, (count, delay) in enumerate(zip(flow.units, delays, strict=True)):
             taken |= (self.rules.pattern(count, interval, flow.spacing) or 0) << flow.shift(chain) + delay
@@ -188,8 +188,8 @@ class PhaseClock:
         return None
 
     def _apart(self, flow: Flow, interval: int) -> _Delayed | None:
-        """Smallest delays, from the eastmost chain (whose results arrive last) to the west; None where a field is too
-        narrow for one."""
+        """Smallest delays, found from the eastmost chain (whose results arrive last) to the west. None where a field is
+        too narrow for a delay."""
         taken, delays = 0, [0] * len(flow.units)
         for chain in range(len(flow.units) - 1, -1, -1):
             pattern = self.rules.pattern(flow.units[chain], interval, flow.spacing)
@@ -207,9 +207,9 @@ class PhaseClock:
         return _Delayed(interval, delays, taken)
 
     def _first_step(self, flow: Flow, timing: Timing) -> Timing | None:
-        """The timing with which the first step is complete soonest; None where none is shorter.
+        """The timing that completes the first step soonest; None where no timing is shorter than `timing`.
 
-        The last result is marked in its unit entry, so that both timings must end with the same.
+        The last result is marked in its unit entry, so both timings must end with the same result.
         """
         late = _last_chain(flow, timing.interval, timing.delays)
         best: _Delayed | None = None
@@ -233,7 +233,7 @@ class PhaseClock:
         return None if best is None else self._of(flow, best)
 
     def _ending_with(self, flow: Flow, trial: _Delayed, late: int) -> _Delayed | None:
-        """The chains with this one delayed until its result is the last; None if it cannot be."""
+        """The chains with chain `late` delayed until its result is the last; None if it cannot be the last."""
         own = (self.rules.pattern(flow.units[late], trial.interval, flow.spacing) or 0)
         own <<= flow.shift(late) + trial.delays[late]
         others = trial.taken ^ own
@@ -266,13 +266,13 @@ class PhaseClock:
         )
 
     def _output(self, flow: Flow, delayed: _Delayed) -> tuple[int, int]:
-        """Bits of the cycles in which results arrive, counted as `_Delayed.taken`, and `Timing.output_start`."""
+        """Cycles in which results arrive as bits, counted like `_Delayed.taken`, and `Timing.output_start`."""
         interval, chains = delayed.interval, flow.tiling.chains
         arrivals, needed = 0, -FIELD_LIMIT
         for chain, (count, delay) in enumerate(zip(flow.units, delayed.delays, strict=True)):
             start = delay + flow.shift(chain)
             arrivals |= (self.rules.pattern(count, interval, 1) or 0) << start
-            # The cycle less the group grows or falls with the unit, so the first or the last decides.
+            # The cycle minus the group rises or falls with the unit, so the first or the last unit decides.
             needed = max(needed, start - chain + max(0, (count - 1) * (interval - chains)))
         return arrivals, (arrivals & ((1 << max(0, needed - flow.tiling.first)) - 1)).bit_count() + 1
 
@@ -287,7 +287,7 @@ class PhaseClock:
 
 
 def with_first_step(timing: Timing, fresh: Timing) -> Timing:
-    """The timing with another one for the first step; the output begins with as many results in both."""
+    """The timing with `fresh` for the first step; the output starts after the same number of results in both."""
     if not timing.traits.ends_output:
         return replace(timing, fresh=fresh)
     start = max(timing.output_start, fresh.output_start)
@@ -298,13 +298,13 @@ def with_first_step(timing: Timing, fresh: Timing) -> Timing:
 
 
 def _units(tiling: Tiling) -> tuple[int, ...]:
-    """Units of each chain that has any."""
+    """Number of units of each chain that has units."""
     _, chains, groups, _, _ = tiling
     return tuple([ceil_div(groups - chain, chains) for chain in range(min(chains, groups))])
 
 
 def _last_chain(flow: Flow, interval: int, delays: Sequence[int]) -> int:
-    """The chain whose result is the last."""
+    """The chain with the last result."""
     return max(
         (flow.shift(chain) + delay + count * interval, chain)
         for chain, (count, delay) in enumerate(zip(flow.units, delays, strict=True))
@@ -312,7 +312,7 @@ def _last_chain(flow: Flow, interval: int, delays: Sequence[int]) -> int:
 
 
 def _place_of_bit(bits: int, count: int) -> int:
-    """The place of the `count`-th bit that is set."""
+    """The index of the `count`-th set bit."""
     low, high = 0, bits.bit_length()
     while high - low > 1:
         middle = (low + high) // 2

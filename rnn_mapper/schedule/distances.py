@@ -1,7 +1,7 @@
-"""Least distances between the tokens of two timed phases: the cycles after which all that the second takes is free.
+"""Least distances between the tokens of two timed phases: cycles until all resources of the second phase are free.
 
-A stack of layers has few timings for each layer but many combinations of them, so what two timings have to do with each
-other is found once for both.
+A stack of layers has few timings for each layer but many combinations of them, so the distance between two timings is
+computed once for each pair.
 """
 
 from __future__ import annotations
@@ -20,30 +20,30 @@ from rnn_mapper.schedule.timing import PhaseTraits, Timing
 __all__ = ["NOTHING", "STATE", "STORED", "Between", "Distances"]
 
 
-#: What two phases have in common: nothing, state words of their units, or those and stored parts. Plain numbers,
-#: because pairs are looked up by them.
+#: What two phases share: nothing, state words of their units, or state words and stored parts. Plain numbers, because
+#: they are part of lookup keys.
 NOTHING, STATE, STORED = range(3)
-#: Phases of one unit group, and what each of some phases has in common with each of others.
+#: Timings of the phases of one unit group; and by two phases (first, second), what they share.
 Timings = tuple[Timing, ...]
 Shares = tuple[tuple[int, ...], ...]
 
 
 class Between(NamedTuple):
-    """What lies between the issues (2 * phase + fresh) of some phases and those of others, by issue of the first."""
+    """Distances from issues (2 * phase + fresh) of the first phases to issues of the second, by first issue."""
 
-    #: Cycles to each of the others until all is free that it takes, and the most of these.
+    #: Cycles until all resources of each second issue are free, and the maximum over the second issues.
     distances: list[list[int]]
     reach: list[int]
-    #: Cycles until the sites are free for any of the others.
+    #: Cycles until the sites are free for any second issue.
     sites: list[int]
 
 
 class _Apart(NamedTuple):
-    """Cycles from the first operands of a unit of one phase to those of a unit of another, at least."""
+    """Least cycles from the first operands of a unit of one phase to the first operands of a unit of another."""
 
-    #: The unit path and its registers are free.
+    #: Until the unit path and its registers are free.
     unit_path: int
-    #: The same unit's state words are there, and its stored parts; None where the two have none in common.
+    #: Until the same unit's state words are there, and its stored parts; None where the two phases share none.
     state: int | None
     stored: int | None
 
@@ -59,7 +59,7 @@ class Distances:
         self._overlaps: dict[tuple[int, int, int, int], tuple[tuple[int, ...], tuple[int, ...]]] = {}
 
     def of(self, first: Timing, second: Timing, shared: int) -> int:
-        """Cycles from a token of `first` to one of `second`, neither of them in the first step."""
+        """Cycles from a token of `first` to a token of `second`, neither of them in the first step."""
         key = first, second, shared
         known = self._known.get(key)
         if known is None:
@@ -67,7 +67,7 @@ class Distances:
         return known
 
     def between(self, firsts: Timings, seconds: Timings, shares: Shares) -> Between:
-        """Between any of some phases and any of others, which have so much in common."""
+        """Distances from each of the phases `firsts` to each of `seconds`; `shares` says what each pair shares."""
         key = firsts, seconds, shares
         known = self._between.get(key)
         if known is None:
@@ -85,11 +85,11 @@ class Distances:
         return known
 
     def _row(self, a: Timing, wanted: Iterable[tuple[Timing | None, int]]) -> tuple[list[int], int]:
-        """From one issue to others, which have so much in common with it, until all is free that they take, and until
-        the sites are free for any of them. None is the one before over again."""
+        """Cycles from one issue until all resources of each wanted issue are free, and until the sites are free for all
+        of them. `wanted` lists a timing and what it shares with `a`; None repeats the previous distance."""
         stores, columns, last_end = a.traits.stores, a.columns, a.last_end
         row: list[int] = []
-        # A token must not overtake one that waits for its delay, even at a site that it does not concern.
+        # A token must not overtake a token that waits for its delay, even at a site that the delay does not concern.
         free = a.waiting
         distance = 0
         for b, shared in wanted:
@@ -104,10 +104,10 @@ class Distances:
         return row, free
 
     def _reach(self, a: Timing, b: Timing) -> int:
-        """Cycles until no site of `a` reads any more where one of `b` would."""
+        """Cycles until `a` has stopped reading at every site at which `b` would read."""
         ru, other = a.tiling.ru, b.tiling.ru
         if not b.delayed:
-            # The chains of `a` that reach into the columns of `b`.
+            # The chains of `a` that extend into the columns of `b`.
             return max(a.ends[: ceil_div(b.columns, ru)])
         if ru == other:
             return max(map(sub, a.ends, b.delays))
@@ -120,19 +120,19 @@ class Distances:
         return max([ends[chain] - delays[later] for chain, later in zip(*known, strict=True)])
 
     def _words_and_results(self, a: Timing, b: Timing, shared: int, reach: int) -> int:
-        """Cycles until results, the unit path and the words in common are free or there."""
+        """Cycles until the results and the unit path are free and the shared words are there."""
         stores = a.traits.stores
         if not stores and not b.traits.stores:
             apart = self._apart_of(a, b)
-            # The last result of the one is collected before the first of the other arrives; and one has left the unit
-            # path before the other enters: the first operands of a last unit are gates x words before the end.
+            # The last result of `a` is collected before the first result of `b` arrives, and `a` has left the unit path
+            # before `b` enters it: the first operands of a last unit are gates x words cycles before the end.
             distance = max(a.completion + 1 - b.first_arrival, apart.unit_path + reach - a.traits.gates * a.words)
             if shared != NOTHING and apart.state is not None:
                 distance = max(distance, apart.state + _unit_by_unit(a, b))
             return distance
         if shared == STORED and stores:
             apart = self._apart_of(a, b)
-            # What is stored over it comes later, as rows follow one another.
+            # Parts that overwrite stored parts come later, because rows follow one another.
             return 0 if apart.stored is None else apart.stored + _unit_by_unit(a, b)
         return 0
 
@@ -153,7 +153,7 @@ class Distances:
 
 
 def _unit_by_unit(a: Timing, b: Timing) -> int:
-    """How much later than `b` a phase of the same units begins one, where it is most."""
+    """Largest delay, over the units, with which `a` begins a unit later than `b`, a phase of the same units."""
     slower = a.interval - b.interval
     return max(
         wait - delay + max(0, (count - 1) * slower)
@@ -166,7 +166,7 @@ _Rows = tuple[Program, int]
 
 
 def _stored_apart(first: _Rows, second: _Rows, latencies: GridLatencies) -> int | None:
-    """Every stored part of a unit is there before it is read."""
+    """Least cycles so that every stored part of a unit is there before it is read."""
     (program, words), (reading, read_words) = first, second
     written = program.slots
     return max((
@@ -176,16 +176,16 @@ def _stored_apart(first: _Rows, second: _Rows, latencies: GridLatencies) -> int 
 
 
 def _unit_path_apart(first: _Rows, second: _Rows, latencies: GridLatencies) -> int:
-    """One unit has left the unit path of a site, and used what it holds, before the next enters.
+    """Least cycles so that a unit has left the unit path of a site, and used its values, before the next enters.
 
-    A register that exists twice is treated as if it did not: the units of two phases may have the same parity.
+    A double register is treated as a single one: the units of two phases may have the same parity.
     """
     ring = latencies.ring
     (writes, reads), (later_writes, _) = (uses_of_registers(*rows, ring) for rows in (first, second))
     apart = ring_events(*first, ring)[-1] - ring_events(*second, ring)[0] + 1
     for name, cycles in later_writes.items():
         if cycles and reads[name]:
-            # A value that is written in the cycle of the last use comes late enough.
+            # A value written in the cycle of the last use is late enough.
             apart = max(apart, max(reads[name]) - min(cycles))
         if cycles and writes[name]:
             apart = max(apart, max(writes[name]) - min(cycles) + 1)
@@ -193,7 +193,7 @@ def _unit_path_apart(first: _Rows, second: _Rows, latencies: GridLatencies) -> i
 
 
 def _state_apart(first: _Rows, second: _Rows, latencies: GridLatencies) -> int | None:
-    """State words of a unit are read after they are written, and written after they are read."""
+    """Least cycles so that state words of a unit are read after they are written, and written after they are read."""
     (writes, reads), (later_writes, later_reads) = (state_events(*rows, latencies.ring) for rows in (first, second))
     apart = [
         *(write + latencies.state_distance - read for write, slot in writes for read, other in later_reads

@@ -1,9 +1,9 @@
-"""Order of issue and durations of phases, so that nothing ever collides whatever the host's streams do.
+"""Order of issue and durations of phases with which nothing ever collides, whatever the host's streams do.
 
 A later token can only be delayed (by missing input, a full output buffer, results not yet there), never early. So a
-least distance between two tokens that is safe stays safe, and it is enough to find it for every two phases. Which two
-issues can come too close, and what lies between them, depends only on the lags and waits of the phases, so an `Outline`
-lists it once for all timings (`rnn_mapper.schedule.following`).
+safe least distance between two tokens stays safe, and it is enough to find it for every pair of phases. Which two
+issues can come too close, and which issues are between them, depends only on the lags and waits of the phases, so an
+`Outline` lists these pairs once for all timings (`rnn_mapper.schedule.following`).
 """
 
 from __future__ import annotations
@@ -25,31 +25,31 @@ __all__ = ["Durations", "Outline", "Table", "build_schedule", "safe_durations"]
 
 
 class Durations(NamedTuple):
-    """What the timings decide of a schedule."""
+    """The part of a schedule that depends on the timings."""
 
-    #: Of issues (2 * entry + fresh).
+    #: Durations by issue (2 * entry + fresh), in cycles.
     cycles: list[int]
-    #: By entry: it takes its duration even in an iteration in which it does nothing.
+    #: By entry: the entry takes its duration even in an iteration in which it does nothing.
     holds: tuple[bool, ...]
 
 
 @dataclass(frozen=True, eq=False)
 class Outline:
-    """What a schedule depends on of its phases, but for their timings."""
+    """Everything a schedule depends on in its phases, except their timings."""
 
-    #: The entries, as yet without durations.
+    #: The entries, without durations.
     entries: tuple[ScheduleEntry, ...]
     #: By phase: the next one begins only when everything is stored.
     barriers: tuple[bool, ...]
-    #: By two phases: what they have in common, as in `distances`.
+    #: By two phases: what they share, see `distances`.
     shared: tuple[tuple[int, ...], ...]
-    #: Unit group of each phase, and its place among those of the group.
+    #: Unit group of each phase, and the phase's place among the phases of the group.
     places: tuple[tuple[int, int], ...]
-    #: By two unit groups: what their phases have in common.
+    #: By two unit groups: what their phases share.
     group_shares: tuple[tuple[tuple[tuple[int, ...], ...], ...], ...]
-    #: Place of each issue (2 * entry + fresh) where phases are listed group by group.
+    #: Place of each issue (2 * entry + fresh) in a list of the phases group by group.
     grouped: tuple[int, ...]
-    #: What following the tokens depends on.
+    #: The controller's settings, used when tokens are followed.
     controller: Controller
     #: Phase of the last token of a sequence, and the last one whose results go to the host.
     last: int
@@ -59,7 +59,7 @@ class Outline:
     @classmethod
     def of(cls, phases: Sequence[Phase]) -> Outline:
         """The outline of these phases, in their order of issue."""
-        # Those of a mapping have phases of every group; a model that reads states has not.
+        # A mapping has phases of every group; a model that reads states has not.
         numbers = {group: number for number, group in enumerate(sorted({phase.group for phase in phases}))}
         groups: list[list[int]] = [[] for _ in numbers]
         places = []
@@ -87,7 +87,7 @@ class Outline:
         )
 
     def following(self, holds: tuple[bool, ...]) -> Following:
-        """Which issues may come too close where these entries hold their slot."""
+        """Pairs of issues that may come too close if these entries hold their slot."""
         if holds not in self._following:
             self._following[holds] = Following([
                 replace(entry, holds_slot=held) for entry, held in zip(self.entries, holds, strict=True)
@@ -111,7 +111,7 @@ def _shared(a: Phase, b: Phase) -> int:
 class Table:
     """Least distances between any two issues (2 * entry + fresh) of a schedule.
 
-    Phases are taken by unit group: what lies between two groups is kept by `Distances`.
+    Phases are taken by unit group: `Distances` keeps the distances between two groups.
     """
 
     def __init__(self, outline: Outline, groups: Sequence[tuple[Timing, ...]], distances: Distances) -> None:
@@ -122,13 +122,13 @@ class Table:
         ]
         reach = [max(each) for row in self._blocks for each in zip(*[block.reach for block in row], strict=True)]
         sites = [max(each) for row in self._blocks for each in zip(*[block.sites for block in row], strict=True)]
-        #: By issue: the longest distance to any other, and the cycles until the sites are free for any other.
+        #: By issue: the longest distance to any other, and the cycles until the sites are free for every other issue.
         self.reach = [reach[place] for place in outline.grouped]
         self.sites = [sites[place] for place in outline.grouped]
         self._rows: dict[int, list[int]] = {}
 
     def row(self, issue: int) -> list[int]:
-        """Distances from an issue to each."""
+        """Distances from an issue to every issue."""
         row = self._rows.get(issue)
         if row is None:
             group, place = self._outline.places[issue // 2]
@@ -164,10 +164,10 @@ def safe_durations(outline: Outline, timings: Sequence[Timing], table: Table) ->
 
 
 def _duration(outline: Outline, place: int, timing: Timing, table: Table) -> int:
-    """A duration that is safe whatever comes next, as far as sites and buffers are concerned.
+    """A duration that is safe for sites and buffers, whatever comes next.
 
-    A phase that waits for this one's results comes after the last of them; where even that could be too early, the
-    duration sees to it.
+    A phase that waits for the results of this phase is issued after the last result. Where even that could be too
+    early, the duration is lengthened.
     """
     index = place // 2
     duration = table.sites[place]
@@ -177,19 +177,19 @@ def _duration(outline: Outline, place: int, timing: Timing, table: Table) -> int
         reach = table.reach[place]
         if reach > timing.completion + 1:
             duration = max(duration, reach)
-    # The input's half is given back when the duration is over.
+    # The half of the input buffer is given back when the duration is over.
     return max(duration, timing.last_end) if outline.entries[index].frees_input else duration
 
 
 def _lengthened(following: Following, durations: list[int], table: Table) -> int | None:
-    """Lengthen durations until there is no fault, or until one is found where an entry could hold its slot: that one.
+    """Lengthen durations until no issues are too close; or until a skipped entry could hold its slot: return the entry.
 
-    Faults are taken in the order of `Following`: durations only grow, so what comes before a fault stays right.
+    Pairs are taken in the order of `Following`: durations only grow, so pairs already passed stay far enough apart.
     """
     reach = table.reach
     pending: list[tuple[int, Pair]] = []
     for duration, distance, first in zip(durations, reach, following.first, strict=True):
-        # What is far enough away stays so.
+        # Issues that are far enough apart stay so.
         if duration < distance:
             pending += first
     heapify(pending)

@@ -16,11 +16,11 @@ class ScheduleEntry:
     #: Cycles until the next token may follow; `fresh_duration` in the first step of a cleared sequence.
     duration: int
     fresh_duration: int
-    #: It takes its duration even in an iteration in which it does nothing.
+    #: The entry takes its duration even in an iteration in which it does nothing.
     holds_slot: bool
     waits_for: int | None
     wait_back: int
     needs_input: bool
     frees_input: bool
-    #: Wait for room in the output buffer; only the first slice of the output asks.
+    #: Waits for room in the output buffer; only set for the first slice of the output.
     to_host: bool

@@ -1,7 +1,7 @@
-"""Which two issues of a schedule may come too close, and what lies between them.
+"""Pairs of issues of a schedule that may come too close, and the issues between them.
 
-Both depend only on the lags and waits of the phases, not on their timings. Issues that follow another form a tree, so
-that what is far enough away is cut off with all that follows it; only what is asked for is made.
+Both depend only on the lags and waits of the phases, not on their timings. Issues that follow another issue form a
+tree, so an issue that is far enough away is cut off with all issues after it. The tree is built on demand.
 """
 
 from __future__ import annotations
@@ -13,40 +13,40 @@ from rnn_mapper.schedule.entries import ScheduleEntry
 
 __all__ = ["Following", "Pair"]
 
-#: More than the places of a sequence; places in a tree are counted with it as a base.
+#: More than the number of places in a sequence; the base in which places are encoded as one order number.
 _PLACES = 1 << 16
 
 
 @dataclass(eq=False, slots=True)
 class Pair:
-    """An issue (2 * entry + fresh) and one that follows it, in all sequences in which they look alike."""
+    """An issue (2 * entry + fresh) and an issue that follows it, in all sequences in which they look alike."""
 
     issue: int
-    #: Issues whose durations lie between the two, that of the first included.
+    #: Issues whose durations are between the two, including the first.
     path: tuple[int, ...]
     #: The issue that follows, or -1 where nothing is issued.
     other: int
     #: A skipped entry between the two that could hold its slot, or None.
     slot: int | None
-    #: Where it occurs: sequence, and the places of both in it.
+    #: Where the pair occurs: number of the sequence, and the places of both issues in it.
     places: list[tuple[int, int, int]] = field(default_factory=list)
-    #: What follows further on, with its order; None until it is asked for.
+    #: The pairs one issue further on, each with its order; None until `Following.after` computes them.
     after: list[tuple[int, Pair]] | None = None
 
 
 @dataclass(frozen=True, eq=False)
 class _Sequence:
-    """A short sequence as the controller considers it."""
+    """A short sequence in the order in which the controller considers it."""
 
-    #: (entry, step, whether it is issued, whether it is fresh) of all that takes time.
+    #: (entry, step, whether it is issued, whether it is fresh) of all entries that take time.
     issued: Sequence[tuple[int, int, bool, bool]]
     skipped: dict[tuple[int, int, int, int], list[int]]
 
 
 class Following:
-    """All pairs of a schedule, in the order in which sequences of one step and more, cleared or not, come to them.
+    """All pairs of a schedule, in the order in which they occur in sequences of one and more steps, cleared or not.
 
-    All sequences look alike in the middle, so a few lengths show all.
+    All sequences look alike in the middle, so a few lengths contain all pairs.
     """
 
     def __init__(self, entries: Sequence[ScheduleEntry]) -> None:
@@ -68,11 +68,11 @@ class Following:
                     issue = 2 * index + fresh
                     root = roots.setdefault(issue, Pair(issue, (), -1, None))
                     root.places.append((number, place, place))
-        #: By issue (2 * entry + fresh): the first pairs.
+        #: By issue (2 * entry + fresh): the pairs with the next issue.
         self.first = [sorted(self.after(roots[issue])) if issue in roots else [] for issue in range(2 * len(entries))]
 
     def after(self, pair: Pair) -> list[tuple[int, Pair]]:
-        """The pairs one issue further on; their order is after that of this one."""
+        """The pairs one issue further on; their order numbers are above the order number of this pair."""
         if pair.after is None:
             pair.after = self._after(pair)
         return pair.after
@@ -88,7 +88,7 @@ class Following:
             other, other_step, exists, fresh = sequence.issued[later]
             entry = self._entries[other]
             if exists and entry.waits_for == index and other_step - entry.wait_back >= step:
-                # It is issued after the first one's last result, and so is all that follows.
+                # The issue comes after the last result of the first issue, and so do all later issues.
                 continue
             passed, _, _, passed_fresh = sequence.issued[before]
             slots = sequence.skipped.get((index, step, other, other_step), []) if exists else []
@@ -102,7 +102,7 @@ class Following:
 
 
 def _issues(entries: Sequence[ScheduleEntry], steps: int) -> Iterator[tuple[int, int, bool]]:
-    """(entry, step, exists) in the order in which the controller considers them, for a sequence of `steps`."""
+    """(entry, step, exists) in the order in which the controller considers them, for a sequence of `steps` steps."""
     for iteration in range(steps + max(entry.lag for entry in entries)):
         for index, entry in enumerate(entries):
             step = iteration - entry.lag
@@ -112,7 +112,7 @@ def _issues(entries: Sequence[ScheduleEntry], steps: int) -> Iterator[tuple[int,
 def _skipped_between(
     entries: Sequence[ScheduleEntry], sequence: Sequence[tuple[int, int, bool]]
 ) -> dict[tuple[int, int, int, int], list[int]]:
-    """For each two issues, the entries between them that do nothing and do not hold their slot yet."""
+    """For each pair of issues, the entries between them that do nothing and do not hold their slot yet."""
     found: dict[tuple[int, int, int, int], list[int]] = {}
     for place, (index, step, exists) in enumerate(sequence):
         if not exists:

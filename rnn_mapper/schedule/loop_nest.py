@@ -7,7 +7,7 @@
             acc[unit, g] += W[g, unit, (member * words + k) * rv + lane] * v[...]
 
 Unit n is in group n // rows; group number c + u * chains is unit u of chain c of every row, and the row of the grid is
-n % rows. So a group is what the collector receives at once, and groups arrive nearly in order.
+n % rows. So the collector receives one group at once, and groups arrive nearly in order.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def ceil_div(a: int, b: int) -> int:
 
 
 def least_words(phase: Phase, parameters: GridParameters, ru: int) -> int:
-    """Vector words of a matrix row in each of `ru` PCUs; without products one, of zeros."""
+    """Vector words of a matrix row in each of `ru` PCUs; without products one word of zeros."""
     return max(1, ceil_div(ceil_div(phase.operand_size, parameters.lanes), ru))
 
 
@@ -53,7 +53,7 @@ class LoopNest:
     def of(cls, phase: Phase, parameters: GridParameters, ru: int, chains: int, words: int | None = None) -> LoopNest:
         """The loop nest of `phase` with `chains` chains of `ru` PCUs in every row.
 
-        `words` are the vector words of a row in one PCU, if it takes more than its products need.
+        `words` are the vector words of a row in one PCU, if the row takes more than its products need.
         """
         groups = ceil_div(phase.units, parameters.rows)
         length = least_words(phase, parameters, ru) if words is None else words
@@ -75,7 +75,7 @@ class LoopNest:
 
     @property
     def max_units(self) -> int:
-        """Units of the first chain, which has most."""
+        """Units of the first chain, which has the most."""
         return self.units(0)
 
     def tail(self, chain: int) -> int:
@@ -87,14 +87,14 @@ class LoopNest:
         return chain + unit * self.chains
 
     def arrange(self, values: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
-        """Values of [G, H] as [rows, chains, units, G]; what is beyond H is zero."""
+        """Values [G, H] as [rows, chains, units, G]; values beyond H are zero."""
         gates, hidden = values.shape
         padded = np.zeros((gates, self.max_units * self.chains * self.rows), dtype=values.dtype)
         padded[:, :hidden] = values
         return padded.reshape(gates, self.max_units, self.chains, self.rows).transpose(3, 2, 1, 0)
 
     def arrange_weights(self, weights: npt.NDArray[np.int8]) -> npt.NDArray[np.int8]:
-        """Weights [G, H, I] as [rows, chains, ru, units, G, words, lanes]; what is beyond H or I is zero."""
+        """Weights [G, H, I] as [rows, chains, ru, units, G, words, lanes]; weights beyond H or I are zero."""
         gates, hidden, size = weights.shape
         shape = (gates, self.max_units, self.chains, self.rows, self.ru, self.words, self.lanes)
         padded = np.zeros((gates, int(np.prod(shape[1:4])), int(np.prod(shape[4:]))), dtype=np.int8)

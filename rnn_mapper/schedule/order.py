@@ -1,9 +1,9 @@
-"""The order of phases inside an iteration, and what each waits for.
+"""The order of phases inside an iteration, and the phase that each phase waits for.
 
-Products of the input do not depend on the step before, so those of step t+1 are issued right behind the stage of step t
-that used the stored parts, and fill its tail; deeper layers run a step behind the layer below for the same reason.
-Several networks (streams of one model, or different models) may share one schedule: their phases alternate, so that
-each fills the other's tails.
+Products of the input do not depend on the previous step. So the input products of step t+1 are issued right after the
+stage of step t that used the stored parts, and fill its tail. Deeper layers run a step behind the layer below for the
+same reason. Several networks (streams of one model, or different models) may share one schedule: their phases
+alternate, so that each network fills the tails of the others.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ def phases_of(
 ) -> list[Phase]:
     """All phases, in the order of issue inside an iteration, without programs.
 
-    `slices` gives for each of `unit_groups` the units of each slice: slices run one after the other, each with a loop
-    nest of its own. The phases of several networks alternate.
+    For each of `unit_groups`, `slices` gives the number of units in each slice. Slices run one after the other, each
+    with its own loop nest. The phases of several networks alternate.
     """
     builders = [_Builder(members, member, slices, schedule) for member in range(len(members))]
     blocks = _aligned([builder.blocks() for builder in builders])
@@ -36,7 +36,7 @@ def phases_of(
         for member, own in enumerate(blocks):
             if place < len(own):
                 order += [(member, phase) for phase in own[place]]
-    # Builders number their own phases; here they get their places in the whole list.
+    # Builders number their own phases; here the phases get their places in the whole list.
     places: list[dict[int, int]] = [{} for _ in members]
     for index, (member, _) in enumerate(order):
         places[member][len(places[member])] = index
@@ -51,7 +51,7 @@ def phases_of(
     last = _last(phases, [phase.to_host for phase in phases])
     phases[last] = replace(phases[last], ends_output=True)
     if schedule is not PhaseOrder.FUSED:
-        # A step begins when all of the step before is done.
+        # A step begins when the whole previous step is done.
         phases[:] = [
             replace(phase, waits_for=len(phases) - 1, wait_back=1) if phase.needs_input else phase for phase in phases
         ]
@@ -59,9 +59,9 @@ def phases_of(
 
 
 def _aligned(members: list[list[list[Phase]]]) -> list[list[list[Phase]]]:
-    """Delay shallow networks, so that those of one schedule read the input and give the output of a step together.
+    """Delay shallow networks so that all networks of a schedule read the input and give the output of a step together.
 
-    Input and output are double-buffered: whoever is two steps ahead there would wait for ever.
+    Input and output are double-buffered: a network that is two steps ahead would wait for ever.
     """
     ends = [max(phase.lag for block in blocks for phase in block if phase.to_host) for blocks in members]
     delays = [max(0, max(ends) - end - 1) for end in ends]
@@ -77,7 +77,7 @@ def _aligned(members: list[list[list[Phase]]]) -> list[list[list[Phase]]]:
 
 
 def _last(phases: Sequence[Phase], chosen: Sequence[bool]) -> int:
-    """The last of the chosen phases that is issued for a step."""
+    """The chosen phase that is issued last for a step."""
     indices = [index for index, choice in enumerate(chosen) if choice]
     return max(indices, key=lambda index: (phases[index].lag, index))
 
@@ -96,7 +96,7 @@ class _Builder:
         self.groups = unit_groups(self.members)
         self.vectors = vectors_of(self.members)
         self.made: list[Phase] = []
-        #: Last phase that makes each vector, and what waits for which vector.
+        #: Last phase that makes each vector; and by waiting phase, the vector it waits for and how many steps back.
         self.makers: dict[int, int] = {}
         self.waiting: dict[int, tuple[int, int]] = {}
         first = len(self.members) + sum(
@@ -109,7 +109,7 @@ class _Builder:
             first += len(layer.stages)
 
     def blocks(self) -> list[list[Phase]]:
-        """The phases in blocks that may alternate with those of other networks."""
+        """The phases in blocks that may alternate with the blocks of other networks."""
         lengths: list[int] = []
         lag = 0
         for index, layer in enumerate(self.network.all_layers):
@@ -117,7 +117,7 @@ class _Builder:
             if self.schedule is not PhaseOrder.FUSED:
                 lag = 0
             elif index and input_stage is not None:
-                # Nothing lies between the layer below and this one, so it runs an iteration later.
+                # No phase is between the layer below and this layer, so this layer runs an iteration later.
                 lag += 1
             for stage in layer.stages:
                 if stage is not input_stage or self.schedule is not PhaseOrder.FUSED:
@@ -149,7 +149,7 @@ class _Builder:
         self._unit(index, layer, stage, later, kernels)
         lengths.append(len(self.made) - sum(lengths))
         if fused:
-            # The products of the next step's input follow the stage that uses those of this one.
+            # The products of the next step's input follow the stage that uses the products of this step's input.
             for operand in early:
                 self._store(index, layer, stage, operand, lag)
             lengths.append(len(self.made) - sum(lengths))
@@ -161,7 +161,7 @@ class _Builder:
         )
 
     def _operand(self, index: int, layer: QuantisedLayer, operand: Operand) -> tuple[int, bool]:
-        """Vector, and whether it is that of the step before."""
+        """Index of the operand's vector, and whether it is the vector of the previous step."""
         if operand.is_input:
             if not index:
                 return self.member, False
@@ -181,7 +181,7 @@ class _Builder:
         return QuantisedProduct.stacked(whole).units(first, units)
 
     def _store(self, index: int, layer: QuantisedLayer, stage: Stage, operand: Operand, lag: int) -> None:
-        """The phases, one a slice, that store the products of an operand for a stage."""
+        """The phases, one for each slice, that store the products of an operand for a stage."""
         for place in self._places(index, layer, stage, operand, self._letter(layer, operand)):
             units = place.pop("units")
             self._append(Phase(
@@ -191,7 +191,8 @@ class _Builder:
             ))
 
     def _unit(self, index: int, layer: QuantisedLayer, stage: Stage, lag: int, kernels: bool = False) -> None:
-        """The phases, one a slice, that run a stage's unit program; as `kernels` of their own, without products."""
+        """The phases, one for each slice, that run a stage's unit program; if they are separate `kernels`, without
+        products."""
         result = self.vector_of[index][stage.result]
         last = index == len(self.network.all_layers) - 1 and stage.result is layer.arithmetic.output
         letter = "elementwise" if kernels else self._letter(layer, stage.operand)
@@ -211,7 +212,7 @@ class _Builder:
     def _places(
         self, index: int, layer: QuantisedLayer, stage: Stage, operand: Operand, letter: str
     ) -> list[dict[str, Any]]:
-        """What the phases of a stage and an operand have in common, and their slices, with the units of each."""
+        """Fields of the phases of a stage and an operand: a dictionary for each slice, with the units of the slice."""
         vector, previous = self._operand(index, layer, operand)
         group = self._group(index, stage)
         sizes = self.slices[group]

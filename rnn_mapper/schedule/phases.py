@@ -1,9 +1,9 @@
-"""The phases of networks: sets of matrix-vector products with one epilogue, before anything is placed.
+"""The phases of networks: sets of matrix-vector products with one epilogue, before placement on a grid.
 
-Every stage of a cell (see `rnn_mapper.cells.stages`) is a phase that runs the stage's unit program, and for each other
-vector that its rows multiply a phase before it that stores products. An LSTM layer is two phases a step: X (products
-of the input, stored) and H (products of the state, added to the stored parts, then the unit program).
-A stage may be cut into slices of its units, so that those that do not fill the grid get a loop nest of their own.
+Every stage of a cell (see `rnn_mapper.cells.stages`) becomes a phase that runs the stage's unit program, preceded by
+one phase that stores products for each other vector that the stage's rows multiply. An LSTM layer is two phases a step:
+X (products of the input, stored) and H (products of the state, added to the stored parts, then the unit program).
+A stage may be cut into slices of its units, so that units that do not fill the grid get their own loop nest.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ class PhaseOrder(enum.Enum):
 
     #: A stage in one pass, with products of the next step's input in its tail.
     FUSED = "fused"
-    #: A stage in one pass; a step begins when the one before is done.
+    #: A stage in one pass; a step begins when the previous step is done.
     SEQUENTIAL = "sequential"
-    #: As with a BLAS library: products and element-wise operations are kernels of their own, each of which writes all
-    #: its results to memory before the next begins.
+    #: As with a BLAS library: products and element-wise operations are separate kernels, and each kernel writes all its
+    #: results to memory before the next begins.
     BLAS = "blas"
 
 
@@ -38,7 +38,7 @@ class Vector:
 
     name: str
     size: int
-    #: Network that it belongs to, by its position.
+    #: Position of the network that the vector belongs to.
     member: int
     in_vector_memory: bool = True
     is_output: bool = False
@@ -46,7 +46,7 @@ class Vector:
 
 @dataclass(frozen=True)
 class UnitGroup:
-    """Units that are laid over the grid in the same way: those of the stages of a layer that share state words."""
+    """Units laid over the grid in the same way: the units of the stages of a layer that share state words."""
 
     name: str
     member: int
@@ -57,57 +57,57 @@ class UnitGroup:
 
 @dataclass(frozen=True, eq=False)
 class Phase:
-    """One phase. Indices refer to `phases_of` and `vectors_of`."""
+    """One phase. Indices refer to the lists of `phases_of` and `vectors_of`."""
 
     name: str
-    #: The network, and its position among those that share the schedule.
+    #: The network, and its position among the networks that share the schedule.
     network: QuantisedNetwork
     member: int
     layer: int
     stage: Stage
     #: Index in `unit_groups`.
     group: int
-    #: Number of the slice of the group that it computes, the first of its units, and whether no slice follows.
+    #: Number of the group's slice that the phase computes, first unit of the slice, and whether it is the last slice.
     slice: int
     first_unit: int
     last_slice: bool
-    #: Gates are numbered as `Stage.all_rows`; rows without a product have weights of zero.
+    #: Gates are numbered like `Stage.all_rows`; rows without a product have zero weights.
     product: QuantisedProduct
-    #: Vector that it multiplies, by its role in the cell and by its index, and whether it is that of the step before.
+    #: Multiplied vector, as its role in the cell and as its index, and whether it is the vector of the previous step.
     multiplied: Operand
     operand: int
     previous: bool
     #: Products are stored for another phase; no unit program runs.
     stores: bool
-    #: Vector that its results make; None for a phase that stores.
+    #: Vector that the results of the phase make; None for a phase that stores.
     result: int | None
-    #: Of the result's format, see `VectorFormat.shift`; None for a phase that stores, and if nothing multiplies it.
+    #: `VectorFormat.shift` of the result's format; None for a phase that stores, and if no phase multiplies the result.
     feedback_shift: int | None
-    #: Results go to the host; with the last of them the output of a step is complete.
+    #: Results go to the host; the output of a step is complete with its last result.
     to_host: bool
     #: Iteration i runs this phase for step i - lag.
     lag: int
     #: Multiplies the input vector of the sequence.
     needs_input: bool
-    #: It is the last to multiply the input vector.
+    #: The last phase that multiplies the input vector.
     frees_input: bool = False
-    #: It is the last whose results go to the host.
+    #: The last phase whose results go to the host.
     ends_output: bool = False
-    #: Phase whose results it waits for, and how many steps back.
+    #: Phase whose results this phase waits for, and how many steps back.
     waits_for: int | None = None
     wait_back: int = 0
-    #: The next phase begins only when everything that this one stores is in the memories.
+    #: The next phase begins only when everything that this phase stores is in the memories.
     barrier: bool = False
-    #: All products of the stage were stored, and this phase has none of its own.
+    #: All products of the stage were stored; this phase has no products.
     separate: bool = False
     #: The rows in their order of computation; see `rnn_mapper.schedule.programs`.
     program: Program | None = None
-    #: Stored parts of a unit.
+    #: Number of stored parts of a unit.
     unit_slots: int = 0
 
     @property
     def steps(self) -> Program:
-        """The program, once it is chosen."""
+        """The chosen program."""
         assert self.program is not None, f"{self.name} has no program yet"
         return self.program
 
@@ -118,7 +118,7 @@ class Phase:
 
     @property
     def rows(self) -> int:
-        """Rows of a unit that have a product with the operand: gates, but for rows without weights."""
+        """Rows of a unit that have a product with the operand: all gates except rows without weights."""
         rows = [*self.stage.rows, *self.stage.foreign]
         return sum(any(product.operand is self.multiplied for product in row.products) for row in rows)
 
@@ -129,32 +129,32 @@ class Phase:
 
     @property
     def operand_size(self) -> int:
-        """Values of its operand."""
+        """Number of values in the operand."""
         return int(self.product.weights.shape[2])
 
     @property
     def multiplications(self) -> int:
-        """Multiplications of one step; rows that have no product with this operand do not count."""
+        """Multiplications in one step; rows without a product with this operand do not count."""
         return self.rows * self.units * self.operand_size
 
     @property
     def feeds_back(self) -> bool:
-        """Its results are operands of some phase."""
+        """Whether the results are operands of some phase."""
         return self.result is not None and self.feedback_shift is not None
 
     @property
     def stored_key(self) -> tuple[int, int, int, int]:
-        """What phases have in common that store and read the same parts."""
+        """Key shared by phases that store and read the same parts."""
         return self.member, self.layer, self.stage.index, self.slice
 
     @property
     def weights_key(self) -> tuple[object, ...]:
-        """What phases have in common that multiply the same weights: streams of one model share them."""
+        """Key shared by phases that multiply the same weights: streams of one model share them."""
         return self.network, self.layer, self.stage.index, self.multiplied.name, self.stores, self.slice
 
     @property
     def state_key(self) -> tuple[int, int]:
-        """What phases have in common whose units have the same state words."""
+        """Key shared by phases whose units have the same state words."""
         return self.group, self.slice
 
 
@@ -173,7 +173,7 @@ def unit_groups(members: Sequence[QuantisedNetwork]) -> list[UnitGroup]:
 
 
 def vectors_of(members: Sequence[QuantisedNetwork]) -> list[Vector]:
-    """The input vectors of all networks, then for each the vectors its layers make; its output is its last."""
+    """The input vectors of all networks, then for each network the vectors its layers make, the output last."""
     vectors = [
         Vector(member_name(member, members, "input"), network.input_size, member)
         for member, network in enumerate(members)
@@ -181,7 +181,7 @@ def vectors_of(members: Sequence[QuantisedNetwork]) -> list[Vector]:
     for member, network in enumerate(members):
         for index, layer in enumerate(network.all_layers):
             output = next(stage for stage in layer.stages if stage.result is layer.arithmetic.output)
-            # The output last, so that the last vector of a network is what the host gets.
+            # The output last, so that the host gets the last vector of a network.
             for stage in sorted(layer.stages, key=lambda stage: stage is output):
                 form = layer.formats[stage.result]
                 name = f"output of {network.layer_name(index)}" if stage is output else (

@@ -2,9 +2,9 @@
 
 The controller issues tokens in a fixed order, each in the first cycle in which its conditions hold; everything else
 happens a fixed number of cycles after a token. So it is enough to follow the tokens, the slots of the write stream,
-and the input and output streams (which are taken to be never idle and never held up by the host).
-Cycle 0 is the first in which the controller is busy. A long sequence soon repeats itself: `tokens.follow` finds
-the period and skips the rest, exactly, so 1500 steps cost little more than ten.
+and the input and output streams (assumed never idle and never held up by the host).
+Cycle 0 is the first cycle in which the controller is busy. A long sequence soon repeats itself: `tokens.follow` finds
+the period and skips the rest, exactly, so predicting 1500 steps costs little more than predicting ten.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ __all__ = ["CycleAccount", "InputVector", "Prediction", "SequencePlan", "TokenIs
 class CycleAccount:
     """Where the cycles of a sequence go; the sum of all fields is the total."""
 
-    #: All multipliers of the grid busy with the model's own multiplications (not those of a cleared state).
+    #: All multipliers of the grid busy with the model's multiplications (not with multiplications by a cleared state).
     multiplying: float = 0.0
-    #: Multipliers idle while phases run: sizes that divide nothing, sites without units.
+    #: Multipliers idle while phases run: sizes that do not fill words and grid, sites without units.
     fragmentation: float = 0.0
-    #: Idle cycles that the epilogue or the links ask for between units and phases.
+    #: Idle cycles that the epilogue or the links require between units and phases.
     epilogue: float = 0.0
     #: Waiting for results of an earlier step or layer.
     tail: float = 0.0
     #: Waiting for the input vector.
     input: float = 0.0
-    #: Waiting for room in the output buffer, and sending what is left at the end.
+    #: Waiting for room in the output buffer, and sending the rest of the output at the end.
     output: float = 0.0
     #: The controller's own cycles.
     control: float = 0.0
@@ -52,12 +52,12 @@ def sum_accounts(accounts: Sequence[CycleAccount]) -> CycleAccount:
 
 @dataclass(frozen=True)
 class TokenIssue:
-    """A phase token: everything that its phase does happens a fixed number of cycles after it."""
+    """A phase token: everything the phase does happens a fixed number of cycles after its token."""
 
     #: Index of the phase.
     phase: int
     step: int
-    #: It belongs to the first step of a cleared sequence.
+    #: The token belongs to the first step of a cleared sequence.
     fresh: bool
     #: Cycle in which the controller issues it.
     cycle: int
@@ -67,14 +67,14 @@ class TokenIssue:
 class Prediction:
     """Cycle counts of one sequence."""
 
-    #: Busy cycles of the controller; the CYCLES register.
+    #: Busy cycles of the controller, as in the CYCLES register.
     cycles: int
     #: For each step, the cycle in which its last output beat is offered on the output stream.
     step_cycles: list[int]
     #: For each phase, cycles from its first to its last use of the sites in one step.
     phase_cycles: dict[str, int]
     account: CycleAccount
-    #: Share of all multiplier-cycles that are multiplications of the model.
+    #: Multiplications of the model as a share of all multiplier-cycles.
     utilisation: float
     #: Every token, in order of issue.
     tokens: Sequence[TokenIssue] = field(default_factory=list, repr=False)
@@ -84,7 +84,7 @@ class Prediction:
 
 @dataclass(frozen=True)
 class SequencePlan:
-    """All that decides the cycle count of a sequence on one grid."""
+    """Everything that determines the cycle count of a sequence on one grid."""
 
     timings: list[PhaseTiming]
     entries: list[ScheduleEntry]
@@ -96,9 +96,9 @@ class SequencePlan:
 
 
 class _Events(Sequence[Any]):
-    """One of the lists of a trace, for the whole sequence; what repeats is made when it is asked for.
+    """One of the lists of a trace, for the whole sequence; repeated events are made on access.
 
-    `later` gives an event some steps and cycles later.
+    `later` returns an event shifted by some steps and cycles.
     """
 
     def __init__(
@@ -130,7 +130,7 @@ class _Events(Sequence[Any]):
 
 
 def predict(plan: SequencePlan, steps: int, cleared: bool = True) -> Prediction:
-    """Cycle counts of a sequence of `steps` steps, from a cleared state or from a kept one."""
+    """Cycle counts of a sequence of `steps` steps, starting from a cleared or a kept state."""
     timings, entries = plan.timings, plan.entries
     later, fresh = token_costs(
         [timings[entry.phase].cycles for entry in entries],

@@ -1,4 +1,4 @@
-"""The order of rows and the unit program of each phase, which depend on how long its rows take."""
+"""The order of rows and the unit program of each phase; both depend on how long the rows take."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ def choose_programs(
     phases: Sequence[Phase], words: Sequence[int], latencies: GridLatencies,
     preference: Preference = Preference.EARLY_RESULT,
 ) -> tuple[list[Phase], list[int]]:
-    """The phases with programs, and the words of their rows: as given, or more where a unit program needs time.
+    """The phases with programs, and the words of their rows: the given number, or more where a unit program needs time.
 
-    `words` are the vector words of a row in one PCU. Raises CellError for a stage without a program.
+    `words` are the vector words of a row in one PCU, by phase. Raises `CellError` for a stage without a program.
     """
     programs: dict[tuple[int, int, int, int], Program] = {}
     lengths = list(words)
@@ -40,7 +40,7 @@ def choose_programs(
 
 
 def _storing(phase: Phase, program: Program) -> Program:
-    """The rows that a phase stores, in the order in which the unit program's phase reads them."""
+    """The rows that a phase stores, in the order in which the phase with the unit program reads them."""
     rows = phase.stage.all_rows
     gates: list[GateStep] = []
     for slot, step in enumerate(program.gates):

@@ -1,8 +1,8 @@
-"""When a phase uses what, counted in cycles from the issue of its token.
+"""The cycles in which a phase uses each resource, counted from the issue of its token.
 
-All of it follows from the loop nest, the epilogue program and the grid's latencies; the predictor and the schedule use
-these figures and have none of their own. `rnn_mapper.schedule.clock` finds them. Cycles in which results arrive are the
-bits of one integer, so that all results of a chain are compared with all others at once.
+All of them follow from the loop nest, the epilogue program and the grid's latencies. The predictor and the schedule use
+only these figures. `rnn_mapper.schedule.clock` finds them. Cycles in which results arrive are the bits of one integer,
+so that all results of a chain are compared with all others at once.
 """
 
 from __future__ import annotations
@@ -22,22 +22,22 @@ __all__ = ["PhaseTiming", "PhaseTraits", "Tiling", "Timing", "arrival_base", "as
 
 @dataclass(frozen=True, eq=False, slots=True)
 class PhaseTraits:
-    """What the timing of a phase depends on, but for its tiling. Compared by identity, see `ProgramRules.traits`."""
+    """Everything the timing of a phase depends on except its tiling. Compared by identity: `ProgramRules.traits`."""
 
     program: Program
     #: Matrix rows of a unit.
     gates: int
     stores: bool
-    #: It multiplies a vector of the step before, so that it has a timing of its own in the first step.
+    #: The phase multiplies a vector of the previous step, so it has a separate timing in the first step.
     previous: bool
     feeds_back: bool
     ends_output: bool
 
 
 class Tiling(NamedTuple):
-    """What is left of a loop nest when the grid is forgotten."""
+    """The part of a loop nest that does not depend on the grid."""
 
-    #: PCUs of a chain, chains of a row, groups of units, vector words of a gate in a PCU, groups of the output before.
+    #: PCUs of a chain, chains of a row, groups of units, vector words of a gate in a PCU, earlier groups of the output.
     ru: int
     chains: int
     groups: int
@@ -47,12 +47,12 @@ class Tiling(NamedTuple):
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Timing:
-    """Cycles from the issue of a token. Tuples are by chain, those without units left out. Looked up by identity:
-    a `PhaseClock` gives the same one for the same arguments.
+    """Cycles from the issue of a token. Tuples are by chain, without the chains that have no units. Looked up by
+    identity: a `PhaseClock` returns the same object for the same arguments.
 
-    A phase that multiplies the state has a second one, `fresh`, for the first step of a sequence that starts from a
-    cleared state: one word of zeros a gate lets bias and stored part through, and its results leave the epilogue as
-    fast as it can.
+    A phase that multiplies the state has a second timing, `fresh`, for the first step of a sequence that starts from a
+    cleared state: one word of zeros for each gate lets bias and stored part through, and the results leave the epilogue
+    as fast as possible.
     """
 
     traits: PhaseTraits
@@ -64,27 +64,27 @@ class Timing:
     delays: tuple[int, ...]
     #: Some chain is delayed.
     delayed: bool
-    #: Columns that it takes.
+    #: Number of columns that the chains take.
     columns: int
     #: Units of each chain.
     units: tuple[int, ...]
-    #: First cycle after the last in which a site of the chain reads, from the first operands.
+    #: First cycle, counted from the first operands, in which no site of the chain reads any more.
     ends: tuple[int, ...]
-    #: The last of them.
+    #: The maximum of `ends`.
     last_end: int
-    #: A token that follows sooner would overtake this one where it waits for its delay.
+    #: A token that follows sooner would overtake this token while this one waits for its delay.
     waiting: int
-    #: Cycle of the first result, and the one in which the last has been collected (0 for a phase that stores).
+    #: Cycle of the first result, and cycle in which the last result has been collected (0 for a phase that stores).
     first_arrival: int
     completion: int
     #: Slots of the write stream; bit 0 is the token.
     slots: int
-    #: Bits of the cycles in which results arrive, where the output begins with this phase; else 0.
+    #: Cycles in which results arrive, as bits, if this phase ends the output; else 0.
     arrivals: int
-    #: How many of them must be there before the output may be sent in order, one group a cycle, without a gap: enough
-    #: for both timings of the phase. All other groups of the output have arrived when the first of these does.
+    #: Number of results that must have arrived before the output may be sent in order, one group a cycle, without gaps:
+    #: enough for both timings of the phase. All other groups of the output have arrived when the first of these does.
     output_start: int
-    #: Cycle in which the output may begin to leave; None where this phase does not decide that.
+    #: Cycle in which the output may begin to leave; None where this phase does not decide it.
     output: int | None
     #: Cycle in which every stored part is in its memory.
     stored: int
@@ -93,7 +93,7 @@ class Timing:
 
 
 def arrival_base(program: Program, words: int, latencies: GridLatencies, column: int) -> int:
-    """Arrival of the first unit of a chain without delay that ends in this column: token, operands, epilogue, and the
+    """Arrival of the first unit of a chain without delay that ends in this column: token, operands, epilogue and the
     way back west."""
     gate, trips = program.emitting
     first_operands = latencies.token + column
@@ -105,8 +105,8 @@ def arrival_base(program: Program, words: int, latencies: GridLatencies, column:
 
 @dataclass(frozen=True, eq=False)
 class PhaseTiming:
-    """The timing of a phase of a network, as the images hold it and reports list it: `pad` idle cycles after a unit,
-    and for each chain a delay of its start."""
+    """The timing of a phase of a network, in the form of the images and reports: `pad` idle cycles after a unit, and a
+    delay of the start for each chain."""
 
     phase: Phase
     nest: LoopNest
@@ -138,7 +138,7 @@ class PhaseTiming:
 
     @cached_property
     def delays(self) -> tuple[int, ...]:
-        """Cycles that each chain begins later."""
+        """Cycles by which each chain begins later."""
         return self.cycles.delays + (0,) * (self.nest.chains - len(self.cycles.delays))
 
     @property
@@ -183,7 +183,7 @@ class PhaseTiming:
 
     @property
     def spacing(self) -> int:
-        """Cycles that a result occupies the collector."""
+        """Cycles for which a result occupies the collector."""
         return self.group_beats if self.phase.feeds_back else 1
 
     @cached_property
@@ -195,7 +195,8 @@ class PhaseTiming:
 
 
 def assert_no_collision(timing: PhaseTiming) -> None:
-    """Check by enumeration that results of a phase never meet; a mistake in the scheduler, not in the input."""
+    """Check by enumeration that results of a phase never collide; a collision is a mistake in the scheduler, not in the
+    input."""
     for (first, _), (second, _) in pairwise(timing.arrivals):
         if second - first < timing.spacing:
             raise AssertionError(f"{timing.phase.name}: results meet at the collector in cycle {second}")

@@ -1,8 +1,8 @@
-"""Follows the tokens of a sequence: in which cycle each is issued, and when the last output has left.
+"""Follows the tokens of a sequence: the cycle in which each token is issued, and when the last output has left.
 
-The controller issues tokens in a fixed order, each in the first cycle in which its conditions hold. Slots of the write
-stream that are taken are the bits of one integer. Once the state of everything that decides about the future (relative
-to the present) repeats, the steps between repeat as well, and all whole periods are skipped at once.
+The controller issues tokens in a fixed order, each in the first cycle in which its conditions hold. Taken slots of the
+write stream are the bits of one integer. Once the state that determines the future (relative to the present) repeats,
+the steps between repeat as well, and all whole periods are skipped at once.
 """
 
 from __future__ import annotations
@@ -26,27 +26,27 @@ __all__ = [
     "token_costs",
 ]
 
-#: First cycle in which the controller considers an entry: it spends one cycle on beginning.
+#: First cycle in which the controller considers an entry: the start of a sequence takes one cycle.
 FIRST_CYCLE = 1
 
 
 class TokenCost(NamedTuple):
-    """What a token brings; all cycles are counted from its issue."""
+    """The effects of a token; all cycles are counted from its issue."""
 
     #: Cycles until the next token may follow.
     duration: int
-    #: Cycle in which its last result has been collected; None for a phase that stores.
+    #: Cycle in which the last result has been collected; None for a phase that stores.
     completion: int | None
-    #: Bit n is set where it takes the write stream's slot n cycles later; bit 0 is the token itself.
+    #: Bit n is set if the token's phase takes the write stream's slot n cycles later; bit 0 is the token itself.
     slots: int
-    #: Cycle in which the output may begin to leave; None where this token does not decide that.
+    #: Cycle in which the output may begin to leave; None where this token does not decide it.
     output: int | None
 
 
 def token_costs(timings: Sequence[Timing], durations: Sequence[int]) -> tuple[list[TokenCost], list[TokenCost]]:
-    """The costs of the tokens of all entries in most steps, and in the first of a cleared sequence.
+    """The costs of the tokens of all entries in most steps, and in the first step of a cleared sequence.
 
-    `durations` are those of issues (2 * entry + fresh).
+    `durations` are by issue (2 * entry + fresh).
     """
     later = [_cost(timing, duration) for timing, duration in zip(timings, durations[::2], strict=True)]
     fresh = [_cost(each.fresh or each, duration) for each, duration in zip(timings, durations[1::2], strict=True)]
@@ -54,25 +54,25 @@ def token_costs(timings: Sequence[Timing], durations: Sequence[int]) -> tuple[li
 
 
 def _cost(timing: Timing, duration: int) -> TokenCost:
-    # The step before has been sent: results reach the collector one a cycle at most, as beats leave.
+    # The previous step has been sent: at most one result a cycle reaches the collector, and one beat a cycle leaves.
     return TokenCost(duration, None if timing.traits.stores else timing.completion, timing.slots, timing.output)
 
 
-#: An entry in the order of the fields of `ScheduleEntry` that decide when its token is issued.
+#: The fields of a `ScheduleEntry` that decide when its token is issued, in the order of the class.
 _Rule = tuple[int, int | None, int, bool, bool, bool]
 
 
 class Controller(NamedTuple):
-    """What following a schedule depends on of its entries, but for their costs."""
+    """Everything needed from the entries to follow a schedule, except their costs."""
 
     rules: tuple[_Rule, ...]
-    #: Iterations after the first in which an entry does something for the same step.
+    #: Iterations after the first in which some entry still works on the same step.
     lag: int
-    #: Input vectors that some entry may still ask for.
+    #: Number of latest input vectors that some entry may still need.
     held: int
-    #: From this iteration on, every one asks the same questions.
+    #: From this iteration on, all iterations check the same conditions.
     settled: int
-    #: How many of the last completions of which entries may still be waited for at the end of an iteration.
+    #: (entry, count): the last `count` completions of the entry may still be waited for at the end of an iteration.
     recent: tuple[tuple[int, int], ...]
 
     @classmethod
@@ -93,14 +93,14 @@ class Controller(NamedTuple):
 
 
 class TracedToken(NamedTuple):
-    """A token and what it waited for, one after the other; cycles."""
+    """A token and the cycles in which its waits ended, one after the other."""
 
     entry: int
     step: int
-    #: The token before has the sites up to here; from here on the controller considers this one.
+    #: The previous token has the sites up to `free`; the controller considers this token from `considered` on.
     free: int
     considered: int
-    #: The results, the input and the room in the output buffer are there.
+    #: Cycles in which the results, the input and the room in the output buffer are there.
     results: int
     input: int
     room: int
@@ -108,7 +108,7 @@ class TracedToken(NamedTuple):
 
 
 class InputVector(NamedTuple):
-    """An input vector on the write stream: it takes the free slots from `first` to `last`."""
+    """An input vector on the write stream; the vector takes the free slots from `first` to `last`."""
 
     step: int
     first: int
@@ -125,9 +125,9 @@ class Marks(NamedTuple):
 
 @dataclass
 class Trace:
-    """Everything that happens in a sequence, one period of what repeats: `repeats` more follow the one between `first`
-    and `stop`, each `period_steps` steps and `period_cycles` cycles later, and what is listed behind `stop` is later by
-    all of these."""
+    """Everything that happens in a sequence, with one period of the repeated part. The period is between `first` and
+    `stop`; `repeats` more follow, each `period_steps` steps and `period_cycles` cycles later. Events listed after
+    `stop` are later by all of these."""
 
     tokens: list[TracedToken] = field(default_factory=list)
     loads: list[InputVector] = field(default_factory=list)
@@ -135,7 +135,7 @@ class Trace:
     sent: list[int] = field(default_factory=list)
     #: Idle cycles before, and duration of, entries that do nothing in an iteration but hold their slot.
     slots_held: list[tuple[int, int]] = field(default_factory=list)
-    #: The last token has the sites up to here; here the last output begins to leave, and everything is over.
+    #: The last token has the sites up to `free`; the last output begins to leave at `output`; everything ends at `end`.
     free: int = FIRST_CYCLE
     output: int = FIRST_CYCLE
     end: int = FIRST_CYCLE
@@ -147,7 +147,7 @@ class Trace:
 
     @property
     def all_sent(self) -> list[int]:
-        """`sent` of the whole sequence."""
+        """`sent` for the whole sequence."""
         period = self.sent[self.first.sent : self.stop.sent]
         repeated = [cycle + time * self.period_cycles for time in range(1, self.repeats + 1) for cycle in period]
         later = self.repeats * self.period_cycles
@@ -163,21 +163,21 @@ def follow(
     controller: Controller, later: Sequence[TokenCost], fresh: Sequence[TokenCost], holds: Sequence[bool], beats: int,
     groups: int, steps: int, trace: Trace | None = None,
 ) -> int:
-    """The cycles of a sequence of `steps` steps whose tokens have these costs, in the first step the fresh ones.
+    """The cycles of a sequence of `steps` steps whose tokens have the costs `later`, in the first step `fresh`.
 
-    Input vectors have `beats` beats, outputs `groups`. What happens in it is added to an empty `trace`. A search calls
-    this most of its time: everything is a local variable.
+    Input vectors have `beats` beats, outputs `groups`. The events are added to an empty `trace`. A search spends most
+    of its time in this function, so everything is a local variable.
     """
     rules, lag, held, settled, recent = controller
-    # Taken slots: bit n is cycle origin + n. No question is ever asked about a cycle before.
+    # Taken slots: bit n is cycle origin + n. Cycles before `origin` are never looked up.
     origin = slots = skipped = 0
-    # By step: the cycle from which its input may be loaded, that of the input's last beat, of the output's last group,
-    # and of the last result of each entry.
+    # By step: the cycle from which its input may be loaded, the cycle of the input's last beat, of the output's last
+    # group, and of the last result of each entry.
     room = [FIRST_CYCLE, FIRST_CYCLE]
     loaded: list[int] = []
     sent: list[int] = [] if trace is None else trace.sent
     completed: list[list[int]] = [[] for _ in rules]
-    # The next entry is considered from `consider` on; the token before it has the sites up to `window`.
+    # The next entry is considered from `consider` on; the previous token has the sites up to `window`.
     consider = window = next_load = FIRST_CYCLE
     seen: dict[tuple[int, ...], tuple[int, int, Marks | None]] | None = {}
     iteration = 0
@@ -230,13 +230,13 @@ def follow(
             state = (
                 slots, consider - horizon, window - horizon, next_load - horizon, len(loaded) - iteration,
                 *[cycle - horizon for cycle in room[len(loaded) :]],
-                # What is over is over: what was there before the next entry is considered does not delay it.
+                # Events before the cycle in which the next entry is considered do not delay it.
                 *[cycle - horizon if cycle >= consider else -1 for cycle in waited],
             )
             marks = None if trace is None else trace.marks
             before, start, mark = seen.setdefault(state, (iteration, horizon, marks))
             if before != iteration:
-                # The whole periods that are left add their cycles: what follows is that of a shorter sequence.
+                # The remaining whole periods add their cycles; the rest is the end of a shorter sequence.
                 periods = (steps - 1 - iteration) // (iteration - before)
                 steps -= periods * (iteration - before)
                 skipped = periods * (horizon - start)
@@ -245,7 +245,7 @@ def follow(
                     trace.first, trace.stop, trace.repeats = mark, marks, periods
                     trace.period_steps, trace.period_cycles = iteration - before, horizon - start
         iteration += 1
-    # The last beat is offered one cycle after it was fetched, and the controller sees in the next that it is gone.
+    # The last beat is offered one cycle after it was fetched, and the controller sees one cycle later that it is gone.
     end = max(consider, sent[-1] + 2) + 1
     if trace is not None:
         trace.free, trace.output, trace.end = window, sent[-1] - groups + 1, end
@@ -253,13 +253,13 @@ def follow(
 
 
 def _free(slots: int, origin: int, cycle: int) -> int:
-    """The first cycle from this one on whose slot is free."""
+    """The first cycle with a free slot, from `cycle` on."""
     taken = slots >> cycle - origin
     return cycle + (~taken & (taken + 1)).bit_length() - 1
 
 
 def _width(taken: int, beats: int) -> int:
-    """Cycles until so many slots were free: as many more as slots are taken up to there."""
+    """Cycles until `beats` slots were free: `beats` plus the slots taken up to then."""
     width = beats
     while (wanted := beats + (taken & (1 << width) - 1).bit_count()) != width:
         width = wanted
