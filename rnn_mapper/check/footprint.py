@@ -1,8 +1,8 @@
-"""What one token makes a grid do, site by site, as cycles after its issue: the schedule checker's own model.
+"""The effects of one token on a grid, site by site, in cycles after its issue: the schedule checker's own model.
 
-It is written from the hardware's timing alone and shares no code with the scheduler, of which it takes nothing but
-the decisions that it checks, as `TimedPhase`. Times "at the site" are counted as if the write stream reached every site
-in the cycle of issue: the way there is the same for everything that a column receives.
+The model is written from the hardware's timing alone and shares no code with the scheduler. Its only input from the
+scheduler is the decisions to check, as `TimedPhase`. Times "at the site" are counted as if the write stream reached
+every site in the cycle of issue: the delay to a column is the same for everything that the column receives.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from rnn_mapper.schedule.phases import Phase
 
 __all__ = ["CARRIED", "ChainFootprint", "Footprint", "TimedPhase", "Times", "footprint_of"]
 
-#: Ending of the name of a state word that is used as the step before left it.
+#: Suffix of the name of a state word whose value from the previous step is used.
 CARRIED = " of the step before"
 
 Times = npt.NDArray[np.int64]
 
 
 class TimedPhase(Protocol):
-    """What a scheduler decides about a phase: all that is in its configuration words."""
+    """The decisions of a scheduler about a phase: everything in its configuration words."""
 
     @property
     def phase(self) -> Phase:
@@ -39,7 +39,7 @@ class TimedPhase(Protocol):
 
     @property
     def latencies(self) -> GridLatencies:
-        """Those of the grid."""
+        """The latencies of the grid."""
 
     @property
     def group_beats(self) -> int:
@@ -51,15 +51,15 @@ class TimedPhase(Protocol):
 
     @property
     def delays(self) -> tuple[int, ...]:
-        """By chain, cycles that it begins later."""
+        """Cycles by which each chain begins later."""
 
     @property
     def output_offset(self) -> int:
-        """Groups of the output before those of the phase's network."""
+        """Groups of the output before the groups of the phase's network."""
 
     @property
     def output_start(self) -> int:
-        """Results that must have arrived before the output may be sent, if it ends with this phase."""
+        """Results that must have arrived before the output may be sent, if the output ends with this phase."""
 
     @property
     def fresh(self) -> TimedPhase:
@@ -68,7 +68,7 @@ class TimedPhase(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class ChainFootprint:
-    """One chain of a phase. Arrays are [units] unless they say otherwise."""
+    """One chain of a phase. Arrays have the shape [units] unless stated otherwise."""
 
     first_col: int
     tail: int
@@ -80,7 +80,7 @@ class ChainFootprint:
     #: Uses of the unit path.
     ring: Times
     #: Cycles of the writes and uses of each hold register, of the kept result (KEPT) and of each state word of the unit
-    #: (STATE and its number; with CARRIED for a use that needs what the step before left there).
+    #: (STATE and its number; with CARRIED for a use that needs the value of the previous step).
     writes: dict[str, list[Times]]
     uses: dict[str, list[Times]]
     #: Results at the tail's link register, and at the collector.
@@ -90,10 +90,10 @@ class ChainFootprint:
 
 @dataclass(frozen=True, eq=False)
 class Footprint:
-    """All that follows from one token of a phase."""
+    """All effects of one token of a phase."""
 
     chains: list[ChainFootprint]
-    #: Cycles that a result occupies the collector, and whether it is written to the vector memories.
+    #: Cycles for which a result occupies the collector, and whether it is written to the vector memories.
     occupies: int
     feeds_back: bool
 
@@ -150,7 +150,7 @@ def _chain(timing: TimedPhase, chain: int, units: int) -> ChainFootprint:
             if op.keep != Keep.NONE:
                 footprint.writes.setdefault("KEPT", []).append(time)
             if op.hold != Hold.NONE:
-                # Its activated result is there when an instruction that follows it would run.
+                # The activated result is there when a following instruction would run.
                 footprint.writes.setdefault(op.hold.name, []).append(time + latencies.ring)
             if op.reads_state:
                 name = f"STATE{op.read_slot}{CARRIED if op.carried else ''}"

@@ -1,7 +1,7 @@
-"""Independent check of a schedule: replays sequences, delaying tokens at random, and looks at every site and cycle.
+"""Independent check of a schedule: replays sequences, delaying tokens at random, and checks every site and cycle.
 
-The host may delay any token by any time (missing input, a full output buffer), so what the mapper proves must hold for
-all of them. `find_violations` replays one sequence with random delays and names whatever would go wrong in it.
+The host may delay any token by any time (missing input, a full output buffer), so the mapper's guarantees must hold for
+all delays. `find_violations` replays one sequence with random delays and names every violation in it.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ __all__ = ["CheckedPlan", "find_violations", "plan_to_check"]
 
 @dataclass(frozen=True, eq=False)
 class CheckedPlan:
-    """What a schedule consists of; lists are indexed by phase (`entries` by the order of issue)."""
+    """The parts of a schedule; lists are indexed by phase (`entries` by the order of issue)."""
 
     timings: Sequence[TimedPhase]
     entries: Sequence[ScheduleEntry]
-    #: What a token does: of any step, and of the first step of a cleared sequence.
+    #: Effects of a token: in any step, and in the first step of a cleared sequence.
     footprints: Sequence[tuple[Footprint, Footprint]]
-    #: First unit of each phase, by which its units have their state words; its lowest bit chooses the hold registers.
+    #: First unit of each phase, which gives the place of its state words; its lowest bit chooses the hold registers.
     unit_bases: Sequence[int]
 
 
@@ -42,7 +42,7 @@ class _Token:
 def plan_to_check(
     timings: Sequence[TimedPhase], entries: Sequence[ScheduleEntry], unit_bases: Sequence[int]
 ) -> CheckedPlan:
-    """The plan of phases that are timed and scheduled."""
+    """The plan of timed and scheduled phases."""
     footprints = [(footprint_of(timing), footprint_of(timing.fresh)) for timing in timings]
     return CheckedPlan(timings, entries, footprints, unit_bases)
 
@@ -50,9 +50,9 @@ def plan_to_check(
 def find_violations(
     plan: CheckedPlan, steps: int, delays: np.random.Generator, chance: float, cleared: bool
 ) -> list[str]:
-    """Everything that goes wrong in a sequence of `steps`; each token is delayed with probability `chance`.
+    """All violations in a sequence of `steps` steps; each token is delayed with probability `chance`.
 
-    The sequence starts from a cleared state, or from a kept one.
+    The sequence starts from a cleared or a kept state.
     """
     tokens = _replay(plan, steps, delays, chance, cleared)
     return [
@@ -65,7 +65,7 @@ def find_violations(
 def _replay(
     plan: CheckedPlan, steps: int, delays: np.random.Generator, chance: float, cleared: bool
 ) -> list[_Token]:
-    """Tokens in the order of issue, each when the controller may send it or later."""
+    """Tokens in the order of issue, each in the first cycle that the controller allows or later."""
     tokens: list[_Token] = []
     beats: set[int] = set()
     complete: dict[tuple[int, int], int] = {}
@@ -146,12 +146,13 @@ def _stored_in_chain(
     plan: CheckedPlan, token: _Token, chain: ChainFootprint, writer: Phase, there: int, source: ChainFootprint,
     is_next: bool,
 ) -> Iterator[str]:
-    """What one chain of a token reads of the parts that `writer` stores; `there` is when its first cycle counts."""
+    """Violations in the reads by one chain of a token of the parts that `writer` stores; cycles of `source` are counted
+    from `there`."""
     phase = plan.timings[token.phase].phase
     for position, gate in enumerate(phase.steps.gates):
         slot = phase.steps.slots[position]
         uses = gate.add_stored or gate.foreign is not None
-        # A phase that adds to what another stores is ordered with it, too; which comes first, the program says.
+        # A phase that adds to the stored parts of another phase is ordered with it as well, by the program.
         if slot not in writer.steps.slots or not uses:
             continue
         if phase.stores and not _adds_after(phase, writer, slot):
@@ -165,14 +166,14 @@ def _stored_in_chain(
 
 
 def _adds_after(phase: Phase, writer: Phase, slot: int) -> bool:
-    """A phase that stores adds to the part of `writer`: that product is earlier in the row."""
+    """Whether a phase that stores adds to the part of `writer`: the writer's product is earlier in the row."""
     products = phase.stage.all_rows[phase.steps.gates[phase.steps.slots.index(slot)].gate].products
     order = [product.operand for product in products]
     return order.index(writer.multiplied) < order.index(phase.multiplied)
 
 
 def _unit_paths(plan: CheckedPlan, tokens: list[_Token]) -> Iterator[str]:
-    """One value at a time in a unit path; what is held is used before it is overwritten."""
+    """One value at a time is in a unit path; held values are used before they are overwritten."""
     tails = {chain.tail for footprint, _ in plan.footprints for chain in footprint.chains}
     for tail in sorted(tails):
         ring: list[Times] = []
@@ -202,7 +203,7 @@ def _unit_paths(plan: CheckedPlan, tokens: list[_Token]) -> Iterator[str]:
 
 
 def _held(name: str, tail: int, writes: list[tuple[Times, Times]], uses: list[tuple[Times, Times]]) -> Iterator[str]:
-    """The last write before each use is the one of the same unit."""
+    """The last write before each use belongs to the same unit."""
     written, writers = (np.concatenate([pair[place] for pair in writes]) for place in (0, 1))
     used, users = (np.concatenate([pair[place] for pair in uses]) for place in (0, 1))
     if not len(used):
@@ -214,7 +215,7 @@ def _held(name: str, tail: int, writes: list[tuple[Times, Times]], uses: list[tu
 
 
 def _states(plan: CheckedPlan, tokens: list[_Token]) -> Iterator[str]:
-    """Every use of a state word finds what the step that it needs wrote there: its own, or the one before."""
+    """Every use of a state word finds the value of the step that it needs: its own step or the previous one."""
     written: dict[tuple[int, int, str], list[tuple[int, int]]] = {}
     for token in tokens:
         for place, name, time in _state_events(plan, token, "writes"):
@@ -228,7 +229,7 @@ def _states(plan: CheckedPlan, tokens: list[_Token]) -> Iterator[str]:
             seen = [(when, step) for when, step in written[*place, word] if when <= time - distance]
             needed = token.step - 1 if name.endswith(CARRIED) else token.step
             found = max(seen)[1] if seen else -1
-            # The first step's word counts as zero, or is that of the sequence before.
+            # In the first step the word counts as zero, or is from the previous sequence.
             if found != needed:
                 yield f"{_name(plan, token)} finds {word} of step {found} of a unit in column {place[0]}"
 
@@ -245,7 +246,7 @@ def _state_events(plan: CheckedPlan, token: _Token, kind: str) -> Iterator[tuple
 
 
 def _links(plan: CheckedPlan, tokens: list[_Token]) -> Iterator[str]:
-    """Results never meet, at any hop of a row's link or at the collector."""
+    """Results never collide, at any hop of a row's link or at the collector."""
     results = [
         (chain.tail, token.time + chain.emitted, plan.timings[token.phase].latencies.result_hop)
         for token in tokens for chain in _footprint(plan, token).chains if len(chain.emitted)
@@ -260,11 +261,11 @@ def _links(plan: CheckedPlan, tokens: list[_Token]) -> Iterator[str]:
         for cycle in _footprint(plan, token).arrivals
     )
     if any(after - cycle < occupied for (cycle, occupied), (after, _) in pairwise(arrivals)):
-        yield "a result reaches the collector while it still writes the one before"
+        yield "a result reaches the collector while it still writes the previous result"
 
 
 def _vectors(plan: CheckedPlan, tokens: list[_Token]) -> Iterator[str]:
-    """A vector is whole before it is read, and its half is not written again before the last read."""
+    """A vector is complete before it is read, and its half of the memory is not overwritten before the last read."""
     producers: dict[int | None, list[int]] = {}
     for index, timing in enumerate(plan.timings):
         producers.setdefault(timing.phase.result, []).append(index)
@@ -285,7 +286,7 @@ def _vectors(plan: CheckedPlan, tokens: list[_Token]) -> Iterator[str]:
 
 
 def _buffers(plan: CheckedPlan, tokens: list[_Token]) -> Iterator[str]:
-    """The input's half is given back after its last read; a group is in the output buffer before it is sent."""
+    """The half with the input is given back after its last read; a group is in the output buffer before it is sent."""
     found = {(token.phase, token.step): token for token in tokens}
     durations = {
         entry.phase: (entry.duration, entry.fresh_duration) for entry in plan.entries if entry.frees_input

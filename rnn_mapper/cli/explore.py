@@ -1,4 +1,4 @@
-"""`spatial-rnn explore`: the grids and mappings that suit models best within a budget."""
+"""`spatial-rnn explore`: the best grids and mappings for models within a budget."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from rnn_mapper.explore.size import SizeJob, SizeResult
     from rnn_mapper.explore.verify import Verified
 
-#: Seconds between two lines of progress where there is no terminal.
+#: Seconds between two lines of progress without a terminal.
 _QUIET = 10.0
-#: Exit status when a simulation is not as predicted.
+#: Exit status when a simulation differs from the prediction.
 _DIFFERENT = 1
 _SCHEDULES = ("fused", "sequential", "blas")
 
@@ -48,9 +48,9 @@ _SCHEDULES = ("fused", "sequential", "blas")
 @click.option("--steps", type=click.IntRange(1, 1 << 16), help="Steps of the sequence whose cycles count.  "
               "[default: 16]")
 @click.option("--objective", type=click.Choice(["sum", "worst"]), default="sum", show_default=True,
-              help="Of several models: the weighted sum of their cycles, or the largest.")
+              help="For several models: the weighted sum of their cycles, or the largest weighted cycles.")
 @click.option("--top", type=click.IntRange(1), default=10, show_default=True, help="Grids of the front to show.")
-@click.option("--verify", is_flag=True, help="Simulate the Verilog of those shown and compare cycles and every bit.")
+@click.option("--verify", is_flag=True, help="Simulate the Verilog of the grids shown; compare cycles and all bits.")
 @click.option("--verify-steps", type=click.IntRange(1), default=4, show_default=True, help="Steps to simulate.")
 @click.option("--jobs", type=click.IntRange(1), default=os.cpu_count() or 1, help="Processes.  [default: one a core]")
 @click.option("--cluster", metavar="ADDRESS", help="Search on the Dask cluster whose scheduler is at this address.")
@@ -64,8 +64,8 @@ def command(
 ) -> int:
     """Search grids and mappings: which are fastest within a budget, and which need less for a little more time.
 
-    Cycles are exact for every mapping; areas are interpolated from syntheses, with the stated error. What was searched
-    is kept: an interrupted search goes on where it was, and another budget costs next to nothing.
+    Cycles are exact for every mapping; areas are interpolated from syntheses, with the stated error. Results are
+    cached: an interrupted search continues where it stopped, and another budget costs next to nothing.
 
     Example: spatial-rnn explore --model lstm:128 --model gru:inputs=40,hidden=64 --budget LFE5U-85F --top 3 --verify
     """
@@ -131,7 +131,7 @@ def _search(request: Request, processes: int, cluster: str | None, output: Outpu
             "the same command goes on from there"
         ) from None
     seconds = time.perf_counter() - started
-    # The same order whatever was done first.
+    # The same order whichever job finished first.
     places = {job: place for place, job in enumerate(jobs)}
     results.sort(key=lambda item: places[item[0]])
     with output.status("comparing grids"):
@@ -141,7 +141,7 @@ def _search(request: Request, processes: int, cluster: str | None, output: Outpu
 
 @contextlib.contextmanager
 def _progress(output: Output, total: int, done: int) -> Iterator[Any]:
-    """A bar with rate and time left on a terminal, else a line now and then."""
+    """A bar with rate and remaining time on a terminal, otherwise a line from time to time."""
     columns = (TextColumn("search"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"),
                TimeRemainingColumn())
     terminal = output.errors.is_terminal

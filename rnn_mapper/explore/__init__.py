@@ -1,1 +1,1 @@
-"""The design space. In: models, a budget or a limit of time. Out: grids and mappings, with cycles, area and devices."""
+"""The design space. In: models, a budget or a time limit. Out: grids and mappings, with cycles, area and devices."""

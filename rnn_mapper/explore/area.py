@@ -1,9 +1,9 @@
-"""Area of a grid without synthesising it: from measured sample grids, inside their range and nowhere else.
+"""Area of a grid without synthesis: estimated from measured sample grids, only inside their range.
 
-A grid is sites and what stands around them; a site is its dot product and the rest. The dot product depends on `lanes`
-alone and is interpolated between measured ones; the other two are linear in the sizes that they depend on, fitted by
-least squares. Some of the measured grids are left out of the fit, and the error is stated on those. Data and errors
-come from `scripts/explore_area.py`.
+A grid consists of sites and the logic around them; a site consists of its dot product and the rest. The dot product
+depends on `lanes` alone and is interpolated between measurements; the other two parts are linear in the sizes that they
+depend on, fitted by least squares. Some of the measured grids are left out of the fit, and the stated error is the
+error on these grids. Data and errors come from `scripts/explore_area.py`.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ from rnn_mapper.explore.memories import memory_resources
 __all__ = ["AreaModel", "OutOfRange", "area_model", "memory_bits", "memory_shapes"]
 
 DATA = Path(__file__).parent / "data"
-#: Fields on which the area depends and which every sample leaves at their default.
+#: Fields that the area depends on and that have their default in every sample.
 FIXED = ("table_segments", "operand_bits", "accumulator_bits", "tree_levels_per_register")
-#: Fields whose range is that of the samples.
+#: Fields limited to the range of the samples.
 RANGED = ("rows", "cols", "lanes", "weight_depth", "vector_depth", "units", "gate_entries", "phases", "program_length")
 
 
 class OutOfRange(SpatialRnnError):
-    """No area is known of a grid of this size."""
+    """No area is known for a grid of this size."""
 
 
 def _site_features(p: GridParameters) -> list[float]:
@@ -47,7 +47,7 @@ def _top_features(p: GridParameters) -> list[float]:
 
 @dataclass(frozen=True)
 class AreaError:
-    """Relative errors of the whole grid's logic on the measured grids that the fit does not know."""
+    """Relative errors of the whole grid's logic on the measured grids left out of the fit."""
 
     largest: float
     mean: float
@@ -79,8 +79,8 @@ class AreaModel:
 
     @property
     def memory_error(self) -> tuple[float, int, int]:
-        """Block RAMs by the rule over those that Yosys took for the measured memories, less 1; for how many of them
-        the two agree, and how many there are."""
+        """Ratio of the rule's block RAMs to Yosys's for the measured memories, minus 1; number of memories on which the
+        two agree; and number of memories."""
         pairs = [
             (memory_resources(self.target, item["width"], item["depth"], item["slice"])["bram"], item["bram"])
             for item in self.memories
@@ -90,7 +90,7 @@ class AreaModel:
         return sum(rule for rule, _ in pairs) / max(1, total) - 1, same, len(pairs)
 
     def logic(self, p: GridParameters) -> dict[str, float]:
-        """Gate equivalents, or LUTs and DSPs, and flip-flops of all logic, memories apart. Raises `OutOfRange`."""
+        """Gate equivalents, or LUTs and DSPs, and flip-flops of all logic without memories. Raises `OutOfRange`."""
         self.check(p)
         site, top = np.array(_site_features(p)), np.array(_top_features(p))
         return {
@@ -110,7 +110,7 @@ class AreaModel:
         return found
 
     def check(self, p: GridParameters) -> None:
-        """Raise `OutOfRange` for a grid outside what was measured."""
+        """Raise `OutOfRange` for a grid outside the measured range."""
         for name, (low, high) in self._range.items():
             if not low <= getattr(p, name) <= high:
                 raise OutOfRange(f"{name} = {getattr(p, name)}: areas for {self.target} are known from {low} to {high}")
@@ -119,13 +119,13 @@ class AreaModel:
                 raise OutOfRange(f"{name} = {getattr(p, name)}: areas are known for the default only")
 
     def smallest(self, rows: int, cols: int, lanes: int) -> GridParameters:
-        """The grid of this size with the smallest memories of which areas are known."""
+        """The grid of this size with the smallest memories with known areas."""
         low = {name: self._range[name][0] for name in RANGED[3:]}
         low["vector_depth"] = max(low["vector_depth"], 2 << max(0, -(-rows // lanes) - 1).bit_length())
         return GridParameters(rows=rows, cols=cols, lanes=lanes, **low)
 
     def largest(self, rows: int, cols: int, lanes: int) -> GridParameters:
-        """The grid of this size with the largest memories of which areas are known."""
+        """The grid of this size with the largest memories with known areas."""
         return GridParameters(rows=rows, cols=cols, lanes=lanes, **{name: self._range[name][1] for name in RANGED[3:]})
 
     def _error(self, kind: str, held: Sequence[tuple[GridParameters, dict[str, Any]]]) -> AreaError:
@@ -138,7 +138,7 @@ class AreaModel:
 
 
 def measured_total(point: dict[str, Any], kind: str) -> float:
-    """What the parts of a measured grid add up to."""
+    """The sum over the parts of a measured grid."""
     grid = point["grid"]
     sites = grid["rows"] * grid["cols"]
     inside = point["dot_product"].get(kind, 0.0) + point["site"].get(kind, 0.0)
@@ -147,7 +147,7 @@ def measured_total(point: dict[str, Any], kind: str) -> float:
 
 def _fit(features: list[list[float]], values: list[float]) -> np.ndarray:
     matrix, wanted = np.array(features), np.array(values)
-    # Relative errors count: small grids must come out right as well.
+    # Relative errors are minimised, so that small grids are accurate as well.
     weights = 1 / np.maximum(np.abs(wanted), 1.0)
     return np.linalg.lstsq(matrix * weights[:, None], wanted * weights, rcond=None)[0]
 
@@ -165,7 +165,8 @@ def area_model(target: str) -> AreaModel:
 
 @lru_cache(maxsize=256)
 def memory_shapes(p: GridParameters) -> tuple[tuple[tuple[int, int, int], int], ...]:
-    """(bits of a word, words, bits that are written at a time) of every memory of a grid, and how many there are."""
+    """(bits of a word, words, bits written at a time) of every kind of memory of a grid, and the number of such
+    memories."""
     shapes: list[tuple[tuple[int, int, int], int]] = []
     for memory in Memory:
         width, depth, _ = memory_shape(p, memory)
@@ -180,5 +181,5 @@ def memory_shapes(p: GridParameters) -> tuple[tuple[tuple[int, int, int], int], 
 
 
 def memory_bits(p: GridParameters) -> int:
-    """Bits of all memories of a grid."""
+    """Total bits in all memories of a grid."""
     return sum(width * depth * count for (width, depth, _), count in memory_shapes(p))

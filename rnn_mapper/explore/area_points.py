@@ -1,6 +1,6 @@
 """Measures the area of sample grids and memories with Yosys, for the data file of `area.py`.
 
-Each distinct module is synthesised once: its text decides its area, so modules that do not change from grid to grid
+Each distinct module is synthesised once: its text determines its area, so modules that are the same in several grids
 cost nothing the second time.
 """
 
@@ -22,7 +22,7 @@ from hdl.synthesis.recipes import Measurement
 
 __all__ = ["MEMORY_SHAPES", "SAMPLES", "measure_grids", "measure_memories", "resources_of", "samples_of"]
 
-#: Seconds that one module may take.
+#: Time limit for one module, in seconds.
 TIMEOUT = 900.0
 
 
@@ -35,8 +35,7 @@ def _grid(
     }
 
 
-#: Grids that are measured, and whether the model is fitted to them (the others
-#: are held out to state its error).
+#: Measured grids, and whether the model is fitted to them (the others are held out to state its error).
 SAMPLES: tuple[tuple[bool, dict[str, int]], ...] = (
     (True, _grid(1, 1, 4, 256, 16, 16, 64, 4)),
     (True, _grid(1, 4, 8, 2048, 128, 256, 1024, 8)),
@@ -56,12 +55,12 @@ SAMPLES: tuple[tuple[bool, dict[str, int]], ...] = (
     (False, _grid(1, 8, 16, 1024, 64, 64, 256, 4)),
     (False, _grid(8, 8, 16, 512, 64, 16, 128, 16)),
 )
-#: Places in `SAMPLES` of the grids that are measured for FPGAs, where synthesis takes longer.
+#: Indices in `SAMPLES` of the grids measured for FPGAs, where synthesis takes longer.
 _FPGA_SAMPLES = (0, 1, 3, 4, 6, 8, 9, 11, 12, 13, 16)
 _FEW_SAMPLES = {
     "ice40": (0, 3, 4, 8, 11, 12, 16), "ice40hx": (0, 2, 3, 4, 11, 12), "xilinx": (0, 3, 4, 8, 11, 12, 16),
 }
-#: Memories that are measured: bits of a word, words, bits of a slice that is written at a time.
+#: Measured memories: bits of a word, words, bits of a slice written at a time.
 MEMORY_SHAPES: tuple[tuple[int, int, int], ...] = (
     (16, 16, 16), (16, 64, 16), (16, 256, 16), (16, 1024, 16), (18, 16, 18), (18, 64, 16), (26, 256, 32),
     (28, 64, 16), (28, 256, 16), (28, 1024, 16), (41, 128, 16), (41, 512, 32), (41, 2048, 32), (32, 32, 8),
@@ -72,13 +71,13 @@ _RAMB18 = {"RAMB18E1": 1, "RAMB36E1": 2}
 
 
 def samples_of(target: str) -> list[tuple[bool, dict[str, int]]]:
-    """The grids that are measured for a target."""
+    """The grids measured for a target."""
     places = range(len(SAMPLES)) if target == "generic" else _FEW_SAMPLES.get(target, _FPGA_SAMPLES)
     return [SAMPLES[place] for place in places]
 
 
 class _Known:
-    """Measures by the text of the module, its interface partners and the target; each is made once."""
+    """Measurements by the text of the module, its interface partners and the target; each is made once."""
 
     def __init__(self) -> None:
         self._found: dict[str, Any] = {}
@@ -91,7 +90,7 @@ class _Known:
 
 
 def resources_of(measure: Measurement) -> dict[str, float]:
-    """Figures of a measure; block RAMs of Xilinx in units of 18 kbit."""
+    """Figures of a measurement; Xilinx block RAMs in units of 18 kbit."""
     if measure.gate_equivalents is not None:
         return {"gates": measure.gate_equivalents, "ff": measure.flip_flops}
     found: dict[str, float] = dict(measure.resources)
@@ -102,7 +101,7 @@ def resources_of(measure: Measurement) -> dict[str, float]:
 def measure_grids(
     target: str, samples: Iterable[tuple[bool, dict[str, int]]], progress: Callable[[str], None], jobs: int = 2
 ) -> list[dict[str, Any]]:
-    """Figures of the dot product, of the rest of a site and of what is outside the sites, memories apart."""
+    """Figures of the dot product, of the rest of a site and of the logic outside the sites, without memories."""
     known = _Known()
     points = []
     for fitted, sizes in samples:
@@ -126,8 +125,8 @@ def measure_grids(
 
 
 def _parts(measures: dict[str, Measurement], counts: dict[str, int], sites: int) -> dict[str, dict[str, float]]:
-    """A module that stands once for each site, or more often, is part of a site. With one site nothing tells the two
-    apart but the name of what only a site contains."""
+    """Figures by part: dot product, site and top. Modules inside a site are recognised by name, because with one site
+    the number of instances does not distinguish them from modules outside."""
     parts: dict[str, Counter[str]] = {"dot_product": Counter(), "site": Counter(), "top": Counter()}
     for name, measure in measures.items():
         part = "dot_product" if name == "srnn_dot_product" else "site" if name in SITE_MODULES else "top"
@@ -147,7 +146,7 @@ SITE_MODULES = frozenset({
 def measure_memories(
     target: str, shapes: Sequence[tuple[int, int, int]], progress: Callable[[str], None], jobs: int = 2
 ) -> list[dict[str, Any]]:
-    """Figures of single memories on an FPGA; of every second one for Xilinx, where a synthesis takes longest."""
+    """Figures of single memories on an FPGA; for Xilinx, where synthesis takes longest, only of every second memory."""
     shapes = shapes[::2] if target == "xilinx" else shapes
     with tempfile.TemporaryDirectory(prefix="srnn_area_") as folder:
         make_package(GridParameters(**SAMPLES[0][1])).write(Path(folder) / "grid")

@@ -1,9 +1,9 @@
-"""FPGAs that a budget can name, with what their data sheets say they hold.
+"""FPGAs that a budget can name, with the capacities from their data sheets.
 
 Block RAMs are counted in the units in which the family's memories are estimated: iCE40 4 kbit, ECP5 18 kbit, Xilinx
-18 kbit (half a 36 kbit block). LUTs are those of the part's logic cells: 4 inputs for iCE40 and ECP5, 6 for Xilinx.
-UltraScale+ parts are estimated with the mapping for the 7 series, whose LUTs, DSPs (wide enough for one 8-bit
-multiplication each) and block RAMs are the same in number for this logic.
+18 kbit (half a 36 kbit block). LUTs are the LUTs of the part's logic cells: 4 inputs for iCE40 and ECP5, 6 for Xilinx.
+UltraScale+ parts are estimated with the mapping for the 7 series: this logic takes the same number of LUTs, DSPs (wide
+enough for one 8-bit multiplication each) and block RAMs on both.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Device:
     """A part and its capacities."""
 
     name: str
-    #: Target of `hdl.synthesis.area` that estimates are made for.
+    #: Target of `hdl.synthesis.area` used for the estimates.
     target: str
     lut: int
     dsp: int
@@ -56,7 +56,7 @@ DEVICES: tuple[Device, ...] = (
 
 
 def device(name: str) -> Device:
-    """The device of a name, in any case. Raises `ConfigurationError`."""
+    """The device with this name, ignoring case. Raises `ConfigurationError`."""
     for known in DEVICES:
         if known.name.lower() == name.lower():
             return known

@@ -1,4 +1,4 @@
-"""What models need, what a grid has, and the smallest grid and FPGA that would do."""
+"""The needs of models, the capacity of a grid, and the smallest grid and FPGA that suffice."""
 
 from __future__ import annotations
 
@@ -24,51 +24,52 @@ from rnn_mapper.run.prepare import default_calibration
 
 __all__ = ["Account", "FittingGrid", "GridAccount", "account_of"]
 
-#: Sizes that the search for the smallest grid looks at: those of which areas are known.
+#: Sizes that the search for the smallest grid looks at: sizes with known areas.
 ROWS = (1, 2, 4, 8, 16)
 COLS = (1, 2, 3, 4, 6, 8, 12, 16)
 LANES = (4, 8, 12, 16, 24, 32, 48, 64)
-#: Grids with as many multipliers that are tried, those that an FPGA is likely to take first.
+#: Number of grids tried for each number of multipliers; grids that an FPGA is likely to hold come first.
 _TRIED = 6
-#: Sizes are compared with one preference for unit programs; the one that is taken is mapped with all.
+#: Sizes are compared with one preference for unit programs; the chosen size is mapped with all preferences.
 _QUICK = Preference.EARLY_RESULT
 
-#: Resources of an FPGA that are told.
+#: FPGA resources that are reported.
 _SHOWN: tuple[str, ...] = ("lut", "ff", "dsp", "bram")
 
-#: What one START runs: a network, or two side by side.
+#: The networks that one START runs: a network, or two side by side.
 _Model = Sequence[QuantisedNetwork]
 
 
 @dataclass(frozen=True)
 class FittingGrid:
-    """A grid that takes the models."""
+    """A grid that holds the models."""
 
     parameters: GridParameters
     #: Exact cycles of a sequence of `Account.steps` steps of every model, one after the other.
     cycles: int
-    #: The smallest FPGA of those known that takes it and what it takes there, or None.
+    #: The smallest known FPGA that holds the grid, or None.
     device: Device | None
-    #: By resource ("lut", "dsp", "bram", "ff"); empty without a device.
+    #: The grid's use of that FPGA by resource ("lut", "dsp", "bram", "ff"); empty without a device.
     used: dict[str, float]
 
 
 @dataclass(frozen=True)
 class GridAccount:
-    """A grid that was named, and how the models do on it."""
+    """A named grid, and how the models fit on it."""
 
     name: str
     parameters: GridParameters
-    #: Largest demands first by what they leave; the last models may be missing where an earlier one does not fit.
+    #: Demands, sorted by their share of the available size, largest first. The last models may be missing if an earlier
+    #: model does not fit.
     needs: tuple[Demand, ...]
-    #: Exact cycles, as `FittingGrid.cycles`; None if the models do not fit.
+    #: Exact cycles, like `FittingGrid.cycles`; None if the models do not fit.
     cycles: int | None
-    #: The same sites and lanes with memories that suffice, or None if there is no such grid.
+    #: A grid with the same sites and lanes and large enough memories, or None if there is none.
     enlarged: FittingGrid | None
 
     @property
     def fits(self) -> bool:
-        """The models fit."""
+        """Whether the models fit."""
         return self.cycles is not None
 
 
@@ -76,16 +77,16 @@ class GridAccount:
 class Account:
     """Everything about models that are to be in one grid at once."""
 
-    #: Trained weights of all matrices, and multiplications of one step of every model.
+    #: Number of trained weights in all matrices, and multiplications in one step of every model.
     weights: int
     multiplications: int
     steps: int
     grid: GridAccount
-    #: The grid with the fewest multipliers of which areas are known, and the fastest such; None if nothing does.
+    #: The grid with the fewest multipliers, among grids with known areas, and the fastest such; None if none fits.
     smallest: FittingGrid | None
 
     def to_json(self) -> dict[str, Any]:
-        """Everything as JSON values."""
+        """The whole account as JSON values."""
         return {
             "weights": self.weights, "multiplications_per_step": self.multiplications, "steps": self.steps,
             "grid": {
@@ -101,11 +102,12 @@ def account_of(
     networks: Sequence[Network], grid: tuple[str, GridParameters] | None = None,
     steps: int = TYPICAL_STEPS, within: float | None = None, streams: int = 1,
 ) -> Account:
-    """The account of networks that are resident in one grid, each with so many streams.
+    """The account of networks that are resident in one grid, each with `streams` streams.
 
     `grid` is a name with its parameters, by default the smallest preset that fits, or else the largest. `within` is the
     largest number of cycles a step (of all networks, one after the other) that the smallest grid may take.
-    Raises `ModelError` or `MappingError` for what no grid can do, `ConfigurationError` if `within` is not above 0.
+    Raises `ModelError` or `MappingError` for networks that no grid can run, `ConfigurationError` if `within` is not
+    above 0.
     """
     if within is not None and not within > 0:
         raise ConfigurationError(f"within = {within}: must be a number of cycles a step above 0")
@@ -117,7 +119,7 @@ def account_of(
 
 
 class _Work:
-    """Networks, quantised once for each arithmetic, and what their mappings take."""
+    """Networks, quantised once for each arithmetic, and the cycles and memories of their mappings."""
 
     def __init__(self, networks: tuple[Network, ...], steps: int, streams: int) -> None:
         self.networks, self.steps, self.streams = networks, steps, streams
@@ -128,7 +130,7 @@ class _Work:
         )
 
     def models(self, parameters: GridParameters) -> list[_Model]:
-        """The networks in integers; which values they have does not matter to what they take."""
+        """The networks in integers; cycles and memories do not depend on the values."""
         arithmetic = parameters.arithmetic
         if arithmetic not in self._models:
             found: list[_Model] = []
@@ -140,7 +142,7 @@ class _Work:
         return self._models[arithmetic]
 
     def place(self, parameters: GridParameters, programs: Preference | None = None) -> Deployment:
-        """All models on a grid. Raises `CapacityError` for the first that does not fit beside those before it."""
+        """All models on a grid. Raises `CapacityError` for the first that does not fit next to the earlier models."""
         return deploy(self.models(parameters), parameters, self.steps, programs=programs)
 
     def cycles(self, resident: Deployment) -> int:
@@ -150,7 +152,7 @@ class _Work:
     def grown(
         self, parameters: GridParameters, programs: Preference | None = None
     ) -> tuple[GridParameters, Deployment] | None:
-        """The grid with memories doubled until all models fit, and the models there; None if it cannot be."""
+        """The grid with memories doubled until all models fit, and the models on it; None if they cannot fit."""
         while True:
             try:
                 return parameters, self.place(parameters, programs)
@@ -192,7 +194,7 @@ def _grid_account(work: _Work, name: str, parameters: GridParameters) -> GridAcc
 
 
 def _last_demands(resident: Deployment) -> list[Demand]:
-    """What all models take together; each is placed behind those before it."""
+    """The demands of all models together; each model is placed behind the earlier ones."""
     largest: dict[tuple[str, str], Demand] = {}
     for model in resident.models:
         for demand in model.demands:
@@ -203,26 +205,26 @@ def _last_demands(resident: Deployment) -> list[Demand]:
 
 
 def _smallest(work: _Work, within: float | None) -> FittingGrid | None:
-    """The grid with the fewest multipliers that fits and is fast enough; of those with as many the fastest."""
+    """The grid with the fewest multipliers that fits and is fast enough; the fastest of those with equally many."""
     for _, sizes in itertools.groupby(_sizes(), key=math.prod):
         possible = [size for size in sizes if _may_fit(work, size, within)]
         likely = sorted(possible, key=lambda size: not _likely(work, size))[:_TRIED]
         found = [tight for size in likely if (tight := _tight(work, size, within)) is not None]
         if found:
-            # One that some FPGA takes is of more use than a faster one that none takes.
+            # A grid that fits some FPGA is more useful than a faster one that fits none.
             parameters, _ = min(found, key=lambda item: (_device_for(item[0]) is None, item[1]))
             return _fitting(parameters, work.cycles(work.place(parameters)))
     return None
 
 
 def _sizes() -> Iterator[tuple[int, int, int]]:
-    """Rows, columns and lanes, fewest multipliers first, then those with about as many lanes as sites."""
+    """Rows, columns and lanes, fewest multipliers first, then sizes with about as many lanes as sites."""
     sizes = itertools.product(ROWS, COLS, LANES)
     yield from sorted(sizes, key=lambda size: (math.prod(size), max(size[2], size[0] * size[1]), size))
 
 
 def _may_fit(work: _Work, size: tuple[int, int, int], within: float | None) -> bool:
-    """False where no mapping is fast enough, or has weight and vector memories of known area."""
+    """False where no mapping is fast enough, or none has weight and vector memories of known area."""
     largest = area_model("generic").largest(*size)
     longest = max(
         product.weights.shape[2] for model in work.models(largest) for network in model
@@ -235,7 +237,7 @@ def _may_fit(work: _Work, size: tuple[int, int, int], within: float | None) -> b
 
 
 def _likely(work: _Work, size: tuple[int, int, int]) -> bool:
-    """Whether an FPGA takes the weights and the logic, whatever else the models need."""
+    """Whether an FPGA holds the weights and the logic, whatever else the models need."""
     area = area_model("generic")
     deep = min(-(-work.multiplications // math.prod(size)), area.largest(*size).weight_depth)
     smallest = area.smallest(*size)
@@ -245,8 +247,8 @@ def _likely(work: _Work, size: tuple[int, int, int]) -> bool:
 def _tight(
     work: _Work, size: tuple[int, int, int], within: float | None
 ) -> tuple[GridParameters, int] | None:
-    """The grid of this size with the least memories that do and its cycles with the first unit programs that are
-    found; None if there is none of known area, or it is slower than asked for."""
+    """The grid of this size with the smallest sufficient memories, and its cycles with the unit programs of one
+    preference. None if no such grid has a known area, or if it is slower than `within`."""
     rows, cols, lanes = size
     area = area_model("generic")
     largest = area.largest(rows, cols, lanes)
@@ -275,7 +277,7 @@ def _fitting(parameters: GridParameters, cycles: int) -> FittingGrid:
 
 
 def _device_for(parameters: GridParameters) -> tuple[Device, dict[str, float]] | None:
-    """The FPGA with the fewest LUTs that takes a grid, and what it takes there; None where none does or is known to."""
+    """The FPGA with the fewest LUTs that holds a grid, and the resources used; None if no FPGA is known to hold it."""
     for device in sorted(DEVICES, key=lambda item: item.lut):
         try:
             used = area_model(device.target).resources(parameters)

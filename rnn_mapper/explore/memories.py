@@ -1,9 +1,9 @@
-"""What a memory takes of an FPGA: the rule by which its words are laid over block RAMs of each family.
+"""The FPGA resources of a memory: the rule that maps its words to the block RAMs of each family.
 
-A block RAM offers some widths, each with as many words as fit; a memory takes the cheapest tiling in which every slice
-that is written at a time has block RAMs, or byte enables of one, for itself. Memories of few bits become LUT memories
-where the family has them. Some families need logic around a block RAM, because a word that is read while it is written
-must give the old value. `docs/explore.md` compares the rule with what Yosys makes.
+A block RAM offers some widths, each with as many words as fit. A memory takes the cheapest tiling in which every slice
+written at a time has its own block RAMs or its own byte enables of one. Memories with few bits become LUT memories if
+the family has them. Some families need logic around a block RAM, because a word that is read while it is written must
+give the old value. `docs/explore.md` compares the rule with the results of Yosys.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ __all__ = ["memory_resources"]
 
 @dataclass(frozen=True)
 class _Family:
-    #: Bits of a word, words, and the units that it counts, of each way to use a block RAM.
+    #: For each way to use a block RAM: bits of a word, number of words, and the number of units it counts as.
     blocks: tuple[tuple[int, int, int], ...]
-    #: A memory of so few words, or of so few bits, is made of LUTs.
+    #: A memory with at most this many words, or at most this many bits, is made of LUTs.
     words: int
     bits: int
-    #: Bits of a word and words of a LUT memory, and its LUTs.
+    #: Bits of a word, number of words and number of LUTs of a LUT memory.
     cell: tuple[int, int, int]
-    #: LUTs around block RAMs, and more for each bit of a word.
+    #: LUTs around block RAMs: a fixed number, and a number for each bit of a word.
     luts: tuple[float, float]
-    #: Flip-flops around block RAMs, and more for each bit of a slice.
+    #: Flip-flops around block RAMs: a fixed number, and a number for each bit of a slice.
     flip_flops: tuple[float, float]
 
 
@@ -42,12 +42,12 @@ _FAMILIES = {"ecp5": _ECP5, "ice40": _ICE40, "ice40hx": _ICE40, "xilinx": _XILIN
 
 @lru_cache(maxsize=1 << 14)
 def memory_resources(target: str, width: int, depth: int, part: int) -> dict[str, float]:
-    """LUTs, flip-flops and block RAMs of a memory of `depth` words of `width` bits, written `part` bits at a time."""
+    """LUTs, flip-flops and block RAMs of a memory with `depth` `width`-bit words, written `part` bits at a time."""
     family = _FAMILIES[target]
     if depth <= family.words or width * depth <= family.bits:
         bits, words, luts = family.cell
         deep = ceil_div(depth, words)
-        # Several LUT memories one behind the other need a multiplexer.
+        # Several LUT memories stacked in depth need a multiplexer.
         return {"lut": ceil_div(width, bits) * luts * deep * (1 + (deep - 1) / 3), "ff": width, "bram": 0}
     blocks = min(
         units * _across(width, part, bits) * ceil_div(depth, words) for bits, words, units in family.blocks
@@ -60,7 +60,7 @@ def memory_resources(target: str, width: int, depth: int, part: int) -> dict[str
 
 
 def _across(width: int, part: int, bits: int) -> int:
-    """Block RAMs of `bits` bits side by side."""
+    """Number of `bits`-bit block RAMs side by side."""
     whole, rest = divmod(width, part)
     if part < bits:
         return ceil_div(whole + bool(rest), bits // part)

@@ -1,4 +1,4 @@
-"""The outcome of a search: the grids within the budget, the front, the nearest where there is none, and its figures."""
+"""The outcome of a search: the grids within the budget, the front, the nearest grid if none is within, and figures."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ __all__ = ["Outcome", "outcome_of"]
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a search found."""
+    """The results of a search."""
 
     request: Request
     #: Every grid with a mapping, within the budget or not.
     designs: list[Design]
-    #: Within the budget and beaten by none, fastest first; never empty.
+    #: Pareto front: grids within the budget that no other grid beats, fastest first; never empty.
     front: list[Design]
-    #: Distinct (grid, mapping) that were compared, and plans that were evaluated for them; what the cache knew counts.
+    #: Distinct (grid, mapping) pairs compared, and plans evaluated for them; results from the cache are included.
     mappings: int
     plans: int
-    #: Of the jobs that were not in the cache: mappings, and seconds of wall clock.
+    #: Only for the jobs that were not in the cache: mappings, and wall-clock seconds.
     new_mappings: int
     seconds: float
 
@@ -35,12 +35,12 @@ class Outcome:
 
     @property
     def rate(self) -> float | None:
-        """Mappings a second, of those that were not in the cache."""
+        """Mappings a second, without mappings from the cache."""
         return self.new_mappings / self.seconds if self.new_mappings and self.seconds else None
 
     @property
     def area_text(self) -> str:
-        """How far the areas are to be trusted."""
+        """The source and the errors of the areas."""
         model = area_model(self.request.budget.target)
         errors = "; ".join(
             f"{kind} within {error.largest:.1%} (mean {error.mean:.1%}) of {error.points} grids held out"
@@ -53,7 +53,7 @@ class Outcome:
         return text
 
     def to_json(self) -> dict[str, Any]:
-        """Everything as JSON values."""
+        """The whole outcome as JSON values."""
         model = area_model(self.request.budget.target)
         front = {id(design) for design in self.front}
         return {
@@ -97,13 +97,13 @@ class Outcome:
 def outcome_of(
     request: Request, designs: list[Design], mappings: int, plans: int, new: int, seconds: float
 ) -> Outcome:
-    """The outcome. Raises `MappingError` when no grid holds the models, or none is within the budget: it names the
-    nearest."""
+    """The outcome. Raises `MappingError` when no grid holds the models, or no grid is within the budget; the message
+    names the nearest grid."""
     if not designs:
         names = ", ".join(f"{model.name} ({model.shape})" for model in request.models)
         raise MappingError(
             f"no grid of rows {_span(request.rows)}, cols {_span(request.cols)}, lanes {_span(request.lanes)} holds "
-            f"{names}: a memory would be larger than can be; allow larger grids"
+            f"{names}: a memory would be larger than possible; allow larger grids"
         )
     front = pareto_front((c for c in designs if not c.excess), lambda c: c.area(request.budget))
     if not front:
@@ -117,7 +117,7 @@ def _nearest(request: Request, designs: list[Design]) -> str:
     size = f"{p.rows} x {p.cols} x {p.lanes}"
     if nearest.unknown:
         return (
-            f"nothing is within {request.budget.text}: of the grids that hold the models no area is known "
+            f"nothing is within {request.budget.text}: no area is known for the grids that hold the models "
             f"({nearest.unknown})"
         )
     short = ", ".join(f"{name} {nearest.used[name]:,.0f} of {limits[name]:,.0f}" for name in nearest.excess)

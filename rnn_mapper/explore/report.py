@@ -54,7 +54,7 @@ def front_table(outcome: Outcome, top: int) -> Table:
 
 
 def markdown(outcome: Outcome) -> str:
-    """The whole front, for people."""
+    """The whole front as a Markdown table."""
     headings, rows = _rows(outcome, outcome.front)
     lines = [f"Pareto front within {outcome.request.budget.text}, fastest first.", "", outcome.area_text + ".", ""]
     escaped = [[cell.replace("|", "/") for cell in row] for row in rows]
@@ -63,7 +63,7 @@ def markdown(outcome: Outcome) -> str:
 
 
 def picture(outcome: Outcome, path: Path) -> None:
-    """All grids within the budget and the front, cycles against area."""
+    """Plot all grids within the budget and the front: cycles against area."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -99,7 +99,7 @@ def picture(outcome: Outcome, path: Path) -> None:
 
 
 def _label(axes: Any, points: Sequence[tuple[float, float, Design]]) -> None:
-    """Sizes of some grids of the front, so far apart that they can be read."""
+    """Label some grids of the front with their sizes, far enough apart to be readable."""
     placed: list[tuple[float, float]] = []
     for x, y, design in points:
         place = axes.transData.transform((x, y))

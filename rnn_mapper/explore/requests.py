@@ -1,4 +1,4 @@
-"""What a user may ask for: models by file or shape, budgets, and the sizes of grids to look at."""
+"""Requests of a user: models by file or shape, budgets, and the grid sizes to search."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from rnn_mapper.network.layers import parse_cell
 
 __all__ = ["Budget", "Model", "parse_budget", "parse_model", "parse_sizes"]
 
-#: Steps of the sequence whose cycles are compared, when a model does not say.
+#: Steps of the sequence whose cycles are compared, if a model gives no number.
 STEPS = 16
 _LARGEST = 1 << 16
-#: Names that end so are files, whether they exist or not.
+#: Names with these endings are files, whether they exist or not.
 SUFFIXES = (".npz", ".onnx", ".pt", ".pth", ".ckpt", ".bin", ".safetensors")
 SHAPE_HELP = "CELL:HIDDEN or CELL:hidden=N[xM...],inputs=N,head=N,steps=N,weight=X"
 
@@ -30,10 +30,10 @@ class Model:
     name: str
     shape: Shape
     steps: int
-    #: What its cycles count in the objective.
+    #: Weight of its cycles in the objective.
     weight: float
     file: Path | None = None
-    #: Which part of the file it is, and what became of the file's content, in lines.
+    #: The selected part of the file, and lines that say how the file's content was imported.
     selection: Selection | None = None
     account: tuple[str, ...] = ()
 
@@ -41,9 +41,9 @@ class Model:
 def parse_model(
     text: str, steps: int | None = None, cells: CellsFile = ("", ""), selection: Selection | None = None
 ) -> Model:
-    """A model from `lstm:256`, `gru:inputs=40,hidden=128x128,head=10,steps=100,weight=2` or the path of a model file,
-    (`selection` says which part of it), after which `,steps=N,weight=X` may follow. Inputs are as many as hidden units
-    unless given.
+    """A model from `lstm:256`, `gru:inputs=40,hidden=128x128,head=10,steps=100,weight=2` or the path of a model file
+    (`selection` says which part of the file), which `,steps=N,weight=X` may follow. By default there are as many inputs
+    as hidden units.
 
     Raises `ConfigurationError` or `ModelError`.
     """
@@ -95,7 +95,7 @@ def parse_model(
 
 @dataclass(frozen=True)
 class Budget:
-    """What a grid may take: limits by resource ("gates", "memory" in bits, "multipliers", "lut", "dsp", "bram")."""
+    """The limits of a grid by resource ("gates", "memory" in bits, "multipliers", "lut", "dsp", "bram")."""
 
     text: str
     limits: tuple[tuple[str, float], ...]
@@ -107,7 +107,7 @@ class Budget:
         return "generic" if self.device is None else self.device.target
 
     def excess(self, used: dict[str, float]) -> dict[str, float]:
-        """By how many times each limit is exceeded; what is within is left out. A limit of 0 counts as 1."""
+        """Use divided by limit for each exceeded limit. A limit of 0 counts as 1."""
         return {
             name: used[name] / max(limit, 1) for name, limit in self.limits if name in used and used[name] > limit
         }
@@ -145,7 +145,7 @@ def parse_budget(texts: Sequence[str]) -> Budget:
 
 
 def parse_sizes(name: str, text: str) -> tuple[int, ...]:
-    """Sizes from `1-4,8,16`, in rising order; `name` is the field of `GridParameters`. Raises `ConfigurationError`."""
+    """Sizes from `1-4,8,16`, ascending; `name` is the field of `GridParameters`. Raises `ConfigurationError`."""
     low, high, power_of_two = RANGES[name]
     sizes: set[int] = set()
     for item in text.split(","):

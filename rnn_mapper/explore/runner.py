@@ -1,7 +1,8 @@
-"""Runs the jobs of a search in processes of this machine or on a Dask cluster, and keeps what is done.
+"""Runs the jobs of a search in processes on this machine or on a Dask cluster, and caches the results.
 
-Each job that is done is a file of its own in the cache, named after all that decides it (the sources included), so an
-interrupted search goes on where it was and a second one with another budget begins with everything done.
+Each finished job is a separate file in the cache, named after everything that determines its result (including the
+sources). So an interrupted search continues where it stopped, and a second search with another budget starts with all
+jobs done.
 """
 
 from __future__ import annotations
@@ -22,14 +23,14 @@ from rnn_mapper.explore.size import SizeJob, SizeResult, search_size
 
 __all__ = ["cache_folder", "cached", "latencies_of", "run_jobs"]
 
-#: Seconds in which a cluster must answer.
+#: Time limit for a cluster to answer, in seconds.
 CLUSTER_TIMEOUT = 10
 _ROOT = Path(__file__).parent.parent.parent
 
 
 @lru_cache(maxsize=1)
 def _sources() -> str:
-    """A digest of everything on which cycles depend."""
+    """A digest of all sources that cycles depend on."""
     digest = hashlib.sha256()
     for folder in ("hdl", "rnn_mapper"):
         for path in sorted((_ROOT / folder).rglob("*.py")):
@@ -39,7 +40,7 @@ def _sources() -> str:
 
 
 def cache_folder() -> Path:
-    """Where results are kept: in $SPATIAL_RNN_CACHE, else in the user's cache."""
+    """The folder of the results: in $SPATIAL_RNN_CACHE, else in the user's cache."""
     base = os.environ.get("SPATIAL_RNN_CACHE") or Path.home() / ".cache" / "spatial-rnn"
     return Path(base) / "explore" / _sources()
 
@@ -49,7 +50,7 @@ def _file(job: SizeJob) -> Path:
 
 
 def cached(job: SizeJob) -> SizeResult | None:
-    """The result of a job, if it is kept and whole."""
+    """The result of a job, if the cache has it complete."""
     try:
         return SizeResult.from_json(json.loads(_file(job).read_text(encoding="utf-8")))
     except (OSError, ValueError, KeyError, TypeError):
@@ -72,8 +73,8 @@ def _replace(path: Path, text: str) -> None:
 def latencies_of(rows: Sequence[int], lanes: Sequence[int]) -> dict[tuple[int, int], GridLatencies]:
     """Latencies of grids of all these sizes.
 
-    The way of a token grows with the rows, that of a product with the lanes, and neither with both: so one grid for
-    each number of rows and one for each number of lanes tell all.
+    The latency of a token grows only with the rows, the latency of a product only with the lanes. So one grid for each
+    number of rows and one for each number of lanes are enough.
     """
     base = GridParameters().rows, GridParameters().lanes
     path = cache_folder() / "latencies.json"
@@ -99,8 +100,9 @@ def latencies_of(rows: Sequence[int], lanes: Sequence[int]) -> dict[tuple[int, i
 
 
 def run_jobs(jobs: Sequence[SizeJob], processes: int, cluster: str | None) -> Iterator[tuple[SizeJob, SizeResult]]:
-    """Results of all jobs, in the order in which they are done; each is kept. `processes` of this machine, or
-    all workers of the cluster at the address `cluster`. Raises `ToolError` when it cannot be reached."""
+    """Results of all jobs, in the order in which the jobs finish; each result is cached. Uses `processes` processes on
+    this machine, or all workers of the cluster at the address `cluster`. Raises `ToolError` when the cluster cannot be
+    reached."""
     from joblib import Parallel, delayed
 
     if cluster is None and (processes == 1 or len(jobs) == 1):

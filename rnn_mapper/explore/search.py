@@ -1,7 +1,7 @@
-"""The search: which grids to look at, what each takes, and which of them nothing beats.
+"""The search: the grids to look at, the resources of each, and the Pareto front.
 
-Jobs (`size.py`) give the exact cycles of the best mappings of each model on each grid. Here the depths of the
-memories follow from all models together, the area from the depths, and the Pareto front from both.
+Jobs (`size.py`) give the exact cycles of the best mappings of each model on each grid. In this module the depths of the
+memories follow from all models together, the area from the depths, and the Pareto front from cycles and area.
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ from rnn_mapper.schedule.phases import vectors_of
 
 __all__ = ["Design", "Request", "combine", "demands", "grid_with", "jobs_of", "pareto_front"]
 
-#: Memories are made of whole multiples of as many words; others of powers of two.
+#: Depths of these memories are multiples of this many words; depths of other memories are powers of two.
 DEPTH_STEP = {"weight_depth": 64, "gate_entries": 16, "units": 8}
-#: The smallest memories of which areas are known; smaller ones would save next to nothing.
+#: The smallest memories with known areas; smaller ones would save next to nothing.
 SMALLEST = {"weight_depth": 256, "vector_depth": 16, "units": 16, "gate_entries": 64, "phases": 4, "program_length": 16}
-#: Sums of depths where several models are in the grid at once; of the others the largest counts.
+#: Fields whose depths add up if several models are in the grid at once; for other fields the largest depth counts.
 ADDED = ("weight_depth", "vector_depth", "units", "gate_entries", "phases", "schedule_depth", "program_length")
 
 
 @dataclass(frozen=True)
 class Request:
-    """All that a search was asked for."""
+    """The input of a search."""
 
     models: tuple[Model, ...]
     budget: Budget
@@ -46,7 +46,7 @@ class Request:
     cols: tuple[int, ...]
     lanes: tuple[int, ...]
     schedules: tuple[str, ...] = ("fused",)
-    #: "sum": the weighted sum of all models' cycles counts; "worst": the largest weighted one.
+    #: "sum": the weighted sum of all models' cycles counts; "worst": the largest weighted cycles.
     objective: str = "sum"
 
 
@@ -57,36 +57,36 @@ class Design:
     parameters: GridParameters
     #: By model: exact cycles of its sequence, and the mapping.
     found: tuple[Found, ...]
-    #: Weighted cycles of all models, which the search makes small.
+    #: Weighted cycles of all models, which the search minimises.
     score: float
-    #: What it takes, by resource; without area outside the range of the measurements.
+    #: Used resources by name; without area outside the range of the measurements.
     used: dict[str, float]
     #: Why there is no area, or "".
     unknown: str
-    #: Multiplications of the models over multipliers times cycles.
+    #: Multiplications of the models divided by multipliers times cycles.
     utilisation: float
-    #: How many times each exceeded limit of the budget is exceeded.
+    #: Use divided by limit, for each exceeded limit of the budget.
     excess: dict[str, float]
 
     def area(self, budget: Budget) -> float:
-        """What the second axis of the front shows: gates; of a device the largest share of a resource; without any
-        known area multipliers."""
+        """The second axis of the front: gates; with a device the largest share of a resource; without any known area
+        the number of multipliers."""
         if budget.device is not None:
             return max(self.used.get(name, 0.0) / max(1, limit) for name, limit in budget.device.limits.items())
         return self.used.get("gates", float(self.parameters.multipliers))
 
 
 def jobs_of(request: Request) -> list[SizeJob]:
-    """The jobs of a search; rows and lanes that exceed the budget in one column are left out, but never all.
+    """The jobs of a search. Rows and lanes that exceed the budget with the fewest columns are left out, but never all.
 
-    A job has all columns, whatever the budget is, so that another budget finds it in the cache.
+    A job has all columns, whatever the budget, so that another budget finds the job in the cache.
     """
     latencies = latencies_of(request.rows, request.lanes)
     sizes = [
         (rows, lanes) for rows, lanes in itertools.product(request.rows, request.lanes)
         if _may_fit(request, rows, min(request.cols), lanes)
     ]
-    # The smallest grid tells what is nearest.
+    # The smallest grid shows what is nearest.
     sizes = sizes or [(min(request.rows), min(request.lanes))]
     return [
         SizeJob(model.shape, model.steps, request.schedules, rows, lanes, request.cols, latencies[rows, lanes])
@@ -95,7 +95,7 @@ def jobs_of(request: Request) -> list[SizeJob]:
 
 
 def _may_fit(request: Request, rows: int, cols: int, lanes: int) -> bool:
-    """Whether the logic of a grid with the smallest memories is within the budget; yes where it is not known."""
+    """Whether the logic of a grid with the smallest memories is within the budget; true if its area is not known."""
     area = area_model(request.budget.target)
     try:
         used = {"multipliers": rows * cols * lanes, **area.logic(area.smallest(rows, cols, lanes))}
@@ -105,8 +105,8 @@ def _may_fit(request: Request, rows: int, cols: int, lanes: int) -> bool:
 
 
 def combine(request: Request, results: Iterable[tuple[SizeJob, SizeResult]]) -> list[Design]:
-    """Grids with their best mappings: those that may be within the budget, or all where none may. Grids that cannot
-    hold the models are missing."""
+    """Grids with their best mappings: the grids that may be within the budget, or all grids if none may be. Grids that
+    cannot hold the models are missing."""
     by_grid: dict[tuple[int, int, int], dict[tuple[Any, int], list[Found]]] = {}
     for job, result in results:
         for cols, kept in result.found.items():
@@ -124,7 +124,7 @@ def combine(request: Request, results: Iterable[tuple[SizeJob, SizeResult]]) -> 
 
 
 def _few(choices: list[list[Found]]) -> list[list[Found]]:
-    """Not all combinations of many models' mappings: the slower ones only while there are few."""
+    """Mappings to combine: slower mappings only for up to two models, so that there are few combinations."""
     return choices if len(choices) <= 2 else [kept[:1] for kept in choices]
 
 
@@ -155,9 +155,9 @@ def _design(
 def depths_for(
     models: Sequence[Model], choices: Sequence[Choice], rows: int, cols: int, lanes: int
 ) -> GridParameters | None:
-    """The grid with the least memories that hold all models at once; None where a memory would be too large."""
+    """The grid with the smallest memories that hold all models at once; None where a memory would be too large."""
     count = 1 << max(0, len(models) - 1).bit_length()
-    # What a mapping takes does not depend on the depths; these are large enough for any.
+    # The demands of a mapping do not depend on the depths; these depths are large enough for any mapping.
     if count > RANGES["models"][1]:
         return None
     base = GridParameters(
@@ -167,14 +167,14 @@ def depths_for(
     total: dict[str, int] = {}
     for model, choice in zip(models, choices, strict=True):
         for name, needed in demands(model.shape, base, choice).items():
-            # Headers of all models are in the demand of each.
+            # The demand of each model includes the headers of all models.
             mine = needed - (count if total.get(name) and name == "schedule_depth" else 0)
             total[name] = total.get(name, 0) + mine if name in ADDED else max(total.get(name, 0), mine)
     return grid_with(total, rows, cols, lanes, count)
 
 
 def demands(shape: Shape, parameters: GridParameters, choice: Choice) -> dict[str, int]:
-    """What a mapping takes of each memory, by the field of `GridParameters` that it decides."""
+    """The demand of a mapping on each memory, by the field of `GridParameters` that sets the memory's size."""
     members = [blank_network(shape)]
     phases, nests = placed_phases(members, parameters, choice, _latencies(parameters.rows, parameters.lanes))
     needed: dict[str, int] = {}
@@ -185,14 +185,14 @@ def demands(shape: Shape, parameters: GridParameters, choice: Choice) -> dict[st
 
 @lru_cache(maxsize=256)
 def _latencies(rows: int, lanes: int) -> GridLatencies:
-    """Latencies that programs depend on; the columns do not matter to them."""
+    """Latencies that programs depend on; they do not depend on the number of columns."""
     return GridLatencies.of(GridParameters(rows=rows, cols=1, lanes=lanes, vector_depth=1 << 14))
 
 
 def grid_with(needed: abc.Mapping[str, int], rows: int, cols: int, lanes: int, models: int) -> GridParameters | None:
-    """The grid with the least memories that hold what is needed, by field, and of which areas can be known.
+    """The grid with the smallest memories with at least the `needed` words, by field, whose areas can be known.
 
-    None where a memory would be larger than can be.
+    None where a memory would be larger than possible.
     """
     depths: dict[str, int] = {"models": models}
     for name, words in needed.items():
@@ -212,7 +212,7 @@ def grid_with(needed: abc.Mapping[str, int], rows: int, cols: int, lanes: int, m
 
 
 def pareto_front(designs: Iterable[Design], cost: Callable[[Design], float]) -> list[Design]:
-    """Those that no other beats in both score and cost, fastest first."""
+    """The designs that no other design beats in both score and cost, fastest first."""
     front: list[Design] = []
     for design in sorted(designs, key=lambda item: (item.score, cost(item), item.used["memory"])):
         if not front or cost(design) < cost(front[-1]):

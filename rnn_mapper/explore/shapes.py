@@ -1,4 +1,4 @@
-"""Models as far as exploring needs them: kinds of cells and sizes, without weights."""
+"""Shapes of models for the search: kinds of cells and sizes, without weights."""
 
 from __future__ import annotations
 
@@ -27,22 +27,22 @@ __all__ = [
     "CellsFile", "Shape", "blank_network", "cells_file", "frames_of", "known_cells", "layer_shapes", "shape_of_model",
 ]
 
-#: Path and digest of the user's file of cells; both empty without one.
+#: Path and digest of the user's cells file; both empty without one.
 CellsFile = tuple[str, str]
 
 
 @dataclass(frozen=True)
 class Shape:
-    """What decides cycles and memory of a model: kinds of cells and sizes."""
+    """The kinds of cells and sizes of a model, which determine its cycles and memory."""
 
     #: Name of the cell of each layer.
     cells: tuple[str, ...]
     inputs: int
-    #: Values that each layer gives.
+    #: Output values of each layer.
     hidden: tuple[int, ...]
-    #: Outputs of a dense head, None without one.
+    #: Outputs of a dense head; None without a head.
     head: int | None = None
-    #: Python file of the user's cells, and a digest of it, so that a changed file is another shape.
+    #: Python file with the user's cells, and its digest, so that a changed file is another shape.
     cells_file: str = ""
     cells_digest: str = ""
 
@@ -53,7 +53,7 @@ class Shape:
 
     @property
     def multiplications(self) -> int:
-        """Multiplications of one step."""
+        """Multiplications in one step."""
         groups = frames_of(self).whole(PhaseOrder.FUSED.value)
         return sum(phase.multiplications for phases in groups for phase in phases)
 
@@ -64,7 +64,7 @@ class Shape:
 
 
 def shape_of_model(path: Path, model: Imported, cells: CellsFile = ("", "")) -> Shape:
-    """The shape of the model of a file. Raises `ModelError`."""
+    """The shape of a model from a file. Raises `ModelError`."""
     network = with_source(path, lambda: single_segment(model.network, "explore"))
     for layer in network.single_layers:
         _check_cell(layer.cell, f"{path}: ")
@@ -76,7 +76,7 @@ def shape_of_model(path: Path, model: Imported, cells: CellsFile = ("", "")) -> 
 
 
 def cells_file(path: Path | None) -> CellsFile:
-    """The user's file of cells, absolute, and a digest of it. Raises `CellError` if it cannot be used."""
+    """The absolute path of the user's cells file, and its digest. Raises `CellError` if the file cannot be used."""
     if path is None:
         return "", ""
     load_cells(path)
@@ -85,12 +85,12 @@ def cells_file(path: Path | None) -> CellsFile:
 
 @lru_cache(maxsize=16)
 def known_cells(cells: CellsFile) -> dict[str, Cell]:
-    """The built-in cells and those of the user's file."""
+    """The built-in cells and the cells of the user's file."""
     return with_cells(cells[0] or None)
 
 
 def _check_cell(cell: Cell, where: str = "") -> None:
-    """Raise `ModelError` for a cell whose vectors are not all of one size: its shape takes more than is asked for."""
+    """Raise `ModelError` for a cell whose vectors have several sizes: a `Shape` cannot describe it."""
     if len({stage.unit_set for stage in stages_of(arithmetic_of(cell))}) > 1:
         raise ModelError(f"{where}cell {cell.name} computes vectors of several sizes, which cannot be explored")
 

@@ -1,4 +1,4 @@
-"""One job of a search: all mappings of one model on the grids of one height and one width of PCU."""
+"""One job of a search: all mappings of one model on the grids with given rows and lanes."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ __all__ = ["Found", "SizeJob", "SizeResult", "cycles_of", "search_size"]
 
 #: Mappings kept for a grid: the fastest, and slower ones that take less memory.
 KEPT = 4
-#: A mapping that takes this much longer than the fastest is not worth any memory.
+#: A mapping that takes longer than this factor times the fastest is not worth keeping, however little memory it takes.
 SLOWEST = 1.2
 
 
@@ -40,7 +40,7 @@ class Found:
 
 @dataclass(frozen=True)
 class SizeJob:
-    """What `search_size` does; small enough to be sent to any machine."""
+    """The input of `search_size`; small enough to be sent to any machine."""
 
     shape: Shape
     steps: int
@@ -56,14 +56,14 @@ class SizeResult:
     """For each number of columns the fastest mapping and some that take less memory, fastest first."""
 
     found: dict[int, list[Found]]
-    #: Distinct (grid, mapping) that were compared, and distinct plans whose cycles were counted for that.
+    #: Distinct (grid, mapping) pairs compared, and distinct plans whose cycles were counted for them.
     mappings: int
     plans: int
-    #: Those of `mappings` that were ruled out by a lower bound of their cycles.
+    #: Number of `mappings` that were ruled out by a lower bound on their cycles.
     ruled_out: int
 
     def to_json(self) -> dict[str, Any]:
-        """As JSON values."""
+        """The result as JSON values."""
         return {
             "mappings": self.mappings, "plans": self.plans, "ruled_out": self.ruled_out,
             "found": {str(cols): [[f.cycles, f.choice.schedule, f.choice.ways, f.choice.programs] for f in kept]
@@ -72,7 +72,7 @@ class SizeResult:
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> SizeResult:
-        """What `to_json` wrote. Raises `KeyError`, `TypeError` or `ValueError` for anything else."""
+        """The result from the values of `to_json`. Raises `KeyError`, `TypeError` or `ValueError` for other values."""
         found = {
             int(cols): [
                 Found(int(cycles), Choice(
@@ -98,7 +98,7 @@ def search_size(job: SizeJob) -> SizeResult:
             grid: dict[Choice, Candidate] = {}
             for schedule in job.schedules:
                 options = [_options(group, cols, schedule == PhaseOrder.FUSED.value) for group in groups]
-                # As the mapper does: ways that are best with some unit programs may not be with others.
+                # Like the mapper: the best ways with some unit programs may not be the best with others.
                 for preference in Preference:
                     search.descend(schedule, preference.value, options, grid)
             found[cols] = kept(grid.values())
@@ -110,9 +110,9 @@ def search_size(job: SizeJob) -> SizeResult:
 def cycles_of(
     shape: Shape, steps: int, choice: Choice, parameters: GridParameters, latencies: GridLatencies
 ) -> int:
-    """Exact cycles of a sequence, as `rnn_mapper.schedule.prediction.predict` counts them.
+    """Exact cycles of a sequence, equal to those of `rnn_mapper.schedule.prediction.predict`.
 
-    Of `parameters` only rows and lanes count. Raises `MappingError` when no timing is free of collisions.
+    Only rows and lanes of `parameters` count. Raises `MappingError` when no timing is free of collisions.
     """
     plan = _plans(shape, steps, parameters, latencies).plan(choice)
     if plan is None:
@@ -123,7 +123,7 @@ def cycles_of(
 
 
 def kept(candidates: Iterable[Candidate]) -> list[Found]:
-    """The fastest mapping, and slower ones with fewer weight words or units in a site; of equal ones the first."""
+    """The fastest mapping, and slower ones with fewer weight words or units in a site; the first of equal mappings."""
     heap = [(each.least, each.words, each.units, place, each) for place, each in enumerate(candidates)
             if each.worthwhile]
     heapify(heap)
@@ -133,7 +133,7 @@ def kept(candidates: Iterable[Candidate]) -> list[Found]:
         least, words, units, place, candidate = heap[0]
         if least == math.inf or (found and least > SLOWEST * found[0].cycles):
             break
-        # What comes from the heap comes in the order of cycles, so those that were found before are no slower.
+        # Mappings leave the heap in the order of their cycles, so mappings found earlier are no slower.
         if any(other <= words and few <= units for other, few in memory):
             heappop(heap)
         elif candidate.exact:
@@ -147,8 +147,8 @@ def kept(candidates: Iterable[Candidate]) -> list[Found]:
 
 
 def _options(group: GroupWays, cols: int, cut: bool) -> list[Way]:
-    """The ways to lay a unit group on this many columns, those that read least first: whole ones, and with `cut` those
-    in two slices that are among the foremost."""
+    """The ways to lay a unit group on this many columns, those that read least first: whole groups, and with `cut` also
+    the groups in two slices that are among the foremost."""
     widths = group.widths(cols)
     ways = list(group.narrower(widths, cols))
     if cut:

@@ -1,4 +1,4 @@
-"""Simulates the Verilog of what a search found and compares it with the search's own figures."""
+"""Simulates the Verilog of the grids that a search found and compares the results with the figures of the search."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ __all__ = ["Verified", "mapping_of", "verify_design"]
 
 @dataclass(frozen=True)
 class Verified:
-    """One model on one grid, simulated."""
+    """The simulation of one model on one grid."""
 
     model: str
     grid: str
@@ -42,13 +42,13 @@ class Verified:
     simulated: int
     #: Outputs that differ from the reference.
     mismatches: int
-    #: Cycles of the whole sequence: those of the search, and those that the mapper predicts.
+    #: Cycles of the whole sequence: found by the search, and predicted by the mapper.
     searched: int
     mapped: int
 
     @property
     def exact(self) -> bool:
-        """Everything agrees."""
+        """Whether everything agrees."""
         return self.predicted == self.simulated and not self.mismatches and self.searched == self.mapped
 
 
@@ -79,7 +79,7 @@ def verify_design(
 
 
 def mapping_of(network: QuantisedNetwork, parameters: GridParameters, choice: Choice, steps: int) -> Mapping:
-    """A quantised network mapped as chosen. Raises `MappingError`."""
+    """A quantised network mapped with the given choice. Raises `MappingError`."""
     return map_network(
         network, parameters, steps=steps, schedule=PhaseOrder(choice.schedule), splits=choice.ways,
         programs=Preference(choice.programs))

@@ -1,4 +1,4 @@
-"""Where everything lies in the memories of the grid, and what is said when it does not fit."""
+"""Addresses of everything in the memories of the grid, and the error for models that do not fit."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ class Allocation:
     weights: list[int]
     entries: list[int]
     units: list[int]
-    #: First unit of the state words that a phase uses; two phases of one kind of units share them.
+    #: First unit of the state words that a phase uses; phases with the same units share them.
     states: list[int]
     stored: list[int]
-    #: Addresses of the epilogue's instructions; none for a phase that stores.
+    #: Addresses of the epilogue's instructions; empty for a phase that stores.
     programs: list[ProgramPlace]
-    #: How far the unit entries of a phase lie behind its units.
+    #: Distance of a phase's unit entries from the units of its state words, modulo the unit address range.
     destinations: list[int]
 
 
 @dataclass(frozen=True)
 class Reserved:
-    """What other models that are resident in the grid take, from address 0 on."""
+    """The memory that other resident models take in the grid, from address 0 on."""
 
     #: Number of the model that is placed behind them.
     model: int = 0
@@ -57,7 +57,7 @@ class Reserved:
 
 @dataclass(frozen=True)
 class Demand:
-    """What a model takes of a memory or table, and what there is."""
+    """The size that a model needs in a memory or table, and the available size."""
 
     #: Field of `GridParameters` that sets its size.
     field: str
@@ -67,7 +67,7 @@ class Demand:
 
     @property
     def is_met(self) -> bool:
-        """There is enough of it."""
+        """Whether the available size is enough."""
         return self.needed <= self.available
 
 
@@ -76,7 +76,7 @@ class CapacityError(MappingError):
 
     def __init__(self, message: str, demands: list[Demand]) -> None:
         super().__init__(message)
-        #: Everything that the model takes, what is met included.
+        #: All demands of the model, including those that are met.
         self.demands = demands
 
 
@@ -87,10 +87,10 @@ def allocate(
     phases: list[Phase], nests: list[LoopNest], vectors: list[Vector], parameters: GridParameters,
     reserved: Reserved = _NOTHING, states_of: abc.Mapping[object, int] | None = None,
 ) -> tuple[Allocation, list[Demand]]:
-    """Addresses of everything behind what is reserved, and what each memory must hold.
+    """Addresses of everything, behind the reserved memory, and the demand on each memory.
 
-    `states_of` gives for each `Phase.state_key` where its state words are, if others have placed them.
-    The addresses are usable only if no demand is more than what is available (`shortages`).
+    `states_of` gives the place of the state words of each `Phase.state_key`, if another model has placed them.
+    The addresses are usable only if every demand is met (`shortages`).
     """
     vector_words, words = place_vectors(vectors, parameters, reserved.vector_words)
     weights, weight_total = _shared(
@@ -149,9 +149,9 @@ def allocate(
 
 
 def place_vectors(vectors: list[Vector], parameters: GridParameters, first: int) -> tuple[list[int], int]:
-    """The first word of each vector behind those that are reserved, and the words of all together.
+    """The first word of each vector, behind the first `first` words, and the end of all vectors.
 
-    A vector begins where a word and a group begin, and takes whole groups; outputs follow one another.
+    A vector begins at the start of both a word and a group, and takes whole groups; outputs follow one another.
     """
     bases = [0] * len(vectors)
     words = first
@@ -166,7 +166,7 @@ def place_vectors(vectors: list[Vector], parameters: GridParameters, first: int)
 
 
 def vector_words(vector: Vector, parameters: GridParameters) -> int:
-    """Words of a vector in one half of the vector memory: whole groups, so that the next begins with one."""
+    """Words of a vector in one half of the vector memory: whole groups, so that the next vector begins with a group."""
     values = ceil_div(vector.size, parameters.rows) * parameters.rows
     return ceil_div(ceil_div(values, parameters.lanes), parameters.group_beats) * parameters.group_beats
 
@@ -180,7 +180,8 @@ def _running(sizes: Iterable[int], total: int) -> tuple[list[int], int]:
 
 
 def _shared(sizes: Iterable[tuple[object, int]], total: int) -> tuple[list[int], int]:
-    """Bases of things of the given sizes, where things of one key are the same thing; size 0 takes no place."""
+    """Base addresses of items with the given (key, size), and the end; items with the same key share one place, and
+    size 0 takes no place."""
     bases: list[int] = []
     placed: dict[object, int] = {}
     for key, size in sizes:
@@ -201,7 +202,7 @@ def _shortage_text(found: list[Demand]) -> str:
 
 
 def enlarge(parameters: GridParameters, short: list[Demand]) -> GridParameters:
-    """The grid with memories doubled until they meet the demands, as far as they can be."""
+    """The grid with memories doubled until they meet the demands, as far as the limits allow."""
     for item in short:
         depth = getattr(parameters, item.field)
         while depth < item.needed:
@@ -217,9 +218,9 @@ def enlarge(parameters: GridParameters, short: list[Demand]) -> GridParameters:
 def describe_shortage(
     demands: list[Demand], parameters: GridParameters, fits: Callable[[GridParameters], bool]
 ) -> CapacityError:
-    """The error for a model that does not fit: what is short, and the nearest grids that would do.
+    """The error for a model that does not fit: the shortages, and the nearest grids that would suffice.
 
-    `demands` are all that it takes; `fits` maps parameters to whether the model fits them.
+    `demands` are all demands of the model; `fits` returns whether the model fits a grid with the given parameters.
     """
     hints: list[str] = []
     found = shortages(demands)

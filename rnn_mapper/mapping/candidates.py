@@ -1,7 +1,7 @@
-"""Mappings that a search compares, and which of them is the fastest.
+"""Mappings that a search compares, and the choice of the fastest.
 
-Cycles of most mappings need not be known: mappings are taken in the order of what their cycles are at least, and the
-bound of the first is made closer until the first is exact. No other can be faster than that one then.
+The exact cycles of most mappings are not needed: mappings are taken in the order of the lower bounds of their cycles,
+and the bound of the first is tightened until the first mapping is exact. Then no other mapping can be faster.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ __all__ = ["Candidate", "fastest"]
 
 
 class Candidate:
-    """A mapping, whose cycles are known as far as one asks."""
+    """A mapping whose cycles are bounded more tightly with each call of `improve`."""
 
     __slots__ = ("_plan", "_plans", "choice", "exact", "least", "units", "words", "worthwhile")
 
@@ -25,18 +25,18 @@ class Candidate:
         self._plans = plans
         self._plan: Plan | None = None
         self.choice = choice
-        #: Cycles of a step in which phases read (of one network also its weight words in a site), and units of a site.
+        #: Cycles of a step in which phases read (for one network also its weight words in a site); units of a site.
         self.words, self.units = words, units
-        #: It takes no fewer cycles; infinite where there is no such mapping. Every step reads all operands, one phase
-        #: after the other; only the first may be shorter.
+        #: Lower bound on the cycles; infinite if the mapping is impossible. Every step reads all operands, one phase
+        #: after the other; only the first step may be shorter.
         self.least: float = (plans.steps - 1) * words
-        #: It takes just these.
+        #: `least` is the exact number of cycles.
         self.exact = False
-        #: It may be kept.
+        #: The mapping may be kept.
         self.worthwhile = False
 
     def improve(self) -> None:
-        """Make `least` a closer bound, or exact."""
+        """Make `least` a tighter bound, or exact."""
         plan = self._plan
         if plan is None:
             plan = self._plan = self._plans.plan(self.choice)
@@ -49,7 +49,7 @@ class Candidate:
 
 
 def fastest(candidates: Iterable[Candidate], best: float) -> Candidate | None:
-    """The first of the fastest mappings; None where none takes fewer cycles than `best`."""
+    """The first of the fastest mappings; None if no mapping takes fewer cycles than `best`."""
     heap = [(candidate.least, place, candidate) for place, candidate in enumerate(candidates)]
     heapify(heap)
     while heap:

@@ -1,4 +1,4 @@
-"""What a mapping chooses: how every unit group is cut into slices, and how each of them is laid over the grid."""
+"""The choices of a mapping: how every unit group is cut into slices, and how each slice is laid over the grid."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rnn_mapper.schedule.phases import Phase
 
 __all__ = ["Choice", "GroupWays", "UnitSlice", "Way"]
 
-#: Ways to lay a unit group over a grid that come before all others: a group is cut only where that is one of them.
+#: Number of ways to lay a unit group over a grid that come first: a group is cut only if the cut is one of them.
 FOREMOST = 8
 
 
@@ -31,11 +31,11 @@ Way = tuple[UnitSlice, ...]
 class Choice(NamedTuple):
     """A mapping: the order of operations and the slices of every unit group."""
 
-    #: A `PhaseOrder`.
+    #: Value of a `PhaseOrder`.
     schedule: str
     #: By unit group; the head is last.
     ways: tuple[Way, ...]
-    #: Which unit programs are preferred, a `Preference`.
+    #: The preferred unit programs: value of a `Preference`.
     programs: str = Preference.EARLY_RESULT.value
 
     def text(self, rows: int) -> str:
@@ -48,10 +48,10 @@ class Choice(NamedTuple):
 
 
 class GroupWays:
-    """The ways to lay a unit group over grids of one height and one width of PCU."""
+    """The ways to lay a unit group over grids with given rows and lanes."""
 
     def __init__(self, phases: Sequence[Phase], rows: int, lanes: int) -> None:
-        """`phases` are those of the whole group."""
+        """`phases` are the phases of the whole group."""
         self.groups = ceil_div(phases[0].units, rows)
         #: By phase: matrix rows of a unit, and vector words of a row.
         self._work = [(phase.rows, ceil_div(phase.operand_size, lanes)) for phase in phases]
@@ -77,7 +77,7 @@ class GroupWays:
         return self.size(way)[0]
 
     def widest(self, widths: Sequence[int], cols: int) -> list[Way]:
-        """The whole group with as many chains as there is use for: more would only be farther."""
+        """The whole group with as many chains as are useful: more chains would only be farther away."""
         return [(_filling(self.groups, ru, cols // ru),) for ru in widths]
 
     def narrower(self, widths: Sequence[int], cols: int) -> Iterator[Way]:
@@ -90,8 +90,8 @@ class GroupWays:
                 most = way.chains - 1
 
     def foremost(self, widths: Sequence[int], cols: int) -> list[Way]:
-        """Those of the widest, and of the cuts in two slices, that read least: one slice fills all its chains, and the
-        rest is laid in another way."""
+        """The ways that read least, among the widest and the cuts in two slices: one slice fills all its chains, and
+        the rest is laid in another way."""
         found = self.widest(widths, cols)
         for ru in widths:
             chains = cols // ru

@@ -26,7 +26,7 @@ from rnn_mapper.schedule.timing import assert_no_collision
 
 __all__ = ["least_reading", "map_network", "placed_phases"]
 
-#: Steps of the sequence by which mappings are compared when the user names no number.
+#: Steps of the sequence by which mappings are compared if the user gives no number.
 TYPICAL_STEPS = 16
 
 
@@ -44,12 +44,12 @@ def map_network(
     """Place a network on a grid, or several that run step by step at once: streams of one model, or different models.
 
     `ru` and `hu` fix the PCUs of a matrix row and the hidden units computed at once (a multiple of the grid's rows)
-    for every layer; what is not given is chosen by the predicted cycles of a sequence of `steps` steps. Without
-    either, units that do not fill the grid's chains may get a loop nest of their own. `splits` names the slices of
-    every unit group (`schedule.phases.unit_groups`; the head is last), and nothing is searched. Other schedules than
-    the fused one are there to be compared with. `reserved` is what models that are in the grid already take.
-    `programs` fixes which unit programs are preferred; else the one with fewest cycles is taken.
-    Raises `MappingError` when the network cannot run on this grid; it says what is short and what would do.
+    for every layer; a value that is not given is chosen by the predicted cycles of a sequence of `steps` steps. Without
+    either, units that do not fill the grid's chains may get their own loop nest. `splits` names the slices of every
+    unit group (`schedule.phases.unit_groups`; the head is last), without any search. Schedules other than the fused
+    schedule exist for comparison. `reserved` is the memory that models already in the grid take.
+    `programs` fixes which unit programs are preferred; without it the preference with the fewest cycles is taken.
+    Raises `MappingError` when the network cannot run on this grid; the message says what is short and what would fit.
     """
     members = (network,) if isinstance(network, QuantisedNetwork) else tuple(network)
     for one in members:
@@ -78,10 +78,10 @@ def map_network(
 
 
 def _best(search: Search, place: _Place, options: Sequence[Sequence[Way]]) -> Choice | None:
-    """The best mapping that is found; None where none fits.
+    """The best mapping found; None if none fits.
 
-    Where the best guess and all that change one unit group of it need too much memory, the search begins with the
-    widest and the narrowest whole groups.
+    If the best guess and all mappings that change one of its unit groups need too much memory, the search begins with
+    the widest and the narrowest whole groups.
     """
     starts = [
         options, *([[way, *ways] for way, ways in zip(_whole(options, pick), options, strict=True)] for pick in (0, -1))
@@ -96,7 +96,7 @@ def _best(search: Search, place: _Place, options: Sequence[Sequence[Way]]) -> Ch
 
 
 def _whole(options: Sequence[Sequence[Way]], pick: int) -> list[Way]:
-    """The first (0) or the last (-1) way of each unit group that does not cut it."""
+    """The first (0) or the last (-1) way of each unit group that does not cut the group."""
     return [([way for way in ways if len(way) == 1] or ways)[pick] for ways in options]
 
 
@@ -104,17 +104,17 @@ def _check_arithmetic(network: QuantisedNetwork, parameters: GridParameters) -> 
     made_for = network.arithmetic
     if made_for.table_segments != parameters.table_segments:
         raise MappingError(
-            f"the network was quantised for a table of {made_for.table_segments} segments, "
+            f"the network was quantised for a {made_for.table_segments}-segment table, "
             f"the grid has table_segments = {parameters.table_segments}"
         )
     if made_for.operand_bits != parameters.operand_bits:
         raise MappingError(
-            f"the network was quantised for operands of {made_for.operand_bits} bits, "
+            f"the network was quantised for {made_for.operand_bits}-bit operands, "
             f"the grid has operand_bits = {parameters.operand_bits}"
         )
     if made_for.accumulator_bits > parameters.accumulator_bits:
         raise MappingError(
-            f"the network was quantised for accumulators of {made_for.accumulator_bits} bits, "
+            f"the network was quantised for {made_for.accumulator_bits}-bit accumulators, "
             f"the grid has accumulator_bits = {parameters.accumulator_bits}"
         )
 
@@ -127,7 +127,7 @@ def _ways(frames: Frames, parameters: GridParameters, schedule: PhaseOrder) -> l
 def _options(
     groups: Sequence[GroupWays], parameters: GridParameters, ru: int | None, hu: int | None
 ) -> list[list[Way]]:
-    """The ways that are worth a prediction, best guess first."""
+    """The ways worth a prediction, best guess first."""
     rows, cols = parameters.rows, parameters.cols
     if ru is not None and not 1 <= ru <= cols:
         raise MappingError(f"ru = {ru}: must be from 1 to cols = {cols}")
@@ -152,9 +152,9 @@ def _options(
 
 
 def least_reading(members: Sequence[QuantisedNetwork], parameters: GridParameters) -> int:
-    """Cycles in which the phases of a step read operands in the best of cases: no mapping takes fewer cycles a step.
+    """Fewest cycles in which the phases of a step read operands: no mapping takes fewer cycles a step.
 
-    It is also the fewest weight words that a site must hold.
+    The number is also the fewest weight words that a site must hold.
     """
     return sum(
         group.busy(group.foremost(group.widths(parameters.cols), parameters.cols)[0])
@@ -163,7 +163,7 @@ def least_reading(members: Sequence[QuantisedNetwork], parameters: GridParameter
 
 
 def _checked(way: Sequence[UnitSlice], units: int, parameters: GridParameters) -> Way:
-    """The user's slices of so many units."""
+    """The user's slices of a group of `units` units, checked. Raises `MappingError`."""
     groups = ceil_div(units, parameters.rows)
     if sum(each.groups for each in way) != groups:
         raise MappingError(f"slices of {[each.groups for each in way]} groups: {units} units are {groups} groups")
@@ -176,7 +176,7 @@ def _checked(way: Sequence[UnitSlice], units: int, parameters: GridParameters) -
 def placed_phases(
     members: Sequence[QuantisedNetwork], parameters: GridParameters, choice: Choice, latencies: GridLatencies
 ) -> tuple[list[Phase], list[LoopNest]]:
-    """Phases with their programs, and loop nests, of a choice."""
+    """The phases of a choice, with their programs, and their loop nests."""
     sizes: list[list[int]] = []
     for group, way in zip(unit_groups(members), choice.ways, strict=True):
         units = [groups * parameters.rows for groups, _, _ in way[:-1]]
@@ -194,14 +194,14 @@ def placed_phases(
 
 @dataclass(frozen=True)
 class _Place:
-    """Networks and the grid on which they are placed."""
+    """Networks and the grid that they are placed on."""
 
     members: tuple[QuantisedNetwork, ...]
     parameters: GridParameters
     latencies: GridLatencies
     schedule: PhaseOrder
     reserved: Reserved
-    #: Preferences for unit programs that are tried.
+    #: Preferences for unit programs to try.
     programs: tuple[Preference, ...]
 
     def fits(self, phases: list[Phase], nests: list[LoopNest]) -> bool:
@@ -209,11 +209,11 @@ class _Place:
         return not shortages(allocate(phases, nests, vectors_of(self.members), self.parameters, self.reserved)[1])
 
     def choice(self, ways: Sequence[Way]) -> Choice:
-        """The mapping with these ways and the first of the unit programs."""
+        """The mapping with these ways and the first preference for unit programs."""
         return Choice(self.schedule.value, tuple(ways), self.programs[0].value)
 
     def demands(self, grid: GridParameters, ways: Sequence[Way]) -> list[Demand]:
-        """What a choice takes of a grid."""
+        """The demands of a choice on a grid."""
         phases, nests = placed_phases(self.members, grid, self.choice(ways), self.latencies)
         return allocate(phases, nests, vectors_of(self.members), grid, self.reserved)[1]
 
@@ -233,7 +233,7 @@ class _Place:
 
 
 def _refusal(place: _Place, options: list[list[Way]], clock: PhaseClock) -> MappingError:
-    """The shortest list of shortages over the widest and the narrowest whole groups, and what would do."""
+    """The shortest list of shortages over the widest and the narrowest whole groups, and the grids that would fit."""
 
     def demands(grid: GridParameters, pick: int) -> list[Demand]:
         choices = options if grid is place.parameters else (
@@ -247,6 +247,6 @@ def _refusal(place: _Place, options: list[list[Way]], clock: PhaseClock) -> Mapp
     least = {pick: demands(place.parameters, pick) for pick in (0, -1)}
     pick = min(least, key=lambda pick: len(shortages(least[pick])))
     if not shortages(least[pick]):
-        # It fits, but its results do not fit the links: the timing says so.
+        # The network fits, but its results do not fit the links: the timing raises the error.
         place.mapping(place.choice(_whole(options, pick)), clock)
     return describe_shortage(least[pick], place.parameters, fits)

@@ -1,4 +1,4 @@
-"""Where one or several networks are on a grid: addresses, timings, the host's view and the prediction."""
+"""The placement of one or several networks on a grid: addresses, timings, the host's view and the prediction."""
 
 from __future__ import annotations
 
@@ -104,13 +104,13 @@ class Placement:
 
     @cached_property
     def plan(self) -> SequencePlan:
-        """Everything that the cycle count depends on."""
+        """Everything that determines the cycle count."""
         return SequencePlan(
             self.timings, self.entries, self.input_beats, self.output_groups, self.parameters.multipliers
         )
 
     def predict(self, steps: int, cleared: bool = True) -> Prediction:
-        """Exact cycle counts of a sequence of `steps` steps, which starts from a cleared state or from a kept one."""
+        """Exact cycle counts of a sequence of `steps` steps, starting from a cleared or a kept state."""
         return predict(self.plan, steps, cleared)
 
     def first_group(self, vector: int) -> int:

@@ -1,7 +1,7 @@
-"""Cycles of mappings on grids of one height and one width of PCU: exact, and a bound that costs less.
+"""Cycles of mappings on grids with given rows and lanes: exact cycles, and a bound that costs less.
 
-What is found for a unit group is kept, and so is what two phases have to do with each other: only what depends on a
-whole mapping is done for each.
+Results for a unit group and for a pair of phases are cached: only the parts that depend on a whole mapping are computed
+for each mapping.
 """
 
 from __future__ import annotations
@@ -30,16 +30,16 @@ __all__ = ["Frames", "HostBeats", "Plan", "Plans"]
 
 
 class _Member(NamedTuple):
-    """A phase of a unit group that is cut into so many slices."""
+    """A phase of a unit group that is cut into some number of slices."""
 
     phase: Phase
-    #: The phase that runs the unit program: it decides about the program of those that store for it.
+    #: The phase that runs the unit program; its program determines the programs of the phases that store for it.
     main: Phase
 
 
 class Frames:
-    """The phases of networks that share a schedule, for each order and number of slices; sizes of slices are not those
-    of any mapping. They are the same for all grids."""
+    """The phases of networks that share a schedule, for each order and number of slices, the same for all grids. The
+    sizes of the slices are placeholders, not the sizes of a mapping."""
 
     def __init__(self, members: Sequence[QuantisedNetwork]) -> None:
         self.members = members
@@ -50,7 +50,7 @@ class Frames:
         self._programmed: dict[tuple[str, int, int, int, int, str, GridLatencies], tuple[Phase, int]] = {}
 
     def phases(self, order: str, counts: tuple[int, ...]) -> list[Phase]:
-        """The phases, without programs, when each unit group is cut into this number of slices."""
+        """The phases, without programs, with each unit group cut into its number of slices in `counts`."""
         key = order, counts
         if key not in self._phases:
             sizes = [
@@ -71,7 +71,7 @@ class Frames:
         return self._outlines[key]
 
     def of_group(self, order: str, group: int, count: int) -> list[_Member]:
-        """The phases of a unit group that is cut into so many slices, in their order of issue."""
+        """The phases of a unit group that is cut into `count` slices, in their order of issue."""
         key = order, group, count
         if key not in self._members:
             counts = tuple(count if index == group else 1 for index in range(len(self.groups)))
@@ -83,8 +83,8 @@ class Frames:
     def programmed(
         self, order: str, group: int, count: int, place: int, words: int, programs: str, latencies: GridLatencies
     ) -> tuple[Phase, int]:
-        """A phase of `of_group` with its program, where rows of the phase that runs the unit program have this many
-        words; and the words that they then have."""
+        """A phase of `of_group` with its program, for rows of `words` words in the phase that runs the unit program;
+        and the number of words in these rows with the program."""
         key = order, group, count, place, words, programs, latencies
         if key not in self._programmed:
             phase, main = self.of_group(order, group, count)[place]
@@ -95,12 +95,12 @@ class Frames:
 
 @dataclass(frozen=True)
 class HostBeats:
-    """What the host's streams bring and take in a step."""
+    """The beats of the host's streams in a step."""
 
     #: Write-stream beats of an input vector, and output beats.
     inputs: int
     outputs: int
-    #: Groups of the output before those of each network.
+    #: Groups of the output before the groups of each network.
     offsets: tuple[int, ...]
 
     @classmethod
@@ -121,21 +121,21 @@ class HostBeats:
         return cls(ceil_div(values, parameters.beat_values), groups, offsets)
 
 
-#: By phase of a unit group, in their order of issue: its traits and tiling, and whether the next one waits until all is
-#: stored.
+#: By phase of a unit group, in order of issue: its traits and tiling, and whether the next phase waits until everything
+#: is stored.
 _Placed = tuple[tuple[PhaseTraits, Tiling, bool], ...]
 
 
 class _Group:
-    """A unit group that is mapped in one way. By phase of the group, in their order of issue. Looked up by identity."""
+    """A unit group mapped in one way. Lists are by phase of the group, in order of issue. Looked up by identity."""
 
     def __init__(self, placed: _Placed, phases: list[Phase], steady: list[Timing], distances: Distances) -> None:
         self.placed, self.phases = placed, phases
         self._clock = distances.clock
         self._timings: tuple[Timing, ...] | None = None
-        #: Durations at least, in all steps but the first and in that one.
+        #: Least durations, in all steps but the first (`durations`) and in the first step (`fresh`).
         self.durations = least_durations(steady, [barrier for _, _, barrier in placed])
-        # The first step of these may be shorter; it is not known yet.
+        # The first step of phases that multiply the state may be shorter; its duration is not known yet.
         self.fresh = [1 if traits.previous and not traits.stores else duration
                       for (traits, _, _), duration in zip(placed, self.durations, strict=True)]
         self.completions = [timing.completion for timing in steady]
@@ -143,7 +143,7 @@ class _Group:
 
     @property
     def timings(self) -> tuple[Timing, ...]:
-        """The timings, with those of the first step."""
+        """The timings, including the timings of the first step."""
         if self._timings is None:
             found = [self._clock.timing(traits, tiling) for traits, tiling, _ in self.placed]
             self._timings = tuple([timing for timing in found if timing is not None])
@@ -151,7 +151,7 @@ class _Group:
 
 
 class Plan:
-    """A plan of which more and more is known, as far as one asks."""
+    """A plan whose cycles are bounded more tightly with each call of `improve`."""
 
     def __init__(
         self, plans: Plans, outline: Outline, found: tuple[Circuit, ...], groups: Sequence[_Group]
@@ -167,14 +167,14 @@ class Plan:
             [groups[group].slots[place] for group, place in places],
         )
         self._known = known
-        #: It takes no fewer cycles.
+        #: Lower bound on the cycles.
         self.least = 0
-        #: It takes just these.
+        #: `least` is the exact number of cycles.
         self.exact = False
         self._learn(known)
 
     def improve(self) -> None:
-        """Make `least` a closer bound, or exact."""
+        """Make `least` a tighter bound, or exact."""
         if self._timings is None:
             self._timings = self._follow_on()
         elif self._durations is None:
@@ -188,7 +188,7 @@ class Plan:
         self.least = max(self.least, least_cycles(self._circuits, known, self._outline, self._plans.steps))
 
     def _follow_on(self) -> list[Timing]:
-        """The timings, with the first step; durations last until the next token could follow."""
+        """The timings, including the first step; the known durations are lengthened until the next token can follow."""
         outline = self._outline
         timings = [self._groups[group].timings[place] for group, place in outline.places]
         durations = follow_on(self._known.durations, outline, timings, self._plans.distances)
@@ -196,7 +196,7 @@ class Plan:
         return timings
 
     def _lengthen(self, timings: Sequence[Timing]) -> Durations:
-        """The durations as they are."""
+        """The exact durations."""
         outline = self._outline
         table = Table(outline, [group.timings for group in self._groups], self._plans.distances)
         durations = safe_durations(outline, timings, table)
@@ -206,9 +206,9 @@ class Plan:
 
 
 class Plans:
-    """Plans of networks that share a schedule. Only rows and lanes of the parameters count.
+    """Plans of networks that share a schedule. Only rows and lanes of `parameters` count.
 
-    `fits` says of phases and their loop nests whether the grid's memories hold them.
+    `fits` returns whether the grid's memories hold the given phases and loop nests.
     """
 
     def __init__(
@@ -216,7 +216,7 @@ class Plans:
         fits: Callable[[list[Phase], list[LoopNest]], bool] | None = None,
     ) -> None:
         self.frames, self.steps, self.distances = frames, steps, distances
-        #: Plans whose cycles were counted.
+        #: Number of plans whose cycles were counted.
         self.counted = 0
         self._rows, self._lanes, self._beats, self._fits = parameters.rows, parameters.lanes, beats, fits
         self._groups: dict[tuple[str, str, int, Way], _Group | None] = {}
@@ -226,7 +226,7 @@ class Plans:
         self._known: dict[tuple[Outline, tuple[_Group, ...]], Plan | None] = {}
 
     def plan(self, choice: Choice) -> Plan | None:
-        """The plan of a mapping; None where no timing is free of collisions, or it does not fit."""
+        """The plan of a mapping; None if no timing is free of collisions, or the mapping does not fit."""
         groups = []
         for group, way in enumerate(choice.ways):
             found = self._group(choice.schedule, choice.programs, group, way)
@@ -234,7 +234,7 @@ class Plans:
                 return None
             groups.append(found)
         outline, known = self._outlined(choice.schedule, tuple(map(len, choice.ways)))
-        # Programs that are preferred for different reasons are often the same.
+        # Different preferences often choose the same programs.
         key = outline, tuple(groups)
         if key not in self._known:
             fits = self._fits is None or self._fits(*self._placed(outline, groups))
@@ -271,7 +271,7 @@ class Plans:
         return self._groups[key]
 
     def _timed(self, order: str, programs: str, group: int, way: Way) -> _Group | None:
-        """None where no timing is free of collisions."""
+        """The group with its timings; None if no timing is free of collisions."""
         placed, phases = [], []
         offset = self._beats.offsets[self.frames.groups[group].member]
         for place, (base, main) in enumerate(self.frames.of_group(order, group, len(way))):
@@ -284,7 +284,7 @@ class Plans:
             placed.append((traits, Tiling(ru, chains, groups, words, before), base.barrier))
             phases.append(phase)
         key = tuple(placed)
-        # Programs that are preferred for different reasons are often the same.
+        # Different preferences often choose the same programs.
         if key not in self._alike:
             steady = [self.distances.clock.steady(traits, tiling) for traits, tiling, _ in key]
             timed = [timing for timing in steady if timing is not None]
@@ -295,7 +295,7 @@ class Plans:
     def _phase(
         self, order: str, programs: str, group: int, count: int, place: int, words: int
     ) -> tuple[Phase, PhaseTraits, int]:
-        """A phase with its program, its traits, and the words of a row, if they have this many at least."""
+        """A phase with its program, its traits, and the words of a row, for rows of at least `words` words."""
         key = order, programs, group, count, place, words
         known = self._traits.get(key)
         if known is None:

@@ -1,7 +1,7 @@
-"""Where the epilogue programs lie in the program memory.
+"""Addresses of the epilogue programs in the program memory.
 
-The low bits of an instruction's address say which state word of its unit it reads, so an instruction that reads the
-state cannot lie anywhere. Phases whose instructions are the same share one copy.
+The low bits of an instruction's address select the state word of its unit that it reads, so an instruction that reads
+the state cannot be at any address. Phases with the same instructions share one copy.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ def place_programs(
 ) -> list[ProgramPlace]:
     """The place of each program (empty for None), whose results go `destinations` behind their units.
 
-    The first `reserved` addresses belong to other models. Instructions that read a state word take the lowest address
-    that names it; all others fill what is left.
+    The first `reserved` addresses belong to other models. Instructions that read a state word take the lowest free
+    address that selects the word; all other instructions fill the remaining addresses.
     """
     keys = [_key(program, place) for program, place in zip(programs, destinations, strict=True)]
     placed: dict[object, dict[tuple[int, int], int]] = {key: {} for key in keys}
@@ -55,7 +55,7 @@ def _numbered(gates: Sequence[Sequence[Instruction]]) -> Iterator[tuple[int, int
 
 
 def _key(program: Program | None, destination: int) -> object:
-    """What two programs that share a copy have in common: all that is in their words."""
+    """Key of programs that share a copy: everything in their words."""
     if program is None:
         return None
     return tuple(tuple(replace(op, text="") for op in chain) for chain in program.chains), destination

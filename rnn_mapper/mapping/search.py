@@ -1,7 +1,7 @@
-"""The search for the fastest mapping, for one grid or for several of one height and one width of PCU.
+"""The search for the fastest mapping, for one grid or for several grids with the same rows and lanes.
 
-The cycles of a mapping depend on the number of columns only through the columns that it may take, so each plan is
-evaluated once and is the same on every grid that is wide enough.
+The number of columns only limits the mappings that are possible, not their cycles. So each plan is evaluated once, and
+is the same on every grid that is wide enough.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ __all__ = ["Search", "uncollected"]
 
 @contextmanager
 def uncollected() -> Iterator[None]:
-    """Look for no garbage: what a search makes is kept to its end, and looking through it takes a sixth of the time."""
+    """Switch off garbage collection: a search keeps its objects to the end, and scanning them takes a sixth of its
+    time."""
     enabled = gc.isenabled()
     gc.disable()
     try:
@@ -33,12 +34,12 @@ def uncollected() -> Iterator[None]:
 class Search:
     """Compares mappings of networks.
 
-    `groups` are the ways of each unit group, `most_words` the most weight words that a site can have.
+    `groups` are the ways of each unit group, `most_words` is the largest number of weight words in a site.
     """
 
     def __init__(self, plans: Plans, groups: Sequence[GroupWays], most_words: float = math.inf) -> None:
         self.plans, self._groups, self._most_words = plans, groups, most_words
-        # Streams of one model are mapped alike: for each unit group all that are the same of the same network.
+        # Streams of one model are mapped alike: the same unit groups of the same network are listed together.
         self._alike: dict[object, list[int]] = {}
         for index, group in enumerate(plans.frames.groups):
             key = plans.frames.members[group.member], group.layer, group.kind
@@ -48,14 +49,14 @@ class Search:
     def descend(
         self, schedule: str, programs: str, options: Sequence[Sequence[Way]], grid: dict[Choice, Candidate]
     ) -> Candidate | None:
-        """The best mapping that is found by changing one unit group after the other, until no change of one is better.
+        """The best mapping found by changing one unit group after the other, until no single change is better.
 
-        `options` are the ways of every unit group to choose from; the search begins with the first of each. `grid` gets
-        all mappings that were compared, in the order in which the search came to them.
+        `options` are the ways of every unit group to choose from; the search begins with the first way of each group.
+        All compared mappings are added to `grid`, in the order of the search.
         """
         ways = tuple(each[0] for each in options)
         best: Candidate | None = None
-        # The mapping to begin with is compared with those of the first group.
+        # The first mapping is compared together with the changes of the first group.
         unknown = [Choice(schedule, ways, programs)]
         improved = True
         while improved:
@@ -78,10 +79,10 @@ class Search:
     def _better(
         self, choices: list[Choice], best: float, grid: dict[Choice, Candidate]
     ) -> Candidate | None:
-        """The fastest of some mappings, if it is faster than the best of those before."""
+        """The fastest of some mappings, if it is faster than the best mapping so far."""
         candidates = []
         for choice in choices:
-            # Those that were compared before are no faster than the best.
+            # Mappings compared before are no faster than the best.
             if choice not in grid:
                 grid[choice] = candidate = self._candidate(choice)
                 candidates.append(candidate)
@@ -89,7 +90,7 @@ class Search:
         if found is not None:
             best = found.least
         for candidate in candidates:
-            # A group in two slices is kept only where it may be the fastest: it saves cycles, not memory.
+            # A mapping with a cut group is kept only if it may be the fastest: a cut saves cycles, not memory.
             if (self.plans.steps - 1) * candidate.words <= best or all(len(way) == 1 for way in candidate.choice.ways):
                 candidate.worthwhile = True
         return found
@@ -109,7 +110,7 @@ class Search:
 
 
 def _changed(ways: tuple[Way, ...], places: Sequence[int], option: Way) -> tuple[Way, ...]:
-    """The ways with another one at these places."""
+    """The ways with `option` at these places."""
     changed = list(ways)
     for place in places:
         changed[place] = option

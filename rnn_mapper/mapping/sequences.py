@@ -1,4 +1,4 @@
-"""Sequences of a mapped model as the host puts them on the buses."""
+"""Sequences of a mapped model in the form in which the host puts them on the buses."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ State = Sequence[LayerState] | None
 
 
 def load_states(model: Mapping, states: Sequence[State]) -> tuple[bytes, ...]:
-    """Load packets for the states of all streams (or networks) of a model; the sequence after them keeps the state."""
+    """Load packets for the states of all streams (or networks) of a model; the next sequence keeps these states."""
     packets: list[bytes] = []
     for member, (network, state) in enumerate(zip(model.members, states, strict=True)):
         packets += state_packets(model, Reference(network).cleared_state() if state is None else state, member)
@@ -32,9 +32,10 @@ def bus_sequence(
 ) -> BusSequence:
     """A sequence of the operand codes [steps, input_size] of every stream (or network) of a model.
 
-    It starts from cleared states, from `states` (one for each stream), or with `keep_state` from those in the grid.
+    The sequence starts from cleared states, from `states` (one for each stream), or with `keep_state` from the states
+    in the grid.
     """
-    # From cleared states nothing needs to be loaded.
+    # Cleared states need no load packets.
     packets = () if states is None or all(state is None for state in states) else load_states(model, states)
     return BusSequence(
         model.pack_inputs(inputs), model.output_size, packets, keep_state or bool(packets), model.reserved.model
@@ -42,5 +43,5 @@ def bus_sequence(
 
 
 def read_sequence(reader: Mapping) -> BusSequence:
-    """The one step in which a state reader sends the states of its model (`states_read` takes them apart)."""
+    """The single step in which a state reader sends the states of its model (`states_read` separates them)."""
     return BusSequence(np.zeros((1, 0), dtype=np.int8), reader.output_size, model=reader.reserved.model)

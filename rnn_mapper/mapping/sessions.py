@@ -1,9 +1,9 @@
-"""Many client sessions on one model of a grid: which sequences and load packets the host sends for them.
+"""Many client sessions on one model of a grid: the sequences and load packets that the host sends for them.
 
-The model is mapped for some streams that share its schedule (`map_services`), so as many sessions advance at once.
-Beside it lies a reader that sends the states of all streams (`state_reader`). Sessions beyond the streams
-wait in the host's memory. A load packet of a state resets the parity of the whole model, so to put one stream's state
-in place those of all are loaded (`replace_state`).
+The model is mapped for a number of streams that share its schedule (`map_services`), and the same number of sessions
+can advance at once. Next to the model, the grid holds a reader that sends the states of all streams (`state_reader`).
+Further sessions wait in the host's memory. A load packet of a state resets the parity of the whole model, so to replace
+the state of one stream the states of all streams are loaded (`replace_state`).
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ __all__ = ["StreamingService", "Transport", "map_services", "replace_state"]
 Session = Any
 
 
-#: Does what a `BusSequence` says; returns its outputs, int16 [steps, width].
+#: Runs a `BusSequence` and returns its outputs, int16 [steps, width].
 Transport = Callable[[BusSequence], Int16Array]
 
 
@@ -41,9 +41,9 @@ def map_services(
     models: Sequence[QuantisedNetwork | Sequence[QuantisedNetwork]], parameters: GridParameters,
     steps: int = TYPICAL_STEPS,
 ) -> Deployment:
-    """Place models in one grid, each with its reader behind it: model k is number 2 k, its reader 2 k + 1.
+    """Place models in one grid, each followed by its reader: model k is number 2 k, its reader 2 k + 1.
 
-    For a service of n streams name the network n times. Raises `MappingError` where something does not fit, or a model
+    For a service with n streams list the network n times. Raises `MappingError` if something does not fit, or a model
     has no state.
     """
     placed: list[Mapping] = []
@@ -60,9 +60,9 @@ def map_services(
 def replace_state(
     model: Mapping, reader: Mapping, read: Int16Array, member: int, state: State
 ) -> tuple[bytes, ...]:
-    """Load packets that put `state` into one stream and leave those of the others as they are.
+    """Load packets that put `state` into stream `member` and leave the states of the other streams unchanged.
 
-    `read` [1, width] is what the reader sent of the state of all; no sequence of the model may have run since.
+    `read` [1, width] is the reader's output, the states of all streams; no sequence of the model may have run since.
     """
     states: list[State] = list(states_read(model, read, reader))
     states[member] = state
@@ -72,9 +72,9 @@ def replace_state(
 class StreamingService:
     """Sessions on one model of a resident grid whose streams are all of one network.
 
-    Sessions are opened, advanced (`run`), looked at (`state`), put elsewhere (`restore`, `clear`) and closed, in any
-    order; each sees only its own inputs and state. The states of up to as many sessions as there are streams stay in
-    the grid from one call to the next; they are saved when another session takes their place.
+    Sessions are opened, advanced (`run`), read (`state`), set to another state (`restore`, `clear`) and closed, in any
+    order; each sees only its own inputs and state. Between calls, the grid keeps the state of one session for each
+    stream; the state is saved when another session takes its place.
     """
 
     def __init__(self, resident: Deployment, number: int, transport: Transport) -> None:
@@ -82,7 +82,7 @@ class StreamingService:
         self.model, self.reader = resident.models[number], resident.models[number + 1]
         self.network = self.model.network
         if any(member is not self.network for member in self.model.members):
-            raise ConfigurationError(f"model {number} is of different networks, must be streams of one")
+            raise ConfigurationError(f"model {number} has different networks, must be streams of one network")
         self._cleared = Reference(self.network).cleared_state()
         #: The session whose state each stream of the grid holds.
         self._streams: list[Session | None] = [None] * len(self.model.members)
@@ -96,9 +96,9 @@ class StreamingService:
         return list(self._states)
 
     def open(self, session: Session) -> None:
-        """Begin a session, from a cleared state. Raises ConfigurationError if it is open."""
+        """Begin a session from a cleared state. Raises ConfigurationError if it is already open."""
         if session in self._states:
-            raise ConfigurationError(f"session {session!r} is open already")
+            raise ConfigurationError(f"session {session!r} is already open")
         self._states[session] = None
 
     def close(self, session: Session) -> None:
@@ -111,9 +111,9 @@ class StreamingService:
         self.restore(session, None)
 
     def restore(self, session: Session, state: State) -> None:
-        """The next step of the session starts from `state`, which is sent then.
+        """The next step of the session starts from `state`, which is sent with that step.
 
-        Raises ModelError if it does not fit.
+        Raises ModelError if `state` does not fit the network.
         """
         self._check(session)
         if state is not None:
@@ -131,14 +131,15 @@ class StreamingService:
         return self._cleared if state is None else state
 
     def save_all(self) -> None:
-        """Read the states that are newer in the grid, and no longer count on it: before other memories are loaded."""
+        """Read the states that are newer in the grid and no longer rely on the grid; for use before other memories are
+        loaded."""
         self._save()
         self._streams = [None] * len(self._streams)
 
     def lose(self) -> list[Session]:
-        """The grid has lost the states (an abort, a reset): all sessions go back to what the host has of them.
+        """The grid has lost the states (abort, reset): all sessions go back to the host's copies of their states.
 
-        Returns those that lose steps by it.
+        Returns the sessions that lose steps.
         """
         lost = list(self._newer)
         self._newer.clear()
@@ -148,12 +149,12 @@ class StreamingService:
     def run(self, inputs: abc.Mapping[Session, Codes]) -> dict[Session, Int16Array]:
         """Advance sessions together, each by its operand codes [steps, input_size]; returns the outputs of each.
 
-        All need as many steps, and there may be as many sessions as the model has streams. Raises ConfigurationError
-        or ModelError.
+        All sessions need the same number of steps, and there may be at most as many sessions as the model has streams.
+        Raises ConfigurationError or ModelError.
         """
         steps = self._steps(inputs)
         stay = {session: place for place, session in enumerate(self._streams) if session in inputs}
-        # Whoever is in the grid and does not advance would be advanced by zeros.
+        # Zero inputs would advance the sessions in the grid that do not take part.
         if len(stay) < len(inputs) or any(one in self._newer for one in self._streams if one not in inputs):
             self._save()
         places = dict(stay)
@@ -173,7 +174,7 @@ class StreamingService:
         return {session: outputs[place] for session, place in places.items()}
 
     def _save(self) -> None:
-        """Copies of all states that are newer in the grid, which keeps them."""
+        """Copy all states that are newer in the grid to the host; the grid keeps them."""
         if self._newer:
             read = self.transport(read_sequence(self.reader))
             for session, state in zip(self._streams, states_read(self.model, read, self.reader), strict=True):
@@ -196,7 +197,7 @@ class StreamingService:
                 )
         lengths = sorted({len(codes) for codes in inputs.values()})
         if len(lengths) != 1 or not lengths[0]:
-            raise ModelError(f"inputs have {lengths} steps, all sessions must have as many, at least one")
+            raise ModelError(f"inputs have {lengths} steps, all sessions must have the same number, at least one")
         if len(inputs) > len(self._streams):
             raise ConfigurationError(f"{len(inputs)} sessions at once, the model has {len(self._streams)} streams")
         return lengths[0]

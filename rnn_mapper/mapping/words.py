@@ -36,7 +36,7 @@ class PhaseWords:
 
     @property
     def weight_words(self) -> int:
-        """Words of the weight memory that are used."""
+        """Number of used words in the weight memory."""
         return max(
             base + timing.nest.max_units * timing.nest.gates * timing.nest.words
             for base, timing in zip(self.placed.allocation.weights, self.placed.timings, strict=True)

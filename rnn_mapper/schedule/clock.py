@@ -34,7 +34,7 @@ class Flow(NamedTuple):
     words: int
     #: Cycles for which a result occupies the collector.
     spacing: int
-    #: Arrival of the first unit of a chain that ends in column 0, and how much later it arrives one column further on.
+    #: Arrival of the first unit of a chain that ends in column 0, and the extra cycles for each column further on.
     base: int
     slope: int
 
@@ -110,7 +110,7 @@ class ProgramRules:
         return self._patterns[key]
 
     def _base(self, traits: PhaseTraits, words: int) -> tuple[int, int]:
-        """Arrival of the first unit of a chain whose last PCU is in column 0, and how much later one column further on."""
+        """Arrival of the first unit of a chain whose last PCU is in column 0, and the extra cycles for each column."""
         key = traits, words
         if key not in self._bases:
             first, second = (arrival_base(traits.program, words, self.latencies, column) for column in (0, 1))

@@ -218,13 +218,14 @@ def test_what_a_service_refuses(pair: tuple[list[QuantisedNetwork], Deployment])
     for session in "abc":
         service.open(session)
     x = np.zeros((2, INPUTS), dtype=np.int8)
-    with pytest.raises(ConfigurationError, match=r"^session 'a' is open already$"):
+    with pytest.raises(ConfigurationError, match=r"^session 'a' is already open$"):
         service.open("a")
     with pytest.raises(ConfigurationError, match=r"^session 'd' is not open$"):
         service.run({"d": x})
     with pytest.raises(ConfigurationError, match=r"^3 sessions at once, the model has 2 streams$"):
         service.run({"a": x, "b": x, "c": x})
-    with pytest.raises(ModelError, match=r"^inputs have \[1, 2\] steps, all sessions must have as many, at least one$"):
+    message = r"^inputs have \[1, 2\] steps, all sessions must have the same number, at least one$"
+    with pytest.raises(ModelError, match=message):
         service.run({"a": x, "b": x[:1]})
     with pytest.raises(ModelError, match=r"^inputs of session 'a' are float64 \[2, 5\], must be int8 \[steps, 5\]$"):
         service.run({"a": x.astype(float)})
@@ -233,7 +234,7 @@ def test_what_a_service_refuses(pair: tuple[list[QuantisedNetwork], Deployment])
     service.close("a")
     assert service.sessions == ["b", "c"]
     mixed = deploy([networks, networks[0]], RESIDENT_GRID)
-    with pytest.raises(ConfigurationError, match=r"^model 0 is of different networks, must be streams of one$"):
+    with pytest.raises(ConfigurationError, match=r"^model 0 has different networks, must be streams of one network$"):
         StreamingService(mixed, 0, never)
     dense = network(cells.dense_relu, 4)
     with pytest.raises(MappingError, match=r"^the model has no state to read$"):
