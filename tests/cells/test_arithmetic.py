@@ -1,4 +1,4 @@
-"""From equations to 16-bit integers: formats, blends, formats that calibration chooses; programs compute that."""
+"""From equations to 16-bit integers: formats, blends, formats chosen by calibration; programs compute the same."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from tests.support.unit_programs import RING, STATE_DISTANCE
 FORMATS: dict[str, dict[str, int]] = {
     # h comes from a tanh and a sigmoid; c can grow.
     "lstm": {"h": 15, "c": 10}, "lstm_peephole": {"h": 15, "c": 10}, "lstm_projection": {"h": 10, "c": 10},
-    # c lies between values within [-1, 1].
+    # c is between values within [-1, 1].
     "cifg": {"h": 15, "c": 15},
     "gru": {"h": 15}, "gru_reset_before": {"h": 15}, "mgu": {"h": 15}, "rnn_tanh": {"h": 15}, "rnn_relu": {"h": 10},
     "sru": {"c": 10, "output": 10}, "qrnn": {"c": 15, "output": 15},
@@ -223,7 +223,7 @@ def test_programs_compute_the_arithmetic(name: str, words: int) -> None:
 
 
 def test_program_with_peepholes() -> None:
-    """At other lengths of a row the search takes long."""
+    """With other row lengths the search takes long."""
     rng = np.random.default_rng(24)
     layer = _quantised(BUILT_IN["lstm_peephole"], rng)
     (stage,) = layer.stages

@@ -1,4 +1,4 @@
-"""Every built-in cell computes what its framework, or the paper that defines it, says; quantised, nearly so."""
+"""Every built-in cell computes the same as its framework or defining paper; quantised, nearly the same."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ def _onnx(
 
 
 def _single_precision(cell: Cell, rng: np.random.Generator, inputs: int, units: int) -> Network:
-    """Tensors that onnxruntime gets as they are."""
+    """Tensors passed to onnxruntime unchanged."""
     (layer,) = one_layer(rng, cell, inputs, units).single_layers
     return Network((Layer(cell, {name: _single(value) for name, value in layer.tensors.items()}),))
 
@@ -153,14 +153,14 @@ def test_peepholes(inputs: int, units: int, steps: int) -> None:
 
 @sizes
 def test_coupled_gates(inputs: int, units: int, steps: int) -> None:
-    """onnxruntime couples with f = 1 - i, so that i has the weights of -f."""
+    """onnxruntime couples the gates with f = 1 - i, so i has the weights of -f."""
     rng = _generator(2, inputs, units)
     network = _single_precision(BUILT_IN["cifg"], rng, inputs, units)
     tensors = dict(network.single_layers[0].tensors)
     for letter in "WUb":
         tensors[f"{letter}_c"] = tensors[f"{letter}_g"]
         tensors[f"{letter}_i"] = -tensors[f"{letter}_f"]
-        # What onnxruntime must not look at.
+        # Values that onnxruntime must not read.
         tensors[f"{letter}_f"] = np.ones_like(tensors[f"{letter}_f"])
     x = _single(rng.normal(size=(steps, inputs)))
     wanted = _onnx("LSTM", x, "iofc", tensors, input_forget=1)
@@ -199,7 +199,7 @@ def _mgu(x: Array, p: abc.Mapping[str, Array]) -> Array:
 def _sru(x: Array, p: abc.Mapping[str, Array]) -> Array:
     """Lei, Zhang and Artzi, "Training RNNs as fast as CNNs" (2017, first version), equations 3 to 7, g = tanh.
 
-    The highway connection takes the input through a matrix, as where the sizes of both differ.
+    The highway connection takes the input through a matrix, as required if the sizes of both differ.
     """
     c, outputs = np.zeros(len(p["b_f"])), []
     for row in x:
@@ -252,7 +252,7 @@ def test_papers(
 
 
 def test_variants() -> None:
-    """Other activations make another cell, made once; those of a built-in cell give that cell."""
+    """Other activations make another cell, made once; the activations of a built-in cell give that cell."""
     assert variant("lstm", ("sigmoid", "tanh", "tanh")) is BUILT_IN["lstm"]
     assert variant("rnn", ("relu",)) is BUILT_IN["rnn_relu"]
     made = variant("gru", ("sigmoid", "relu"))
@@ -271,7 +271,7 @@ def test_variants() -> None:
 
 # Integers
 
-#: Root mean square of the error over that of the signal: at most half more than the worst of three random networks has.
+#: RMS of the error divided by the RMS of the signal: at most 1.5 times the worst of three random networks.
 #: A value that is taken for one of another format is off by a half or more.
 BOUNDS = dict.fromkeys(BUILT_IN, 0.016) | {"lstm_projection": 0.024, "rnn_relu": 0.024, "dense_sigmoid": 0.006}
 

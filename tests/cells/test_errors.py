@@ -1,4 +1,4 @@
-"""What is wrong with a cell: every message, whole, with the line; and one line at the command line."""
+"""Errors in cells: every complete message, with the line of the error; and one line on the command line."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ SUBTRACTED = (
     "that produce it"
 )
 
-#: What cannot be traced: the cell, the line of the error in it (the first is 0), the message.
+#: Cells that cannot be traced: the cell, the line of the error in it (the first is 0), the message.
 TRACED: list[tuple[str, int, str]] = [
     ("def c(x):\n    return x", 0,
      "cell c has 1 argument, must have the input, its states if any, and the parameters"),
@@ -89,7 +89,7 @@ TRACED: list[tuple[str, int, str]] = [
      "cell c returns 2 states, must return 1: h"),
     ("def c(x, p):\n    y = tanh(p.W @ x)", 1, "cell c returns a NoneType, must return vectors"),
 ]
-#: What has no arithmetic, or no place in the hardware.
+#: Cells without arithmetic, or without a place in the hardware.
 COMPILED: list[tuple[str, int, str]] = [
     ("def c(x, p):\n    y = p.W @ x\n    return tanh(y) * x", 0, ELEMENTS),
     ("def c(x, p):\n    y = tanh(p.W @ x)\n    return y + 1", 2, f"the number 1 {NUMBER}"),

@@ -50,7 +50,7 @@ def _simulate(
     cell: Cell, grid: GridParameters, simulator: str, folder: Path, schedule: PhaseOrder = PhaseOrder.FUSED,
     seed: int = 3,
 ) -> None:
-    """A sequence from a cleared state, and one from the state that it leaves."""
+    """A sequence from a cleared state, and a second sequence from the final state of the first."""
     quantised, codes = _network(cell, seed, arithmetic=grid.arithmetic)
     mapping = map_network(quantised, grid, schedule=schedule)
     state = Reference(quantised).run(codes).state
@@ -88,7 +88,7 @@ class _Writer:
     def __init__(self, rng: np.random.Generator) -> None:
         self.rng, self.matrices, self.vectors = rng, 0, 0
         self.states = [["h"], ["h", "c"], ["c"]][int(rng.integers(3))]
-        #: What matrices may multiply besides the input.
+        #: Values that matrices may multiply besides the input.
         self.operands = ["h"] if "h" in self.states else []
         self.lines: list[str] = []
         self.gates: list[str] = []
@@ -98,7 +98,7 @@ class _Writer:
         return options[int(self.rng.integers(len(options)))]
 
     def row(self) -> str:
-        """Products of the input and perhaps of a state, and a bias."""
+        """Products of the input and possibly of a state, and a bias."""
         self.matrices += 1
         terms = [f"p.W_{self.matrices} @ x"]
         if self.operands and self.rng.random() < 0.8:
@@ -120,7 +120,7 @@ class _Writer:
         self.gates.append(name)
 
     def candidate(self) -> str:
-        """A value that is no gate."""
+        """A value that is not a gate."""
         function = self.pick(["tanh", "tanh", "relu", "sigmoid"])
         choice = self.rng.random()
         if choice < 0.6:
@@ -162,7 +162,7 @@ REFUSED = {9, 13, 14, 21, 22, 31, 32}
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_random_cells(seed: int, tmp_path: Path) -> None:
-    """Refused with a line of the cell, or right: programs compute the arithmetic, and no schedule breaks a rule."""
+    """Rejected with a line of the cell, or correct: programs compute the arithmetic, and no schedule breaks a rule."""
     made = _random_cell(seed, tmp_path)
     rng = np.random.default_rng(seed)
     if seed in REFUSED:

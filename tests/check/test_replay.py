@@ -1,4 +1,4 @@
-"""The schedules of hundreds of random mappings, by an independent checker; and that the checker finds faults."""
+"""An independent checker passes the schedules of hundreds of random mappings, and finds faults put into them."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -26,13 +26,13 @@ from tests.support.random_plans import RandomPlan, plan_with, random_plan
 SECONDS, FEWEST = 20.0, 120
 #: Steps of a sequence, and the chance that a token is delayed.
 REPLAYS = ((1, 0.0), (3, 0.0), (3, 0.5), (6, 0.15), (7, 0.9))
-#: One replay in so many continues from a kept state.
+#: One in this many replays continues from a kept state.
 KEPT = 4
 
 
 @dataclass(frozen=True)
 class Record:
-    """What was decided about a phase, to be spoiled."""
+    """The decisions about a phase, for a test to spoil."""
 
     phase: Phase
     nest: LoopNest
@@ -96,7 +96,7 @@ def test_no_random_mapping_collides(seed: int) -> None:
 @pytest.mark.parametrize("schedule", [PhaseOrder.FUSED, PhaseOrder.SEQUENTIAL])
 @pytest.mark.parametrize(("outputs", "chains"), [(8, 3), (9, 3), (10, 4)])
 def test_heads_on_columns_of_their_own(schedule: PhaseOrder, outputs: int, chains: int) -> None:
-    """A site that only the head uses still waits for its delay when the layer, elsewhere, could begin."""
+    """A site that only the head uses still waits for its delay when the layer on other sites could begin."""
     parameters, latencies = GridParameters(1, 8, 16), GridLatencies(4, 10, 4, 7, 2, 4)
     network = blank_network(4, [LayerShape(cells.lstm, 3)], outputs, parameters.arithmetic)
     phases = phases_of([network], [[group.units] for group in unit_groups([network])], schedule)
@@ -108,7 +108,7 @@ def test_heads_on_columns_of_their_own(schedule: PhaseOrder, outputs: int, chain
 
 
 def test_the_last_result_is_the_same_in_every_step() -> None:
-    """It is marked once, in its unit entry."""
+    """The last result is marked once, in its unit entry."""
     rng, seen = np.random.default_rng(11), 0
     while seen < 100:
         plan = random_plan(rng)
@@ -119,7 +119,7 @@ def test_the_last_result_is_the_same_in_every_step() -> None:
 
 
 def end(timing: PhaseTiming, token: TokenIssue) -> int:
-    """First cycle in which all that a token's phase makes is where it belongs."""
+    """First cycle in which all results of a token's phase are in place."""
     if not timing.phase.stores:
         return token.cycle + timing.of_step(token.fresh).completion + 1
     lasts = [
@@ -130,7 +130,7 @@ def end(timing: PhaseTiming, token: TokenIssue) -> int:
 
 
 def test_schedules_in_order_do_not_overlap() -> None:
-    """A step begins when the one before is done; a kernel, when the one before has written all its results."""
+    """A step begins when the previous step is done; a kernel, when the previous kernel has written all its results."""
     rng = np.random.default_rng(12)
     seen = dict.fromkeys((PhaseOrder.SEQUENTIAL, PhaseOrder.BLAS), 0)
     while min(seen.values()) < 60:

@@ -1,4 +1,4 @@
-"""The tutorial of docs/cells.md, block by block: files are written, commands run, quoted output is what they print."""
+"""The tutorial in docs/cells.md, block by block: files are written, commands run, and their output is as quoted."""
 
 from __future__ import annotations
 

@@ -202,7 +202,7 @@ SIMULATE = ("simulate", "--model", "lstm.npz", "--input", "x.npy", "-o", "out")
 def test_wrong_input_is_one_line(
     run: Run, tmp_path: Path, arguments: tuple[str, ...], more: list[object], message: str
 ) -> None:
-    # A file in PyTorch's layout, unlike those that save_network writes.
+    # A file in PyTorch's layout, unlike the files of save_network.
     rng = np.random.default_rng(1)
     shapes = {"weight_ih_l0": (24, 5), "weight_hh_l0": (24, 6), "bias_ih_l0": (24,), "bias_hh_l0": (24,)}
     good: dict[str, Any] = {name: rng.uniform(-0.5, 0.5, shape) for name, shape in shapes.items()}

@@ -1,4 +1,4 @@
-"""`spatial-rnn quantise`, its report, and metrics: against counts and figures made by hand."""
+"""`spatial-rnn quantise`, its report, and metrics: against counts and figures computed by hand."""
 
 from __future__ import annotations
 
@@ -152,7 +152,7 @@ def test_a_bidirectional_network_ends_with_the_errors_of_its_outputs(run: Run) -
 
 
 class _Counting:
-    """Stands in for `reference._saturate` and counts what passes, with the shape that it has."""
+    """Replaces `reference._saturate` and counts the values that pass through, with their shape."""
 
     def __init__(self) -> None:
         self.seen: Counter[str] = Counter()
@@ -167,7 +167,7 @@ class _Counting:
 
 @pytest.mark.parametrize("cell", ALL_CELLS, ids=lambda cell: cell.name)
 def test_narrowings_are_counted(cell: cells.Cell, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Against a count at the only place where the reference narrows."""
+    """Against a count at the only place where the reference narrows values."""
     network = Network((random_network(0, cell, 5, (6,), scale=2.5).layers[0],))
     inputs = 4 * np.random.default_rng(0).normal(size=(30, 5))
     quantised = quantise(network, inputs[:2] / 8)

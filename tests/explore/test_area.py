@@ -1,4 +1,4 @@
-"""Areas that exploring interpolates: their stated errors, their range, and whether today's hardware still has them."""
+"""Interpolated areas: their stated errors, their range, and whether the current hardware still has them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from rnn_mapper.explore.area import DATA, OutOfRange, area_model, measured_total
 from rnn_mapper.explore.devices import DEVICES
 from rnn_mapper.explore.memories import memory_resources
 
-#: What docs/explore.md states; a new measurement that is worse must be said there.
+#: Errors stated in docs/explore.md; a new measurement that is worse must be stated there.
 STATED = {"generic": 0.02, "ecp5": 0.06, "ice40": 0.06, "xilinx": 0.08, "ice40hx": 0.08}
 #: Hardware may grow by as much before the areas must be measured again.
 STALE = 0.05

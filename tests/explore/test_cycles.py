@@ -1,4 +1,4 @@
-"""The search counts the cycles of the mapper, for every choice, and keeps the mappings that nothing beats."""
+"""The search counts the same cycles as the mapper, for every choice, and keeps the mappings that nothing beats."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def test_cycles_are_those_of_the_prediction() -> None:
         plan = plans_of(shape, steps, p, latencies).plan(choice)
         assert plan is not None
         while not plan.exact:
-            # What rules a mapping out must be true at every stage.
+            # The bound that rules a mapping out must hold at every stage.
             assert plan.least <= expected, f"{shape} {p} {choice} {steps}"
             plan.improve()
         assert plan.least == expected, f"{shape} {p} {choice} {steps}"
@@ -98,7 +98,7 @@ def test_cycles_are_those_of_the_prediction() -> None:
 
 
 def test_bounds_rule_out_nothing_that_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The same mappings are compared and kept where all cycles are counted at once."""
+    """The same mappings are compared and kept if all cycles are counted at once."""
     shapes = (
         Shape(("lstm",), 40, (70,)), Shape(("gru", "sru"), 24, (40, 20), 6), Shape(("mgu", "gru", "gru"), 9, (30,) * 3),
     )
@@ -141,7 +141,7 @@ def test_kept_are_those_that_no_other_beats() -> None:
 
 
 class FakeCandidate(Candidate):
-    """A mapping with bounds that close in slowly."""
+    """A mapping whose bounds tighten slowly."""
 
     def __init__(self, words: int, units: int, cycles: int, least: int) -> None:
         self.words, self.units, self.cycles, self.least = words, units, cycles, least
@@ -165,7 +165,7 @@ def test_nothing_the_mapper_chooses_is_faster() -> None:
         result = search_size(job)
         best = result.found[p.cols][0]
         assert best.cycles <= mapping.predict(30).cycles
-        # What was found is what the mapper makes of it, and takes what it says.
+        # The mapper makes the same mapping from the choice, with the stated demands.
         again = mapping_of(blank_network(shape), p, best.choice, 30)
         assert again.predict(30).cycles == best.cycles
         needed = demands(shape, p, best.choice)
@@ -182,7 +182,7 @@ def test_latencies_of_rows_and_lanes_add_up() -> None:
 
 
 def test_most_mappings_are_ruled_out_before_their_cycles_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What makes the search fast, whatever the machine: few mappings come to what takes long."""
+    """The reason why the search is fast on any machine: few mappings reach the slow stages."""
     lengthened = 0
 
     def counting(*arguments: Any) -> Durations:

@@ -1,4 +1,4 @@
-"""`spatial-rnn explore`: requests, budgets, cache, cluster, outputs, and the simulation of what was found."""
+"""`spatial-rnn explore`: requests, budgets, cache, cluster, outputs, and the simulation of the results."""
 
 from __future__ import annotations
 

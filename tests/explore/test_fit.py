@@ -1,4 +1,4 @@
-"""What models need, the smallest grid and FPGA that do, and what a refused model is told."""
+"""The needs of models, the smallest sufficient grid and FPGA, and the message for a rejected model."""
 
 from __future__ import annotations
 

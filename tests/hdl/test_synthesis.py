@@ -55,7 +55,7 @@ def test_generic(grid: Path) -> None:
 
 def test_bare_dot_product_of_64_lanes(tmp_path: Path) -> None:
     measure = measure_source(bare_dot_product(64, 32, 2, 8), MODULE, tmp_path)
-    # Registers: products, the tree after levels 2, 4 and 6 (16 of 18 bits, 4 of 20, 1 of 22), accumulator.
+    # Registers: products, the tree after levels 2, 4 and 6 (16 18-bit, 4 20-bit and 1 22-bit), accumulator.
     assert measure.flip_flops == 64 * 16 + 16 * 18 + 4 * 20 + 22 + 32
     assert measure.gate_equivalents is not None
     assert 45_000 < measure.gate_equivalents < 56_000

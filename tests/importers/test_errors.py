@@ -1,4 +1,4 @@
-"""Files that are no models, or not models that can be taken: one line, exit status 2, nothing written, nothing run."""
+"""Files that are not models, or unsupported models: one line, exit status 2, nothing written, nothing run."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ FLOATS = bytes(16)
 
 
 class Net(torch.nn.Module):
-    """A recurrent layer and what follows."""
+    """A recurrent layer and the modules that follow."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -62,7 +62,7 @@ def state(**changes: Any) -> dict[str, torch.Tensor]:
 
 
 def archive(pickled: bytes, storages: dict[str, bytes] | None = None, kind: int = zipfile.ZIP_STORED) -> bytes:
-    """A zip as torch.save writes it."""
+    """A zip in the format of torch.save."""
     made = io.BytesIO()
     with zipfile.ZipFile(made, "w", kind) as file:
         file.writestr("m/data.pkl", pickled)
@@ -107,7 +107,7 @@ def tensor_pickle(offset: int, shape: tuple[int, ...], strides: tuple[int, ...],
 
 
 def lying_archive() -> bytes:
-    """Its directory says that the last member has gigabytes in the file."""
+    """A zip whose directory claims gigabytes for the last member."""
     made = bytearray(archive(tensor_pickle(0, (4, 1), (1, 1)), {"0": FLOATS}))
     place = made.rfind(b"PK\x01\x02") + 20
     made[place : place + 4] = struct.pack("<I", 0xF0000000)
@@ -147,7 +147,7 @@ def bomb(path: Path) -> None:
 
 
 def lying_npz(path: Path) -> None:
-    """The header of an array says terabytes."""
+    """An array whose header claims terabytes."""
     made = io.BytesIO()
     np.save(made, np.ones((16, 3)))
     content = made.getvalue().replace(b"(16, 3)", b"(1600000000, 300)")
@@ -263,7 +263,7 @@ def written(name: str) -> Path:
 
 
 def refused(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
-    """The line of a command in this process, without "error: "."""
+    """The error line of a command run in this process, without "error: "."""
     with pytest.raises(SystemExit) as left:
         cli.main([str(argument) for argument in arguments])
     captured = capsys.readouterr()
@@ -345,7 +345,7 @@ def test_no_code_is_run(kind: str, folder: Path) -> None:
 
 
 def test_objects_that_a_newer_or_older_pickle_makes(folder: Path) -> None:
-    """Protocols other than that of torch.save are read, too: the values are the same."""
+    """Pickle protocols other than the protocol of torch.save are read as well: the values are the same."""
     for protocol in (2, 3, 4, 5):
         made = saved(state(), pickle_protocol=protocol)
         (folder / "m.pt").write_bytes(made)
@@ -364,7 +364,7 @@ def test_shared_storages_have_a_limit(folder: Path) -> None:
 
 
 def test_fuzzed_files(folder: Path) -> None:
-    """Each mutant is imported or refused, in little memory; SPATIAL_RNN_FUZZ_SEED gives others."""
+    """Each mutant is imported or rejected, in little memory; SPATIAL_RNN_FUZZ_SEED gives other mutants."""
     tensors = Net().state_dict()
     torch.save(tensors, "m.pt")
     torch.save({"epoch": 1, "state_dict": tensors, "optimizer": {"state": {0: {"step": torch.ones(3)}}}}, "m.ckpt")
@@ -380,7 +380,7 @@ def test_fuzzed_files(folder: Path) -> None:
 
 
 def test_large_files_take_little_memory(folder: Path) -> None:
-    """Weights beside those that are named are not read."""
+    """Only the named weights are read."""
     torch.save(Net().state_dict() | {"embedding.weight": torch.ones(20_000, 1000)}, "m.pt")
     save_file(Net().state_dict() | {"embedding.weight": torch.ones(20_000, 1000)}, "m.safetensors")
     code = (

@@ -1,4 +1,4 @@
-"""Keras models through ONNX, against what Keras gave (scripts/keras_fixtures.py made the files)."""
+"""Keras models through ONNX, against the outputs of Keras (scripts/keras_fixtures.py made the files)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.support.onnx_models import run_imported
 
 DATA = Path(__file__).parent.parent / "data"
 
-#: What each fixture is: its layers, and what is left to the host.
+#: The layers of each fixture, and the operations left to the host.
 FIXTURES = {
     "keras2_gru_reset_after": ("gru, dense", 0),
     "keras2_gru_reset_before": ("gru_reset_before", 0),

@@ -23,7 +23,7 @@ T = 9
 
 
 def check(proto: Any, feeds_x: Array, reference: Any = None, **feeds: Array) -> Any:
-    """Import, and compare with onnxruntime (of the same, or of a reference model) for a batch of one."""
+    """Import, and compare with onnxruntime (on the same or a reference model) for a batch of one."""
     imported = load_onnx(proto)
     name, stop = proto.graph.input[0].name, proto.graph.output[0].name
     (wanted,) = run_onnxruntime(reference or proto, {name: feeds_x.astype(np.float32), **feeds}, [stop])
@@ -44,7 +44,7 @@ FUNCTIONS = ["Sigmoid", "Tanh", "Relu"]
 
 
 def random_attributes(rng: np.random.Generator, op: str) -> dict[str, Any]:
-    """Attributes at random, of which each is as often left out as given."""
+    """Random attributes; each is left out as often as given."""
     made: dict[str, Any] = {}
     direction = rng.choice(["forward", "reverse", "bidirectional"])
     if direction != "forward" or rng.random() < 0.5:
@@ -69,7 +69,7 @@ def random_attributes(rng: np.random.Generator, op: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize("op", ["LSTM", "GRU", "RNN"])
 def test_random_attributes(op: str) -> None:
-    """Every combination gives what onnxruntime gives; layout 1 what layout 0 gives for transposed tensors."""
+    """Every combination gives the outputs of onnxruntime; layout 1 those of layout 0 for transposed tensors."""
     seen = set()
     for seed in range(40):
         rng = np.random.default_rng(seed)
@@ -127,7 +127,7 @@ OPERATOR_TESTS = [
 
 
 def operator_tests() -> dict[str, Any]:
-    """Those that the onnx package ships, by name."""
+    """The operator tests in the onnx package, by name."""
     from onnx.backend.test.case import node as cases
 
     with warnings.catch_warnings():
@@ -162,12 +162,12 @@ def test_operator_tests_of_onnx_in_float(name: str) -> None:
 
 
 def test_operator_tests_are_all_there() -> None:
-    """A new one of the package must not be missed."""
+    """A new operator test in the package must not be missed."""
     assert sorted(operator_tests()) == sorted(OPERATOR_TESTS)
 
 
 def test_cell_state_of_the_operator_tests() -> None:
-    """Y_c is no output of the grid; the layers' states are what it says."""
+    """Y_c is not an output of the grid, but equals the layers' states."""
     for name in ("test_lstm_reverse", "test_lstm_bidirectional"):
         case = operator_tests()[name]
         proto, x, _ = bound(case)
@@ -279,7 +279,7 @@ def test_where_the_steps_lie() -> None:
 
 
 def test_last_defence() -> None:
-    """An import that computes something else is refused."""
+    """An import that computes something else is rejected."""
     from rnn_mapper.importers.onnx import recurrent
 
     kept = recurrent._GATES["LSTM"]
@@ -364,7 +364,7 @@ BIG = (1 << 63) - 1
     # Features in another order.
     (glue([n("Slice", ["X", "a", "b", "two", "minus"], "X2", "before 2"), n("Identity", ["Y"], "out")],
           {"a": i(-1), "b": i(-BIG), "two": i(2), "minus": i(-1)}), [], "lstm"),
-    # What only the host can put together.
+    # Outputs that only the host can combine.
     (glue([n("Squeeze", ["Y", "one"], "s"), n("Reshape", ["s", "to"], "t"), n("MatMul", ["t", "m"], "out")],
           {"one": i(1), "to": i(2, -1), "m": noise(2 * T, 3)}, shape=(T, 1, 3)),
      ["values of several steps: 2 x 18 values of several steps", "MatMul 'out'"], "lstm"),
@@ -404,7 +404,7 @@ def test_glue_that_is_refused(proto: Any, message: str | None) -> None:
 
 
 def test_slices_longer_than_the_first_try() -> None:
-    """The last 20 steps of a sequence are not all of them, although shorter ones end before."""
+    """The last 20 steps of a sequence are not the whole sequence, although shorter sequences have fewer steps."""
     proto = glue([n("Slice", ["Y", "a", "b", "zero"], "out")], {"a": i(-20), "b": i(BIG), "zero": i(0)})
     imported = load_onnx(proto)
     x = noise(30, 1, 3)
@@ -415,7 +415,7 @@ def test_slices_longer_than_the_first_try() -> None:
 
 
 def test_states() -> None:
-    """Constants that a sequence starts from, and inputs that the grid carries."""
+    """Constant initial states of a sequence, and state inputs that the grid carries."""
     stored = weights(np.random.default_rng(1), "LSTM", 3, 4)
     stored |= {"h": noise(1, 1, 4, seed=2), "c": noise(1, 1, 4, seed=3)}
     extra = {"initial_h": "h", "initial_c": "c"}
@@ -432,7 +432,7 @@ def test_states() -> None:
     text = "\n".join(imported.account)
     assert "input 'h': the state, which the grid carries from call to call and begins cleared" in text
     assert "output 'Yc': the state after the last step, which the grid keeps" in text
-    # What onnxruntime gives for a state is what the network gives from it.
+    # From the same state, onnxruntime and the network give the same outputs.
     (wanted,) = run_onnxruntime(proto, {"X": noise(T, 1, 3), **carried}, ["Y"])
     start = [{name: value[0, 0].astype(float) for name, value in carried.items()}]
     found = srnn.run_float(imported.network, noise(T, 3).astype(float), start).outputs
@@ -440,7 +440,7 @@ def test_states() -> None:
 
 
 def test_types_of_weights(tmp_path: Path) -> None:
-    """float16, bfloat16 and float64 weights are taken as they are."""
+    """float16, bfloat16 and float64 weights are taken unchanged."""
     proto = single("GRU")
     reference = load_onnx(proto).network.layers[0]
     for dtype in (onnx.TensorProto.FLOAT16, onnx.TensorProto.BFLOAT16, onnx.TensorProto.DOUBLE):
@@ -461,7 +461,7 @@ def test_types_of_weights(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("value", [0.0, 0.5])
 def test_states_whose_shape_comes_from_outside_the_cut(value: float) -> None:
-    """Zeros of whatever shape are no state; anything else needs its shape, and what it is computed from."""
+    """Zeros of any shape are no state; other values need their shape and their sources."""
     rng = np.random.default_rng(5)
     stored = weights(rng, "GRU", 3, 4)
     fill = helper.make_tensor("fill", onnx.TensorProto.FLOAT, [1], [value])

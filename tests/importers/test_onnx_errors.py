@@ -22,7 +22,7 @@ from tests.support.onnx_models import copy, model, node, single, weights
 
 
 def refusal(source: Any, selection: Selection | None = None) -> str:
-    """The message of the refusal, one readable line."""
+    """The error message, one readable line."""
     with pytest.raises(ModelError) as error:
         load_onnx(source, selection)
     text = str(error.value)
@@ -60,7 +60,7 @@ def set_item(at: tuple[int, ...], value: float) -> Callable[[np.ndarray], np.nda
 
 
 def huge(proto: Any) -> None:
-    """A stored tensor that declares more than there is."""
+    """A stored tensor that declares more data than it has."""
     tensor = stored(proto, "W")
     tensor.dims[:] = [1 << 20, 1 << 20, 1 << 20]
     tensor.raw_data = b""
@@ -82,7 +82,7 @@ def subgraph(proto: Any) -> None:
 
 
 def functions(depth: int, recursive: bool = False) -> Callable[[Any], None]:
-    """Functions each of which calls the one before twice."""
+    """Functions, each of which calls the previous one twice."""
 
     def change(proto: Any) -> None:
         opset = [helper.make_opsetid("", 17), helper.make_opsetid("f", 1)]
@@ -251,7 +251,7 @@ def test_files(tmp_path: Path) -> None:
 
 
 def test_external_data(tmp_path: Path) -> None:
-    """Data in other files only from inside the model's folder, and only as much as the tensor has."""
+    """Data in other files is read only from inside the model's folder, and only as much as the tensor has."""
     folder = tmp_path / "model"
     (folder / "sub").mkdir(parents=True)
     (tmp_path / "secret.bin").write_bytes(bytes(1000))
@@ -297,7 +297,7 @@ def test_external_data(tmp_path: Path) -> None:
 
 @contextlib.contextmanager
 def limited_memory(more: int = 1 << 30) -> Iterator[None]:
-    """No more address space than there is now, and a gigabyte."""
+    """Limit the address space to its present size plus `more` bytes, by default a gigabyte."""
     with open("/proc/self/statm") as file:
         there = int(file.read().split()[0]) * resource.getpagesize()
     before = resource.getrlimit(resource.RLIMIT_AS)
@@ -309,7 +309,7 @@ def limited_memory(more: int = 1 << 30) -> Iterator[None]:
 
 
 def bases() -> list[Any]:
-    """Models that mutants are made of."""
+    """Models from which mutants are made."""
     shapes = glue(
         [n("Shape", ["X"], "s"), n("Gather", ["s", "zero"], "t"), n("Concat", ["t", "rest"], "to", axis=0),
          n("Transpose", ["Y"], "y", perm=[0, 2, 1, 3]), n("Reshape", ["y", "to"], "r"), n("MatMul", ["r", "m"], "d"),
@@ -330,7 +330,7 @@ def bases() -> list[Any]:
 
 
 def mutant(rng: np.random.Generator, proto: Any) -> Any:
-    """A copy with one to three changes of its structure."""
+    """A copy of the model with one to three changes of its structure."""
     made = copy(proto)
     for _ in range(rng.integers(1, 4)):
         _mutate(rng, made)
@@ -411,7 +411,7 @@ def copy_of(one: Any) -> Any:
 
 
 def imports_or_refuses(source: Any) -> bool:
-    """Whether it is imported; then onnxruntime agrees. Anything but a readable refusal is an error."""
+    """Whether the model is imported; then onnxruntime agrees. Any failure but a readable error message is an error."""
     try:
         imported = load_onnx(source)
     except ModelError as error:
@@ -427,7 +427,7 @@ def imports_or_refuses(source: Any) -> bool:
 
 
 def test_mutants_of_the_structure() -> None:
-    """Each is refused in a line, or imported to what onnxruntime computes."""
+    """Each mutant is rejected with a one-line error, or imported and computes the same as onnxruntime."""
     rng = np.random.default_rng(0)
     models = bases()
     with limited_memory():

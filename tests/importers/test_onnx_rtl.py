@@ -27,7 +27,7 @@ from tests.support.onnx_models import single
 
 @pytest.mark.parametrize("part", range(4))
 def test_operator_tests_of_onnx_on_a_grid(part: int, tmp_path: Path) -> None:
-    """A few of them at a time lie in one grid; every stream of every batch runs."""
+    """A few tests at a time share one grid; every stream of every batch runs."""
     made = []
     for name in OPERATOR_TESTS[part::4]:
         proto, x, _ = bound(operator_tests()[name])
@@ -86,7 +86,7 @@ def test_cells_with_other_functions(name: str, tmp_path: Path) -> None:
 
 
 def test_functions_that_the_grid_cannot_combine() -> None:
-    """Read, because the mathematics is known; refused where it is made into integers, with the reason."""
+    """Imported, because the mathematics is known; rejected by the quantisation to integers, with the reason."""
     proto = single("GRU", activations=["Tanh", "Tanh"])
     network = load_onnx(proto).network
     assert isinstance(network, srnn.Network)
@@ -124,7 +124,7 @@ def test_reversed_layers_by_hand() -> None:
     assert network.head is not None
     values = values @ network.head.tensors["W"].T + network.head.tensors["b"]
     np.testing.assert_allclose(run_float(network, inputs).outputs, values, rtol=0, atol=1e-12)
-    # The integers of a reversed layer are those of the layer itself on turned inputs.
+    # A reversed layer gives the integers of the plain layer on reversed inputs.
     alone = Network((network.layers[0],))
     quantised = quantise_model(alone, inputs).segments[0]
     codes = srnn.quantise_inputs(quantised.members[0], inputs)

@@ -1,4 +1,4 @@
-"""Models from PyTorch (modules, .pt files, safetensors): the float reference is what PyTorch computes."""
+"""Models from PyTorch (modules, .pt files, safetensors): the float reference equals PyTorch's outputs."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def wanted_of(module: Any, inputs: np.ndarray) -> np.ndarray:
 
 
 def random_recurrent(seed: int) -> tuple[Any, str | None]:
-    """An nn.LSTM, GRU or RNN, and the cell that must be named where the weights do not say it."""
+    """An nn.LSTM, GRU or RNN, and the cell that must be named if the weights do not identify it."""
     choose = random.Random(seed)
     torch.manual_seed(seed)
     module_class = choose.choice([torch.nn.LSTM, torch.nn.GRU, torch.nn.RNN])
@@ -139,7 +139,7 @@ def test_sequential(seed: int) -> None:
 
 
 class Tagger(torch.nn.Module):
-    """What people have: an embedding, a recurrent layer, a decision."""
+    """A typical model: an embedding, a recurrent layer, a decision."""
 
     def __init__(self) -> None:
         super().__init__()

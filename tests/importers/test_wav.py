@@ -1,4 +1,4 @@
-"""Samples of WAV files, as frames that a network takes."""
+"""Samples of WAV files as input frames of a network."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def test_others_are_refused(content: bytes | str | None, message: str, tmp_path:
 
 
 def test_data_that_end_early_are_taken_as_far_as_they_go(tmp_path: Path) -> None:
-    """As from a pipe, whose header claims more than it holds."""
+    """Like a file from a pipe, whose header claims more data than the file has."""
     path = wav(tmp_path / "a.wav", (1, 2, 3))
     data = io.BytesIO(path.read_bytes()).getvalue()
     path.write_bytes(data[:40] + struct.pack("<I", 0x7FFFFFFE) + data[44:-1])

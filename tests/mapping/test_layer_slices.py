@@ -53,7 +53,7 @@ def test_named_slices_are_taken() -> None:
 
 
 def test_layers_stay_whole_where_there_is_no_room_for_their_slices() -> None:
-    """The best guess cuts all three layers, and no change of one of them makes do with eight phases."""
+    """The best guess cuts all three layers, and eight phases are not enough if only one layer changes."""
     parameters = GridParameters(
         4, 5, 6, weight_depth=1024, vector_depth=256, units=64, state_words=4, gate_entries=1024, phases=8,
         schedule_depth=64, program_length=64,

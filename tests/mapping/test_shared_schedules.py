@@ -1,4 +1,4 @@
-"""Stacked layers of different kinds and sizes, streams, and different models that share a schedule, in the Verilog."""
+"""The Verilog of stacked layers of different kinds and sizes, of streams, and of models that share a schedule."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_networks_of_very_different_depth_do_not_share_a_schedule() -> None:
 
 
 def test_resident_models_take_turns(tmp_path: Path) -> None:
-    """Models one of which is shared by streams; each sequence names its own."""
+    """Several models, one of them shared by streams; each sequence names its model."""
     groups = [[STACK], [LSTM, LSTM], [SMALL]]
     resident: Deployment = deploy(groups, RESIDENT_GRID)
     rng = np.random.default_rng(1)
@@ -76,7 +76,7 @@ def test_resident_models_take_turns(tmp_path: Path) -> None:
 
 
 def test_simulate_takes_streams() -> None:
-    """[streams, steps, features], or a list; each stream is as it is alone."""
+    """[streams, steps, features], or a list; each stream gives the same outputs as alone."""
     module = torch.nn.GRU(5, 6)
     inputs = torch.randn(3, 7, 5)
     result = srnn.simulate(module, inputs, RESIDENT_GRID, simulator="verilator")

@@ -1,4 +1,4 @@
-"""Streams and resident models never see each other, whatever is done with one of them."""
+"""Streams and resident models never affect each other, whatever happens to one of them."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def extreme_state(quantised: QuantisedNetwork, rng: np.random.Generator) -> list
 
 @pytest.mark.parametrize(("parameters", "actions"), [(RESIDENT_GRID, 36), (RESIDENT_GRID_16, 24)], ids=["8", "16"])
 def test_random_sessions_on_three_models(parameters: GridParameters, actions: int, tmp_path: Path) -> None:
-    """Run, keep, clear, save and restore in random order; every session is as if it were alone."""
+    """Run, keep, clear, save and restore in random order; every session behaves as if it were alone."""
     rng, arithmetic = np.random.default_rng(3), parameters.arithmetic
     networks = [
         network(cell, size, arithmetic=arithmetic)
@@ -118,7 +118,7 @@ def test_random_sessions_on_three_models(parameters: GridParameters, actions: in
 
 
 def test_sessions_that_wait_are_saved(pair: tuple[list[QuantisedNetwork], Deployment], tmp_path: Path) -> None:
-    """One of two sessions in the grid goes on alone; then the other does, as if nothing had been."""
+    """One of two sessions in the grid continues alone; then the other does, as if nothing had happened."""
     networks, resident = pair
     grid = ReplayedGrid(resident, tmp_path)
     service, reference = StreamingService(resident, 0, grid), Reference(networks[0])
@@ -149,7 +149,7 @@ def pair() -> tuple[list[QuantisedNetwork], Deployment]:
 def test_a_stream_and_a_model_next_to_an_adversary(
     pair: tuple[list[QuantisedNetwork], Deployment], tmp_path: Path
 ) -> None:
-    """Stream 0 of model 0 gets extreme inputs and states; stream 1 and model 2 stay as they are alone."""
+    """Stream 0 of model 0 gets extreme inputs and states; stream 1 and model 2 behave as if alone."""
     networks, resident = pair
     rng = np.random.default_rng(8)
     model, reader, other = resident.models[0], resident.models[1], resident.models[2]
@@ -187,7 +187,7 @@ def test_a_stream_and_a_model_next_to_an_adversary(
         third(1)
         loud = state
         both(codes(rng, 3, extreme=True), codes(rng, 3), replace_state(model, reader, read, 0, state))
-        # An odd number of steps in all: what is not loaded again is in the wrong half of the vector memory.
+        # An odd total of steps: a state that is not loaded again is in the wrong half of the vector memory.
         both(codes(rng, 2, extreme=True), codes(rng, 2))
         third(2)
     read = grid(read_sequence(resident.models[3]))
@@ -195,7 +195,7 @@ def test_a_stream_and_a_model_next_to_an_adversary(
 
 
 def test_a_model_that_never_ran_has_no_state(pair: tuple[list[QuantisedNetwork], Deployment], tmp_path: Path) -> None:
-    """KEEP_STATE is refused for it, even when another model has a state."""
+    """KEEP_STATE is rejected for the model, even when another model has a state."""
     _, resident = pair
     grid = ReplayedGrid(resident, tmp_path)
     rng = np.random.default_rng(1)

@@ -1,4 +1,4 @@
-"""Accuracy of the integers on real trained networks, with the bounds the arithmetic was chosen by."""
+"""Accuracy of the integers on real trained networks, with the bounds by which the arithmetic was chosen."""
 
 import io
 import subprocess
@@ -74,7 +74,7 @@ def test_silero_in_parts_equals_the_original(silero: SileroVad) -> None:
 
 
 def test_operands_of_16_bits_are_more_exact(silero: SileroVad) -> None:
-    """What the wider operands are for (docs/numerics.md); the rest of the error is that of the 8-bit weights."""
+    """The gain from the wider operands (docs/numerics.md); the rest of the error comes from the 8-bit weights."""
     typical, spoken = silero.encode(scene(SPOKEN[0])), silero.encode(scene(*SPOKEN[1:]))
     narrow, wide = (
         compare_with_float(silero.network, quantise(silero.network, typical, arithmetic), spoken)[0]
@@ -99,7 +99,7 @@ def test_g2p_pronounces_in_float(g2p: G2pEn) -> None:
 
 
 def test_g2p_scores(g2p: G2pEn, g2p_quantised: tuple[QuantisedNetwork, QuantisedNetwork]) -> None:
-    """What the decoder's head gives on the float's choices, within its calibrated position."""
+    """The outputs of the decoder's head on the float model's choices, within its calibrated position."""
     words = sorted(word_list())[::12]
     float_run = float_runner(g2p.encoder), float_runner(g2p.decoder)
     encoder, decoder = map(Reference, g2p_quantised)
@@ -117,7 +117,7 @@ def test_g2p_scores(g2p: G2pEn, g2p_quantised: tuple[QuantisedNetwork, Quantised
 def test_g2p_decoder_sequence_equals_its_steps(
     g2p: G2pEn, g2p_quantised: tuple[QuantisedNetwork, QuantisedNetwork]
 ) -> None:
-    """Fed its own choices as one sequence, the decoder chooses them again: what lets a simulation run it whole."""
+    """Fed its own choices as one sequence, the decoder chooses them again, so a simulation can run it as a whole."""
     encoder, decoder = map(Reference, g2p_quantised)
     lengths = []
     for word in ("accelerator", "a", "pneumonoultramicroscopicsilicovolcanoconiosis"):

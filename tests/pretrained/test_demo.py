@@ -1,4 +1,4 @@
-"""The demonstration on one small grid: both networks end to end, and the report of them."""
+"""The demonstration on one small grid: both networks end to end, and their report."""
 
 from dataclasses import replace
 from pathlib import Path

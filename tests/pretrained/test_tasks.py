@@ -1,4 +1,4 @@
-"""Four trained models of packages, end to end: the bounds of docs/models.md, and a part of each in the Verilog."""
+"""Four trained models from packages, end to end: the bounds in docs/models.md, and a part of each in the Verilog."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_every_bound_holds(key: str, tmp_path: Path) -> None:
     assert outcome.broken == []
     assert outcome.simulated.outputs > 1000
     assert outcome.accuracy.steps > 1900
-    # A task that the model cannot do would hide what the grid changes.
+    # A task that the model cannot do would hide the changes by the grid.
     task = outcome.accuracy.task
     limits = {"silero": (85, 100), "g2p_en": (1, 10), "g2pm": (70, 100), "deepfilternet": (15, 25)}[key]
     assert limits[0] < task.original < limits[1]
@@ -129,7 +129,7 @@ def test_exported_networks_run_by_the_general_command(tmp_path: Path, capsys: py
 
 
 def test_silero_is_imported_from_its_onnx_file() -> None:
-    """The importer cuts the same network out of it."""
+    """The importer cuts the same network out of the ONNX file."""
     model = load("silero")
     path = package_file("silero_vad", "data/silero_vad_16k_sequence.onnx")
     imported = load_model(path, Selection(start="/Transpose_output_0", stop="/recurrent/LSTM_output_0"))
@@ -142,7 +142,7 @@ def test_silero_is_imported_from_its_onnx_file() -> None:
 
 
 def outcome(**changes: float) -> Outcome:
-    """A made-up one whose bounds hold."""
+    """A made-up outcome whose bounds hold."""
     error = LayerError("all", changes.get("rms", 0.01), changes.get("p999", 0.05), 0.1, 1.0, 0.5)
     task = Task("right", " %", True, 90.0, 90.0 - changes.get("loss", 0.0), "flipped", " %",
                 changes.get("changed", 0.1), 0.25, loss_bound=0.3)

@@ -1,4 +1,4 @@
-"""The methods of calibration: against brute force, against numpy, and by what they do to networks."""
+"""The methods of calibration: against brute force, against numpy, and by their effect on networks."""
 
 from __future__ import annotations
 
@@ -83,14 +83,14 @@ def test_values_that_are_not_finite_are_told() -> None:
 
 
 def squares(values: np.ndarray, clip: float, limit: int = 127) -> float:
-    """Mean square of what an 8-bit operand with this range makes of values, without any of the code under test."""
+    """Mean square error of values as 8-bit operands with this range, without any of the code under test."""
     scale = np.abs(values).max()
     codes = np.clip(np.rint(values / (clip / limit)), -limit, limit)
     return float(np.mean(((codes * (clip / limit) - values) / scale) ** 2))
 
 
 def least_square(values: np.ndarray, limit: int = 127, ranges: int = 1500) -> float:
-    """The least mean square that as many ranges give."""
+    """The least mean square error over `ranges` ranges."""
     peak = np.abs(values).max()
     return min(squares(values, peak * part, limit) for part in np.linspace(1 / ranges, 1, ranges))
 
@@ -130,7 +130,7 @@ def test_positions_are_as_good_as_brute_force(name: str, fraction: int) -> None:
 
 
 def heavy_network() -> tuple[Network, np.ndarray, np.ndarray]:
-    """Inputs with heavy tails, which saturate the gates: calibration, and others of the same kind."""
+    """A network, and heavy-tailed inputs that saturate its gates: for calibration, and others of the same kind."""
     return random_network(3, cells.rnn_tanh, 16, (24,), 3), *RNG(0).standard_t(2, size=(2, 400, 16))
 
 
@@ -203,7 +203,7 @@ def test_auto_passes_over_what_is_refused() -> None:
 
 @pytest.mark.parametrize("rule", [ScaleRule(Method.PERCENTILE), MSE, AUTO])
 def test_projections_get_finer_operands(rule: ScaleRule) -> None:
-    """Their format has a bit of room that operands need not have; that is worth a factor of 1.5 on other inputs."""
+    """The format has a spare bit that operands do not need; without it other inputs gain a factor of 1.5."""
     typical, others = RNG(0).normal(size=(2, 300, 16))
     shapes = [LayerShape(cells.lstm_projection, size) for size in (24, 16)]
     network = random.random_network(RNG(4), 16, shapes, scale=0.4)
@@ -211,7 +211,7 @@ def test_projections_get_finer_operands(rule: ScaleRule) -> None:
     for wide, narrow in zip(plain.layers, finer.layers, strict=True):
         assert wide.state_format("h").shift == 8
         assert narrow.state_format("h").shift in range(1, 8)
-        # The 16 bits that the host and the states see keep the whole range.
+        # The 16-bit values of the host and the states keep the whole range.
         assert narrow.output_fraction == wide.output_fraction
     assert output_rms(network, finer, others) < output_rms(network, plain, others) / 1.5
 

@@ -51,13 +51,13 @@ def _gates(layer: Layer, kind: str) -> np.ndarray:
 
 
 def half_unit(product: QuantisedProduct) -> np.ndarray:
-    """Half of what `shift` drops of an accumulator that was moved up by 11 bits."""
+    """Half of the part that `shift` drops of an accumulator shifted left by 11 bits."""
     return np.array([[2 ** (s - 12) if s > 11 else 0 for s in row] for row in product.shift.tolist()])
 
 
 @pytest.mark.parametrize("cell", TORCH_CELLS)
 def test_biases_go_to_the_input_product_but_for_the_hidden_candidate(cell: cells.Cell) -> None:
-    """PyTorch's two biases of a gate are one number, but where the reset gate multiplies the second."""
+    """PyTorch's two biases of a gate are one number, except where the reset gate multiplies the second bias."""
     rng, gates = np.random.default_rng(2), gate_count(cell)
     b_ih, b_hh = rng.uniform(-0.5, 0.5, (2, gates, 7))
     weight_ih, weight_hh = (rng.uniform(-0.5, 0.5, (7 * gates, size)) for size in (5, 7))
@@ -144,7 +144,7 @@ def test_inputs_are_rounded_and_limited() -> None:
 
 @pytest.mark.parametrize("cell", TORCH_CELLS)
 def test_operands_of_16_bits(cell: cells.Cell) -> None:
-    """The input has a scale 2^8 finer, but for the ends; computed vectors are multiplied as they are."""
+    """The scale of the input is 2^8 times finer, except at the ends; computed vectors are multiplied unchanged."""
     network = Network(random_network(0, cell).layers, Dense(np.ones((2, 7))))
     narrow, wide = quantise(network, INPUTS), quantise(network, INPUTS, WIDE)
     assert wide.input_scale == pytest.approx(narrow.input_scale * 127 / 32767, rel=1e-12)
@@ -157,7 +157,7 @@ def test_operands_of_16_bits(cell: cells.Cell) -> None:
         assert layer.feedback_scale == layer.output_scale
         for name, product in layer.products.items():
             assert np.array_equal(product.weights, other.products[name].weights)
-            # Shifts are where they are with 8 bits, and so is what they leave of the sum.
+            # The shifts are the same as with 8 bits, and so is the rest of the sum after them.
             assert np.abs(product.shift - other.products[name].shift).max() <= 8
             assert (product.multiplier >= 512).all()
 

@@ -62,7 +62,7 @@ def test_equals_the_scalar_arithmetic(
     rng = np.random.default_rng(seed)
     arithmetic = Arithmetic(segments, bits + operand_bits - 8, operand_bits)
     quantised = quantise(network, rng.normal(size=(steps, inputs)), arithmetic)
-    # Not only what quantise_inputs makes: every code an operand can have.
+    # Every code that an operand can have, not only the results of quantise_inputs.
     assert_equals_scalar(quantised, random_codes(rng, arithmetic, (steps, inputs), extreme=False))
 
 
@@ -75,7 +75,7 @@ def test_equals_the_scalar_arithmetic_on_the_rails(cell: cells.Cell, arithmetic:
     assert_equals_scalar(quantised, codes)
     counts = sum(run_reference(quantised, codes).saturations, Counter())
     reached = {"x_part", "h_part", "value" if cell is cells.gru else "preactivation"}
-    # Operands of 16 bits are not narrowed.
+    # 16-bit operands are not narrowed.
     narrowed = set() if cell is cells.lstm or arithmetic.operand_bits == 16 else {"feedback"}
     assert set(counts) >= reached | narrowed
     assert "feedback" not in counts or arithmetic.operand_bits == 8
@@ -169,7 +169,7 @@ def test_state_is_checked() -> None:
 
 @pytest.mark.parametrize("inputs", [1000, 1100])
 def test_wide_products_are_exact(inputs: int) -> None:
-    """Sums on either side of what single precision holds, with the last bit visible in the output."""
+    """Sums on either side of the limit of single precision, with the last bit visible in the output."""
     product = QuantisedProduct(
         weights=np.full((1, 1, inputs), 127, np.int8),
         bias=np.array([[inputs * 127 * 128]]),

@@ -1,4 +1,4 @@
-"""The listing says what the packed words say: lines are assembled again and compared with the images."""
+"""The listing agrees with the packed words: its lines are assembled again and compared with the images."""
 
 import re
 

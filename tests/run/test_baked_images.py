@@ -1,4 +1,4 @@
-"""A model baked into the memories, read by the simulation and loaded over the bus gives the same bits and cycles."""
+"""A model gives the same bits and cycles baked into the memories, read by the simulation or loaded over the bus."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -39,7 +39,7 @@ def test_images_of_every_kind(simulator: str, tmp_path: Path) -> None:
         sources.append(tmp_path / f"{name}.v")
         sources[-1].write_text(text, encoding="utf-8")
     baked = build(sources, TOP_MODULE, simulator, cache_dir=tmp_path / "cache")
-    # What a simulation reads of its own accord must not disturb what is baked in.
+    # Files that a simulation reads by itself must not disturb the baked-in images.
     other = replace(CASE, seed=CASE.seed + 1).mapping(parameters)
     found = run_mapping(other, inputs, baked, tmp_path / "baked")
     assert (found.outputs == wanted).all()

@@ -114,7 +114,7 @@ def test_each_half_is_calibrated_in_its_own_order() -> None:
 
 
 def test_merged_outputs_by_hand() -> None:
-    """Both halves of different formats: the backward half is turned round, scaled to the finer format, and added."""
+    """Halves with different formats: the backward half is reversed, scaled to the finer format, and added."""
     network = srnn.Network(
         (srnn.Bidirectional(layer(cells.rnn_relu, 4, 3, 6), layer(cells.lstm, 4, 3, 7), "sum"),)
     )

@@ -1,4 +1,4 @@
-"""LSTM and GRU against the first version, whose unit programs were written by hand: no more cycles and table space.
+"""LSTM and GRU against the first version with hand-written unit programs: no more cycles and table space.
 
 The figures of the first version are predictions of its commit c3ffcc5 (map_network with its defaults, layers without
 weights), which its simulations equalled.
@@ -63,7 +63,7 @@ def test_no_more_cycles(point: Point) -> None:
 
 @pytest.mark.parametrize("point", [point for point in FIRST_VERSION if point[3] <= 128])
 def test_no_more_table_space(point: Point) -> None:
-    """The same loop nest takes a gate entry for each matrix row, and the program as many instructions."""
+    """The same loop nest takes one gate entry for each matrix row, and the program no more instructions."""
     preset, cell, inputs, hidden = point
     parameters = load_parameters(preset)
     network = blank_network(inputs, [LayerShape(cells.BUILT_IN[cell], hidden)], None, parameters.arithmetic)

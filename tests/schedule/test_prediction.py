@@ -1,4 +1,4 @@
-"""Properties of predictions that hold for every mapping; that they equal the simulation is tested in simulations."""
+"""Properties of predictions that hold for every mapping; equality with the simulation is tested in simulations."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -56,7 +56,7 @@ def test_long_sequences_are_periodic() -> None:
 
 
 def test_an_output_never_waits_for_a_group() -> None:
-    """Once begun it sends a group a cycle, in every step, whatever the timing of the first.
+    """Once begun, the output sends a group a cycle, in every step, whatever the timing of the first step.
 
     The mapper's choices for the first step never need more results than the other steps, so other choices, which do,
     are tried as well.
@@ -77,7 +77,7 @@ def test_an_output_never_waits_for_a_group() -> None:
 
 
 def alone(timing: PhaseTiming) -> PhaseTiming:
-    """The timing as if there was no other for the first step."""
+    """The timing without a separate timing for the first step."""
     return replace(timing, cycles=delayed(timing, timing.cycles.delays))
 
 
@@ -97,7 +97,7 @@ def other_first_steps(timing: PhaseTiming) -> Iterator[PhaseTiming]:
 
 
 def followed_tokens(plan: SequencePlan, steps: int) -> int:
-    """Tokens that are followed one by one."""
+    """Number of tokens that are followed one by one."""
     durations = [duration for entry in plan.entries for duration in (entry.duration, entry.fresh_duration)]
     costs = token_costs([timing.cycles for timing in plan.timings], durations)
     trace, holds = Trace(), [entry.holds_slot for entry in plan.entries]
@@ -126,7 +126,7 @@ def test_skipping_what_repeats_changes_nothing(seed: int) -> None:
 
 
 def test_long_sequences_cost_little() -> None:
-    """The steps that are followed one by one are few, however long the sequence is."""
+    """Only few steps are followed one by one, however long the sequence is."""
     for plan, sequence in plans(7, 40):
         followed = [followed_tokens(sequence, steps) for steps in (200, 5000)]
         assert followed[1] <= followed[0] + 40 * len(plan.entries), str(plan)

@@ -1,4 +1,4 @@
-"""The DeepBench command on a small grid: full-length runs, the schedules beside them, tables, and that it can fail."""
+"""The DeepBench command on a small grid: full-length runs, the other schedules, tables, and that it can fail."""
 
 from dataclasses import replace
 from pathlib import Path

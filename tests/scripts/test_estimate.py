@@ -1,4 +1,4 @@
-"""The estimate of area and energy: counts against counts by hand, arithmetic, and that what is kept is of this code."""
+"""The estimate of area and energy: counts against hand counts, arithmetic, and that stored results are up to date."""
 
 import json
 import re
@@ -100,7 +100,7 @@ def test_area_arithmetic() -> None:
 
 
 def test_energy_arithmetic() -> None:
-    # 2 adders of 17 bits and 1 of 18 in the tree, accumulator and partial sum of 28, over 4 lanes.
+    # 2 17-bit and 1 18-bit adders in the tree, 28-bit accumulator and partial sum, over 4 lanes.
     assert adder_bits(GRID) == (2 * 17 + 18 + 2 * 28) / 4
     counted = Activity(cycles=1000, multiplications=10, weight_bits_read=100)
     parts = energy(counted, MODULES, GRID, Bound.TYPICAL)

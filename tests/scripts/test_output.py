@@ -1,4 +1,4 @@
-"""Files that scripts write: tables, CSV and pictures, the same bytes for the same values."""
+"""Files written by scripts: tables, CSV and pictures, the same bytes for the same values."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The pages that are made from the sources are those of the sources."""
+"""The pages generated from the sources are up to date."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The runner of the regression: what it prints, and that one Ctrl-C ends it with all that it has started."""
+"""The runner of the regression: its output, and that one Ctrl-C ends it and all processes it has started."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from sim_tests.regression import Job, Outcome
 
 
 def pretend(job: Job) -> Outcome:
-    """Fails on the grid "bad", at once."""
+    """Fails immediately on the grid "bad"."""
     error = "outputs differ" if job.grid == "bad" else None
     return Outcome(job, int(error is None), 0.0, 0.0, error)
 
@@ -35,7 +35,7 @@ def test_a_log_gets_failures_and_a_line_every_tenth() -> None:
 
 
 def alive() -> dict[int, int]:
-    """The parent of every process; not of zombies, which nobody has asked about."""
+    """The parent of every process, except zombies, whose status nobody has read."""
     parents = {}
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
@@ -48,7 +48,7 @@ def alive() -> dict[int, int]:
 
 
 def descendants(process: int) -> list[int]:
-    """Processes that a process has started, and theirs."""
+    """Processes started by a process, directly or indirectly."""
     parents, found = alive(), [process]
     for known in found:
         found += [child for child, parent in parents.items() if parent == known]
@@ -56,7 +56,7 @@ def descendants(process: int) -> list[int]:
 
 
 def running(name: str, processes: list[int]) -> bool:
-    """Whether a program of that name is among the processes."""
+    """Whether a program with this name is among the processes."""
     names = []
     for process in processes:
         try:

@@ -1,4 +1,4 @@
-"""What the scaling study measures, on its smallest cases."""
+"""The measurements of the scaling study, on its smallest cases."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The jobs of the regression: what they are, and that a failing one is told from one that passes."""
+"""The jobs of the regression: their list, and that a failing job is distinguished from a passing one."""
 
 from pathlib import Path
 

@@ -64,7 +64,7 @@ async def fails(dut):
 
 @pytest.fixture
 def counter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A source, with its testbench importable as `counter_testbench`."""
+    """A Verilog source whose testbench is importable as `counter_testbench`."""
     (tmp_path / "counter_testbench.py").write_text(TESTBENCH)
     monkeypatch.syspath_prepend(tmp_path)
     source = tmp_path / "counter.v"

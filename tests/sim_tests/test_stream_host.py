@@ -1,4 +1,4 @@
-"""The C++ host and cocotb give the same outputs and counters, and the host says why a run failed."""
+"""The C++ host and cocotb give the same outputs and counters, and the host reports why a run failed."""
 
 from __future__ import annotations
 
