@@ -211,7 +211,7 @@ def _held(name: str, tail: int, writes: list[tuple[Times, Times]], uses: list[tu
     order = np.argsort(written, kind="stable")
     place = np.searchsorted(written[order], used, side="left") - 1
     if (place < 0).any() or (writers[order][place] != users).any():
-        yield f"{name} in column {tail} does not hold what its user needs"
+        yield f"{name} in column {tail} does not hold the value that its user needs"
 
 
 def _states(plan: CheckedPlan, tokens: list[_Token]) -> Iterator[str]:

@@ -77,7 +77,7 @@ class GroupWays:
         return self.size(way)[0]
 
     def widest(self, widths: Sequence[int], cols: int) -> list[Way]:
-        """The whole group with as many chains as are useful: more chains would only be farther away."""
+        """The whole group with as many chains as useful, for each `ru`: further chains would only be farther away."""
         return [(_filling(self.groups, ru, cols // ru),) for ru in widths]
 
     def narrower(self, widths: Sequence[int], cols: int) -> Iterator[Way]:

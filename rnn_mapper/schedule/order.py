@@ -68,7 +68,7 @@ def _aligned(members: list[list[list[Phase]]]) -> list[list[list[Phase]]]:
     if max(delays) > 1:
         raise MappingError(
             f"networks whose outputs come {min(ends)} and {max(ends)} iterations late cannot share a schedule, the "
-            "difference must be at most 2; keep them in the grid as models of their own"
+            "difference must be at most 2; keep them in the grid as separate models"
         )
     return [
         [[replace(phase, lag=phase.lag + delay) for phase in block] for block in blocks]

@@ -126,7 +126,7 @@ class _Events(Sequence[Any]):
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Sequence) and list(self) == list(other)
 
-    __hash__ = None  # type: ignore[assignment]  # a sequence of what may be compared
+    __hash__ = None  # type: ignore[assignment]  # compared by its events, so not hashable
 
 
 def predict(plan: SequencePlan, steps: int, cleared: bool = True) -> Prediction:

@@ -113,7 +113,7 @@ class PhaseTiming:
     latencies: GridLatencies
     group_beats: int
     cycles: Timing
-    #: Groups of the output before those of this phase's network.
+    #: Groups of the output before the groups of this phase's network.
     output_offset: int = 0
 
     @cached_property

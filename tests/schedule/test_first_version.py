@@ -63,7 +63,7 @@ def test_no_more_cycles(point: Point) -> None:
 
 @pytest.mark.parametrize("point", [point for point in FIRST_VERSION if point[3] <= 128])
 def test_no_more_table_space(point: Point) -> None:
-    """The same loop nest takes one gate entry for each matrix row, and the program no more instructions."""
+    """The same loop nest takes one gate entry for each matrix row, and the programs are equally long."""
     preset, cell, inputs, hidden = point
     parameters = load_parameters(preset)
     network = blank_network(inputs, [LayerShape(cells.BUILT_IN[cell], hidden)], None, parameters.arithmetic)
