@@ -24,7 +24,7 @@ from tests.support.random_networks import one_layer
 from tests.support.stage_values import check_program
 from tests.support.unit_programs import RING, STATE_DISTANCE
 
-#: Fraction bits of the states of each built-in cell, and of its output where it is none of them.
+#: Fraction bits of the states of each built-in cell, and of its output if that is not a state.
 FORMATS: dict[str, dict[str, int]] = {
     # h comes from a tanh and a sigmoid; c can grow.
     "lstm": {"h": 15, "c": 10}, "lstm_peephole": {"h": 15, "c": 10}, "lstm_projection": {"h": 10, "c": 10},
@@ -35,7 +35,7 @@ FORMATS: dict[str, dict[str, int]] = {
     "dense": {"output": 10}, "dense_sigmoid": {"output": 15}, "dense_tanh": {"output": 15},
     "dense_relu": {"output": 10},
 }
-#: Those whose result comes straight from products and goes to products or the host only.
+#: Cells whose result comes straight from products and goes only to products or the host.
 CALIBRATED = {"lstm_projection": "h", "dense": "output"}
 
 
@@ -230,7 +230,7 @@ def test_program_with_peepholes() -> None:
     assert check_program(layer, stage, 24, False, rng) == 24
 
 
-#: Instructions of a unit, for each stage. A peephole is one, and one more to bring its factor.
+#: Instructions of a unit, for each stage. A peephole takes one, and another one to bring its factor.
 LENGTHS = {
     "lstm": [3], "lstm_peephole": [12], "lstm_projection": [3, 1], "cifg": [3], "gru": [2], "gru_reset_before": [2, 3],
     "rnn_tanh": [1], "rnn_relu": [1], "mgu": [2, 3], "sru": [4], "qrnn": [2], "dense": [1], "dense_sigmoid": [1],

@@ -29,7 +29,7 @@ Array = npt.NDArray[np.float64]
 
 #: Inputs, units and steps.
 SIZES = [(1, 1, 3), (3, 5, 20), (17, 8, 40), (6, 33, 25)]
-#: Of results of PyTorch and numpy in float64, and of onnxruntime, which has these operators in float32 only.
+#: Tolerances for results of PyTorch and numpy in float64, and of onnxruntime, whose operators exist only in float32.
 DOUBLE, SINGLE = 1e-12, 1e-6
 
 sizes = pytest.mark.parametrize(("inputs", "units", "steps"), SIZES)
@@ -52,7 +52,7 @@ def test_torch(name: str, inputs: int, units: int, steps: int) -> None:
     torch.manual_seed(inputs)
     modules: dict[str, Callable[[], Any]] = {
         "LSTM": lambda: torch.nn.LSTM(inputs, units),
-        # PyTorch refuses a projection that is not smaller.
+        # PyTorch rejects a projection that is not smaller.
         "projection": lambda: torch.nn.LSTM(inputs, units + 1, proj_size=max(1, units // 2)),
         "GRU": lambda: torch.nn.GRU(inputs, units),
         "RNN": lambda: torch.nn.RNN(inputs, units),
@@ -63,7 +63,7 @@ def test_torch(name: str, inputs: int, units: int, steps: int) -> None:
     x = torch.randn(steps, inputs, dtype=torch.float64)
     network = network_from_torch(module)
     assert network.single_layers[0].cell is BUILT_IN[cells[name]]
-    # From a state that is not zero, too.
+    # Also from a state that is not zero.
     state = _states(network, _generator(inputs, units))
     order = [torch.tensor(state[one])[None] for one in network.single_layers[0].cell.state_names]
     with torch.no_grad():
@@ -272,7 +272,7 @@ def test_variants() -> None:
 # Integers
 
 #: RMS of the error divided by the RMS of the signal: at most 1.5 times the worst of three random networks.
-#: A value that is taken for one of another format is off by a half or more.
+#: A value read in the wrong format is off by a half or more.
 BOUNDS = dict.fromkeys(BUILT_IN, 0.016) | {"lstm_projection": 0.024, "rnn_relu": 0.024, "dense_sigmoid": 0.006}
 
 

@@ -300,7 +300,7 @@ def test_a_cell_in_words() -> None:
         "1 h v3, v1, v5, v6; stored before: x (3) v9 8 2 24",
         "23 row v5, beside it v6",
     } <= lines
-    # Which of the registers holds which gate is all the same.
+    # The assignment of gates to registers does not matter.
     text = " ".join(done.stdout.split())
     assert re.search(r"23 hold[01] \* value \+ stored next instruction takes tanh\(it\)", text)
     assert re.search(r"27 hold[01] \* \(state\[0\] - value\) \+ value state\[0\] = h, result", text)

@@ -28,7 +28,7 @@ from tests.support.stage_values import check_program
 
 #: One build for all: a peephole LSTM has five state words.
 SMALL = replace(load_parameters("small"), state_words=8)
-#: A group takes two vector words, lanes are no power of two.
+#: A group takes two vector words, lanes are not a power of two.
 ODD = GridParameters(
     rows=4, cols=3, lanes=6, weight_depth=256, vector_depth=64, units=32, state_words=4, gate_entries=256,
     program_length=16,

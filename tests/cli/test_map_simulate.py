@@ -159,7 +159,7 @@ def test_the_log_of_a_failed_simulation_stays(
     from sim_tests.host import run as host
 
     def failing(*arguments: Any, **others: Any) -> None:
-        # A bench that is not there: the log says so.
+        # A missing bench: the log reports it.
         real(arguments[0], "sim_tests.no_such_bench", results_dir=others["results_dir"], seed=1)
 
     real = host.run

@@ -41,7 +41,7 @@ def test_directory_on_an_fpga(handwritten: Path) -> None:
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)
     assert result["target"] == "ice40"
-    # Of four lanes in two PCUs, two to a DSP, and one in the top.
+    # Four lanes in two PCUs, two multipliers to a DSP, and one DSP in the top.
     assert result["total"]["dsp"] == 2 * 2 + 1
     assert result["modules"]["leaf"] == {
         "instances": 2, "cells": {"SB_DFF": 7, "SB_LUT4": 4}, "gate_equivalents": None, "flip_flops": 7,

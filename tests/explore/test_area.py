@@ -16,7 +16,7 @@ from rnn_mapper.explore.memories import memory_resources
 
 #: Errors stated in docs/explore.md; a new measurement that is worse must be stated there.
 STATED = {"generic": 0.02, "ecp5": 0.06, "ice40": 0.06, "xilinx": 0.08, "ice40hx": 0.08}
-#: Hardware may grow by as much before the areas must be measured again.
+#: Relative growth of the hardware before the areas must be measured again.
 STALE = 0.05
 TARGETS = sorted(path.stem.removeprefix("area_") for path in DATA.glob("area_*.json"))
 

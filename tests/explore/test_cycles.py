@@ -145,7 +145,7 @@ class FakeCandidate(Candidate):
 
     def __init__(self, words: int, units: int, cycles: int, least: int) -> None:
         self.words, self.units, self.cycles, self.least = words, units, cycles, least
-        # Any choice that is another one for each.
+        # Any choice, as long as each mapping has a different one.
         self.choice = Choice(str(id(self)), ())
         self.exact, self.worthwhile = False, True
 

@@ -22,7 +22,7 @@ from rnn_mapper.explore.shapes import Shape, cells_file
 from rnn_mapper.explore.size import SizeJob
 from tests.support.cli_runner import refusal, spatial_rnn, start
 
-#: A search of a blink.
+#: Options of a very short search.
 SMALL = ("--rows", "1,2", "--cols", "1-3", "--lanes", "4,8", "--jobs", "1")
 
 

@@ -42,7 +42,7 @@ def test_smallest_grid_is_the_smallest_that_the_mapper_takes() -> None:
     p = found.parameters
     mapped = map_network(quantise(network, default_calibration(network), p.arithmetic), p, steps=STEPS)
     assert mapped.predict(STEPS).cycles == found.cycles
-    # No grid with fewer multipliers holds it, not even with the largest memories of which areas are known.
+    # No grid with fewer multipliers holds it, not even with the largest memories with known areas.
     area = area_model("generic")
     for size in itertools.product(ROWS, COLS, LANES):
         if math.prod(size) < p.multipliers:

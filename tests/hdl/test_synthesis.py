@@ -42,7 +42,7 @@ def test_generic(grid: Path) -> None:
     assert modules[MODULE].gate_equivalents == pytest.approx(report.bare_dot_product, rel=0.01)
     whole = (modules[MODULE].gate_equivalents or 0.0) + 28
     assert report.pcu_overhead_ratio == pytest.approx(whole / report.bare_dot_product - 1)
-    # One multiplier a lane, one in the top: the same operator everywhere.
+    # One multiplier for each lane, one in the top: the same operator everywhere.
     assert modules[MODULE].multipliers == pytest.approx(4 * modules["top"].multipliers)
     assert 300 < modules["top"].multipliers < 700
     assert modules["top"].overhead == pytest.approx(16 * 4, abs=20)
@@ -77,7 +77,7 @@ def test_liberty(grid: Path) -> None:
 def test_fpga(grid: Path, target: str) -> None:
     report = synthesise(grid, target)
     modules = {module.name: module for module in report.modules}
-    # Flip-flops of ice40 power up as 0: the two bits that power up as 1 are stored inverted.
+    # ice40 flip-flops power up as 0: the two bits that power up as 1 are stored inverted.
     assert modules["leaf"].resources == {"lut": 4 if target == "ice40" else 0, "ff": 7, "dsp": 0, "bram": 0}
     assert modules["leaf"].gate_equivalents is None
     memory = modules["srnn_memory_512x32"]

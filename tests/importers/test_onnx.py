@@ -59,7 +59,7 @@ def random_attributes(rng: np.random.Generator, op: str) -> dict[str, Any]:
         names = [str(rng.choice(FUNCTIONS)) for _ in range(halves * count)]
         if made.get("input_forget"):
             names[::count] = ["Sigmoid"] * halves
-        if op != "RNN":  # a growing state says nothing
+        if op != "RNN":  # a growing state shows nothing
             names[::count] = [name if name != "Relu" else "Tanh" for name in names[::count]]
         made["activations"] = [name.lower() if rng.random() < 0.3 else name for name in names]
         if rng.random() < 0.3:
@@ -329,7 +329,7 @@ BIG = (1 << 63) - 1
      ["output 'out': all steps, the last one first"], "lstm"),
     (glue([n("Squeeze", ["Y"], "s", axes=[1]), n("Slice", ["s"], "out", axes=[2], starts=[1], ends=[3])], opset=9),
      ["output 'out': all steps, 2 of 4 values"], "lstm"),
-    # Turned round before the layer: it runs from the last step to the first, and so does its output.
+    # Reversed before the layer: it runs from the last step to the first, and so does its output.
     (glue([n("Slice", ["X", "a", "b", "zero", "minus"], "X2", "before 2"), n("Identity", ["Y"], "out")],
           {"a": i(-1), "b": i(-BIG), "zero": i(0), "minus": i(-1)}),
      ["output 'out': all steps, the last one first"], "reversed lstm"),
@@ -452,7 +452,7 @@ def test_types_of_weights(tmp_path: Path) -> None:
         layer = load_onnx(made).network.layers[0]
         for name, value in layer.tensors.items():  # type: ignore[union-attr]
             np.testing.assert_allclose(value, reference.tensors[name], atol=1e-2)  # type: ignore[union-attr]
-    # And data in a file beside the model.
+    # And data in a file next to the model.
     onnx.save(proto, tmp_path / "model.onnx", save_as_external_data=True, location="weights.bin", size_threshold=0)
     layer = load_onnx(tmp_path / "model.onnx").network.layers[0]
     for name, value in layer.tensors.items():  # type: ignore[union-attr]

@@ -22,7 +22,7 @@ from rnn_mapper.mapping.state_images import state_packets
 from rnn_mapper.quantisation.codes import quantise_state
 from rnn_mapper.run.prepare import as_imported
 
-#: A module of random attributes for each.
+#: Seeds, each for a module with random attributes.
 SEEDS = range(24)
 CLOSE = 1e-5
 
@@ -156,7 +156,7 @@ def test_parts_of_a_module_and_of_its_checkpoints(tmp_path: Path) -> None:
     torch.manual_seed(2)
     module = Tagger()
     inputs = np.random.default_rng(2).normal(size=(6, 4))
-    # As torch.optim.Adam's, whose import takes seconds.
+    # Like the state_dict of torch.optim.Adam, whose import takes seconds.
     optimiser = {"state": {0: {"step": torch.tensor(1.0), "exp_avg": torch.ones(10, 4)}},
                  "param_groups": [{"lr": 0.1, "betas": (0.9, 0.999), "foreach": None, "params": [0, 1]}]}
     with torch.no_grad():

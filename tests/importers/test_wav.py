@@ -16,7 +16,7 @@ from rnn_mapper.importers.arrays import read_samples, wav_frames
 from rnn_mapper.run.prepare import as_inputs, as_streams
 from tests.support.random_networks import random_network
 
-#: The extremes, zero, and one step beside it, of n bits.
+#: By sample width in bytes: the extremes, zero, and the values next to zero.
 CODES = {width: (-(1 << 8 * width - 1), (1 << 8 * width - 1) - 1, 0, 1, -1) for width in (1, 2, 3, 4)}
 
 

@@ -136,7 +136,7 @@ def test_sessions_that_wait_are_saved(pair: tuple[list[QuantisedNetwork], Deploy
             states[session] = trace.state
         jobs = grid.sequences[before:]
         sent.append(" ".join("save" if job.model == 1 else "load" if job.packets else "go on" for job in jobs))
-    # The first run is from cleared states. A session that waits is saved once; to come back takes a load.
+    # The first run is from cleared states. A waiting session is saved once; its return takes a load.
     assert sent == ["go on", "go on", "save go on", "save load", "save load", "save load", "save go on"]
 
 
@@ -180,7 +180,7 @@ def test_a_stream_and_a_model_next_to_an_adversary(
     both(codes(rng, 4, extreme=True), codes(rng, 4))
     third(2)
     for state in (extreme_state(networks[0], rng), None, extreme_state(networks[0], rng)):
-        # Save all, replace one, load all; the other model goes on in between.
+        # Save all, replace one, load all; the other model continues in between.
         read = grid(read_sequence(reader))
         again = grid(read_sequence(reader))
         np.testing.assert_array_equal(read, again)

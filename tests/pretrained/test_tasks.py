@@ -65,7 +65,7 @@ def test_sound_survives_analysis_and_synthesis() -> None:
     assert spectrum.shape == (10, HOP + 1)
     np.testing.assert_allclose(synthesise(spectrum)[: 9 * HOP], audio[: 9 * HOP], atol=1e-12)
     np.testing.assert_array_equal(spread(np.ones((2, BANDS))), np.ones((2, HOP + 1)))
-    # A filter of which only the factor of the step itself is one changes nothing.
+    # A filter whose only nonzero factor is 1 for the step itself changes nothing.
     identity = np.zeros((10, 96, 10))
     identity[..., 4] = 1.0
     np.testing.assert_allclose(deep_filter(spectrum, identity), spectrum[:, :96])

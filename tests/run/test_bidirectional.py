@@ -52,7 +52,7 @@ def test_float_reference_is_pytorch(module: Any, tmp_path: Path) -> None:
     with torch.no_grad():
         wanted = module.double()(torch.tensor(inputs))[0].numpy()
     np.testing.assert_allclose(run_float(network, inputs).outputs, wanted, rtol=0, atol=1e-6)
-    # The native file keeps it, and so do PyTorch's names in a file.
+    # The native file keeps the layer, and so does a file with PyTorch's names.
     srnn.save_network(tmp_path / "model.npz", network)
     np.savez(tmp_path / "torch.npz", **{name: value.numpy() for name, value in module.state_dict().items()})
     for name in ("model.npz", "torch.npz"):
@@ -170,7 +170,7 @@ def test_each_direction_starts_from_a_state_of_its_own() -> None:
     inputs = np.random.default_rng(4).normal(size=(7, 4))
     network = srnn.network_from_torch(module)
     rng = np.random.default_rng(5)
-    # As PyTorch lists them: layer 0 forward and backward, layer 1 forward and backward.
+    # In PyTorch's order: layer 0 forward and backward, layer 1 forward and backward.
     h, c = rng.uniform(-0.9, 0.9, size=(2, 4, 5))
     state = tuple({"h": h[index], "c": c[index]} for index in range(4))
     with torch.no_grad():

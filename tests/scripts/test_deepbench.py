@@ -10,7 +10,7 @@ from scripts.deepbench.points import MACHINES, Point, ScheduleCycles, published,
 from scripts.deepbench.report import csv_table, markdown, picture, summary
 from sim_tests.host.grid_build import build_grid
 
-#: Cell, hidden size, steps: sizes that divide nothing on a 2 x 2 grid of 8 lanes.
+#: Cell, hidden size, steps: sizes that do not divide evenly on a 2 x 2 grid with 8 lanes.
 POINTS = (("lstm", "21", "7"), ("gru", "34", "1"))
 
 

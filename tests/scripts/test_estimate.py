@@ -27,7 +27,7 @@ from scripts.estimate.sources import SOURCES
 
 ROOT = Path(__file__).parent.parent.parent
 GRID = GridParameters(rows=2, cols=2, lanes=4, weight_depth=256, vector_depth=16, units=8, gate_entries=64)
-#: Four sites of nothing but a weight memory and a multiplier array.
+#: Four sites with only a weight memory and a multiplier array.
 MODULES = [
     Module("srnn_dot_product", 4, gates=1000.0, flip_flops=100),
     Module("srnn_memory_4096x512", 4, words=4096, width=512),

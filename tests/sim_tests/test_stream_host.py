@@ -31,7 +31,7 @@ def test_host_and_cocotb_agree(build: Build, tmp_path: Path) -> None:
     mapping, inputs = CASE.mapping(GRIDS[GRID]), CASE.operands(GRIDS[GRID], STEPS)
     reference = Reference(mapping.network)
     first = reference.run(inputs[:3])
-    # A new sequence, the state it left, one loaded by packets, and a cleared one again.
+    # A new sequence, then from its final state, from a state loaded by packets, and from a cleared state again.
     sequences = [
         bus_sequence(mapping, [inputs[:3]]), bus_sequence(mapping, [inputs[3:]], keep_state=True),
         bus_sequence(mapping, [inputs[3:]], [first.state]), bus_sequence(mapping, [inputs]),
