@@ -82,7 +82,7 @@ class Account:
     multiplications: int
     steps: int
     grid: GridAccount
-    #: The grid with the fewest multipliers, among grids with known areas, and the fastest such; None if none fits.
+    #: The grid with the fewest multipliers, among grids with known areas, and the fastest such; None if none suffices.
     smallest: FittingGrid | None
 
     def to_json(self) -> dict[str, Any]:

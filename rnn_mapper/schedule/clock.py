@@ -43,7 +43,7 @@ class Flow(NamedTuple):
         return self.slope * ((chain + 1) * self.tiling.ru - 1)
 
     def earliest(self, interval: int) -> int:
-        """The earliest slot of the last result for any delays, counted like `_Delayed.taken`."""
+        """Lower bound on the slot of the last result, for any delays, counted like `_Delayed.taken`."""
         fullest = (self.tiling.groups - 1) % self.tiling.chains
         return self.shift(fullest) + (self.units[0] - 1) * interval + self.spacing
 
@@ -69,7 +69,7 @@ class ProgramRules:
         self._bases: dict[tuple[PhaseTraits, int], tuple[int, int]] = {}
 
     def traits(self, phase: Phase) -> PhaseTraits:
-        """The traits of a phase with a program; the same object for phases with the same timing."""
+        """The traits of a phase with a program; the same object for phases with equal traits."""
         key = phase.steps, phase.stores, phase.previous, phase.feeds_back, phase.ends_output
         known = self._traits.get(key)
         if known is None:
