@@ -17,6 +17,7 @@ from safetensors.torch import save_file
 import rnn_mapper as srnn
 from rnn_mapper import cells, cli
 from rnn_mapper.errors import ModelError
+from rnn_mapper.importers.torch import archive
 from rnn_mapper.importers.torch.modules import import_module
 from rnn_mapper.mapping.state_images import state_packets
 from rnn_mapper.quantisation.codes import quantise_state
@@ -346,3 +347,24 @@ def test_map_writes_the_packets_of_a_start_state(tmp_path: Path, monkeypatch: py
     data = (tmp_path / "out" / "state.bin").read_bytes()
     places = json.loads((tmp_path / "out" / "state.json").read_text())["packets"]
     assert [data[place["offset"] :][: place["bytes"]] for place in places] == packets
+
+
+@pytest.mark.parametrize("module", [
+    torch.nn.LSTM(4, 5, num_layers=3), torch.nn.GRU(4, 5, num_layers=2, bidirectional=True),
+], ids=["three layers", "both directions"])  # fmt: skip
+def test_weights_that_share_one_storage(
+    module: torch.nn.Module, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in a checkpoint from a GPU, where all weights of a module are views of one buffer; each byte counts once."""
+    monkeypatch.setattr(archive, "_SMALLEST_BUDGET", 0)
+    state = module.state_dict()
+    buffer, views, first = torch.cat([value.reshape(-1) for value in state.values()]), {}, 0
+    for name, value in state.items():
+        views[name] = buffer[first : first + value.numel()].view(value.shape)
+        first += value.numel()
+    torch.save(views, tmp_path / "gpu.pt")
+    torch.save(state, tmp_path / "cpu.pt")
+    shared, apart = (srnn.load_model(tmp_path / name).network.stack for name in ("gpu.pt", "cpu.pt"))
+    for one, other in zip(shared, apart, strict=True):
+        for name, value in one.tensors.items():
+            np.testing.assert_array_equal(value, other.tensors[name])

@@ -74,6 +74,8 @@ class _Archive:
     def __init__(self, file: zipfile.ZipFile, size: int) -> None:
         self.file, self.size = file, size
         self.budget = max(_SHARED * size, _SMALLEST_BUDGET)
+        # Key and bytes of the storage that was read last: all weights of a module on a GPU share one.
+        self.storage: tuple[str, bytes] = ("", b"")
         self.members = {info.filename: info for info in file.infolist()}
         pickles = [name for name in self.members if name.endswith("/data.pkl") and name.count("/") == 1]
         if not pickles:
@@ -160,7 +162,9 @@ class _Archive:
         self, storage: _Storage, offset: int, shape: tuple[int, ...], strides: tuple[int, ...]
     ) -> npt.NDArray[Any]:
         width = _BYTES[storage.dtype]
-        data = self.read(f"data/{storage.key}", self.size)
+        if self.storage[0] != storage.key:
+            self.storage = storage.key, self.read(f"data/{storage.key}", self.size)
+        data = self.storage[1]
         count = len(data) // width
         size = 1
         for one in shape:
@@ -171,7 +175,7 @@ class _Archive:
                 f"a tensor of shape {list(shape)} at {offset} with strides {list(strides)} goes beyond its storage of "
                 f"{count} values"
             )
-        self.budget -= max(len(data), size * width)
+        self.budget -= size * width
         if self.budget < 0:
             raise ModelError("its tensors share storages so often that they are far larger than the file")
         values = from_bytes(memoryview(data)[: count * width], storage.dtype, self.big_endian)
