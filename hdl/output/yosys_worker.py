@@ -22,7 +22,10 @@ def run_yosys(commands: Sequence[str], what: str, folder: Path, timeout: float) 
     Raises `ToolError`, with `what` as the name of the work in its message, when a pass fails or all passes together
     take more than `timeout` seconds of wall time.
     """
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(_ROOT), os.environ.get("PYTHONPATH", "")])}
+    # ABC reads the names of its temporary files as words of a script, so they may not contain a space.
+    environment = {
+        **os.environ, "PYTHONPATH": os.pathsep.join([str(_ROOT), os.environ.get("PYTHONPATH", "")]), "TMPDIR": ".",
+    }
     with tempfile.TemporaryDirectory() as logs:
         log = Path(logs) / "pass.log"
         try:
@@ -35,7 +38,7 @@ def run_yosys(commands: Sequence[str], what: str, folder: Path, timeout: float) 
             message = f"{what}: Yosys took more than {timeout:g} s; allow more time or use a smaller grid"
             raise ToolError(message) from None
         if done.returncode != 0:
-            text = (log.read_text(errors="replace") if log.exists() else "") + done.stderr
+            text = (log.read_text(errors="replace") if log.exists() else "") + done.stdout + done.stderr
             lines = [line.strip() for line in text.splitlines() if line.strip()]
             faults = [line for line in lines if "ERROR" in line] or lines[-1:] or ["no message"]
             raise ToolError(f"{what}: Yosys ended with status {done.returncode}: {faults[0]}")
@@ -50,7 +53,7 @@ def main() -> None:
     design = libyosys.Design()
     for command in sys.stdin.read().splitlines():
         # Each pass overwrites the log of the pass before, so that an error is in the last log.
-        libyosys.run_pass(f"tee -q -o {sys.argv[1]} {command}", design)
+        libyosys.run_pass(f'tee -q -o "{sys.argv[1]}" {command}', design)
 
 
 if __name__ == "__main__":

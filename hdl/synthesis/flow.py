@@ -18,7 +18,8 @@ class SynthesisFlow:
     """The jobs of one synthesis; `folder` is for their working files."""
 
     def __init__(self, directory: Path, target: str, liberty: Liberty | None, folder: Path, timeout: float) -> None:
-        self.directory = directory
+        # Yosys runs in another folder, so names relative to this one would not be found.
+        self.directory = directory.absolute()
         self.target = target
         self.liberty = liberty
         self.folder = folder

@@ -50,6 +50,21 @@ def test_directory_on_an_fpga(handwritten: Path) -> None:
     assert "Area, target ice40" in done.stderr
 
 
+def test_paths_of_any_form(handwritten: Path, tmp_path: Path) -> None:
+    """A relative directory, and a temporary folder and a library whose names have spaces and umlauts."""
+    folder = tmp_path / "Entw\u00fcrfe 2"
+    folder.mkdir()
+    handwritten.rename(folder / "grid")
+    library = folder / "cells \u00e4.lib"
+    library.write_text(Path("/usr/share/qflow/tech/osu018/osu018_stdcells.lib").read_text())
+    done = spatial_rnn("synth", "grid", "--liberty", library.name, "--json", "-", cwd=folder, TMPDIR=str(folder))
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["total"]["gate_equivalents"] > 0
+    assert sorted(path.name for path in folder.iterdir()) == ["cells \u00e4.lib", "grid"], "nothing is left behind"
+    done = spatial_rnn("generate", "--preset", "tiny", "-o", "made", cwd=folder, TMPDIR=str(folder))
+    assert done.returncode == 0, done.stderr
+
+
 def test_refusals(handwritten: Path, tmp_path: Path) -> None:
     assert refusal("synth", "--target", "gowin").startswith("target 'gowin' is unknown: choose one of generic, ice40")
     assert "absent.lib: cannot be read" in refusal("synth", *SMALLEST, "--liberty", tmp_path / "absent.lib")
