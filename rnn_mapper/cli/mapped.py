@@ -126,7 +126,8 @@ def streams_line(prepared: Prepared, cycles: int, steps: int, console: Console) 
     alone = deploy(members, mapping.parameters, steps, schedule=mapping.schedule)
     single = sum(model.predict(steps).cycles for model in alone.models) / steps
     per_step = cycles / steps / prepared.streams
-    print_line(console, f"Streams    {prepared.streams} at once hide latency: {single:,.1f} -> {per_step:,.1f} "
+    effect = "hide latency" if per_step < single else "bring nothing"
+    print_line(console, f"Streams    {prepared.streams} at once {effect}: {single:,.1f} -> {per_step:,.1f} "
                         "cycles per step and stream")
     return {"cycles_per_step_and_stream": per_step, "cycles_per_step_of_one_stream_alone": single}
 

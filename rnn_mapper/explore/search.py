@@ -142,7 +142,7 @@ def _design(
     except OutOfRange as error:
         unknown = str(error)
     scores = [model.weight * found.cycles for model, found in zip(request.models, chosen, strict=True)]
-    busy = sum(model.shape.multiplications * model.steps for model in request.models)
+    busy = sum(model.shape.multiplications(model.steps) for model in request.models)
     excess = request.budget.excess(used)
     if unknown and {"gates", "lut"} & {name for name, _ in request.budget.limits}:
         excess["area unknown"] = float("inf")

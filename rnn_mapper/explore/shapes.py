@@ -51,11 +51,10 @@ class Shape:
         """Units of each layer, and of the head, last."""
         return self.hidden if self.head is None else (*self.hidden, self.head)
 
-    @property
-    def multiplications(self) -> int:
-        """Multiplications in one step."""
+    def multiplications(self, steps: int) -> int:
+        """Multiplications of a sequence from a cleared state, with which the first step multiplies nothing."""
         groups = frames_of(self).whole(PhaseOrder.FUSED.value)
-        return sum(phase.multiplications for phases in groups for phase in phases)
+        return sum(phase.multiplications * (steps - phase.previous) for phases in groups for phase in phases)
 
     def __str__(self) -> str:
         kinds = self.cells[0] if len(set(self.cells)) == 1 else "+".join(self.cells)

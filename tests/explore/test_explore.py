@@ -18,8 +18,9 @@ from rnn_mapper.explore.outcome import outcome_of
 from rnn_mapper.explore.requests import Model, parse_budget, parse_model, parse_sizes
 from rnn_mapper.explore.runner import cached, run_jobs
 from rnn_mapper.explore.search import Request, combine, demands, depths_for, jobs_of, pareto_front
-from rnn_mapper.explore.shapes import Shape, cells_file
+from rnn_mapper.explore.shapes import Shape, blank_network, cells_file
 from rnn_mapper.explore.size import SizeJob
+from rnn_mapper.explore.verify import mapping_of
 from tests.support.cli_runner import refusal, spatial_rnn, start
 
 #: Options of a very short search.
@@ -68,6 +69,19 @@ def test_models_and_budgets_are_read(tmp_path: Path) -> None:
     assert parse_sizes("rows", "1-4,16") == (1, 2, 4, 16)
     with pytest.raises(ConfigurationError, match="must be a power of two"):
         parse_sizes("rows", "3")
+
+
+@pytest.mark.parametrize("model", ["lstm:32,steps=2", "gru:inputs=4,hidden=48,head=3,steps=3"])
+def test_the_share_of_busy_multipliers_is_that_of_the_prediction(model: str) -> None:
+    """The first step of a cleared sequence does not multiply its state; counting it would give more than all."""
+    wanted = request(model)
+    designs = combine(wanted, searched(wanted))  # type: ignore[arg-type]
+    assert designs
+    (given,) = wanted.models
+    for design in designs:
+        mapping = mapping_of(blank_network(given.shape), design.parameters, design.found[0].choice, given.steps)
+        assert design.utilisation == pytest.approx(mapping.predict(given.steps).utilisation)
+        assert design.utilisation <= 1
 
 
 def test_depths_hold_all_models_at_once() -> None:
