@@ -1,4 +1,7 @@
-"""The command line, `spatial-rnn`. Each command is `command` in the module of this package that has its name."""
+"""The command line, `spatial-rnn`. In: options and files. Out: files, tables, JSON and an exit status.
+
+Each command is `command` in the module of this package that has its name.
+"""
 
 from __future__ import annotations
 
