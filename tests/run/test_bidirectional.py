@@ -184,6 +184,43 @@ def test_each_direction_starts_from_a_state_of_its_own() -> None:
     assert len(list(result.prepared.start_packets())) > len(list(cleared.prepared.start_packets())) == 0
 
 
+def test_streams_start_from_the_states_of_all_layers() -> None:
+    """A segment of two layers below one of two directions: each layer of each stream gets its own state."""
+    network = srnn.Network((
+        layer(cells.gru, 5, 6, 1), layer(cells.rnn_tanh, 6, 4, 2),
+        srnn.Bidirectional(layer(cells.lstm, 4, 3, 3), layer(cells.gru, 4, 2, 4)),
+    ))
+    rng = np.random.default_rng(6)
+    state = tuple(
+        {name: rng.uniform(-0.9, 0.9, size) for name, size in one.state_sizes.items()} for one in network.single_layers
+    )
+    inputs = rng.normal(size=(2, 5, 5))
+    result = srnn.simulate(srnn.Imported(network, state=state), inputs, RESIDENT_GRID, simulator="verilator")
+    assert result.is_exact
+    for outputs, one in zip(result.stream_outputs * result.output_scale, inputs, strict=True):
+        np.testing.assert_allclose(outputs, run_float(network, one, state).outputs, atol=0.03)
+        assert np.abs(outputs - run_float(network, one).outputs).max() > 0.1, "the states must be felt"
+    assert result.account.total == pytest.approx(result.cycles)
+    assert result.utilisation == pytest.approx(result.account.multiplying / result.account.total)
+    assert min(one.prediction.utilisation for one in result.segments) < result.utilisation < 1
+
+
+def test_calibration_starts_from_the_state() -> None:
+    """Each unit keeps its value, so the state decides the range of h, and of the input of the segment above."""
+    tensors = {"W": np.eye(2), "U": np.eye(2), "b": np.zeros(2)}
+    keeps = srnn.Layer(cells.rnn_relu, tensors)
+    network = srnn.Network((keeps, srnn.Bidirectional(keeps, keeps)))
+    typical, state = np.full((3, 2), 0.1), [{"h": np.array([9.0, 9.0])}]
+    cleared, started = (quantise_model(network, typical, state=one).segments for one in (None, state))
+    shifts = [one[0].members[0].layers[0].state_format("h").shift for one in (cleared, started)]
+    assert shifts[0] is not None
+    assert shifts[1] is not None
+    assert shifts[0] < shifts[1]
+    # h ends at 0.3, or at 9.3.
+    for segments, peak in ((cleared, 0.3), (started, 9.3)):
+        assert [one.input_scale for one in segments[1].members] == pytest.approx([peak / 127] * 2)
+
+
 def test_what_cannot_be_simulated() -> None:
     inputs = np.ones((2, 3, 5))
     with pytest.raises(MappingError, match=r"^the model does not fit the grid: .*models"):
