@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from rich.console import Console
 
 import rnn_mapper as srnn
 from rnn_mapper import cells
+from rnn_mapper.cli.mapped import streams_line
 from rnn_mapper.mapping.deployment import Deployment, deploy
 from rnn_mapper.network.random import LayerShape, random_network
 from rnn_mapper.quantisation.integer_network import QuantisedNetwork
@@ -158,3 +161,12 @@ def test_map_command(files: Path) -> None:
     spatial_rnn("map", "--model", "lstm.npz", *GRID_OPTIONS, "-o", "lstm", "--picture", "l.svg", cwd=files)
     one, two = (float((files / name).read_text().split('height="')[1].split("pt")[0]) for name in ("l.svg", "m.svg"))
     assert two == pytest.approx(2 * one), "a panel for each of the two models"
+
+
+def test_a_slowdown_is_not_called_a_gain() -> None:
+    prepared = srnn.prepare(srnn.network_from_torch(torch.nn.GRU(5, 6)), grid=RESIDENT_GRID, streams=2)
+    for cycles, text in ((1, "2 at once hide latency: "), (10**6, "2 at once bring nothing: ")):
+        printed = io.StringIO()
+        figures = streams_line(prepared, cycles, 10, Console(file=printed, width=200))
+        assert text in printed.getvalue()
+        assert figures["cycles_per_step_and_stream"] == cycles / 20
