@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 
 from hdl.grid.top import Grid
 from hdl.parameters import GridParameters
@@ -32,13 +33,19 @@ class GridLatencies:
     @classmethod
     def of(cls, parameters: GridParameters) -> GridLatencies:
         """The latencies of the grid with these parameters."""
-        grid = Grid(parameters)
-        pcu = grid.site.pcu
-        return cls(
-            grid.token_latency, pcu.result_latency, pcu.ring_latency, pcu.store_latency, pcu.store_distance,
-            pcu.state_distance,
-        )
+        return _latencies(parameters)
 
     def to_dict(self) -> dict[str, int]:
         """Field names and values."""
         return asdict(self)
+
+
+@lru_cache(maxsize=4096)
+def _latencies(parameters: GridParameters) -> GridLatencies:
+    """Asked for again and again while grids are compared, and the hardware takes long to put together."""
+    grid = Grid(parameters)
+    pcu = grid.site.pcu
+    return GridLatencies(
+        grid.token_latency, pcu.result_latency, pcu.ring_latency, pcu.store_latency, pcu.store_distance,
+        pcu.state_distance,
+    )

@@ -7,6 +7,7 @@ second description. Widths come from `GridParameters`. Field comments (`#:`) are
 from __future__ import annotations
 
 import enum
+from functools import lru_cache
 
 from amaranth.hdl import signed
 from amaranth.lib import data
@@ -21,6 +22,9 @@ __all__ = [
     "schedule_width", "table_entry_layout", "token_layout", "unit_entry_layout", "vector_address_layout",
     "write_bus_layout", "write_word_layout",
 ]
+
+#: Grids whose layouts are kept: a search over grids asks for them again and again.
+_CACHED = 4096
 
 
 class WriteKind(enum.Enum):
@@ -147,6 +151,7 @@ class LinkError(enum.IntEnum):
     SEQUENCER_OVERRUN = 2
 
 
+@lru_cache(maxsize=_CACHED)
 def write_word_layout(p: GridParameters) -> data.StructLayout:
     """A word of the write stream. `address` is one of the three address layouts, by `kind`."""
     width = max(vector_address_layout(p).size, memory_address_layout(p).size, token_layout(p).size)
@@ -160,6 +165,7 @@ def write_word_layout(p: GridParameters) -> data.StructLayout:
     })
 
 
+@lru_cache(maxsize=_CACHED)
 def vector_address_layout(p: GridParameters) -> data.StructLayout:
     """Address of a VECTOR word: a beat inside a vector word of one half."""
     return data.StructLayout({
@@ -172,6 +178,7 @@ def vector_address_layout(p: GridParameters) -> data.StructLayout:
     })
 
 
+@lru_cache(maxsize=_CACHED)
 def memory_address_layout(p: GridParameters) -> data.StructLayout:
     """Address of a MEMORY word."""
     shapes = [memory_shape(p, memory) for memory in Memory]
@@ -193,6 +200,7 @@ def memory_address_layout(p: GridParameters) -> data.StructLayout:
     })
 
 
+@lru_cache(maxsize=_CACHED)
 def token_layout(p: GridParameters) -> data.StructLayout:
     """Address of a TOKEN word: the phase to run, and its step."""
     return data.StructLayout({
@@ -205,6 +213,7 @@ def token_layout(p: GridParameters) -> data.StructLayout:
     })
 
 
+@lru_cache(maxsize=_CACHED)
 def write_bus_layout(p: GridParameters) -> data.StructLayout:
     """A write from a PMU to the memories of its site."""
     address = memory_address_layout(p)
@@ -218,6 +227,7 @@ def write_bus_layout(p: GridParameters) -> data.StructLayout:
     })
 
 
+@lru_cache(maxsize=_CACHED)
 def phase_layout(p: GridParameters) -> data.StructLayout:
     """The work of one site in one phase (PMU configuration ROM)."""
     return data.StructLayout({
@@ -252,6 +262,7 @@ def phase_layout(p: GridParameters) -> data.StructLayout:
     })
 
 
+@lru_cache(maxsize=_CACHED)
 def operand_tag_layout(p: GridParameters) -> data.StructLayout:
     """Control that travels with a weight word and a vector word from PMU to PCU."""
     return data.StructLayout({
@@ -276,6 +287,7 @@ def operand_tag_layout(p: GridParameters) -> data.StructLayout:
     })
 
 
+@lru_cache(maxsize=_CACHED)
 def bias_layout(p: GridParameters) -> data.StructLayout:
     """Start value of the accumulator of one matrix row (PCU)."""
     return data.StructLayout({
@@ -284,6 +296,7 @@ def bias_layout(p: GridParameters) -> data.StructLayout:
     })
 
 
+@lru_cache(maxsize=_CACHED)
 def gate_entry_layout(p: GridParameters) -> data.StructLayout:
     """Arithmetic and destination of one matrix row (PCU)."""
     return data.StructLayout({
@@ -310,6 +323,7 @@ def gate_entry_layout(p: GridParameters) -> data.StructLayout:
     })
 
 
+@lru_cache(maxsize=_CACHED)
 def instruction_layout(p: GridParameters) -> data.StructLayout:
     """One instruction of the epilogue: `result = sat16(round(x * (y - subtract) + addend, 15))`.
 
@@ -348,6 +362,7 @@ def instruction_layout(p: GridParameters) -> data.StructLayout:
     })
 
 
+@lru_cache(maxsize=_CACHED)
 def unit_entry_layout(p: GridParameters) -> data.StructLayout:
     """Destination of a unit's result (PCU); travels with the result on the result link."""
     narrowing = {
@@ -370,6 +385,7 @@ def unit_entry_layout(p: GridParameters) -> data.StructLayout:
     })
 
 
+@lru_cache(maxsize=_CACHED)
 def result_layout(p: GridParameters) -> data.StructLayout:
     """A word of the result link."""
     return data.StructLayout({
@@ -386,6 +402,7 @@ def result_layout(p: GridParameters) -> data.StructLayout:
     })
 
 
+@lru_cache(maxsize=_CACHED)
 def table_entry_layout(p: GridParameters) -> data.StructLayout:
     """One segment of the sigmoid table: the value at its left end (Q0.15) and the rise over the segment."""
     return data.StructLayout({
@@ -396,6 +413,7 @@ def table_entry_layout(p: GridParameters) -> data.StructLayout:
     })
 
 
+@lru_cache(maxsize=_CACHED)
 def schedule_header_layout(p: GridParameters) -> data.StructLayout:
     """The first words of the schedule ROM, one for each model: its schedule, input and output."""
     return data.StructLayout({
@@ -420,6 +438,7 @@ def schedule_header_layout(p: GridParameters) -> data.StructLayout:
     })
 
 
+@lru_cache(maxsize=_CACHED)
 def schedule_entry_layout(p: GridParameters) -> data.StructLayout:
     """One phase in the order of issue. It runs in iteration `i` for step `i - lag`, if that step exists."""
     return data.StructLayout({
@@ -453,6 +472,7 @@ def schedule_width(p: GridParameters) -> int:
     return max(schedule_header_layout(p).size, schedule_entry_layout(p).size)
 
 
+@lru_cache(maxsize=_CACHED)
 def memory_shape(p: GridParameters, memory: Memory) -> tuple[int, int, int]:
     """Bits of a word, words, and write-stream beats of a word of a loadable memory."""
     width, depth = {

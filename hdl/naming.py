@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
+
 from hdl.layouts import Memory
 
-__all__ = ["SCHEDULE_INSTANCE", "SITE_INSTANCES", "TOP_MODULE", "image_file", "site_name"]
+__all__ = ["SCHEDULE_INSTANCE", "SITE_INSTANCES", "TOP_MODULE", "ResetPort", "image_file", "site_name"]
 
 #: Name of the top Verilog module.
 TOP_MODULE = "spatial_rnn"
@@ -23,6 +25,25 @@ SITE_INSTANCES: dict[Memory, tuple[str, ...]] = {
     Memory.STATE: ("state_memory",),
     Memory.VECTOR: ("vector_memory",),
 }
+
+
+class ResetPort(StrEnum):
+    """Name and polarity of the reset of a grid, which is synchronous to its clock."""
+
+    #: Active high, with the clock `clk`.
+    RST = "rst"
+    #: Active low and named as AXI names it, with the clock `aclk`.
+    ARESETN = "aresetn"
+
+    @property
+    def clock(self) -> str:
+        """Name of the clock beside it."""
+        return "aclk" if self is ResetPort.ARESETN else "clk"
+
+    @property
+    def is_active_low(self) -> bool:
+        """Whether 0 resets."""
+        return self is ResetPort.ARESETN
 
 
 def site_name(row: int, col: int) -> str:

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 from pathlib import Path
 
-from hdl.errors import ConfigurationError
+from hdl.errors import ConfigurationError, did_you_mean
 from hdl.numerics import Arithmetic
 
 __all__ = [
@@ -30,7 +30,7 @@ class GridParameters:
     The Verilog of a grid depends on these values only, never on a model.
     """
 
-    #: Rows of sites, a power of two. The results of one column in all rows form a group of a vector.
+    #: Rows of sites. The results of one column in all rows form a group of a vector.
     rows: int = 4
     #: Columns of sites, the length of every row's links.
     cols: int = 4
@@ -38,24 +38,24 @@ class GridParameters:
     lanes: int = 16
     #: Weight words in a PMU.
     weight_depth: int = 2048
-    #: Vector words in a PMU, both halves of the double buffer together. A power of two.
+    #: Vector words in a PMU, both halves of the double buffer together.
     vector_depth: int = 128
     #: Hidden units whose state a PCU can hold, over all layers that are mapped to it.
     units: int = 64
-    #: 16-bit state words of each hidden unit in a PCU. A power of two.
+    #: 16-bit state words of each hidden unit in a PCU.
     state_words: int = 4
     #: Bias and scale entries of a PCU: one for each matrix row (a gate of a unit) of every phase that it works on.
     gate_entries: int = 512
     #: Phases (sets of matrix-vector products with one epilogue) of all models together.
     phases: int = 16
-    #: Models that the grid can hold at once. A power of two.
+    #: Models that the grid can hold at once.
     models: int = 4
     #: Words of the controller's schedule ROM: a header for each model, and one word for each phase in the order of
     #: issue.
     schedule_depth: int = 32
     #: Words of a PCU's epilogue program memory.
     program_length: int = 32
-    #: Segments of the activation table over [-16, 16). A power of two.
+    #: Segments of the activation table over [-16, 16).
     table_segments: int = Arithmetic.table_segments
     #: Bits of the accumulator and of the partial sums between PCUs.
     accumulator_bits: int = Arithmetic.accumulator_bits
@@ -88,7 +88,7 @@ class GridParameters:
             raise ConfigurationError(
                 f"accumulator_bits = {self.accumulator_bits}: must be at least {narrowest} with operand_bits = "
                 f"{self.operand_bits} ({usual} hold as many products as {Arithmetic.accumulator_bits} with "
-                f"{Arithmetic.operand_bits})"
+                f"{Arithmetic.operand_bits}): set accumulator_bits = {usual} as well (--accumulator-bits {usual})"
             )
         if self.schedule_depth <= self.models:
             raise ConfigurationError(
@@ -258,7 +258,8 @@ class GridParameters:
         known = [field.name for field in fields(cls)]
         for name in values:
             if name not in known:
-                raise ConfigurationError(f"{source}: unknown field {name!r}; the fields are {', '.join(known)}")
+                raise ConfigurationError(f"{source}: unknown field {name!r}; the fields are {', '.join(known)}"
+                                         f"{did_you_mean(name, known)}")
         return cls(**values)  # type: ignore[arg-type]  # __post_init__ checks every value's type
 
 
@@ -302,7 +303,8 @@ def preset_path(name: str) -> Path:
     """The TOML file of a preset. Raises `ConfigurationError` for an unknown name."""
     path = PRESET_DIRECTORY / f"{name}.toml"
     if "/" in name or not path.is_file():
-        raise ConfigurationError(f"unknown preset {name!r}; the presets are {', '.join(preset_names())}")
+        raise ConfigurationError(f"unknown preset {name!r}; the presets are {', '.join(preset_names())}"
+                                 f"{did_you_mean(name, preset_names())}")
     return path
 
 

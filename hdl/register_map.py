@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 __all__ = [
     "ADDRESS_BITS", "BITS", "IDENTIFICATION", "REGISTERS", "VERSION", "Access", "Control", "Error", "InterruptEnable",
-    "Mode", "Register", "Status",
+    "Mode", "Register", "Status", "Stream",
 ]
 
 #: Value of the ID register: "SRNN".
 IDENTIFICATION = 0x53524E4E
 #: Value of the VERSION register: major in the upper half, minor in the lower.
-VERSION = 0x0001_0001
+VERSION = 0x0002_0000
 #: Bits of a byte address.
 ADDRESS_BITS = 7
 
@@ -44,7 +44,7 @@ class Control(enum.IntEnum):
 
     #: Begin a sequence of STEPS steps.
     START = 0
-    #: End the running sequence early; STATUS then shows ABORTED.
+    #: End the running sequence early; STATUS then shows ABORTED. Also ends a load packet that is under way.
     ABORT = 1
 
 
@@ -77,6 +77,15 @@ class Mode(enum.IntEnum):
     KEEP_STATE = 0
 
 
+class Stream(enum.IntEnum):
+    """Bit positions of STREAM. A beat is what these bits say in the cycle in which the grid takes it from the bus."""
+
+    #: LOAD says what a packet of s_axis is; tdest is ignored and may stay unconnected.
+    IGNORE_TDEST = 0
+    #: With IGNORE_TDEST: packets are load packets, otherwise input vectors.
+    LOAD = 1
+
+
 class Error(enum.IntEnum):
     """Bit positions of ERRORS. The first three come from the sites, in the order of `LinkError`."""
 
@@ -90,9 +99,9 @@ class Error(enum.IntEnum):
     ROW_MISMATCH = 3
     #: A group of results arrived while the group before was being written: the loaded schedule is wrong.
     COLLECTOR_OVERLAP = 4
-    #: An image packet arrived while a sequence was running; it was dropped.
+    #: A load packet arrived while a sequence was running; it was dropped.
     LOAD_WHILE_BUSY = 5
-    #: An image packet named a memory, a site or an address that does not exist; that part was dropped.
+    #: A load packet named a memory, a site or a word that does not exist, or no words; it was dropped.
     LOAD_ADDRESS = 6
     #: The input's tlast was not where STEPS says. An early one aborts the sequence; after a missing one, beats are
     #: dropped up to the next tlast.
@@ -101,10 +110,17 @@ class Error(enum.IntEnum):
     START_WHILE_BUSY = 8
     #: START was written with STEPS = 0; it was ignored.
     NO_STEPS = 9
-    #: START was written with a MODEL without a loaded schedule; it was ignored.
+    #: START was written with a MODEL that is not loaded; it was ignored.
     NO_MODEL = 10
     #: START was written with KEEP_STATE and a model without valid state; the sequence starts from a cleared state.
     NO_STATE = 11
+    #: START was written while a load packet was arriving; it was ignored.
+    START_WHILE_LOADING = 12
+    #: A load packet began with beats that are no header; it was dropped.
+    LOAD_HEADER = 13
+    #: The tlast of a load packet was not where its header says, or ABORT ended the packet. What it wrote is not whole:
+    #: no model counts as loaded, unless the packet ended in its header.
+    LOAD_FRAMING = 14
 
 
 REGISTERS: tuple[Register, ...] = (
@@ -122,7 +138,8 @@ REGISTERS: tuple[Register, ...] = (
     Register("PHASE_ENABLE_HIGH", 0x24, Access.READ_WRITE, "Enables of phases 63-32", reset=0xFFFFFFFF),
     Register("ERRORS", 0x28, Access.WRITE_ONE_TO_CLEAR, "Sticky error flags, see the ERRORS bits"),
     Register("STEPS_DONE", 0x2C, Access.READ, "Steps of this sequence whose output has been fetched for sending"),
-    Register("CYCLES_LOW", 0x30, Access.READ, "Cycles from start to done, bits 31-0"),
+    Register("CYCLES_LOW", 0x30, Access.READ, "Cycles from start to done, bits 31-0; reading them keeps bits "
+             "63-32 for the next read of CYCLES_HIGH. The three counters below do the same"),
     Register("CYCLES_HIGH", 0x34, Access.READ, "The same, bits 63-32"),
     Register("STALL_INPUT_LOW", 0x38, Access.READ, "Cycles in which a phase waited for input only"),
     Register("STALL_INPUT_HIGH", 0x3C, Access.READ, "The same, bits 63-32"),
@@ -131,6 +148,7 @@ REGISTERS: tuple[Register, ...] = (
     Register("STALL_RESULT_LOW", 0x48, Access.READ, "Cycles in which a phase waited for the results of another"),
     Register("STALL_RESULT_HIGH", 0x4C, Access.READ, "The same, bits 63-32"),
     Register("MODEL", 0x50, Access.READ_WRITE, "Model of the next sequence: number of its header in the schedule ROM"),
+    Register("STREAM", 0x54, Access.READ_WRITE, "Kind of the packets of s_axis, see the STREAM bits"),
 )
 
 #: Registers with named bits.
@@ -139,5 +157,6 @@ BITS: dict[str, type[enum.IntEnum]] = {
     "STATUS": Status,
     "INTERRUPT_ENABLE": InterruptEnable,
     "MODE": Mode,
+    "STREAM": Stream,
     "ERRORS": Error,
 }

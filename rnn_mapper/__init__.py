@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from rnn_mapper.errors import SpatialRnnError
     from rnn_mapper.importers import HostStep, Imported, Selection, load_model
     from rnn_mapper.importers.arrays import load_inputs
+    from rnn_mapper.importers.layout import Layout
     from rnn_mapper.importers.native import load_network, save_network
     from rnn_mapper.importers.torch.modules import network_from_torch
     from rnn_mapper.mapping.deployment import Deployment, deploy
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from rnn_mapper.quantisation.reference import run_model, run_reference
     from rnn_mapper.run.prepare import Prepared, choose_grid, default_calibration, prepare
     from rnn_mapper.run.result import Comparison, IntSequence, SimulationResult
+    from rnn_mapper.run.sequences import Sequences, as_sequences
     from rnn_mapper.run.simulate import simulate, simulate_prepared, verify
     from rnn_mapper.schedule.prediction import Prediction
 
@@ -52,6 +54,7 @@ __all__ = [
     "Layer",
     "LayerError",
     "LayerState",
+    "Layout",
     "Mapping",
     "Network",
     "Prediction",
@@ -62,8 +65,10 @@ __all__ = [
     "Reversed",
     "ScaleRule",
     "Selection",
+    "Sequences",
     "SimulationResult",
     "SpatialRnnError",
+    "as_sequences",
     "cell",
     "choose_grid",
     "compare_with_float",
@@ -96,6 +101,7 @@ _MODULES = {
     "rnn_mapper.errors": ("SpatialRnnError",),
     "rnn_mapper.importers": ("HostStep", "Imported", "Selection", "load_model"),
     "rnn_mapper.importers.arrays": ("load_inputs",),
+    "rnn_mapper.importers.layout": ("Layout",),
     "rnn_mapper.importers.native": ("load_network", "save_network"),
     "rnn_mapper.importers.torch.modules": ("network_from_torch",),
     "rnn_mapper.mapping.deployment": ("Deployment", "deploy"),
@@ -112,6 +118,7 @@ _MODULES = {
     "rnn_mapper.quantisation.reference": ("run_model", "run_reference"),
     "rnn_mapper.run.prepare": ("Prepared", "choose_grid", "default_calibration", "prepare"),
     "rnn_mapper.run.result": ("Comparison", "IntSequence", "SimulationResult"),
+    "rnn_mapper.run.sequences": ("Sequences", "as_sequences"),
     "rnn_mapper.run.simulate": ("simulate", "simulate_prepared", "verify"),
     "rnn_mapper.schedule.prediction": ("Prediction",),
 }

@@ -13,7 +13,7 @@ from sim_tests.bench.grids import GRIDS, ICARUS_GRIDS
 from sim_tests.host.grid_build import build_grid
 from sim_tests.simulator.run import run
 
-__all__ = ["Job", "Outcome", "all_jobs", "longest_first", "run_job"]
+__all__ = ["Job", "Outcome", "all_jobs", "bench_of", "longest_first", "run_job"]
 
 #: The bench of each component that is simulated alone.
 _BENCHES = {
@@ -49,6 +49,8 @@ class Job:
     component: str | None = None
     #: Variables of the bench besides SRNN_GRID.
     environment: dict[str, str] = field(default_factory=dict)
+    #: Memories start from random words instead of zeros, as those of a chip do.
+    scramble: bool = False
 
     @property
     def subject(self) -> str:
@@ -58,7 +60,7 @@ class Job:
     @property
     def name(self) -> str:
         """Unique, and good as a file name."""
-        return f"{self.subject}-{self.grid}-{self.simulator}"
+        return f"{self.subject}-{self.grid}-{self.simulator}{'-scrambled' if self.scramble else ''}"
 
     @property
     def build(self) -> tuple[str, str, str | None]:
@@ -105,6 +107,7 @@ def run_job(job: Job, results: Path) -> Outcome:
         done = run(
             build, f"sim_tests.checks.{job.bench}", results_dir=results / job.name, seed=1, testcase=job.component,
             env={"SRNN_GRID": job.grid, **job.environment}, timeout=_TIMEOUT,
+            plusargs=["+scramble"] if job.scramble else [],
         )
     except Exception as error:
         text = str(error) if isinstance(error, SpatialRnnError) else f"{type(error).__name__}: {error}"
@@ -130,16 +133,29 @@ def all_jobs() -> list[Job]:
         jobs.append(Job("icarus", grid, "check_random", environment={"SRNN_COUNT": "4"}))
         jobs += [Job("icarus", grid, bench) for bench in _ERRORS]
     jobs += [Job("icarus", "1x1x4", bench) for bench in ("check_host", "check_abort")]
+    for grid in ("2x2x8", "1x2x5-16"):
+        jobs += [
+            Job("verilator", grid, bench, environment={"SRNN_COUNT": "10"}, scramble=True)
+            for bench in ("check_random", "check_operations", "check_host", "check_host_errors")
+        ]
     for grid in GRIDS:
         jobs += [
             Job("verilator", grid, bench, environment={"SRNN_COUNT": "25"})
             for bench in ("check_random", "check_operations")
         ]
         jobs += [Job("verilator", grid, bench) for bench in (*_ERRORS, "check_host", "check_abort", "check_long")]
+        # A short version of `make soak`.
+        if grid in ("1x1x4", "2x2x8", "4x2x7", "1x2x5-16"):
+            jobs.append(Job("verilator", grid, "check_soak", environment={"SRNN_SEED": "1", "SRNN_COUNT": "12"}))
         if grid not in ("1x4x5", "1x2x5-16"):
             # Its units are too few for c to reach its limit.
             jobs.append(Job("verilator", grid, "check_rails"))
     return jobs
+
+
+def bench_of(component: str) -> str:
+    """The module in `sim_tests.checks` that tests a component alone."""
+    return _BENCHES[component]
 
 
 def longest_first(jobs: Sequence[Job]) -> list[tuple[Job, float]]:

@@ -19,7 +19,7 @@ class ActivationUnit(wiring.Component):
     """Applies an `Activation` to a 16-bit value: Q5.10 in, Q0.15 out for sigmoid and tanh.
 
     The table is a memory outside: `segment` is its read address (combinational from `value`), and `entry` must hold
-    the word one cycle later. `result` is valid two cycles after `value` and `function`. One value a cycle.
+    the word one cycle later. `result` is valid two cycles after `value` and `activation`. One value a cycle.
     """
 
     module_name = "srnn_activation_unit"
@@ -31,7 +31,7 @@ class ActivationUnit(wiring.Component):
         self.parameters = parameters
         super().__init__({
             "value": In(signed(16)),
-            "function": In(Activation),
+            "activation": In(Activation),
             "segment": Out(parameters.segment_bits),
             "entry": In(table_entry_layout(parameters)),
             "result": Out(signed(16)),
@@ -54,15 +54,15 @@ class ActivationUnit(wiring.Component):
         m = Module()
         p = self.parameters
         position = Signal(15)
-        m.d.comb += position.eq(Mux(self.function == Activation.TANH, _clip(self.value, 14), _clip(self.value, 15)))
+        m.d.comb += position.eq(Mux(self.activation == Activation.TANH, _clip(self.value, 14), _clip(self.value, 15)))
         m.d.comb += self.segment.eq(position[p.fraction_bits :])
 
         fraction = Signal(p.fraction_bits, reset_less=True)
-        function = Signal(Activation, reset_less=True)
+        activation = Signal(Activation, reset_less=True)
         value = Signal(signed(16), reset_less=True)
         m.d.sync += [
             fraction.eq(position[: p.fraction_bits]),
-            function.eq(self.function),
+            activation.eq(self.activation),
             value.eq(self.value),
         ]
 
@@ -72,7 +72,7 @@ class ActivationUnit(wiring.Component):
             rise.eq(self.entry.rise * fraction + (1 << (p.fraction_bits - 1))),
             sigmoid.eq(self.entry.base + (rise >> p.fraction_bits)),
         ]
-        with m.Switch(function):
+        with m.Switch(activation):
             with m.Case(Activation.IDENTITY):
                 m.d.sync += self.result.eq(value)
             with m.Case(Activation.SIGMOID):

@@ -14,7 +14,11 @@ from hdl.layouts import (
 )
 from hdl.parameters import GridParameters
 
-__all__ = ["Controller"]
+__all__ = ["SEQUENCE_STATES", "Controller"]
+
+
+#: States of the controller, in the order of their numbers in the Verilog's `sequence_state`.
+SEQUENCE_STATES = ("IDLE", "BEGIN", "RUN", "ABORT")
 
 
 class Controller(wiring.Component):
@@ -34,12 +38,16 @@ class Controller(wiring.Component):
     The token is on `token_valid`/`token` in that cycle. The entry after an issued or skipped one is considered in the
     next cycle. A phase with `phase_enable` low sends no token; everything else happens as if it had sent one, and its
     results count as complete at once.
-    `model`, `steps`, `keep_state` and `phase_enable` are sampled with `start`. A `model` without entries, or beyond
-    `models`, raises `no_model`.
+    `model`, `steps`, `keep_state` and `phase_enable` are sampled with `start`. A `model` beyond `models`, without
+    entries, or whose header is neither in a ROM that is `initialised` nor was written (`schedule_write` at
+    `schedule_write_address`) by a whole load packet since the reset, raises `no_model`; `model_loaded` is high for the
+    others. `start` while `loading` raises `start_while_loading`.
     `parity` is the half of the next step of the model that runs, or ran last. Each model has its own half and its own
-    state; `state_valid` belongs to the model that `model` names. A load packet with a state (`loaded`, `loaded_state`)
-    makes the state of that model valid and its next half 0; any other packet (`loaded` alone) invalidates the states of
-    all models.
+    state; `state_valid` belongs to the model that `model` names. A load packet with a state (`load_begun_state` when it
+    begins, `load_finished_state` when it ends whole) makes the state of the model that `model` names at its beginning
+    valid, and its next half 0. Any other packet (`load_begun` alone) invalidates the states of all models. After
+    `load_failed` no model is loaded and no state is valid; a ROM that is `initialised` does not count any more, either,
+    nor after a reset inside a packet.
     After the last iteration the controller waits for `steps_sent` and `output_idle`, then raises `done`. `abort` ends
     the sequence: no more tokens are sent, and `aborted` rises `drain_cycles` after the last phase's duration, as soon
     as input and output are quiet.
@@ -57,10 +65,17 @@ class Controller(wiring.Component):
             "model": In(32),
             "steps": In(32),
             "phase_enable": In(64),
-            "loaded": In(1),
-            "loaded_state": In(1),
+            "loading": In(1),
+            "load_begun": In(1),
+            "load_begun_state": In(1),
+            "load_finished": In(1),
+            "load_finished_state": In(1),
+            "load_failed": In(1),
             "schedule_address": Out(p.schedule_bits),
             "schedule_word": In(schedule_width(p)),
+            "initialised": In(1),
+            "schedule_write": In(1),
+            "schedule_write_address": In(p.schedule_bits),
             "complete": In(1),
             "complete_phase": In(p.phase_bits),
             "stream_busy": In(1),
@@ -82,8 +97,10 @@ class Controller(wiring.Component):
             "done": Out(1),
             "aborted": Out(1),
             "state_valid": Out(1),
+            "model_loaded": Out(1),
             "steps_latched": Out(32),
             "start_while_busy": Out(1),
+            "start_while_loading": Out(1),
             "no_steps": Out(1),
             "no_model": Out(1),
             "no_state": Out(1),
@@ -101,11 +118,7 @@ class Controller(wiring.Component):
         self._place(m, s)
         self._count(m, s)
         m.d.comb += self.start_while_busy.eq(self.start & self.busy)
-        # A load may write to any address, so that no earlier state can be trusted, only one that is loaded afterwards.
-        with m.If(self.loaded & self.loaded_state):
-            m.d.sync += [s.parities.eq(s.parities & ~s.named), s.valid.eq(s.valid | s.named)]
-        with m.Elif(self.loaded):
-            m.d.sync += [s.parities.eq(0), s.valid.eq(0)]
+        self._loads(m, s)
         with m.FSM(name="sequence"):
             with m.State("IDLE"):
                 self._idle(m, s)
@@ -132,9 +145,32 @@ class Controller(wiring.Component):
         m.d.comb += [
             s.header_address.eq(self.model[: p.model_bits]),
             *(s.named[index].eq(self.model == index) for index in range(p.models)),
+            s.has_header.eq((self.initialised & ~s.overwritten & ~s.spoiled) | (s.named & s.written).any()),
+            self.model_loaded.eq(s.named.any() & s.has_header),
             self.state_valid.eq((s.named & s.valid).any()),
             self.parity.eq((s.current & s.parities).any()),
         ]
+
+    def _loads(self, m: Module, s: _Sequence) -> None:
+        """What a load packet changes: nothing counts before the packet has ended whole."""
+        for index in range(self.parameters.models):
+            with m.If(self.schedule_write & (self.schedule_write_address == index)):
+                m.d.sync += s.arriving[index].eq(1)
+        with m.If(self.load_begun):
+            # Whatever a packet before it has overwritten and not finished, only a load over the bus can mend it.
+            m.d.sync += [s.receiver.eq(s.named), s.arriving.eq(0), s.overwritten.eq(1)]
+            with m.If(s.overwritten):
+                m.d.sync += s.spoiled.eq(1)
+            # A load may write to any address, so that no earlier state can be trusted, only one that is loaded
+            # afterwards.
+            with m.If(~self.load_begun_state):
+                m.d.sync += [s.parities.eq(0), s.valid.eq(0)]
+        with m.If(self.load_finished):
+            m.d.sync += [s.written.eq(s.written | s.arriving), s.overwritten.eq(0)]
+            with m.If(self.load_finished_state):
+                m.d.sync += [s.parities.eq(s.parities & ~s.receiver), s.valid.eq(s.valid | s.receiver)]
+        with m.If(self.load_failed):
+            m.d.sync += [s.parities.eq(0), s.valid.eq(0), s.written.eq(0), s.spoiled.eq(1), s.overwritten.eq(0)]
 
     def _entry(self, m: Module, s: _Sequence) -> None:
         """The step of the entry in this iteration, the conditions of its issue, and its token."""
@@ -188,9 +224,11 @@ class Controller(wiring.Component):
         header = s.rom_header
         m.d.comb += s.next_address.eq(s.header_address)
         # After a load the header is right one cycle later, long before a start can arrive.
-        with m.If(self.start & (self.steps == 0)):
+        with m.If(self.start & self.loading):
+            m.d.comb += self.start_while_loading.eq(1)
+        with m.Elif(self.start & (self.steps == 0)):
             m.d.comb += self.no_steps.eq(1)
-        with m.Elif(self.start & ((header.entries == 0) | ~s.named.any())):
+        with m.Elif(self.start & ((header.entries == 0) | ~self.model_loaded)):
             m.d.comb += self.no_model.eq(1)
         with m.Elif(self.start):
             m.d.comb += [s.next_address.eq(header.first), self.no_state.eq(self.keep_state & ~self.state_valid)]
@@ -275,10 +313,17 @@ class _Sequence:
         #: The word of the schedule ROM, read as a header and as an entry.
         self.rom_header = Signal(schedule_header_layout(p))
         self.entry = Signal(schedule_entry_layout(p))
-        #: One bit for each model: the host names it; it runs, or ran last; it has a state; the half of its next step.
-        self.named, self.current, self.valid, self.parities = (
-            Signal(p.models, name=name) for name in ("named", "current", "valid", "parities")
+        #: One bit for each model: the host names it; it runs, or ran last; it has a state; the half of its next step;
+        #: its header was written by a whole packet, and by the packet that arrives; this packet is for its state.
+        self.named, self.current, self.valid, self.parities, self.written, self.arriving, self.receiver = (
+            Signal(p.models, name=name)
+            for name in ("named", "current", "valid", "parities", "written", "arriving", "receiver")
         )
+        #: A load packet is overwriting memories; one has failed. A reset does not make their contents whole again.
+        self.overwritten = Signal(reset_less=True)
+        self.spoiled = Signal(reset_less=True)
+        #: The word that is read as a header is one, and not what a memory happens to hold.
+        self.has_header = Signal()
         #: Addresses in the schedule ROM: header of the named model; entry in this cycle and in the next; last entry.
         self.header_address = Signal(p.schedule_bits)
         self.address = Signal(p.schedule_bits)

@@ -17,9 +17,9 @@ class DotProduct(wiring.Component):
     """Accumulates `lanes` products of a signed byte and a signed operand in every cycle.
 
     `weights` (8 bits each) and `vector` (`operand_bits` each) are packed, lane 0 in the least significant bits.
-    `first`, `zero` and `initial` belong to the sum that leaves the adder tree, `accumulate_latency` cycles after its
-    operands: with `first` the accumulator starts from `initial`, otherwise from its own value; with `zero` the sum
-    counts as zero.
+    `first`, `zero` and `start_value` belong to the sum that leaves the adder tree, `accumulate_latency` cycles after
+    its operands: with `first` the accumulator starts from `start_value`, otherwise from its own value; with `zero` the
+    sum counts as zero.
     `accumulator` includes the operands of up to `latency` cycles before. One sum a cycle, no stalls. The accumulator
     wraps; the mapper proves that it cannot overflow.
     """
@@ -33,7 +33,7 @@ class DotProduct(wiring.Component):
             "vector": In(p.operand_bits * p.lanes),
             "first": In(1),
             "zero": In(1),
-            "initial": In(signed(p.accumulator_bits)),
+            "start_value": In(signed(p.accumulator_bits)),
             "accumulator": Out(signed(p.accumulator_bits)),
         })
 
@@ -74,7 +74,7 @@ class DotProduct(wiring.Component):
             registered = level % p.tree_levels_per_register == 0 or len(values) == 2
             values = self._level(m, values, level, registered)
         m.d.sync += self.accumulator.eq(
-            Mux(self.first, self.initial, self.accumulator) + Mux(self.zero, 0, values[0])
+            Mux(self.first, self.start_value, self.accumulator) + Mux(self.zero, 0, values[0])
         )
         return m
 

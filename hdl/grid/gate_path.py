@@ -104,7 +104,7 @@ class GatePath(wiring.Component):
             self.stored_write.address.eq(added.entry.stored),
             self.stored_write.data.eq(pre_activation),
             activation.value.eq(pre_activation),
-            activation.function.eq(added.entry.activation),
+            activation.activation.eq(added.entry.activation),
             self.segment.eq(activation.segment),
             activation.entry.eq(self.table_entry),
         ]

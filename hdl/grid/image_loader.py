@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Cat, Module, Signal
+from amaranth.hdl import Cat, Module, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from hdl.grid.ports import axi_stream
 from hdl.layouts import Memory, WriteKind, memory_address_layout, memory_shape, write_word_layout
-from hdl.parameters import GridParameters, bits_for
+from hdl.parameters import GridParameters
 
-__all__ = ["HEADER_BYTES", "ImageLoader", "load_header_layout"]
+__all__ = ["HEADER_BYTES", "LOAD_CHECK", "ImageLoader", "load_header_layout"]
 
 #: Bytes of a load packet's header.
-HEADER_BYTES = 8
+HEADER_BYTES = 16
+#: The four 32-bit words of a header are combined with exclusive or to this value: "LOAD". Beats that are no header,
+#: such as the rest of a packet that a reset has cut, have another with a chance of all but one in 2^32.
+LOAD_CHECK = 0x4C4F4144
 
 
 def load_header_layout() -> data.StructLayout:
@@ -33,18 +36,31 @@ def load_header_layout() -> data.StructLayout:
         "col": 8,
         #: Address of the first word.
         "word": 32,
+        #: Words that follow, at least one.
+        "words": 32,
+        #: Exclusive or of the three 32-bit words before it and of `LOAD_CHECK`.
+        "check": 32,
     })
 
 
 class ImageLoader(wiring.Component):
     """Writes the words of load packets.
 
-    A packet is a header (`load_header_layout`) and then memory words up to `tlast`, each in `memory_shape` beats, least
-    significant beat first. Words of site memories are offered to the write stream (`word`, `word_valid`), which takes
-    them with `taken`; words of the schedule ROM are written with `schedule_write`, at `word_address` and `word_beat`.
-    A packet that begins while `busy` is dropped (`load_while_busy`). So are packets for a memory or site that does not
-    exist, and words beyond the end of a memory (`load_address`). `loading` is high inside a packet; `begun` goes high
-    for one cycle when a packet is accepted, together with `begun_state` if the packet carries a state or a vector.
+    A packet is a header (`load_header_layout`) and then its memory words, each in `memory_shape` beats, least
+    significant beat first; `tlast` is on the last beat. Words of site memories are offered to the write stream
+    (`word`, `word_valid`), which takes them with `taken`; words of the schedule ROM are written with `schedule_write`,
+    at `word_address` and `word_beat`. One cycle after the header, in which no beat is taken, the packet either begins
+    (`begun`, with `begun_state` if it carries a state or a vector while `model_loaded`) or is dropped up to its
+    `tlast`, and the reason is reported for one cycle:
+    - `load_while_busy`: `busy` is high;
+    - `load_header`: the check of the header is wrong, or its reserved bits are not zero;
+    - `load_address`: a memory, a site or a word that does not exist, or no words.
+    A packet that begins ends with `finished` (and `finished_state`) when `tlast` is where the header says. Otherwise it
+    ends with `failed`, and `load_framing` says why: a beat with `tlast` comes too early, none at the end, or `abort`
+    ends the packet. A packet that ends in its header has written nothing, and is reported by `load_framing` alone.
+    With `abort` the packet under way has ended, and the next beat is a header; that of the same cycle belongs to the
+    packet, unless it is the first of one.
+    `loading` is high from the second beat of a packet on, until it ends or is dropped; `busy` must not rise meanwhile.
     """
 
     module_name = "srnn_image_loader"
@@ -54,6 +70,8 @@ class ImageLoader(wiring.Component):
         super().__init__({
             **axi_stream(p.beat_bits).flip().members,
             "busy": In(1),
+            "abort": In(1),
+            "model_loaded": In(1),
             "word": Out(write_word_layout(p)),
             "word_valid": Out(1),
             "taken": In(1),
@@ -63,89 +81,86 @@ class ImageLoader(wiring.Component):
             "loading": Out(1),
             "begun": Out(1),
             "begun_state": Out(1),
+            "finished": Out(1),
+            "finished_state": Out(1),
+            "failed": Out(1),
             "load_while_busy": Out(1),
+            "load_header": Out(1),
             "load_address": Out(1),
+            "load_framing": Out(1),
         })
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
         p = self.parameters
-        layout = load_header_layout()
         header_beats = -(-HEADER_BYTES // p.beat_bytes)
-        shift = Signal(8 * max(HEADER_BYTES, p.beat_bytes), reset_less=True)
-        header = Signal(layout)
-        count = Signal(bits_for(header_beats + 1))
+        received = Signal(8 * max(HEADER_BYTES, p.beat_bytes), reset_less=True)
+        header = Signal(load_header_layout())
+        count = Signal(range(max(2, header_beats)))
         target = Signal(memory_address_layout(p))
-        # A packet may go on beyond the end of any memory, so its words are counted in full width.
-        word = Signal(32, reset_less=True)
-        memory = Signal(4, reset_less=True)
-        last_beat, depth = Signal(target.beat.shape()), Signal(32)
-        m.d.comb += header.eq(Cat(shift[p.beat_bits :], self.tdata) if p.beat_bytes < HEADER_BYTES else self.tdata)
-        with m.Switch(memory):
-            for kind in Memory:
-                _, words, beats = memory_shape(p, kind)
-                with m.Case(int(kind)):
-                    m.d.comb += [last_beat.eq(beats - 1), depth.eq(words)]
-            with m.Default():
-                m.d.comb += depth.eq(0)
-
+        deepest = max(memory_shape(p, kind)[1] for kind in Memory)
+        word = Signal(range(deepest + 1), reset_less=True)
+        words_left = Signal(range(deepest + 1), reset_less=True)
+        last_beat = Signal(target.beat.shape(), reset_less=True)
+        of_state = Signal(reset_less=True)
+        to_schedule = Signal()
+        m.d.comb += [
+            header.eq(received),
+            to_schedule.eq(target.memory == int(Memory.SCHEDULE)),
+        ]
         with m.FSM(name="packet"):
             with m.State("HEADER"):
                 m.d.comb += [self.tready.eq(1), self.loading.eq(count != 0)]
                 with m.If(self.tvalid):
-                    m.d.sync += [shift.eq(Cat(shift[p.beat_bits :], self.tdata)), count.eq(count + 1)]
-                    with m.If(self.tlast):
-                        # A packet without data is an error.
-                        m.d.sync += count.eq(0)
-                        m.d.comb += self.load_address.eq(1)
-                    with m.Elif(self.busy):
-                        m.d.comb += self.load_while_busy.eq(1)
-                        m.d.sync += count.eq(0)
-                        m.next = "DROP"
-                    with m.Elif(count == header_beats - 1):
-                        m.d.sync += [
-                            count.eq(0), target.eq(0), memory.eq(header.memory), word.eq(header.word),
-                            target.memory.eq(header.memory), target.row.eq(header.row), target.col.eq(header.col),
-                            target.all_rows.eq(header.all_rows), target.all_cols.eq(header.all_cols),
-                        ]
-                        wrong = (
-                            (header.memory > int(max(Memory)))
-                            | (~header.all_rows & (header.row >= p.rows))
-                            | (~header.all_cols & (header.col >= p.cols))
-                        )
-                        with m.If(wrong):
-                            m.d.comb += self.load_address.eq(1)
-                            m.next = "DROP"
-                        with m.Else():
-                            m.d.comb += [
-                                self.begun.eq(1),
-                                self.begun_state.eq(
-                                    (header.memory == int(Memory.STATE)) | (header.memory == int(Memory.VECTOR))
-                                ),
-                            ]
-                            m.next = "DATA"
+                    m.d.sync += [received.eq(Cat(received, self.tdata)[p.beat_bits :]), count.eq(count + 1)]
+                with m.If((self.tvalid & self.tlast) | (self.abort & (count != 0))):
+                    m.d.sync += count.eq(0)
+                    m.d.comb += self.load_framing.eq(1)
+                with m.Elif(self.tvalid & (count == header_beats - 1)):
+                    m.d.sync += count.eq(0)
+                    m.next = "CHECK"
+            with m.State("CHECK"):
+                m.d.comb += self.loading.eq(1)
+                self._check(m, header)
+                m.d.sync += [
+                    word.eq(header.word), words_left.eq(header.words), target.memory.eq(header.memory),
+                    target.row.eq(header.row), target.col.eq(header.col), target.all_rows.eq(header.all_rows),
+                    target.all_cols.eq(header.all_cols), target.beat.eq(0), of_state.eq(self.begun_state),
+                ]
+                with m.Switch(header.memory):
+                    for kind in Memory:
+                        with m.Case(int(kind)):
+                            m.d.sync += last_beat.eq(memory_shape(p, kind)[2] - 1)
+                m.next = "DROP"
+                with m.If(self.abort):
+                    m.next = "HEADER"
+                with m.Elif(self.begun):
+                    m.next = "DATA"
             with m.State("DATA"):
-                schedule = Signal()
-                inside = Signal()
+                accepted, last = Signal(), Signal()
                 m.d.comb += [
                     self.loading.eq(1),
-                    schedule.eq(memory == int(Memory.SCHEDULE)),
-                    inside.eq(word < depth),
-                    self.word_valid.eq(self.tvalid & inside & ~schedule),
-                    self.schedule_write.eq(self.tvalid & inside & schedule),
-                    self.tready.eq(self.taken | schedule | ~inside),
-                    self.load_address.eq(self.tvalid & ~inside),
+                    self.word_valid.eq(self.tvalid & ~to_schedule),
+                    self.schedule_write.eq(self.tvalid & to_schedule),
+                    self.tready.eq(self.taken | to_schedule),
+                    accepted.eq(self.tvalid & self.tready),
+                    last.eq((target.beat == last_beat) & (words_left == 1)),
+                    self.finished.eq(accepted & last & self.tlast),
+                    self.finished_state.eq(self.finished & of_state),
+                    self.failed.eq(~self.finished & (self.abort | (accepted & (last | self.tlast)))),
+                    self.load_framing.eq(self.failed),
                 ]
-                with m.If(self.tvalid & self.tready):
+                with m.If(accepted):
+                    m.d.sync += target.beat.eq(target.beat + 1)
                     with m.If(target.beat == last_beat):
-                        m.d.sync += [target.beat.eq(0), word.eq(word + 1)]
-                    with m.Else():
-                        m.d.sync += target.beat.eq(target.beat + 1)
-                    with m.If(self.tlast):
-                        m.next = "HEADER"
+                        m.d.sync += [target.beat.eq(0), word.eq(word + 1), words_left.eq(words_left - 1)]
+                with m.If(self.finished | self.failed):
+                    m.next = "HEADER"
+                    with m.If(accepted & ~self.tlast & ~self.abort):
+                        m.next = "DROP"
             with m.State("DROP"):
-                m.d.comb += [self.tready.eq(1), self.loading.eq(1)]
-                with m.If(self.tvalid & self.tlast):
+                m.d.comb += self.tready.eq(1)
+                with m.If((self.tvalid & self.tlast) | self.abort):
                     m.next = "HEADER"
         address = Signal(memory_address_layout(p))
         m.d.comb += [
@@ -158,3 +173,39 @@ class ImageLoader(wiring.Component):
             self.word_beat.eq(target.beat),
         ]
         return m
+
+    def _check(self, m: Module, header: Value) -> None:
+        """Whether the packet begins, or why it is dropped."""
+        p = self.parameters
+        bits = header.as_value()
+        check = Signal(32)
+        depth = Signal(32)
+        end = Signal(33)
+        state, wrong = Signal(), Signal()
+        with m.Switch(header.memory):
+            for kind in Memory:
+                with m.Case(int(kind)):
+                    m.d.comb += depth.eq(memory_shape(p, kind)[1])
+            with m.Default():
+                m.d.comb += depth.eq(0)
+        m.d.comb += [
+            check.eq(bits[:32] ^ bits[32:64] ^ bits[64:96] ^ bits[96:]),
+            end.eq(header.word + header.words),
+            wrong.eq(
+                (header.words == 0)
+                | (end > depth)
+                | (~header.all_rows & (header.row >= p.rows))
+                | (~header.all_cols & (header.col >= p.cols))
+            ),
+            state.eq((header.memory == int(Memory.STATE)) | (header.memory == int(Memory.VECTOR))),
+        ]
+        with m.If(self.busy):
+            m.d.comb += self.load_while_busy.eq(1)
+        with m.Elif((check != LOAD_CHECK) | (header.reserved != 0)):
+            m.d.comb += self.load_header.eq(1)
+        with m.Elif(wrong):
+            m.d.comb += self.load_address.eq(1)
+        with m.Else():
+            # Before a model is loaded, words of these memories are constants that belong to it.
+            m.d.comb += [self.begun.eq(~self.abort), self.begun_state.eq(state & self.model_loaded & ~self.abort)]
+            m.d.comb += self.load_framing.eq(self.abort)

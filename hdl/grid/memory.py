@@ -6,7 +6,7 @@ from pathlib import Path
 
 from amaranth.hdl import ClockSignal, Instance
 from amaranth.lib import wiring
-from amaranth.lib.wiring import In
+from amaranth.lib.wiring import In, Out
 
 from hdl.grid.ports import Ports, read_port, write_port
 from hdl.parameters import bits_for
@@ -23,7 +23,9 @@ class ExternalMemory(wiring.Component):
 
     A word is written slice by slice (`write.slice` counts from the least significant slice). A read takes one cycle:
     `read.data` belongs to the `read.address` of the cycle before, and keeps its value while `read.enable` is low. A
-    word that is read in the cycle in which it is written gives the old value.
+    word that is read in the cycle in which it is written gives the old value. `initialised` is high if the memory has
+    contents before its first write: baked in, or images that a simulation has read. Other words are unknown until they
+    are written.
 
     Parameters: `depth` words of `width` bits, written in slices of `slice_width` bits (default: whole words);
     `init_file` is a `$readmemh` file with the contents, or "".
@@ -42,6 +44,7 @@ class ExternalMemory(wiring.Component):
         super().__init__(Ports({
             "write": In(write_port(address_bits, self.slice_width, bits_for(self.slices))),
             "read": In(read_port(address_bits, width)),
+            "initialised": Out(1),
         }))
 
     def elaborate(self, platform: object) -> Instance:
@@ -61,4 +64,5 @@ class ExternalMemory(wiring.Component):
             i_read_enable=self.read.enable,
             i_read_address=self.read.address,
             o_read_data=self.read.data,
+            o_initialised=self.initialised,
         )

@@ -1,8 +1,13 @@
-// Memory of one write port (one slice of a word at a time) and one synchronous, read-first read port.
+// srnn_memory: Memory of one write port (one slice of a word at a time) and one synchronous, read-first read port.
+//
 // The only place where a grid stores words; replace it by SRAM macros of the same interface for an ASIC.
 //
 // Contents: INIT_FILE names a $readmemh file that is baked in. With INIT_FILE empty a simulation reads
-// <images>/<hierarchical name>.hex, if there is one, when it is run with +images=<images>. All else starts from zero.
+// <images>/<hierarchical name>.hex, if there is one, when it is run with +images=<images>; other words start from zero
+// in a simulation, and from anything in a synthesised memory: no grid depends on them. `initialised` is high if the
+// memory has contents before its first write. +scramble fills the words of a simulation at random instead of by zeros.
+//
+// SPDX-License-Identifier: Apache-2.0
 module srnn_memory #(
     parameter WIDTH = 8,         // bits of a word
     parameter DEPTH = 16,        // words
@@ -18,7 +23,8 @@ module srnn_memory #(
     input  wire [SLICE-1:0]        write_data,
     input  wire                    read_enable,
     input  wire [ADDRESS_BITS-1:0] read_address,
-    output reg  [WIDTH-1:0]        read_data
+    output reg  [WIDTH-1:0]        read_data,
+    output wire                    initialised
 );
     localparam SLICES = (WIDTH + SLICE - 1) / SLICE;
 
@@ -40,26 +46,40 @@ module srnn_memory #(
             read_data <= words[read_address];
 
 `ifdef SYNTHESIS
+    assign initialised = INIT_FILE != "";
     generate
         if (INIT_FILE != "") begin : baked
             initial $readmemh(INIT_FILE, words);
         end
     endgenerate
 `else
-    integer index, file;
-    reg [8*512-1:0] images;
-    reg [8*1024-1:0] path;
+    integer index, file, scramble;
+    reg has_contents;
+    reg [32*((WIDTH+31)/32)-1:0] noise;
+    // SystemVerilog, which has these macros (IEEE 1800, 40.3.1), opens files by strings only; Verilog has no strings.
+`ifdef SV_COV_START
+    string images, path;
+`else
+    reg [8*4096-1:0] images;
+    reg [8*4352-1:0] path;
+`endif
+    assign initialised = has_contents;
     initial begin
-        for (index = 0; index < DEPTH; index = index + 1)
-            words[index] = {WIDTH{1'b0}};
+        scramble = $test$plusargs("scramble");
+        for (index = 0; index < DEPTH; index = index + 1) begin
+            noise = {((WIDTH + 31) / 32){$random}};
+            words[index] = (scramble != 0) ? noise[WIDTH-1:0] : {WIDTH{1'b0}};
+        end
+        has_contents = INIT_FILE != "";
         if (INIT_FILE != "")
             $readmemh(INIT_FILE, words);
-        else if ($value$plusargs("images=%s", images)) begin
+        else if ($value$plusargs("images=%s", images) != 0) begin
             $sformat(path, "%0s/%m.hex", images);
             file = $fopen(path, "r");
             if (file != 0) begin
                 $fclose(file);
                 $readmemh(path, words);
+                has_contents = 1'b1;
             end
         end
     end

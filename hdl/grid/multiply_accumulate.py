@@ -14,7 +14,9 @@ __all__ = ["MultiplyAccumulate"]
 
 
 class MultiplyAccumulate(wiring.Component):
-    """`result = sat16(round(x * (y - z) + addend, 15))`, where `addend` is `value * 2^15` or a kept result.
+    """Multiplies and accumulates: `result = sat16(round(x * (y - z) + addend, 15))`.
+
+    `addend` is `value * 2^15` or a kept result.
 
     `y` is from -32768 to 32768. `y - z` has 17 bits; only 32768 - (-32768) does not fit and wraps to -65536.
 

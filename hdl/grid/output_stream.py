@@ -22,7 +22,9 @@ class OutputStream(wiring.Component):
     `tlast` marks the last beat of the last of `steps` steps, `tkeep` the values that belong to the output.
     `begin_sequence`, during `flush`, starts a sequence whose first step is in half `parity`. `steps_sent` counts the
     steps whose last beat was fetched, so that their half can be written again; `skip_step` counts a step without
-    output. `flush` stops the stream after the beat on offer. `idle` is high while no beat is on offer.
+    output. `flush` stops the stream after the beat on offer. If the packet has begun and not ended by then, one more
+    beat ends it: with `tlast`, and with values that mean nothing, so that no later sequence continues the packet.
+    `idle` is high while no beat is on offer and none is missing.
     """
 
     module_name = "srnn_output_stream"
@@ -55,6 +57,8 @@ class OutputStream(wiring.Component):
         parity = Signal()
         sending = Signal(p.group_bits)
         started, ready, fetch, last_group = Signal(), Signal(), Signal(), Signal()
+        #: A beat was offered, and tlast was not.
+        in_packet, last, ends_early = Signal(), Signal(), Signal()
         m.d.comb += [
             buffer.write.enable.eq(self.group_valid),
             buffer.write.address.eq(self.group | (self.group_parity << p.group_bits)),
@@ -66,7 +70,9 @@ class OutputStream(wiring.Component):
             ready.eq(~stream.tvalid | stream.tready),
             fetch.eq(started & ready & ~self.flush & (self.steps_sent != self.steps)),
             last_group.eq(sending == self.header.output_groups),
-            self.idle.eq(~stream.tvalid),
+            last.eq(last_group & (self.steps_sent == self.steps - 1)),
+            ends_early.eq(self.flush & in_packet & ready),
+            self.idle.eq(~stream.tvalid & ~in_packet),
         ]
         with m.If(stream.tready):
             m.d.sync += stream.tvalid.eq(0)
@@ -76,10 +82,13 @@ class OutputStream(wiring.Component):
         with m.If(fetch):
             m.d.sync += [
                 stream.tvalid.eq(1),
-                stream.tlast.eq(last_group & (self.steps_sent == self.steps - 1)),
+                stream.tlast.eq(last),
+                in_packet.eq(~last),
                 stream.tkeep.eq(Mux(last_group, (4 << (self.header.output_last << 1)) - 1, -1)),
                 sending.eq(Mux(last_group, 0, sending + 1)),
             ]
+        with m.Elif(ends_early):
+            m.d.sync += [stream.tvalid.eq(1), stream.tlast.eq(1), stream.tkeep.eq(-1), in_packet.eq(0)]
         with m.If(self.skip_step | (fetch & last_group)):
             m.d.sync += [self.steps_sent.eq(self.steps_sent + 1), parity.eq(~parity), arrived[parity].eq(0)]
         with m.If(self.begin_sequence):

@@ -131,7 +131,7 @@ class Pcu(wiring.Component):
             dot.vector.eq(self.vector),
             dot.first.eq(summing.first),
             dot.zero.eq(summing.zero),
-            dot.initial.eq(Mux(summing.tail, self.bias.bias, 0)),
+            dot.start_value.eq(Mux(summing.tail, self.bias.bias, 0)),
         ]
 
         # The row's sum goes through the accumulator and the chain's adder; its gate entry is read meanwhile.
@@ -175,7 +175,7 @@ class Pcu(wiring.Component):
             unit.table_entry.eq(self.unit_table_entry),
         ]
         connect(m, unit.state_write, wiring.flipped(self.state_write))
-        self._result_link(m, unit.local, unit.collision)
+        self._result_link(m, unit.own_result, unit.collision)
         return m
 
     def _result_link(self, m: Module, local: data.View, collision: Signal) -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Cat, Const, Module, Signal
+from typing import Any
+
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from hdl.grid.ports import Ports, axi_lite
+from hdl.grid.skid import skid_buffer
 from hdl.parameters import GridParameters
-from hdl.register_map import ADDRESS_BITS, IDENTIFICATION, REGISTERS, VERSION, Access, Control, Error, Status
+from hdl.register_map import ADDRESS_BITS, IDENTIFICATION, REGISTERS, VERSION, Access, Control, Error, Status, Stream
 
 __all__ = ["Registers", "grid_value"]
 
@@ -22,9 +25,11 @@ def grid_value(parameters: GridParameters) -> int:
 class Registers(wiring.Component):
     """The registers of `register_map`, and the interrupt.
 
-    A write is taken when its address and its data are both on offer and the response channel is free; `start` and
-    `abort` go high for one cycle after it. A read is answered one cycle after its address. Unknown addresses read as
-    zero, ignore writes and answer SLVERR. Byte strobes are honoured.
+    A write takes place when its address and its data have come and the response channel is free; `start` and `abort`
+    go high for one cycle after it. A read is answered one cycle after its address. Every output to the bus is a
+    register: an address or data that cannot be used at once is kept in a skid buffer. Unknown addresses read as zero,
+    ignore writes and answer SLVERR. Byte strobes are honoured. A read of the lower half of a counter keeps its upper
+    half for the read of that which follows; without one before it, the upper half is read as it is.
     `errors` are pulses, which set sticky flags; the other inputs are readable as they are.
     """
 
@@ -41,6 +46,8 @@ class Registers(wiring.Component):
             "model": Out(32),
             "steps": Out(32),
             "phase_enable": Out(64),
+            "ignore_tdest": Out(1),
+            "load": Out(1),
             "busy": In(1),
             "done": In(1),
             "aborted": In(1),
@@ -76,20 +83,14 @@ class Registers(wiring.Component):
             "STATUS": status,
             "ERRORS": sticky,
             "STEPS_DONE": self.steps_done,
-            **{
-                f"{name}_{half}": counter[32 * index : 32 * index + 32]
-                for name, counter in (
-                    ("CYCLES", self.cycles), ("STALL_INPUT", self.stall_input), ("STALL_OUTPUT", self.stall_output),
-                    ("STALL_RESULT", self.stall_result),
-                )
-                for index, half in enumerate(("LOW", "HIGH"))
-            },
         }
         m.d.comb += [
             self.keep_state.eq(held["MODE"][0]),
             self.model.eq(held["MODEL"]),
             self.steps.eq(held["STEPS"]),
             self.phase_enable.eq(Cat(held["PHASE_ENABLE_LOW"], held["PHASE_ENABLE_HIGH"])),
+            self.ignore_tdest.eq(held["STREAM"][Stream.IGNORE_TDEST]),
+            self.load.eq(held["STREAM"][Stream.LOAD]),
             self.interrupt.eq(
                 (held["INTERRUPT_ENABLE"][0] & (self.done | self.aborted))
                 | (held["INTERRUPT_ENABLE"][1] & sticky.any())
@@ -98,49 +99,66 @@ class Registers(wiring.Component):
         clear = Signal(len(Error))
         m.d.sync += sticky.eq((sticky & ~clear) | self.errors)
         self._write_channel(m, held, clear)
-        self._read_channel(m, readable)
+        counters = {
+            "CYCLES": self.cycles, "STALL_INPUT": self.stall_input, "STALL_OUTPUT": self.stall_output,
+            "STALL_RESULT": self.stall_result,
+        }
+        self._read_channel(m, readable, counters)
         return m
 
     def _write_channel(self, m: Module, held: dict[str, Signal], clear: Signal) -> None:
         bus = self.s_axil
         write = Signal()
-        strobes = Cat(bus.wstrb[index].replicate(8) for index in range(4))
+        address_valid, (address,) = skid_buffer(m, "aw", bus.awvalid, bus.awready, [bus.awaddr], write)
+        data_valid, (offered, enables) = skid_buffer(m, "w", bus.wvalid, bus.wready, [bus.wdata, bus.wstrb], write)
+        data, strobes = Signal(32, name="write_data"), Signal(32, name="write_strobes")
         m.d.comb += [
-            write.eq(bus.awvalid & bus.wvalid & (~bus.bvalid | bus.bready)),
-            bus.awready.eq(write),
-            bus.wready.eq(write),
+            write.eq(address_valid & data_valid & (~bus.bvalid | bus.bready)),
+            data.eq(offered),
+            strobes.eq(Cat(enables[index].replicate(8) for index in range(4))),
         ]
         m.d.sync += [self.start.eq(0), self.abort.eq(0)]
         with m.If(bus.bready):
             m.d.sync += bus.bvalid.eq(0)
         with m.If(write):
             m.d.sync += [bus.bvalid.eq(1), bus.bresp.eq(0)]
-            with m.Switch(bus.awaddr[2:]):
+            with m.Switch(address[2:]):
                 for register in REGISTERS:
                     with m.Case(register.offset >> 2):
                         if register.access == Access.READ_WRITE:
                             value = held[register.name]
-                            m.d.sync += value.eq((value & ~strobes) | (bus.wdata & strobes))
+                            m.d.sync += value.eq((value & ~strobes) | (data & strobes))
                         elif register.access == Access.WRITE_ONE_TO_CLEAR:
-                            m.d.comb += clear.eq(bus.wdata & strobes)
+                            m.d.comb += clear.eq(data & strobes)
                         elif register.name == "CONTROL":
-                            commands = bus.wdata & strobes
+                            commands = data & strobes
                             m.d.sync += [
                                 self.start.eq(commands[Control.START]), self.abort.eq(commands[Control.ABORT])
                             ]
                 with m.Default():
                     m.d.sync += bus.bresp.eq(2)
 
-    def _read_channel(self, m: Module, readable: dict[str, object]) -> None:
+    def _read_channel(self, m: Module, readable: dict[str, Value], counters: dict[str, Value]) -> None:
         bus = self.s_axil
-        m.d.comb += bus.arready.eq(~bus.rvalid | bus.rready)
+        read = Signal()
+        #: The upper half of the counter whose lower half was read last, and a bit for that counter.
+        kept, kept_of = Signal(32, reset_less=True), Signal(len(counters))
+        #: What the read of a register does besides.
+        effects: dict[str, list[Any]] = {}
+        for index, (name, counter) in enumerate(counters.items()):
+            readable |= {f"{name}_LOW": counter[:32], f"{name}_HIGH": Mux(kept_of[index], kept, counter[32:])}
+            effects[f"{name}_LOW"] = [kept.eq(counter[32:]), kept_of.eq(1 << index)]
+            effects[f"{name}_HIGH"] = [kept_of[index].eq(0)]
+        address_valid, (address,) = skid_buffer(m, "ar", bus.arvalid, bus.arready, [bus.araddr], read)
+        m.d.comb += read.eq(address_valid & (~bus.rvalid | bus.rready))
         with m.If(bus.rready):
             m.d.sync += bus.rvalid.eq(0)
-        with m.If(bus.arvalid & bus.arready):
+        with m.If(read):
             m.d.sync += [bus.rvalid.eq(1), bus.rresp.eq(0)]
-            with m.Switch(bus.araddr[2:]):
+            with m.Switch(address[2:]):
                 for register in REGISTERS:
                     with m.Case(register.offset >> 2):
                         m.d.sync += bus.rdata.eq(readable.get(register.name, 0))
+                        m.d.sync += effects.get(register.name, [])
                 with m.Default():
                     m.d.sync += [bus.rdata.eq(0), bus.rresp.eq(2)]

@@ -14,7 +14,7 @@ __all__ = ["Requantiser"]
 
 
 class Requantiser(wiring.Component):
-    """`part = sat16(round(sat19((total << prescale_left) >> shift) * multiplier, 12))`, Q5.10.
+    """Requantises: `part = sat16(round(sat19((total << prescale_left) >> shift) * multiplier, 12))`, Q5.10.
 
     `total` and `shift` (0 to 31) are sampled in one cycle, `multiplier` in the next; `part` is valid `latency` cycles
     after `total`. One value a cycle. Shifting before multiplying keeps the multiplier at 19 x 11 bits.

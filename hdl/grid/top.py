@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cached_property
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
+from amaranth.hdl import Cat, ClockDomain, Const, Module, Mux, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -16,11 +16,13 @@ from hdl.grid.memory import ExternalMemory
 from hdl.grid.output_stream import OutputStream
 from hdl.grid.ports import Ports, axi_lite, axi_stream, connect
 from hdl.grid.registers import Registers
-from hdl.grid.sharing import Shared
+from hdl.grid.sharing import Shared, port_names
 from hdl.grid.site import Site
+from hdl.grid.skid import skid_buffer
 from hdl.grid.vector_input import VectorInput
+from hdl.grid.vivado import mark_ports
 from hdl.layouts import LinkError, Memory, WriteKind, schedule_width, write_word_layout
-from hdl.naming import SCHEDULE_INSTANCE, SITE_INSTANCES, TOP_MODULE, image_file, site_name
+from hdl.naming import SCHEDULE_INSTANCE, SITE_INSTANCES, TOP_MODULE, ResetPort, image_file, site_name
 from hdl.parameters import GridParameters
 from hdl.register_map import ADDRESS_BITS, Error
 
@@ -31,16 +33,25 @@ class Grid(wiring.Component):
     """A `rows` x `cols` grid with an AXI4-Lite subordinate, an AXI4-Stream input and an AXI4-Stream output.
 
     `s_axil` holds the registers of `register_map`. `s_axis` takes input vectors (`tdest` 0) and load packets
-    (`tdest` 1), `beat_values` values of `operand_bits` a beat. `m_axis` sends `rows` 16-bit outputs a beat, in order.
-    With `init_files`, the contents of every memory are baked in from `<init_files>/<hierarchical name>.hex`, and every
-    site is a module of its own.
+    (`tdest` 1), `beat_values` values of `operand_bits` a beat; with STREAM.IGNORE_TDEST, STREAM.LOAD takes the place
+    of `tdest`. `m_axis` sends `rows` 16-bit outputs a beat, in order. No output of the three buses depends on an input
+    of the same cycle.
+    `reset` names the reset port and, with it, the clock; both are ports like the others. With `init_files`, the
+    contents of every memory are baked in from `<init_files>/<hierarchical name>.hex`, and every site is a module of its
+    own.
     """
 
     module_name = TOP_MODULE
 
-    def __init__(self, parameters: GridParameters, init_files: str | None = None) -> None:
+    #: Its clock and its reset are in its signature.
+    clocked = False
+
+    def __init__(
+        self, parameters: GridParameters, init_files: str | None = None, reset: ResetPort = ResetPort.RST
+    ) -> None:
         self.parameters = p = parameters
         self.init_files = init_files
+        self.reset = reset
         self.site = Site(p)
         self.distributor = Distributor(p)
         self.collector = Collector(p)
@@ -50,11 +61,14 @@ class Grid(wiring.Component):
         self.registers = Registers(p)
         self.controller = Controller(p, self.drain_cycles)
         super().__init__(Ports({
+            reset.clock: In(1),
+            reset.value: In(1),
             "s_axil": In(axi_lite(ADDRESS_BITS)),
             "interrupt": Out(1),
             "s_axis": In(axi_stream(p.beat_bits, dest_bits=1)),
             "m_axis": Out(axi_stream(16 * p.rows, keep_bits=2 * p.rows)),
         }))
+        mark_ports(((name, value) for name, _, value in port_names(self)), reset)
 
     @cached_property
     def token_latency(self) -> int:
@@ -73,6 +87,11 @@ class Grid(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         p = self.parameters
+        m.domains.sync = domain = ClockDomain()
+        domain.clk, domain.rst = getattr(self, self.reset.clock), getattr(self, self.reset)
+        if self.reset.is_active_low:
+            domain.rst = Signal(name="reset")
+            m.d.comb += domain.rst.eq(~getattr(self, self.reset))
         m.submodules.registers = registers = Shared(self.registers)
         m.submodules.controller = controller = Shared(self.controller)
         m.submodules.vector_input = vectors = Shared(self.vector_input)
@@ -84,7 +103,7 @@ class Grid(wiring.Component):
             schedule_width(p), p.schedule_depth, p.beat_bits, self._init_file(SCHEDULE_INSTANCE)
         )
         self._host_ports(m, registers, output)
-        self._input(m, vectors, loader, controller, collector, distributor, schedule)
+        self._input(m, registers, vectors, loader, controller, collector, distributor, schedule)
         self._control(m, registers, controller, vectors, loader, output, collector)
         self._grid(m, distributor, collector)
         return m
@@ -98,7 +117,7 @@ class Grid(wiring.Component):
         m.d.comb += self.interrupt.eq(registers.interrupt)
 
     def _input(
-        self, m: Module, vectors: Shared, loader: Shared, controller: Shared, collector: Shared,
+        self, m: Module, registers: Shared, vectors: Shared, loader: Shared, controller: Shared, collector: Shared,
         distributor: Shared, schedule: ExternalMemory,
     ) -> None:
         """The source of the write stream: results go first, then tokens, then words from the host."""
@@ -106,29 +125,37 @@ class Grid(wiring.Component):
         word = Signal(write_word_layout(p), reset_less=True)
         kind = Signal(WriteKind)
         host_turn = Signal()
-        # The host need not drive tdest without tvalid, and tready must not depend on it then.
-        loading = Signal()
+        # The host need not drive tdest without tvalid.
+        load, loading, taken = Signal(), Signal(), Signal()
+        bus = self.s_axis
+        valid, (data, last, kind_of_beat) = skid_buffer(
+            m, "s_axis", bus.tvalid, bus.tready, [bus.tdata, bus.tlast, load], taken
+        )
         m.d.comb += [
-            loading.eq(self.s_axis.tvalid & self.s_axis.tdest),
+            load.eq(Mux(registers.ignore_tdest, registers.load, bus.tdest)),
+            loading.eq(valid & kind_of_beat),
             host_turn.eq(~collector.beat_valid & ~controller.token_valid),
-            vectors.tdata.eq(self.s_axis.tdata),
-            vectors.tvalid.eq(self.s_axis.tvalid & ~loading),
-            vectors.tlast.eq(self.s_axis.tlast),
+            vectors.tdata.eq(data),
+            vectors.tvalid.eq(valid & ~loading),
+            vectors.tlast.eq(last),
             vectors.taken.eq(host_turn),
-            loader.tdata.eq(self.s_axis.tdata),
+            loader.tdata.eq(data),
             loader.tvalid.eq(loading),
-            loader.tlast.eq(self.s_axis.tlast),
+            loader.tlast.eq(last),
             loader.taken.eq(host_turn),
-            self.s_axis.tready.eq(Mux(loading, loader.tready, vectors.tready)),
+            taken.eq(Mux(loading, loader.tready, vectors.tready)),
             distributor.source.eq(word),
             distributor.source.kind.eq(kind),
             schedule.write.enable.eq(loader.schedule_write),
             schedule.write.address.eq(loader.word_address),
             schedule.write.slice.eq(loader.word_beat),
-            schedule.write.data.eq(self.s_axis.tdata),
+            schedule.write.data.eq(data),
             schedule.read.enable.eq(1),
             schedule.read.address.eq(controller.schedule_address),
             controller.schedule_word.eq(schedule.read.data),
+            controller.initialised.eq(schedule.initialised),
+            controller.schedule_write.eq(loader.schedule_write),
+            controller.schedule_write_address.eq(loader.word_address),
         ]
         with m.If(collector.beat_valid):
             m.d.sync += [kind.eq(WriteKind.VECTOR), word.address.eq(collector.beat_address),
@@ -153,8 +180,12 @@ class Grid(wiring.Component):
             controller.model.eq(registers.model),
             controller.steps.eq(registers.steps),
             controller.phase_enable.eq(registers.phase_enable),
-            controller.loaded.eq(loader.begun),
-            controller.loaded_state.eq(loader.begun_state),
+            controller.loading.eq(loader.loading),
+            controller.load_begun.eq(loader.begun),
+            controller.load_begun_state.eq(loader.begun_state),
+            controller.load_finished.eq(loader.finished),
+            controller.load_finished_state.eq(loader.finished_state),
+            controller.load_failed.eq(loader.failed),
             controller.complete.eq(collector.complete),
             controller.complete_phase.eq(collector.complete_phase),
             controller.stream_busy.eq(collector.beat_valid),
@@ -163,6 +194,8 @@ class Grid(wiring.Component):
             controller.output_idle.eq(output.idle),
             controller.steps_sent.eq(output.steps_sent),
             loader.busy.eq(controller.busy),
+            loader.abort.eq(registers.abort & ~controller.busy),
+            loader.model_loaded.eq(controller.model_loaded),
             vectors.begin_sequence.eq(controller.begin_sequence),
             vectors.running.eq(controller.running),
             vectors.flush.eq(controller.flush),
@@ -202,6 +235,9 @@ class Grid(wiring.Component):
             Error.NO_STEPS: controller.no_steps,
             Error.NO_MODEL: controller.no_model,
             Error.NO_STATE: controller.no_state,
+            Error.START_WHILE_LOADING: controller.start_while_loading,
+            Error.LOAD_HEADER: loader.load_header,
+            Error.LOAD_FRAMING: loader.load_framing,
         }
         m.d.comb += registers.errors.eq(Cat(sources[error] for error in Error))
 

@@ -48,7 +48,7 @@ class UnitPath(wiring.Component):
     A unit has `state_words` state words. An instruction reads the word whose number is in the low bits of its own
     address, and writes word `write_slot`. Instructions read a new state word from `state_distance` cycles after the
     instruction that writes it, and the old one until then.
-    An emitted result is in `local` `emit_latency` cycles after its value, with the unit entry at the unit plus
+    An emitted result is in `own_result` `emit_latency` cycles after its value, with the unit entry at the unit plus
     `destination`.
     """
 
@@ -73,13 +73,13 @@ class UnitPath(wiring.Component):
             "state_write": Out(write_port(p.state_address_bits, 16)),
             "segment": Out(p.segment_bits),
             "table_entry": In(table_entry_layout(p)),
-            "local": Out(result_layout(p)),
+            "own_result": Out(result_layout(p)),
             "collision": Out(1),
         }))
 
     @property
     def emit_latency(self) -> int:
-        """Cycles from a value to its result in `local`."""
+        """Cycles from a value to its result in `own_result`."""
         return self.mac.latency
 
     @property
@@ -148,10 +148,10 @@ class UnitPath(wiring.Component):
         m.d.sync += [rounding.eq(execute), rounding_op.eq(op), rounding_valid.eq(execute_valid)]
         m.d.comb += [
             mac.keep.eq(Mux(rounding_valid, rounding_op.keep, Keep.NONE)),
-            self.local.valid.eq(rounding_valid & rounding_op.emit),
-            self.local.value.eq(mac.result),
-            self.local.parity.eq(rounding.parity),
-            self.local.unit.eq(self.unit_entry),
+            self.own_result.valid.eq(rounding_valid & rounding_op.emit),
+            self.own_result.value.eq(mac.result),
+            self.own_result.parity.eq(rounding.parity),
+            self.own_result.unit.eq(self.unit_entry),
         ]
 
         # Write back and look up.
@@ -177,7 +177,7 @@ class UnitPath(wiring.Component):
             self.state_write.address.eq(Cat(done_slot[: p.slot_bits], done.unit)),
             self.state_write.data.eq(result),
             activation.value.eq(result),
-            activation.function.eq(done_activation),
+            activation.activation.eq(done_activation),
             self.segment.eq(activation.segment),
             activation.entry.eq(self.table_entry),
         ]

@@ -18,7 +18,8 @@ class VectorInput(wiring.Component):
 
     `begin_sequence` starts a sequence, whose first step goes to half `parity`. While `running`, a beat is taken when
     one of the two halves is free (`free` returns one) and the write stream takes the word (`taken`); `tready` follows
-    combinationally. `available` is high while a loaded step has not been taken by `consume`.
+    combinationally. Without input beats nothing is taken. `available` is high while a loaded step has not been taken by
+    `consume`.
     `tlast` belongs on the last beat of the last step. `framing_early` reports an earlier one. After a missing one
     (`framing_late`) and during `flush`, beats are dropped up to the next `tlast` of a packet under way (`in_packet`).
     """
@@ -92,7 +93,9 @@ class VectorInput(wiring.Component):
         with m.If(self.begin_sequence):
             m.d.sync += [
                 beats_left.eq(self.header.input_beats), target.offset.eq(self.header.input_offset),
-                target.beat.eq(0), target.parity.eq(self.parity), steps_left.eq(self.steps),
+                target.beat.eq(0), target.parity.eq(self.parity),
+                # A sequence without input leaves every packet to the next one.
+                steps_left.eq(Mux(self.header.input_beats == 0, 0, self.steps)),
             ]
         return m
 

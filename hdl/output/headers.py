@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from hdl.grid.image_loader import HEADER_BYTES
+from hdl.grid.image_loader import HEADER_BYTES, LOAD_CHECK
 from hdl.layouts import Memory, memory_shape
 from hdl.output.layout_tables import layout_tables
 from hdl.output.register_tables import register_tables
@@ -79,8 +79,9 @@ def _sections(p: GridParameters) -> Iterator[tuple[str, list[_Constant]]]:
         for suffix, value in zip(("", "_WIDTH", "_DEPTH", "_BEATS"), _numbers(p, memory), strict=True)
     ]
     header = next(table for table in layout_tables(p) if table.name == "load_header")
-    yield "Header of a load packet: bytes, and least significant bit and width of each field", [
+    yield "Header of a load packet: bytes, exclusive or of its words, least significant bit and width of each field", [
         _Constant("SRNN_LOAD_HEADER_BYTES", HEADER_BYTES),
+        _Constant("SRNN_LOAD_CHECK_VALUE", LOAD_CHECK, 8),
         *(
             _Constant(f"SRNN_LOAD_{field.name.upper()}_{suffix}", value)
             for field in header.fields

@@ -81,7 +81,7 @@ def _table(
     function: Callable[..., data.StructLayout], layout: data.StructLayout, known: dict[data.StructLayout, str]
 ) -> LayoutTable:
     """The table of the layout that `function` returns; `known` has the names of the layouts before it."""
-    comments = field_comments(Path(inspect.getfile(function)))
+    comments = field_comments(Path(inspect.getfile(inspect.unwrap(function))))
     fields = tuple(
         LayoutField(
             key, field.offset, field.width, _type_name(field.shape, known), comments.get((function.__name__, key), "")

@@ -10,7 +10,7 @@ from typing import Any
 from amaranth.hdl import Value
 
 from hdl import layouts
-from hdl.grid.image_loader import HEADER_BYTES
+from hdl.grid.image_loader import HEADER_BYTES, LOAD_CHECK
 from hdl.grid.memory import MEMORY_MODULE
 from hdl.grid.sharing import port_names
 from hdl.grid.top import Grid
@@ -33,8 +33,10 @@ _IMAGE_FORMAT = (
     "fewer words than the memory; the others are zero. Fields of a word are at the offsets of its layout."
 )
 _LOAD_FORMAT = (
-    "A packet on s_axis with tdest 1: the header, least significant byte first, then memory words. Header and words "
-    "each fill whole beats of beat_bytes bytes, least significant beat first; tlast is on the last beat of the packet."
+    "A packet on s_axis with tdest 1 (or STREAM.IGNORE_TDEST and STREAM.LOAD): the header, least significant byte "
+    "first, then as many memory words as it says. The exclusive or of the four 32-bit words of the header is check. "
+    "Header and words each fill whole beats of beat_bytes bytes, least significant beat first; tlast is on the last "
+    "beat."
 )
 
 
@@ -101,7 +103,7 @@ def make_manifest(grid: Grid, modules: abc.Mapping[str, tuple[str, int]]) -> dic
         "latencies": GridLatencies.of(p).to_dict(),
         "registers": {"address_bits": ADDRESS_BITS, "map": [table.to_dict() for table in register_tables()]},
         "load_packet": {"text": _LOAD_FORMAT, "header_bytes": HEADER_BYTES, "beat_bytes": p.beat_bytes,
-                        "header": "load_header", "tdest": 1},
+                        "header": "load_header", "check": LOAD_CHECK, "tdest": 1},
         "memory_image": {"text": _IMAGE_FORMAT},
         "layouts": {table.name: _layout(table) for table in layout_tables(p)},
         "enums": {
@@ -112,15 +114,15 @@ def make_manifest(grid: Grid, modules: abc.Mapping[str, tuple[str, int]]) -> dic
 
 
 def _ports(grid: Grid) -> list[dict[str, Any]]:
-    ports = [
-        {"name": "clk", "direction": "input", "width": 1, "interface": "clock"},
-        {"name": "rst", "direction": "input", "width": 1, "interface": "reset, synchronous, active high"},
-    ]
+    reset = grid.reset
+    polarity = "low" if reset.is_active_low else "high"
+    signals = {reset.clock: "clock", reset.value: f"reset, synchronous, active {polarity}"}
+    ports = []
     for name, is_input, value in port_names(grid):
         prefix = next((p for p in ("s_axil", "s_axis", "m_axis") if name.startswith(p)), name)
         ports.append({
             "name": name, "direction": "input" if is_input else "output", "width": len(Value.cast(value)),
-            "interface": prefix,
+            "interface": signals.get(name, prefix),
         })
     return ports
 

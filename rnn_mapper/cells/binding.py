@@ -11,6 +11,7 @@ import numpy.typing as npt
 from rnn_mapper.cells.errors import CellError
 from rnn_mapper.cells.expressions import Expression, Input, Parameter, Product, SourceLine, State
 from rnn_mapper.cells.tracing import Cell, children
+from rnn_mapper.summary import counted
 
 __all__ = ["Sizes", "bind_sizes", "tensor_shapes"]
 
@@ -104,7 +105,8 @@ class _Groups:
         key = self._find(node)
         known = self._known.setdefault(key, (size, cause))
         if known[0] != size:
-            raise CellError(f"{line}: a vector must have {known[0]} values for {known[1]} and {size} for {cause}")
+            raise CellError(f"{line}: a vector must have {counted(known[0], 'value')} for {known[1]} and {size} "
+                            f"for {cause}")
 
     def join(self, one: Expression, other: Expression, line: SourceLine) -> None:
         """Both have the same size."""
@@ -115,7 +117,7 @@ class _Groups:
         self._leader[first] = second
         if len(known) == 2 and known[0][0] != known[1][0]:
             (size, cause), (wanted, reason) = known
-            raise CellError(f"{line}: vectors of {size} values ({cause}) and of {wanted} ({reason}) meet")
+            raise CellError(f"{line}: vectors of {counted(size, 'value')} ({cause}) and of {wanted} ({reason}) meet")
         if known:
             self._known[second] = known[0]
 

@@ -86,6 +86,11 @@ class CellReport:
         return names
 
     @property
+    def trained_vectors(self) -> tuple[str, ...]:
+        """Parameters that are a vector of one number a unit and a factor: the equations multiply them by ``*``."""
+        return tuple(node.parameter for node in arithmetic_of(self.cell).nodes if isinstance(node, Fixed))
+
+    @property
     def values(self) -> list[ValueLine]:
         """Every value but states and parameters, operands first."""
         return [

@@ -42,6 +42,7 @@ from rnn_mapper.cells.expressions import (
     State,
     Sum,
 )
+from rnn_mapper.summary import counted
 
 __all__ = ["Cell", "TracedCell", "cell"]
 
@@ -229,7 +230,8 @@ def _results(
         after = after if isinstance(after, tuple) else (after,)
     if len(after) != len(states):
         names = ", ".join(state.name for state in states)
-        raise CellError(f"{line}: cell {name} returns {len(after)} states, must return {len(states)}: {names}")
+        raise CellError(f"{line}: cell {name} returns {counted(len(after), 'state')}, must return {len(states)}: "
+                        f"{names}")
     for value in (output, *after):
         if not isinstance(value, Expression):
             raise CellError(f"{line}: cell {name} returns a {type(value).__name__}, must return vectors")

@@ -5,15 +5,16 @@ Each command is `command` in the module of this package that has its name.
 
 from __future__ import annotations
 
+import errno
 import importlib
-import signal
 import sys
 from collections.abc import Sequence
-from types import FrameType
 
 import rich_click as click
 
-from hdl.errors import SpatialRnnError
+from hdl.errors import SpatialRnnError, did_you_mean
+from rnn_mapper.cli.interruption import Interrupted, announce_interruption, interruptible
+from rnn_mapper.cli.option_groups import OPTION_GROUPS
 
 __all__ = ["cli", "main"]
 
@@ -37,12 +38,24 @@ class LazyGroup(click.RichGroup):
         command: click.Command = importlib.import_module(f"{__name__}.{cmd_name}").command
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As click's, with the nearest name for one that is mistyped."""
+        name = args[0] if args else ""
+        if name and not name.startswith("-") and name not in COMMANDS:
+            ctx.fail(f"no such command {name!r}; the commands are {', '.join(COMMANDS)}{did_you_mean(name, COMMANDS)}")
+        return super().resolve_command(ctx, args)
+
     def invoke(self, ctx: click.Context) -> object:
         """Run the command. An interruption becomes an error here, before click prints a line of its own."""
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
-            raise SpatialRnnError("interrupted; no output was written") from None
+            raise Interrupted from None
+
+
+click.rich_click.OPTION_GROUPS = OPTION_GROUPS
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
@@ -56,20 +69,23 @@ def cli() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit: 0 is success, 2 an error, which is reported in one line on standard error."""
-    signal.signal(signal.SIGTERM, _interrupt)
     try:
-        status = cli.main(args=None if arguments is None else list(arguments), prog_name="spatial-rnn",
-                          standalone_mode=False)
+        with interruptible(FAILURE):
+            status = cli.main(args=None if arguments is None else list(arguments), prog_name="spatial-rnn",
+                              standalone_mode=False)
+    except (Interrupted, KeyboardInterrupt, click.Abort):
+        announce_interruption()
+        sys.exit(FAILURE)
     except SpatialRnnError as error:
         _fail(str(error))
     except click.ClickException as error:
         _fail(_one_line(error))
-    except (KeyboardInterrupt, click.Abort):
-        _fail("interrupted; no output was written")
     except BrokenPipeError:
         # The reader of the pipe has closed it (`| head`); all that it read is correct.
         sys.stderr.close()
         sys.exit(0)
+    except OSError as error:
+        _fail(_of_the_system(error))
     sys.exit(status if isinstance(status, int) else 0)
 
 
@@ -81,10 +97,18 @@ def _one_line(error: click.ClickException) -> str:
     return message
 
 
+def _of_the_system(error: OSError) -> str:
+    """What the system refuses that no command has looked for: a full disk above all."""
+    place = f"{error.filename}: " if error.filename else ""
+    advice = {
+        errno.ENOSPC: "; make room, or name folders on another disk (options, TMPDIR, SPATIAL_RNN_CACHE)",
+        errno.EDQUOT: "; make room, or name folders on another disk (options, TMPDIR, SPATIAL_RNN_CACHE)",
+        errno.EMFILE: "; allow more open files (ulimit -n)",
+    }.get(error.errno or 0, "")
+    return f"{place}{error.strerror or error}{advice}"
+
+
 def _fail(message: str) -> None:
     print("error: " + " ".join(message.split()), file=sys.stderr)
     sys.exit(FAILURE)
 
-
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt

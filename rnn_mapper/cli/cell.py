@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 from rich.console import Console
-from rich.table import Table
 
 from rnn_mapper.cli.common import Output, json_option
 from rnn_mapper.cli.mapped import print_line
 from rnn_mapper.cli.model_options import cells_option
+from rnn_mapper.cli.tables import plain_table
 
 if TYPE_CHECKING:
     from rnn_mapper.cells import Cell
@@ -61,6 +61,7 @@ def command(name: str | None, cells_file: Path | None, words: tuple[int, ...], j
         "name": cell.name,
         "values": [asdict(value) for value in report.values],
         "results": report.results,
+        "trained_vectors": list(report.trained_vectors),
         "state_words": [{"kind": kind, "slot": word.slot, "name": word.name, "what": what}
                         for kind, word, what in report.state_words],
         "stages": [
@@ -76,7 +77,7 @@ def _list(cells: dict[str, Cell], output: Output) -> None:
     from rnn_mapper.cells.report import description
     from rnn_mapper.cells.stages import stages_of
 
-    table = Table("cell", "states", "matrices", "vectors", "stages", "description", title="Cells", title_justify="left")
+    table = plain_table("cell", "states", "matrices", "vectors", "stages", "description", title="Cells")
     listed = {}
     for name, cell in cells.items():
         trace, stages = cell.trace, stages_of(arithmetic_of(cell))
@@ -99,17 +100,24 @@ def _show(report: CellReport, programs: list[list[Any]], console: Console) -> No
     print_line(console, f"{cell.name} ({cell.line}): {description(cell) or 'no description'}")
     results = ", ".join(f"{name} = {value}" for name, value in report.results.items())
     print_line(console, f"After a step: {results}")
-    values = _table("16-bit values of a unit; an accumulation is rounded once", "value", "definition", "format", "line")
+    for name in report.trained_vectors:
+        print_line(console, f"Note: {name} is multiplied by '*', element by element: it is a trained vector of one "
+                            f"number a unit. For a product with a matrix write p.{name} @ ...")
+    values = plain_table("value", "definition", "format", "line",
+                         title="16-bit values of a unit; an accumulation is rounded once")
     for value in report.values:
         values.add_row(value.name, value.text, value.format, f"{value.line}: {value.source}")
+    console.print()
     console.print(values)
-    words = _table("State words of a unit", "state[..]", "name", "purpose")
+    words = plain_table("state[..]", "name", "purpose", title="State words of a unit")
     several = len({kind for kind, _, _ in report.state_words}) > 1
     for kind, word, what in report.state_words:
         words.add_row(str(word.slot), word.name, what + (f", units {kind + 1}" if several else ""))
     if report.state_words:
+        console.print()
         console.print(words)
-    stages = _table("Stages", "", "waits for", "rows", "result", "words per row", "instructions", "cycles per unit")
+    stages = plain_table("", "waits for", "rows", "result", "words per row", "instructions", "cycles per unit",
+                         title="Stages")
     for number, (stage, options) in enumerate(zip(report.stages, programs, strict=True), start=1):
         for index, option in enumerate(options):
             first = (
@@ -118,14 +126,13 @@ def _show(report: CellReport, programs: list[list[Any]], console: Console) -> No
             )
             needed = "" if option.needed == option.words else f" (needs {option.needed})"
             stages.add_row(*first, f"{option.words}{needed}", str(option.instructions), str(option.interval))
+    console.print()
     console.print(stages)
     for number, options in enumerate(programs, start=1):
         program = options[0]
-        table = _table(f"Unit program of stage {number}, {program.needed} words per row", "cycle", "operation", "then")
+        table = plain_table("cycle", "operation", "then",
+                            title=f"Unit program of stage {number}, {program.needed} words per row")
         for line in program.lines:
             table.add_row(str(line.cycle), line.what, line.then)
+        console.print()
         console.print(table)
-
-
-def _table(title: str, *headings: str) -> Table:
-    return Table(*headings, title=title, title_justify="left", box=None, pad_edge=False)

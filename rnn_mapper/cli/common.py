@@ -4,24 +4,43 @@ from __future__ import annotations
 
 import contextlib
 import json
+import threading
+import time
 from collections import abc
 from collections.abc import Callable, Iterator
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import rich_click as click
 from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 from hdl import parameters as parameters_module
 from hdl.errors import ConfigurationError
 from hdl.output.field_comments import field_comments
 from hdl.parameters import RANGES, GridParameters, load_parameters, preset_names
 from rnn_mapper.cli.output_files import check_writable, replace_file
+from rnn_mapper.cli.tables import TableConsole
 
-__all__ = ["Output", "force_option", "grid_from_options", "grid_is_named", "grid_options", "json_option"]
+__all__ = [
+    "Output", "clock_from_option", "clock_option", "force_option", "grid_from_options", "grid_is_named", "grid_options",
+    "json_option",
+]
+
+if TYPE_CHECKING:
+    from rnn_mapper.report.clock import Clock
 
 Command = TypeVar("Command", bound=Callable[..., object])
+#: Seconds between two lines of progress in a log.
+QUIET_SECONDS = 10.0
 FIELDS = tuple(field.name for field in fields(GridParameters))
 
 
@@ -67,6 +86,19 @@ def grid_from_options(options: abc.Mapping[str, Any]) -> GridParameters:
     return GridParameters.from_mapping({**base.to_dict(), **given}, "options")
 
 
+def clock_option(function: Command) -> Command:
+    """`--clock MHZ` (as `clock_mhz`), which the command hands to `clock_from_option`."""
+    text = "Clock, to report times beside cycles: a figure of yours, or of place and route. Default: cycles alone."
+    return click.option("--clock", "clock_mhz", type=float, metavar="MHZ", help=text)(function)
+
+
+def clock_from_option(mhz: float | None) -> Clock | None:
+    """The clock of `clock_option`. Raises ConfigurationError for what is no frequency."""
+    from rnn_mapper.report.clock import clock_of
+
+    return clock_of(mhz, "--clock")
+
+
 def force_option(function: Command) -> Command:
     """`--force`, for commands that write with `output_files.output_directory`."""
     text = "Write into a directory that has files; files that the command writes are replaced, others stay."
@@ -88,11 +120,8 @@ class Output:
 
     def __init__(self, json_file: str | None) -> None:
         self.json_file = json_file
-        # `soft_wrap` is not set: tables fit the terminal. Without a terminal nothing must be cut off.
-        self.console = Console(stderr=json_file == "-", highlight=False)
+        self.console = TableConsole(stderr=json_file == "-")
         self.errors = Console(stderr=True, highlight=False)
-        if not self.console.is_terminal:
-            self.console.width = 160
         if json_file not in (None, "-"):
             check_writable(Path(str(json_file)))
 
@@ -107,10 +136,73 @@ class Output:
             replace_file(Path(self.json_file), text.encode())
 
     @contextlib.contextmanager
-    def status(self, text: str) -> Iterator[Callable[[str], None]]:
-        """A status line on the terminal; nothing if standard error is not a terminal.
+    def progress(self, what: str, already: int = 0) -> Iterator[Callable[..., None]]:
+        """Reports long work: a bar with time spent and left on a terminal, in a log a line every ten seconds.
 
-        Yields a function that changes the text.
+        Yields a function of what is done and of all, in units of `what`, such as ``modules``, and of the part that is
+        under way (default: none). `already` of them were done before.
         """
-        with self.errors.status(text) as status:
-            yield status.update
+        started = time.perf_counter()
+        columns = (
+            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
+            TimeRemainingColumn(), TextColumn("{task.fields[part]}"),
+        )
+        terminal = self.errors.is_terminal
+        state: tuple[int, int, str] = (0, 0, "")
+
+        def line() -> str:
+            done, total, part = state
+            seconds = time.perf_counter() - started
+            rest = seconds / max(done - already, 1) * (total - done)
+            left = f", about {rest:,.0f} s left" if done > already else ""
+            return f"{done} of {total} {what}{f', {part}' if part else ''}, {seconds:.0f} s{left}"
+
+        with (
+            Progress(*columns, console=self.errors, transient=True, disable=not terminal) as bar,
+            self._heartbeat(line),
+        ):
+            task = bar.add_task(what, total=None, completed=already, part="")
+
+            def report(done: int, total: int, part: str = "") -> None:
+                nonlocal state
+                state = (done, total, part)
+                bar.update(task, completed=done, total=total, part=part)
+
+            yield report
+
+    @contextlib.contextmanager
+    def status(self, text: str) -> Iterator[Callable[[str], None]]:
+        """A status line on the terminal, in a log a line every ten seconds. Yields a function that changes the text."""
+        started = time.perf_counter()
+        current = text
+
+        def change(other: str) -> None:
+            nonlocal current
+            current = other
+            status.update(other)
+
+        with (
+            self.errors.status(text) as status,
+            self._heartbeat(lambda: f"{current}, {time.perf_counter() - started:.0f} s"),
+        ):
+            yield change
+
+    @contextlib.contextmanager
+    def _heartbeat(self, line: Callable[[], str]) -> Iterator[None]:
+        """Within the block, a line every ten seconds unless standard error is a terminal."""
+        if self.errors.is_terminal:
+            yield
+            return
+        over = threading.Event()
+
+        def beat() -> None:
+            while not over.wait(QUIET_SECONDS):
+                self.errors.print(line(), markup=False, soft_wrap=True)
+
+        thread = threading.Thread(target=beat, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join()

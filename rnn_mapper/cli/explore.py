@@ -6,27 +6,25 @@ import contextlib
 import json
 import os
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import rich_click as click
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from rnn_mapper.cli.common import Output, force_option, json_option
+from rnn_mapper.cli.common import Output, clock_from_option, clock_option, force_option, json_option
 from rnn_mapper.cli.mapped import PATH, print_line
 from rnn_mapper.cli.model_options import model_options, selection_from_options
 from rnn_mapper.cli.output_files import output_directory
 from rnn_mapper.errors import SpatialRnnError
+from rnn_mapper.summary import counted
 
 if TYPE_CHECKING:
     from rnn_mapper.explore.outcome import Outcome
     from rnn_mapper.explore.search import Request
     from rnn_mapper.explore.size import SizeJob, SizeResult
     from rnn_mapper.explore.verify import Verified
+    from rnn_mapper.report.clock import Clock
 
-#: Seconds between two lines of progress without a terminal.
-_QUIET = 10.0
 #: Exit status when a simulation differs from the prediction.
 _DIFFERENT = 1
 _SCHEDULES = ("fused", "sequential", "blas")
@@ -40,7 +38,8 @@ _SCHEDULES = ("fused", "sequential", "blas")
 @model_options
 @click.option("--budget", "budgets", multiple=True, required=True, metavar="LIMITS|DEVICE",
               help="gates=500k, memory=2M (bits), multipliers=256, or an FPGA such as LFE5U-85F; separated by commas.")
-@click.option("--rows", default="1-16", show_default=True, metavar="SIZES", help="Rows to look at, such as 1-4,16.")
+@click.option("--rows", default="1-16", show_default=True, metavar="SIZES",
+              help="Rows to look at, powers of two, such as 1-4,16.")
 @click.option("--cols", default="1-16", show_default=True, metavar="SIZES", help="Columns to look at.")
 @click.option("--lanes", default="4,8,12,16,24,32,48,64", show_default=True, metavar="SIZES", help="Lanes to look at.")
 @click.option("--schedule", "schedules", multiple=True, type=click.Choice(_SCHEDULES), default=("fused",),
@@ -54,13 +53,15 @@ _SCHEDULES = ("fused", "sequential", "blas")
 @click.option("--verify-steps", type=click.IntRange(1), default=4, show_default=True, help="Steps to simulate.")
 @click.option("--jobs", type=click.IntRange(1), default=os.cpu_count() or 1, help="Processes.  [default: one a core]")
 @click.option("--cluster", metavar="ADDRESS", help="Search on the Dask cluster whose scheduler is at this address.")
-@click.option("-o", "--out", "directory", type=PATH, metavar="DIR",
+@click.option("-o", "--output", "directory", type=PATH, metavar="DIR",
               help="Write explore.json, pareto.md and pareto.svg to DIR; it is created.")
+@clock_option
 @force_option
 @json_option
 def command(
     models: tuple[str, ...], budgets: tuple[str, ...], top: int, verify: bool, verify_steps: int, jobs: int,
-    cluster: str | None, directory: Path | None, force: bool, json_file: str | None, **options: Any,
+    cluster: str | None, directory: Path | None, clock_mhz: float | None, force: bool, json_file: str | None,
+    **options: Any,
 ) -> int:
     """Search grids and mappings: which are fastest within a budget, and which need less for a little more time.
 
@@ -70,6 +71,7 @@ def command(
     Example: spatial-rnn explore --model lstm:128 --model gru:inputs=40,hidden=64 --budget LFE5U-85F --top 3 --verify
     """
     output = Output(json_file)
+    clock = clock_from_option(clock_mhz)
     request = _request(models, budgets, options)
     with contextlib.ExitStack() as stack:
         folder = None if directory is None else stack.enter_context(output_directory(directory, force))
@@ -78,10 +80,13 @@ def command(
         files = [model for model in request.models if model.file is not None]
         accounts = [{"file": str(model.file), "account": list(model.account)} for model in files]
         verified = [{**vars(check), "exact": check.exact} for check in checks]
-        values = {**outcome.to_json(), "imported": accounts, "verified": verified}
+        values = {
+            **outcome.to_json(), "clock_mhz": None if clock is None else clock.mhz, "imported": accounts,
+            "verified": verified,
+        }
         if folder is not None:
-            _write(folder, outcome, values)
-    _report(outcome, checks, top, output)
+            _write(folder, outcome, values, clock)
+    _report(outcome, checks, top, output, clock)
     output.write_json(values)
     return 0 if all(check.exact for check in checks) else _DIFFERENT
 
@@ -119,12 +124,14 @@ def _search(request: Request, processes: int, cluster: str | None, output: Outpu
     started = time.perf_counter()
     new = 0
     try:
-        with _progress(output, len(jobs), len(results)) as progress:
+        with output.progress("jobs", len(results)) as progress:
             if missing:
+                progress(len(results), len(jobs))
                 for job, result in run_jobs(missing, processes, cluster):
                     results.append((job, result))
                     new += result.mappings
-                    progress(len(results), new, time.perf_counter() - started)
+                    rate = new / max(time.perf_counter() - started, 1e-9)
+                    progress(len(results), len(jobs), f"{rate:,.0f} mappings/s")
     except KeyboardInterrupt:
         raise SpatialRnnError(
             f"interrupted; {len(results)} of {len(jobs)} jobs of the search are kept in {cache_folder()}: "
@@ -139,28 +146,6 @@ def _search(request: Request, processes: int, cluster: str | None, output: Outpu
         return outcome_of(request, combine(request, results), known_mappings + new, plans, new, seconds)
 
 
-@contextlib.contextmanager
-def _progress(output: Output, total: int, done: int) -> Iterator[Any]:
-    """A bar with rate and remaining time on a terminal, otherwise a line from time to time."""
-    columns = (TextColumn("search"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"),
-               TimeRemainingColumn())
-    terminal = output.errors.is_terminal
-    last = time.perf_counter()
-    with Progress(*columns, console=output.errors, transient=True, disable=not terminal) as bar:
-        task = bar.add_task("search", total=total, completed=done, rate="")
-
-        def report(jobs: int, mappings: int, seconds: float) -> None:
-            nonlocal last
-            rate = mappings / max(seconds, 1e-9)
-            bar.update(task, completed=jobs, rate=f"{rate:,.0f} mappings/s")
-            if not terminal and time.perf_counter() - last > _QUIET:
-                last = time.perf_counter()
-                left = seconds / max(1, jobs - done) * (total - jobs)
-                print_line(output.errors, f"{jobs} of {total} jobs, {rate:,.0f} mappings/s, {left:.0f} s left")
-
-        yield report
-
-
 def _verify(outcome: Outcome, top: int, steps: int, output: Output) -> list[Verified]:
     from rnn_mapper.explore.verify import verify_design
 
@@ -171,32 +156,34 @@ def _verify(outcome: Outcome, top: int, steps: int, output: Output) -> list[Veri
     return checks
 
 
-def _write(folder: Path, outcome: Outcome, values: dict[str, Any]) -> None:
+def _write(folder: Path, outcome: Outcome, values: dict[str, Any], clock: Clock | None) -> None:
     from rnn_mapper.explore.report import markdown, picture
 
     (folder / "explore.json").write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
-    (folder / "pareto.md").write_text(markdown(outcome), encoding="utf-8")
+    (folder / "pareto.md").write_text(markdown(outcome, clock), encoding="utf-8")
     picture(outcome, folder / "pareto.svg")
 
 
-def _report(outcome: Outcome, checks: list[Verified], top: int, output: Output) -> None:
+def _report(outcome: Outcome, checks: list[Verified], top: int, output: Output, clock: Clock | None) -> None:
     from rnn_mapper.explore.report import front_table
 
     console = output.console
     for model in outcome.request.models:
         for line in model.account:
             print_line(console, f"Model      {model.name}: {line}")
-    console.print(front_table(outcome, top))
+    console.print(front_table(outcome, top, clock))
     print_line(console, outcome.area_text + ".")
     rate = "all of them in the cache" if outcome.rate is None else (
-        f"{outcome.new_mappings:,} new ones in {outcome.seconds:.1f} s, {outcome.rate:,.0f} a second"
+        f"{outcome.new_mappings:,} new in {outcome.seconds:.1f} s, {outcome.rate:,.0f} a second"
     )
-    print_line(console, f"{outcome.mappings:,} mappings on {len(outcome.designs):,} grids and choices "
-                        f"({outcome.plans:,} different plans), {len(outcome.within):,} within the budget; {rate}.")
+    print_line(console, f"{counted(outcome.mappings, 'mapping')} on {counted(len(outcome.designs), 'grid')} "
+                        f"({counted(outcome.plans, 'different plan')}), {len(outcome.within):,} within the "
+                        f"budget; {rate}.")
     for check in checks:
         verdict = "exact" if check.exact else "DIFFERENT"
         text = (
-            f"Verified   {check.model} on {check.grid}: {check.steps} steps, {check.predicted:,} cycles predicted, "
+            f"Verified   {check.model} on {check.grid}: {counted(check.steps, 'step')}, "
+            f"{counted(check.predicted, 'cycle')} predicted, "
             f"{check.simulated:,} simulated, {check.mismatches} outputs differ; {check.searched:,} searched and "
             f"{check.mapped:,} mapped: {verdict}"
         )

@@ -10,21 +10,33 @@ from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 from rich.console import Console
-from rich.table import Table
 
-from rnn_mapper.cli.common import Output, grid_from_options, grid_is_named, grid_options, json_option
+from rnn_mapper.cli.common import (
+    Output,
+    clock_from_option,
+    clock_option,
+    grid_from_options,
+    grid_is_named,
+    grid_options,
+    json_option,
+)
 from rnn_mapper.cli.mapped import PATH, describe_grid, print_line
 from rnn_mapper.cli.model_options import MODEL_HELP, describe_model, model_json, model_options, models_from_options
+from rnn_mapper.cli.tables import plain_table
+from rnn_mapper.summary import counted
 
 if TYPE_CHECKING:
-    from rnn_mapper.explore.fit import Account, FittingGrid
+    from rnn_mapper.explore.devices import Device
+    from rnn_mapper.explore.fit import Account
+    from rnn_mapper.report.clock import Clock
 
 __all__ = ["Refusal", "command", "print_account"]
 
 #: Exit status when the models do not fit the grid that was named.
 _DOES_NOT_FIT = 1
 _STEPS = 16
-_CLOCK = 100.0
+#: Share of a resource above which place and route of an FPGA becomes difficult, by the vendors' advice.
+_TIGHT = 0.85
 
 
 @click.command("fit", epilog=f"MODEL: {MODEL_HELP}")
@@ -34,12 +46,11 @@ _CLOCK = 100.0
               help="Limit of the smallest grid: at most CYCLES a step, for all models one after the other.")
 @click.option("--steps", type=click.IntRange(1, 1 << 16), default=_STEPS, show_default=True,
               help="Steps of the sequence whose cycles are reported.")
-@click.option("--clock", type=click.FloatRange(0, min_open=True), default=_CLOCK, show_default=True, metavar="MHZ",
-              help="Clock to convert cycles to time. The clock of a real grid depends on place and route.")
+@clock_option
 @grid_options
 @json_option
 def command(
-    model_files: tuple[Path, ...], within: float | None, steps: int, clock: float, json_file: str | None,
+    model_files: tuple[Path, ...], within: float | None, steps: int, clock_mhz: float | None, json_file: str | None,
     **options: Any,
 ) -> int:
     """Compare the resources that models need with a grid's, and find the smallest grid and FPGA that fit.
@@ -51,19 +62,21 @@ def command(
     Example: spatial-rnn fit model.onnx --preset small --within 2000
     """
     output = Output(json_file)
+    clock = clock_from_option(clock_mhz)
     with output.status("reading"):
         from rnn_mapper.explore.fit import account_of
 
         models = models_from_options(model_files, options)
-    with output.status("looking for the smallest grid"):
-        grid = _named_grid(options)
-        account = account_of([model.network for model in models], grid, steps, within)
+    grid = _named_grid(options)
+    with output.progress("grid sizes") as progress:
+        account = account_of([model.network for model in models], grid, steps, within, progress=progress)
     for file, model in zip(model_files, models, strict=True):
         describe_model(file, model, output.console)
     print_account(account, output.console, grid is None, within, clock)
     output.write_json({
         "models": [model_json(file, model) for file, model in zip(model_files, models, strict=True)],
         **account.to_json(),
+        "clock_mhz": None if clock is None else clock.mhz,
     })
     return 0 if account.grid.fits or grid is None else _DOES_NOT_FIT
 
@@ -109,23 +122,24 @@ def grid_name(parameters: Any) -> str:
 
 
 def print_account(
-    account: Account, console: Console, chosen: bool = False, within: float | None = None, clock: float = _CLOCK
+    account: Account, console: Console, chosen: bool = False, within: float | None = None,
+    clock: Clock | None = None,
 ) -> None:
     """Print the account for people. `chosen`: the grid was not named, but is the smallest preset that fits."""
     grid = account.grid
     print_line(console, f"Needs      {account.weights:,} 8-bit weights, {account.multiplications:,} "
                         "multiplications a step")
     describe_grid(grid.name, grid.parameters, chosen and grid.fits, console)
-    table = Table(box=None, pad_edge=False, title_justify="left",
-                  title="Resources of the grid" if grid.fits else "Resources of the grid, shortages first")
-    for heading in ("memory or table", "needed", "has", "", "parameter"):
-        table.add_column(heading, justify="right" if heading in ("needed", "has") else "left")
+    title = "Resources of the grid" if grid.fits else "Resources of the grid, shortages first"
+    headings = ("memory or table", "needed", "has", "", "parameter")
+    table = plain_table(*headings, title=title, right=("needed", "has"))
     for need in grid.needs:
         verdict = f"{need.needed / need.available:.0%}" if need.is_met else f"{need.needed - need.available:,} short"
         table.add_row(need.what, f"{need.needed:,}", f"{need.available:,}", verdict, need.field)
     console.print(table)
     if grid.cycles is not None:
         print_line(console, f"Fits       {_latency(grid.cycles, account.steps, clock)}")
+        print_line(console, f"FPGA       for this grid: {_device_text(grid.device, grid.used)}")
     else:
         print_line(console, "Fits       no" if not chosen else "Fits       no, and it is the largest preset")
         if grid.enlarged is not None:
@@ -134,7 +148,7 @@ def print_account(
                 f"{name} = {value}" for name, value in larger.items() if value != getattr(grid.parameters, name)
             )
             print_line(console, f"With       {changes}: {_latency(grid.enlarged.cycles, account.steps, clock)}; "
-                                f"{_device_text(grid.enlarged)}")
+                                f"FPGA for it: {_device_text(grid.enlarged.device, grid.enlarged.used)}")
     limit = "" if within is None else f" within {within:,.0f} cycles a step"
     if account.smallest is None:
         print_line(console, f"Smallest   none{limit} among the sizes with known areas")
@@ -144,20 +158,28 @@ def print_account(
                                                                   "gate_entries"))
     print_line(console, f"Smallest   {p.rows} x {p.cols} sites of {p.lanes} lanes ({p.multipliers} multipliers)"
                         f"{limit}, {depths}: {_latency(account.smallest.cycles, account.steps, clock)}")
-    print_line(console, f"FPGA       {_device_text(account.smallest)}")
+    text = _device_text(account.smallest.device, account.smallest.used)
+    print_line(console, f"FPGA       for the smallest grid: {text}")
+    print_line(console, "           The grid belongs inside an FPGA, behind a bus: it has more ports than small "
+                        "packages have pins.")
 
 
-def _latency(cycles: int, steps: int, clock: float) -> str:
+def _latency(cycles: int, steps: int, clock: Clock | None) -> str:
     each = cycles / steps
-    return (
-        f"{cycles:,} cycles for {steps} step{'s' if steps > 1 else ''}, {each:,.1f} a step "
-        f"({each / clock:,.2f} us at {clock:g} MHz)"
-    )
+    time = "" if clock is None else f" ({clock.text(each)})"
+    return f"{cycles:,} cycles for {counted(steps, 'step')}, {each:,.1f} a step{time}"
 
 
-def _device_text(grid: FittingGrid) -> str:
-    if grid.device is None:
+def _device_text(device: Device | None, used: abc.Mapping[str, float]) -> str:
+    from rnn_mapper.explore.area import area_model
+    from rnn_mapper.explore.fit import limiting
+
+    if device is None:
         return "none of the known FPGAs is large enough"
-    limits = grid.device.limits
-    used = ", ".join(f"{grid.used.get(name, 0):,.0f} of {limits[name]:,} {name.upper()}" for name in limits)
-    return f"{grid.device.name} is the smallest that is large enough: {used} (estimated)"
+    parts = ", ".join(f"{used.get(name, 0):,.0f} of {limit:,} {name.upper()}" for name, limit in device.limits.items())
+    resource, share = limiting(device, used)
+    tight = f"; above {_TIGHT:.0%}, place and route may fail or be slow" if share > _TIGHT else ""
+    errors = area_model(device.target).whole_error
+    error = f", estimated within {max(errors.values()):.0%} of whole grids" if errors else ", estimated"
+    return f"{device.name} is the smallest that is large enough: {parts}{error}; limited by {resource.upper()}, " \
+           f"{share:.0%}{tight}"

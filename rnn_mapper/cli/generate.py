@@ -19,9 +19,17 @@ from rnn_mapper.cli.output_files import output_directory
 @click.option("--init-files", metavar="PATH",
               help="Bake in memory images: each memory reads PATH/<hierarchical name>.hex (as 'map' writes them) when "
                    "the Verilog is elaborated. Every site is then a module of its own.")
+@click.option("--reset", type=click.Choice(["rst", "aresetn"]), default="rst", show_default=True,
+              help="Reset port, synchronous to the clock: rst, active high, with the clock clk; or AXI's aresetn, "
+                   "active low, with the clock aclk.")
+@click.option("--name", metavar="NAME",
+              help="Name of the FuseSoC core. Default: one that stands for the size and all parameters.")
 @force_option
 @json_option
-def command(directory: Path, init_files: str | None, force: bool, json_file: str | None, **options: Any) -> None:
+def command(
+    directory: Path, init_files: str | None, reset: str, name: str | None, force: bool, json_file: str | None,
+    **options: Any,
+) -> None:
     """Write the Verilog of a grid, with a manifest, headers for C and Verilog, a file list and a FuseSoC core.
 
     The same options give the same bytes. Without options the grid has 4 x 4 sites of 16 lanes.
@@ -32,10 +40,14 @@ def command(directory: Path, init_files: str | None, force: bool, json_file: str
     output = Output(json_file)
     parameters = grid_from_options(options)
     with output_directory(directory, force) as folder:
+        from hdl.naming import ResetPort
         from hdl.output.package import make_package
+        from rnn_mapper.run.example import example_for
 
-        with output.status("generating") as status:
-            package = make_package(parameters, init_files, lambda name: status(f"generating {name}"))
+        with output.progress("modules") as progress:
+            # The testbench loads its model over the bus, which images that are baked in make needless.
+            example = None if init_files else example_for(parameters)
+            package = make_package(parameters, init_files, progress, ResetPort(reset), name, example)
         package.write(folder)
     seconds = time.perf_counter() - started
     p = parameters

@@ -7,8 +7,9 @@ from typing import Any
 import rich_click as click
 from rich.table import Table
 
-from hdl.parameters import GridParameters, load_parameters, preset_description, preset_names
+from hdl.parameters import RANGES, GridParameters, load_parameters, preset_description, preset_names
 from rnn_mapper.cli.common import Output, grid_from_options, grid_is_named, grid_options, json_option
+from rnn_mapper.cli.tables import plain_table
 
 
 @click.command("info")
@@ -27,22 +28,26 @@ def command(registers: bool, layouts: bool, json_file: str | None, **options: An
     parameters = grid_from_options(options)
     console = output.console
     named = grid_is_named(options)
-    if named:
-        console.print(_sizes_table(parameters))
-        console.print(_memories_table(parameters))
-    elif not registers and not layouts:
-        console.print(_presets_table())
+    tables = [_sizes_table(parameters), _memories_table(parameters)] if named else []
+    if not named and not registers and not layouts:
+        tables.append(_presets_table())
     if registers:
-        console.print(_registers_table())
+        tables.append(_registers_table())
     if layouts:
-        for table in _layout_tables(parameters):
-            console.print(table)
+        tables += _layout_tables(parameters)
+    for number, table in enumerate(tables):
+        if number:
+            console.print()
+        console.print(table)
     if json_file is not None:
         output.write_json(_json(parameters))
 
 
 def _presets_table() -> Table:
-    table = Table("preset", "rows", "cols", "lanes", "multipliers", "weights (bytes)", "purpose", title="Presets")
+    table = plain_table(
+        "preset", "rows", "cols", "lanes", "multipliers", "weights (bytes)", "purpose", title="Presets",
+        right=("rows", "cols", "lanes", "multipliers", "weights (bytes)"),
+    )
     for name in preset_names():
         p = load_parameters(name)
         weights = p.multipliers * p.weight_depth
@@ -55,9 +60,10 @@ def _presets_table() -> Table:
 def _sizes_table(p: GridParameters) -> Table:
     from hdl.latencies import GridLatencies
 
-    table = Table("size", "value", title=f"Grid of {p.rows} x {p.cols} sites of {p.lanes} lanes")
+    table = plain_table("size", "value", "may be", title=f"Grid of {p.rows} x {p.cols} sites of {p.lanes} lanes")
     for name, value in p.to_dict().items():
-        table.add_row(name, f"{value:,}")
+        low, high, power_of_two = RANGES[name]
+        table.add_row(name, f"{value:,}", f"{low:,} to {high:,}{', a power of two' if power_of_two else ''}")
     table.add_section()
     for name in ("sites", "multipliers", "beat_bits", "group_beats", "word_beats", "vector_groups"):
         table.add_row(name, f"{getattr(p, name):,}")
@@ -78,7 +84,8 @@ def _memories_table(p: GridParameters) -> Table:
     from hdl.output.manifest import internal_memory_tables, memory_tables
 
     bits = _memory_bits(p)
-    table = Table("memory", "bits", "words", "copies", "total bits", "description", title="Memories")
+    table = plain_table("memory", "bits", "words", "copies", "total bits", "description", title="Memories",
+                        right=("bits", "words", "copies", "total bits"))
     for name, m in {**memory_tables(p), **internal_memory_tables(p)}.items():
         table.add_row(name, *(f"{m[key]:,}" for key in ("width", "depth", "copies")), f"{bits[name]:,}", m["text"])
     table.add_section()
@@ -89,7 +96,7 @@ def _memories_table(p: GridParameters) -> Table:
 def _registers_table() -> Table:
     from hdl.output.register_tables import register_tables
 
-    table = Table("offset", "register", "access", "reset", "description", title="Registers (AXI4-Lite, 32-bit)")
+    table = plain_table("offset", "register", "access", "reset", "description", title="Registers (AXI4-Lite, 32-bit)")
     for entry in register_tables():
         r = entry.register
         table.add_row(f"0x{r.offset:02X}", r.name, r.access.value, entry.reset_text, r.text)
@@ -103,8 +110,7 @@ def _layout_tables(p: GridParameters) -> list[Table]:
 
     tables = []
     for layout in layout_tables(p):
-        table = Table("lsb", "width", "field", "type", "meaning", title=f"{layout.name} ({layout.width} bits)")
-        table.title_justify = "left"
+        table = plain_table("lsb", "width", "field", "type", "meaning", title=f"{layout.name} ({layout.width} bits)")
         for f in layout.fields:
             table.add_row(str(f.offset), str(f.width), f.name, f.type, f.text)
         tables.append(table)

@@ -12,7 +12,14 @@ from typing import TYPE_CHECKING, Any
 import rich_click as click
 from rich.console import Console
 
-from rnn_mapper.cli.common import Output, force_option, grid_options, json_option
+from rnn_mapper.cli.common import (
+    Output,
+    clock_from_option,
+    clock_option,
+    force_option,
+    grid_options,
+    json_option,
+)
 from rnn_mapper.cli.fit import Refusal
 from rnn_mapper.cli.mapped import (
     PATH,
@@ -27,7 +34,9 @@ from rnn_mapper.cli.mapped import (
 )
 from rnn_mapper.cli.model_options import MODEL_HELP, describe_model, model_json, models_from_options
 from rnn_mapper.cli.output_files import output_directory
+from rnn_mapper.cli.scale_options import INPUT_HELP, layout_options, sequences_from_options
 from rnn_mapper.errors import ConfigurationError
+from rnn_mapper.summary import counted
 
 if TYPE_CHECKING:
     from rnn_mapper.mapping.deployment import Deployment
@@ -44,20 +53,23 @@ _STEPS = 16
               help=f"{MODEL_HELP} May be repeated: all models are resident in the grid at once.")
 @network_options
 @click.option("--input", "input_files", type=PATH, metavar="FILE", multiple=True,
-              help="Typical input, float [steps, features] (.npy, .npz) or frames of samples (.wav), which sets the "
-                   "scales; for several models, one input each. Default: 256 steps of standard normal noise.")
+              help=f"Typical input, which sets the scales: {INPUT_HELP} For several models, one input each. Default: "
+                   "256 steps of standard normal noise.")
+@layout_options
 @streams_option
 @click.option("--steps", type=click.IntRange(min=1), metavar="N",
-              help=f"Steps of the sequence whose cycles are predicted. Default: as many as --input has, else {_STEPS}.")
+              help="Steps of the sequence whose cycles are predicted. Default: as many as the longest of --input has, "
+                   f"else {_STEPS}.")
 @click.option("-o", "--output", "directory", type=PATH, metavar="DIR", required=True,
               help="Directory to write; it is created.")
+@clock_option
 @grid_options
 @force_option
 @json_option
 def command(
     model_files: tuple[Path, ...], ru: int | None, hu: int | None, schedule: str, picture: Path | None,
-    input_files: tuple[Path, ...], streams: int | None, steps: int | None, directory: Path, force: bool,
-    json_file: str | None, **options: Any,
+    input_files: tuple[Path, ...], streams: int | None, steps: int | None, directory: Path, clock_mhz: float | None,
+    force: bool, json_file: str | None, **options: Any,
 ) -> None:
     """Quantise a trained network, place it on a grid and write its memory images, cycles and a readable listing.
 
@@ -72,6 +84,7 @@ def command(
     """
     started = time.perf_counter()
     output = Output(json_file)
+    clock = clock_from_option(clock_mhz)
     check_picture(picture)
     if input_files and len(input_files) != len(model_files):
         text = f"{len(input_files)} --input for {len(model_files)} --model: give one for each, or none"
@@ -80,15 +93,15 @@ def command(
         output_directory(directory, force) as folder, Refusal(output.console, options) as refusal,
         output.status("reading") as status,
     ):
-        from rnn_mapper.run.prepare import as_inputs
+        from rnn_mapper.report.clock import clock_json, duration
 
         models = models_from_options(model_files, options)
         networks = [model.network for model in models]
         calibrations = [
-            None if file is None else as_inputs(file, network, options["rate"])
-            for file, network in zip(input_files or [None] * len(networks), networks, strict=True)
+            None if file is None else sequences_from_options([file], model, options)
+            for file, model in zip(input_files or [None] * len(models), models, strict=True)
         ]
-        given = [len(calibration) for calibration in calibrations if calibration is not None]
+        given = [max(calibration.steps) for calibration in calibrations if calibration is not None]
         count = steps or max(given, default=_STEPS)
         status("quantising and mapping")
         refusal.models(networks, count, streams or 1)
@@ -103,6 +116,7 @@ def command(
             "grid": prepared[0].grid_name,
             "imported": [model_json(file, model) for file, model in zip(model_files, models, strict=True)],
             **_json(resident, predictions, count),
+            **clock_json(clock, sum(prediction.cycles for prediction in predictions), count),
         }
         status("writing images and listing")
         sizes = _write(folder, prepared[0].deployment, values)
@@ -116,12 +130,19 @@ def command(
     seconds = time.perf_counter() - started
     for file, model in zip(model_files, models, strict=True):
         describe_model(file, model, output.console)
+    for file, calibration in zip(input_files, calibrations, strict=False):
+        if calibration is not None:
+            print_line(output.console, f"Input      {file.name}: {calibration.text}, for the scales")
     describe(prepared, output.console)
     if any(one.calibration_is_default for one in prepared):
         text = "Scale      of the inputs: from standard normal noise; give typical input with --input"
         print_line(output.console, text)
     for one, prediction in zip(resident, predictions, strict=True):
         _report(one, prediction, count, len(resident) > 1, output.console)
+    if clock is not None:
+        cycles = sum(prediction.cycles for prediction in predictions)
+        text = f"{clock.text(cycles)}, {duration(clock.microseconds(cycles / count))} a step"
+        print_line(output.console, f"Time       {text}{', all models one after the other' * (len(resident) > 1)}")
     for network in prepared:
         cycles = sum(prediction.cycles for prediction in predictions[network.first_model :][: len(network.mappings)])
         more = streams_line(network, cycles, count, output.console)
@@ -186,7 +207,7 @@ def _report(one: _Resident, prediction: Prediction, steps: int, several: bool, c
     """Print the cycles of a model; of several models also the words of each memory that are left."""
     from rnn_mapper.report.mapping import memories_left
 
-    cycles = f"{prediction.cycles:,} for {steps} steps, {prediction.cycles / steps:,.1f} a step"
+    cycles = f"{prediction.cycles:,} for {counted(steps, 'step')}, {prediction.cycles / steps:,.1f} a step"
     if not several:
         print_line(console, f"Cycles     {cycles}; multipliers busy {prediction.utilisation:.1%} of the time")
         return

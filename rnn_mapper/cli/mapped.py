@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import abc
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import rich_click as click
 from rich.console import Console
@@ -15,7 +15,9 @@ from rnn_mapper.cli.common import grid_from_options, grid_is_named
 from rnn_mapper.cli.model_options import model_options
 from rnn_mapper.cli.output_files import check_writable
 from rnn_mapper.cli.scale_options import describe_scales, rate_option, rule_from_options, scale_options
+from rnn_mapper.cli.tables import plain_table
 from rnn_mapper.errors import ConfigurationError
+from rnn_mapper.summary import counted
 
 if TYPE_CHECKING:
     from hdl.parameters import GridParameters
@@ -50,6 +52,7 @@ def network_options(function: Command) -> Command:
                      help="Hidden units computed at once, a multiple of the grid's rows, in every layer. "
                           "Default: the number with the fewest cycles."),
         click.option("--schedule", type=click.Choice(["fused", "sequential", "blas"]), default="fused",
+                     show_default=True,
                      help="fused: a step in one pass, the next step's X in its tail. For comparison: sequential (no "
                           "overlap of steps) and blas (X, H and the element-wise operations as separate kernels)."),
         click.option("--picture", type=PATH, metavar="FILE", help="Draw the schedule on the grid (.svg or .png)."),
@@ -105,7 +108,7 @@ def describe(prepared: Sequence[Prepared], console: Console) -> None:
         place = f"model {number}, " if len(first.deployment.models) > 1 else ""
         for split in splits(mapping):
             print_line(console, f"Mapping    {place}{split['name']}: {split['hu']} hidden units at once (hu), a matrix "
-                                f"row over {split['ru']} PCUs (ru) of {split['rv']} lanes (rv)")
+                                f"row over {counted(split['ru'], 'PCU')} (ru) of {split['rv']} lanes (rv)")
 
 
 def describe_grid(name: str, p: GridParameters, chosen: bool, console: Console) -> None:
@@ -136,10 +139,7 @@ def account_table(account: CycleAccount) -> Table:
     """A table of where the cycles of a sequence go."""
     from rnn_mapper.report.mapping import account_rows
 
-    table = Table(title="Where the cycles go", title_justify="left", box=None, pad_edge=False)
-    columns: dict[str, Literal["left", "right"]] = {"": "left", "cycles": "right", "share": "right", "meaning": "left"}
-    for heading, justify in columns.items():
-        table.add_column(heading, justify=justify)
+    table = plain_table("", "cycles", "share", "meaning", title="Where the cycles go", right=("cycles", "share"))
     for name, cycles, share, text in account_rows(account):
         table.add_row(name, f"{cycles:,.1f}", f"{share:.1%}", text)
     return table

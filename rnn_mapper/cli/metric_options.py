@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import rich_click as click
 from rich.console import Console
-from rich.table import Table
+
+from rnn_mapper.cli.tables import plain_table
 
 if TYPE_CHECKING:
-    from rnn_mapper.network.tensors import FloatArray
     from rnn_mapper.report.metrics import Metric, MetricValues
     from rnn_mapper.run.result import SimulationResult
 
@@ -30,25 +30,22 @@ def metric_from_option(text: str | None) -> Metric | None:
     return None if text is None else load_metric(text)
 
 
-def metric_of_result(
-    metric: Metric, result: SimulationResult, inputs: Sequence[FloatArray]
-) -> list[MetricValues]:
-    """The figures of a simulation, computed from the outputs of the grid. `inputs` has an entry for each stream."""
+def metric_of_result(metric: Metric, result: SimulationResult) -> list[MetricValues]:
+    """The figures of a simulation, computed from the outputs of the grid."""
     import numpy as np
 
     from rnn_mapper.network.float_reference import run_float
 
     prepared = result.prepared
+    inputs = result.inputs.values
     wanted = [run_float(prepared.network, one, prepared.state).outputs for one in inputs]
-    got = list(result.stream_outputs.astype(np.float64) * result.output_scale)
+    got = [one.astype(np.float64) * result.output_scale for one in result.sequence_outputs]
     return metric.values(wanted, got, inputs)
 
 
 def describe_metric(values: Sequence[MetricValues], console: Console) -> None:
     """Print each figure for floating point and for the integers."""
-    table = Table(title="Metric", title_justify="left", box=None, pad_edge=False)
-    for heading in ("", "floating point", "integers"):
-        table.add_column(heading, justify="right" if heading else "left")
+    table = plain_table("", "floating point", "integers", title="Metric", right=("floating point", "integers"))
     for one in values:
         table.add_row(one.name, f"{one.float_value:.6g}", f"{one.grid_value:.6g}")
     console.print()

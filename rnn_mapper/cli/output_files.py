@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 from hdl.errors import OutputError
+from rnn_mapper.cli.interruption import unfinished
 
 __all__ = ["check_writable", "output_directory", "replace_file"]
 
@@ -57,14 +58,20 @@ def output_directory(path: Path, force: bool) -> Iterator[Path]:
         existing = target if target.is_dir() else next(parent for parent in target.parents if parent.exists())
         if not os.access(existing, os.W_OK):
             raise OutputError(f"{path}: cannot be written (permission denied); choose another directory")
-        work = Path(tempfile.mkdtemp(prefix=".spatial-rnn-", dir=existing))
     except OSError as error:
         raise OutputError(f"{path}: cannot be written ({error.strerror}); choose another directory") from error
+    # Its name is known before it is made, so that an interruption at any time finds it.
+    work = existing / f".spatial-rnn-{os.getpid()}-{secrets.token_hex(4)}"
     try:
         new, old = work / "new", work / "old"
-        new.mkdir()
-        old.mkdir()
-        yield new
+        try:
+            work.mkdir(mode=0o700)
+            new.mkdir()
+            old.mkdir()
+        except OSError as error:
+            raise OutputError(f"{path}: cannot be written ({error.strerror}); choose another directory") from error
+        with unfinished(work):
+            yield new
         try:
             target.mkdir(parents=True, exist_ok=True)
             for entry in sorted(new.iterdir()):

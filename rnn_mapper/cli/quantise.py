@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 from rich.table import Table
@@ -20,12 +20,16 @@ from rnn_mapper.cli.model_options import (
     models_from_options,
 )
 from rnn_mapper.cli.scale_options import (
+    calibration_from_options,
     describe_scales,
     input_options,
     rate_option,
     rule_from_options,
     scale_options,
+    sequences_from_options,
 )
+from rnn_mapper.cli.tables import plain_table
+from rnn_mapper.summary import counted
 
 if TYPE_CHECKING:
     from hdl.numerics import Arithmetic
@@ -65,32 +69,29 @@ def command(
     judge = metric_from_option(metric)
     parameters = grid_from_options(options) if grid_is_named(options) else None
     with output.status("reading") as status:
-        import numpy as np
-
         from hdl.numerics import DEFAULT_ARITHMETIC
         from rnn_mapper.quantisation.accuracy import run_both
         from rnn_mapper.report.metrics import metric_json
         from rnn_mapper.report.quantisation import report_on
-        from rnn_mapper.run.prepare import as_inputs, as_streams
 
         imported = models_from_options((model,), options)[0]
-        inputs = as_streams(list(input_files), imported.network, options["rate"])
-        typical = np.concatenate(inputs)
-        if calibration is not None:
-            typical = as_inputs(calibration, imported.network, options["rate"])
+        inputs = sequences_from_options(input_files, imported, options)
+        typical = calibration_from_options(calibration, inputs, imported, options)
+        assert typical is not None
         arithmetic = DEFAULT_ARITHMETIC if parameters is None else parameters.arithmetic
         status("quantising")
-        quantised, members, compared = _quantise(imported, typical, arithmetic, rule)
-        status(f"running {len(inputs[0])} steps")
-        runs = run_both(imported.network, quantised, inputs, imported.state)
+        quantised, members, compared = _quantise(imported, typical.joined, arithmetic, rule)
+        status(f"running {counted(sum(inputs.steps), 'step')}")
+        runs = run_both(imported.network, quantised, inputs.values, imported.state)
         report = report_on(runs)
-        figures = [] if judge is None else judge.values(runs.wanted, runs.got, inputs)
+        figures = [] if judge is None else judge.values(runs.wanted, runs.got, inputs.values)
         if picture is not None:
             from rnn_mapper.report.error_picture import error_picture
 
             error_picture(report, picture, f"{model.stem}: error of the integers against floating point")
     console = output.console
     describe_model(model, imported, console)
+    print_line(console, f"Input      {inputs.text}")
     describe_scales(members, console)
     parts = [", ".join(one.names) for one in runs.members]
     for table in (
@@ -103,6 +104,7 @@ def command(
         describe_metric(figures, console)
     output.write_json({
         "imported": [model_json(model, imported)],
+        "inputs": inputs.text,
         "arithmetic": vars(arithmetic),
         "calibration": [
             {**made.choice.to_json(), "compared": other.choice.to_json()}
@@ -129,11 +131,7 @@ def _quantise(
 
 
 def _table(title: str, *headings: str, left: tuple[str, ...] = ("",)) -> Table:
-    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
-    for heading in headings:
-        justify: Literal["left", "right"] = "left" if heading in left else "right"
-        table.add_column(heading, justify=justify)
-    return table
+    return plain_table(*headings, title=title, right=tuple(heading for heading in headings if heading not in left))
 
 
 def _methods(parts: list[str], members: list[QuantisedNetwork], compared: list[QuantisedNetwork]) -> Table:
@@ -180,7 +178,8 @@ def _limited(report: QuantisationReport) -> Table:
 def _errors(report: QuantisationReport) -> Table:
     from rnn_mapper.report.quantisation import decibels
 
-    table = _table(f"Error of the integers against floating point over {report.steps:,} steps", "", "signal to noise",
+    table = _table(f"Error of the integers against floating point over "
+                   f"{counted(report.steps, 'step')}", "", "signal to noise",
                    "RMS", "99.9 %", "largest", "signal RMS", "drift")
     for layer in report.layers:
         error = layer.error

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import rich_click as click
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from hdl.errors import ConfigurationError
-from rnn_mapper.cli.common import Output, grid_from_options, grid_is_named, grid_options, json_option
+from hdl.errors import ConfigurationError, did_you_mean
+from hdl.parameters import GridParameters
+from rnn_mapper.cli.common import (
+    Output,
+    clock_from_option,
+    clock_option,
+    grid_from_options,
+    grid_is_named,
+    grid_options,
+    json_option,
+)
+from rnn_mapper.cli.tables import plain_table
 
 if TYPE_CHECKING:
-    from hdl.synthesis.area import Progress as Report
     from hdl.synthesis.report import ModuleArea, SynthesisReport
 
 
@@ -29,10 +36,12 @@ if TYPE_CHECKING:
 @click.option("--liberty", type=click.Path(path_type=Path), metavar="FILE",
               help="Library of standard cells for the target 'generic'.")
 @click.option("--jobs", type=click.IntRange(1, 64), default=2, show_default=True, help="Modules synthesised at once.")
+@clock_option
 @grid_options
 @json_option
 def command(
-    directory: Path | None, target: str, liberty: Path | None, jobs: int, json_file: str | None, **options: Any
+    directory: Path | None, target: str, liberty: Path | None, jobs: int, clock_mhz: float | None,
+    json_file: str | None, **options: Any,
 ) -> None:
     """Synthesise a grid with Yosys and show the area of each module and of the whole grid.
 
@@ -45,6 +54,7 @@ def command(
     """
     started = time.perf_counter()
     output = Output(json_file)
+    clock = clock_from_option(clock_mhz)
     if directory is not None and grid_is_named(options):
         raise ConfigurationError(f"{directory}: name a generated directory or a grid's options, not both")
     parameters = grid_from_options(options)
@@ -53,7 +63,8 @@ def command(
 
     # Wrong options are reported before the grid is generated; synthesise() checks them again.
     if target not in TARGETS:
-        raise ConfigurationError(f"target {target!r} is unknown: choose one of {', '.join(TARGETS)}")
+        raise ConfigurationError(f"target {target!r} is unknown: choose one of {', '.join(TARGETS)}"
+                                 f"{did_you_mean(target, TARGETS)}")
     if liberty is not None:
         if target != "generic":
             raise ConfigurationError(
@@ -64,26 +75,33 @@ def command(
         if directory is None:
             from hdl.output.package import make_package
 
-            with output.status("generating the grid"):
-                make_package(parameters).write(Path(temporary))
-        with _progress(output) as progress:
-            report = synthesise(directory or Path(temporary), target, liberty, progress, jobs=jobs)
+            with output.progress("modules generated") as progress:
+                make_package(parameters, progress=progress).write(Path(temporary))
+        with output.progress("syntheses") as progress:
+            report = synthesise(
+                directory or Path(temporary), target, liberty,
+                lambda what, done, total: progress(done, total, what), jobs=jobs,
+            )
     seconds = time.perf_counter() - started
     _print(output, report, seconds)
-    output.write_json({**report.to_json(), "seconds": round(seconds, 3)})
+    if directory is not None:
+        manifest = json.loads((directory / "manifest.json").read_text(encoding="utf-8"))
+        parameters = GridParameters.from_mapping(manifest["parameters"], "manifest.json")
+    multipliers = parameters.multipliers
+    if clock is not None:
+        output.console.print(
+            f"Peak: {multipliers:,} multiplications a cycle, {multipliers * clock.mhz / 1e3:,.2f} billion a second at "
+            f"{clock.mhz:g} MHz ({clock.source}); place and route shows whether a device reaches this clock",
+            soft_wrap=True, markup=False,
+        )
+    output.write_json({
+        **report.to_json(), "seconds": round(seconds, 3), "multipliers": multipliers,
+        "clock_mhz": None if clock is None else clock.mhz,
+        "multiplications_per_second": None if clock is None else multipliers * clock.mhz * 1e6,
+    })
 
 
-@contextmanager
-def _progress(output: Output) -> Iterator[Report]:
-    columns = (TextColumn("synthesis"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[last]}"),
-               TimeElapsedColumn())
-    with Progress(*columns, console=output.errors, transient=True, disable=not output.errors.is_terminal) as bar:
-        task = bar.add_task("synthesis", total=None, last="")
-
-        def report(what: str, done: int, total: int) -> None:
-            bar.update(task, completed=done, total=total, last=what)
-
-        yield report
+_CAPTION = "Figures are for one instance, the total for the whole grid."
 
 
 def _print(output: Output, report: SynthesisReport, seconds: float) -> None:
@@ -93,7 +111,7 @@ def _print(output: Output, report: SynthesisReport, seconds: float) -> None:
     generic = report.target == "generic"
     table = _gates_table(report, title) if generic else _fpga_table(report, title)
     output.console.print(table)
-    cells = Table("cell", "in the whole grid", title="Cells by type")
+    cells = plain_table("cell", "in the whole grid", title="Cells by type", right=("in the whole grid",))
     for name, count in whole.cells.items():
         cells.add_row(name, f"{count:,}")
     output.console.print(cells)
@@ -105,10 +123,10 @@ def _print(output: Output, report: SynthesisReport, seconds: float) -> None:
 
 
 def _gates_table(report: SynthesisReport, title: str) -> Table:
-    table = Table("module", title=title, caption="Figures are for one instance, the total for the whole grid. "
-                  "The split is an estimate: each operator is synthesised alone.")
-    for head in ("instances", "cells", "gates (NAND2)", "multipliers", "adders", "rest", "flip-flops", "memory bits"):
-        table.add_column(head, justify="right")
+    figures = ("instances", "cells", "gates (NAND2)", "multipliers", "adders", "rest", "flip-flops", "memory bits")
+    table = plain_table("module", *figures, title=title, right=figures)
+    table.caption_justify = "left"
+    table.caption = f"{_CAPTION} The split is an estimate: each operator is synthesised alone."
 
     def add(area: ModuleArea) -> None:
         gates = area.gate_equivalents or 0.0
@@ -127,9 +145,10 @@ def _gates_table(report: SynthesisReport, title: str) -> Table:
 
 def _fpga_table(report: SynthesisReport, title: str) -> Table:
     resources = ("lut", "ff", "dsp", "bram")
-    table = Table("module", title=title, caption="Figures are for one instance, the total for the whole grid.")
-    for head in ("instances", "cells", *(name.upper() for name in resources), "memory bits"):
-        table.add_column(head, justify="right")
+    figures = ("instances", "cells", *(name.upper() for name in resources), "memory bits")
+    table = plain_table("module", *figures, title=title, right=figures)
+    table.caption_justify = "left"
+    table.caption = _CAPTION
 
     def add(area: ModuleArea) -> None:
         table.add_row(area.name, f"{area.instances:,}", f"{sum(area.cells.values()):,}",

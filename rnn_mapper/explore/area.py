@@ -4,11 +4,16 @@ A grid consists of sites and the logic around them; a site consists of its dot p
 depends on `lanes` alone and is interpolated between measurements; the other two parts are linear in the sizes that they
 depend on, fitted by least squares. Some of the measured grids are left out of the fit, and the stated error is the
 error on these grids. Data and errors come from `scripts/explore_area.py`.
+
+For a device, these sums of modules are not what counts: its flow flattens the whole grid, and an iCE40 packs LUTs and
+flip-flops into logic cells. So they are scaled by the ratios to whole grids, flattened and packed, that
+`scripts/whole_grids.py` has measured; the error on these grids is stated, too.
 """
 
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -30,6 +35,10 @@ DATA = Path(__file__).parent / "data"
 FIXED = ("table_segments", "operand_bits", "accumulator_bits", "tree_levels_per_register")
 #: Fields limited to the range of the samples.
 RANGED = ("rows", "cols", "lanes", "weight_depth", "vector_depth", "units", "gate_entries", "phases", "program_length")
+
+
+#: Counts of a resource from which ratios of two counts are meaningful.
+_FEW = 10
 
 
 class OutOfRange(SpatialRnnError):
@@ -57,7 +66,7 @@ class AreaError:
 class AreaModel:
     """The area of grids for one target of `hdl.synthesis.area`; `values` is the data file's content."""
 
-    def __init__(self, values: dict[str, Any]) -> None:
+    def __init__(self, values: dict[str, Any], whole: Sequence[dict[str, Any]] = ()) -> None:
         self.target: str = values["target"]
         self.commit: str = values["commit"]
         self.kinds = ("gates", "ff") if self.target == "generic" else ("lut", "ff", "dsp")
@@ -76,6 +85,10 @@ class AreaModel:
                      for kind in self.kinds}
         self.errors = {kind: self._error(kind, [item for item in known if not item[1]["fitted"]])
                        for kind in self.kinds}
+        #: Measured whole grids, by which estimates for a device are scaled, and the factor of each resource.
+        self.whole = [(GridParameters(**one["grid"]), _counted(one["measured"])) for one in whole]
+        self.factors: dict[str, float] = {}
+        self.factors = {kind: self._factor(kind) for kind in ("lut", "ff", "bram") if self.whole}
 
     @property
     def memory_error(self) -> tuple[float, int, int]:
@@ -99,14 +112,35 @@ class AreaModel:
             for kind in self.kinds
         }
 
+    def _factor(self, kind: str) -> float:
+        """The ratio of whole grids to the sum of their modules, in the geometric mean."""
+        ratios = [measured[kind] / self.resources(p)[kind] for p, measured in self.whole if measured[kind] >= _FEW]
+        return float(np.exp(np.mean(np.log(ratios)))) if ratios else 1.0
+
+    @property
+    def whole_error(self) -> dict[str, float]:
+        """The largest relative error of `resources` on the measured whole grids, by resource; empty without any.
+
+        Of counts below `_FEW` a share says nothing.
+        """
+        return {
+            kind: max(errors) for kind in self.factors if (errors := [
+                abs(self.resources(p)[kind] / measured[kind] - 1) for p, measured in self.whole
+                if measured[kind] >= _FEW
+            ])
+        }
+
     def resources(self, p: GridParameters) -> dict[str, float]:
-        """`logic` with the memories: their bits as "memory", and for an FPGA their block RAMs, LUTs and flip-flops."""
+        """What a whole grid takes: `logic` with the memories, their bits as "memory", and for an FPGA their block RAMs,
+        LUTs (of an iCE40: logic cells) and flip-flops, scaled to flattened grids."""
         found = self.logic(p) | {"memory": memory_bits(p), "multipliers": p.multipliers}
         if self.target != "generic":
             found["bram"] = 0
             for (width, depth, part), count in memory_shapes(p):
                 for kind, value in memory_resources(self.target, width, depth, part).items():
                     found[kind] = found.get(kind, 0) + count * value
+        for kind, factor in self.factors.items():
+            found[kind] = math.ceil(found[kind] * factor)
         return found
 
     def check(self, p: GridParameters) -> None:
@@ -137,6 +171,11 @@ class AreaModel:
         return AreaError(max(errors, default=0.0), sum(errors) / max(1, len(errors)), len(errors))
 
 
+def _counted(measured: dict[str, float]) -> dict[str, float]:
+    """The resources in the units of a device: an iCE40 counts logic cells, as nextpnr packs them."""
+    return {**measured, "lut": measured.get("logic_cells", measured["lut"])}
+
+
 def measured_total(point: dict[str, Any], kind: str) -> float:
     """The sum over the parts of a measured grid."""
     grid = point["grid"]
@@ -160,7 +199,10 @@ def area_model(target: str) -> AreaModel:
         raise ConfigurationError(
             f"no areas are measured for the family {target}: make them with scripts/explore_area.py --target {target}"
         )
-    return AreaModel(json.loads(path.read_text(encoding="utf-8")))
+    whole = json.loads((DATA / "whole_grids.json").read_text(encoding="utf-8"))["grids"]
+    return AreaModel(
+        json.loads(path.read_text(encoding="utf-8")), [one for one in whole if one["target"] == target]
+    )
 
 
 @lru_cache(maxsize=256)

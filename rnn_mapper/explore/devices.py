@@ -1,5 +1,6 @@
 """FPGAs that a budget can name, with the capacities from their data sheets.
 
+LUTs of an iCE40 are its logic cells, each a LUT with a flip-flop and a carry.
 Block RAMs are counted in the units in which the family's memories are estimated: iCE40 4 kbit, ECP5 18 kbit, Xilinx
 18 kbit (half a 36 kbit block). LUTs are the LUTs of the part's logic cells: 4 inputs for iCE40 and ECP5, 6 for Xilinx.
 UltraScale+ parts are estimated with the mapping for the 7 series: this logic takes the same number of LUTs, DSPs (wide
@@ -10,6 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from hdl.errors import did_you_mean
 from rnn_mapper.errors import ConfigurationError
 
 __all__ = ["DEVICES", "Device", "device"]
@@ -62,4 +64,5 @@ def device(name: str) -> Device:
             return known
     raise ConfigurationError(
         f"device {name!r} is unknown: choose one of {', '.join(known.name for known in DEVICES)}"
+        f"{did_you_mean(name, [known.name for known in DEVICES])}"
     )

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections import abc
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -22,7 +23,7 @@ from rnn_mapper.quantisation.integer_network import QuantisedNetwork
 from rnn_mapper.quantisation.quantise import quantise_model
 from rnn_mapper.run.prepare import default_calibration
 
-__all__ = ["Account", "FittingGrid", "GridAccount", "account_of"]
+__all__ = ["Account", "FittingGrid", "GridAccount", "account_of", "limiting"]
 
 #: Sizes that the search for the smallest grid looks at: sizes with known areas.
 ROWS = (1, 2, 4, 8, 16)
@@ -64,6 +65,9 @@ class GridAccount:
     needs: tuple[Demand, ...]
     #: Exact cycles, like `FittingGrid.cycles`; None if the models do not fit.
     cycles: int | None
+    #: The smallest known FPGA that holds this grid, and what the grid takes of it, like those of `FittingGrid`.
+    device: Device | None
+    used: dict[str, float]
     #: A grid with the same sites and lanes and large enough memories, or None if there is none.
     enlarged: FittingGrid | None
 
@@ -93,6 +97,7 @@ class Account:
                 "name": self.grid.name, "parameters": self.grid.parameters.to_dict(), "fits": self.grid.fits,
                 "needs": [{**vars(need), "met": need.is_met} for need in self.grid.needs],
                 "cycles": self.grid.cycles, "enlarged": _grid_json(self.grid.enlarged),
+                **_device_json(self.grid.device, self.grid.used),
             },
             "smallest": _grid_json(self.smallest),
         }
@@ -101,11 +106,13 @@ class Account:
 def account_of(
     networks: Sequence[Network], grid: tuple[str, GridParameters] | None = None,
     steps: int = TYPICAL_STEPS, within: float | None = None, streams: int = 1,
+    progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Account:
     """The account of networks that are resident in one grid, each with `streams` streams.
 
     `grid` is a name with its parameters, by default the smallest preset that fits, or else the largest. `within` is the
     largest number of cycles a step (of all networks, one after the other) that the smallest grid may take.
+    `progress` is called with the sizes that are done and all sizes.
     Raises `ModelError` or `MappingError` for networks that no grid can run, `ConfigurationError` if `within` is not
     above 0.
     """
@@ -114,7 +121,7 @@ def account_of(
     work = _Work(tuple(networks), steps, streams)
     return Account(
         weights=sum(_weights(network) for network in networks), multiplications=work.multiplications, steps=steps,
-        grid=_chosen(work, grid), smallest=_smallest(work, within),
+        grid=_chosen(work, grid), smallest=_smallest(work, within, progress),
     )
 
 
@@ -190,7 +197,8 @@ def _grid_account(work: _Work, name: str, parameters: GridParameters) -> GridAcc
     for demand in sorted(demands, key=lambda item: item.needed):
         needs[demand.field, demand.what] = replace(demand, available=getattr(parameters, demand.field))
     ranked = sorted(needs.values(), key=lambda need: need.needed / need.available, reverse=True)
-    return GridAccount(name, parameters, tuple(ranked), cycles, enlarged)
+    device, used = _device_for(parameters) or (None, {})
+    return GridAccount(name, parameters, tuple(ranked), cycles, device, _shown(used), enlarged)
 
 
 def _last_demands(resident: Deployment) -> list[Demand]:
@@ -204,9 +212,15 @@ def _last_demands(resident: Deployment) -> list[Demand]:
     return list(largest.values())
 
 
-def _smallest(work: _Work, within: float | None) -> FittingGrid | None:
+def _smallest(
+    work: _Work, within: float | None, progress: Callable[[int, int], None]
+) -> FittingGrid | None:
     """The grid with the fewest multipliers that fits and is fast enough; the fastest of those with equally many."""
-    for _, sizes in itertools.groupby(_sizes(), key=math.prod):
+    total, done = len(ROWS) * len(COLS) * len(LANES), 0
+    for _, group in itertools.groupby(_sizes(), key=math.prod):
+        sizes = list(group)
+        progress(done, total)
+        done += len(sizes)
         possible = [size for size in sizes if _may_fit(work, size, within)]
         likely = sorted(possible, key=lambda size: not _likely(work, size))[:_TRIED]
         found = [tight for size in likely if (tight := _tight(work, size, within)) is not None]
@@ -273,17 +287,33 @@ def _tight(
 
 def _fitting(parameters: GridParameters, cycles: int) -> FittingGrid:
     device, used = _device_for(parameters) or (None, {})
-    return FittingGrid(parameters, cycles, device, {name: used[name] for name in _SHOWN if name in used})
+    return FittingGrid(parameters, cycles, device, _shown(used))
+
+
+def _shown(used: dict[str, float]) -> dict[str, float]:
+    return {name: used[name] for name in _SHOWN if name in used}
+
+
+def limiting(device: Device, used: abc.Mapping[str, float]) -> tuple[str, float]:
+    """The resource of which the largest share is used, and this share."""
+    shares = {name: used.get(name, 0) / limit for name, limit in device.limits.items() if limit}
+    name = max(shares, key=shares.__getitem__)
+    return name, shares[name]
 
 
 def _device_for(parameters: GridParameters) -> tuple[Device, dict[str, float]] | None:
-    """The FPGA with the fewest LUTs that holds a grid, and the resources used; None if no FPGA is known to hold it."""
+    """The FPGA with the fewest LUTs that holds a grid, and the resources used; None if no FPGA is known to hold it.
+
+    A grid is held if the estimate, increased by its error on whole grids, is within the capacity.
+    """
     for device in sorted(DEVICES, key=lambda item: item.lut):
         try:
-            used = area_model(device.target).resources(parameters)
+            model = area_model(device.target)
+            used = model.resources(parameters)
         except OutOfRange:
             continue
-        if all(used.get(name, 0) <= limit for name, limit in device.limits.items()):
+        errors = model.whole_error
+        if all(used.get(name, 0) * (1 + errors.get(name, 0.0)) <= limit for name, limit in device.limits.items()):
             return device, used
     return None
 
@@ -296,7 +326,15 @@ def _grid_json(grid: FittingGrid | None) -> dict[str, Any] | None:
     if grid is None:
         return None
     return {
-        "parameters": grid.parameters.to_dict(), "cycles": grid.cycles,
-        "device": None if grid.device is None else grid.device.name,
-        "used": {name: round(value, 1) for name, value in grid.used.items()},
+        "parameters": grid.parameters.to_dict(), "cycles": grid.cycles, **_device_json(grid.device, grid.used),
+    }
+
+
+def _device_json(device: Device | None, used: abc.Mapping[str, float]) -> dict[str, Any]:
+    resource, share = (None, None) if device is None else limiting(device, used)
+    return {
+        "device": None if device is None else device.name,
+        "used": {name: round(value, 1) for name, value in used.items()},
+        "limiting_resource": resource, "share": share,
+        "estimate_errors": {} if device is None else area_model(device.target).whole_error,
     }

@@ -50,6 +50,9 @@ class Outcome:
         if model.memories:
             excess, same, count = model.memory_error
             text += f"; block RAMs by rule, as Yosys in {same} of {count} memories, {excess:+.1%} in all"
+        if model.whole:
+            whole = ", ".join(f"{kind.upper()} {error:.1%}" for kind, error in model.whole_error.items())
+            text += f"; scaled to {len(model.whole)} whole grids, flattened: largest error {whole}"
         return text
 
     def to_json(self) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from rich.table import Table
 
 from rnn_mapper.explore.outcome import Outcome
 from rnn_mapper.explore.search import Design
+from rnn_mapper.report.clock import Clock, duration
 
 __all__ = ["front_table", "markdown", "picture"]
 
@@ -20,10 +21,11 @@ def _resources(outcome: Outcome) -> list[str]:
     return ["gates", "memory"] if outcome.request.budget.device is None else ["lut", "dsp", "bram", "memory"]
 
 
-def _rows(outcome: Outcome, designs: list[Design]) -> tuple[list[str], list[list[str]]]:
+def _rows(outcome: Outcome, designs: list[Design], clock: Clock | None) -> tuple[list[str], list[list[str]]]:
     models = outcome.request.models
+    times = [] if clock is None else [f"time at {clock.mhz:g} MHz ({clock.source}) {model.name}" for model in models]
     headings = ["grid", "multipliers", *(_NAMES[name] for name in _resources(outcome)), "weight words",
-                *(f"cycles {model.name} x {model.steps}" for model in models), "busy", "mapping"]
+                *(f"cycles {model.name} x {model.steps}" for model in models), *times, "busy", "mapping"]
     rows = []
     for design in designs:
         p = design.parameters
@@ -33,29 +35,30 @@ def _rows(outcome: Outcome, designs: list[Design]) -> tuple[list[str], list[list
         ]
         rows.append([
             f"{p.rows} x {p.cols} x {p.lanes}", f"{p.multipliers:,}", *used, f"{p.weight_depth:,}",
-            *(f"{found.cycles:,}" for found in design.found), f"{design.utilisation:.1%}",
+            *(f"{found.cycles:,}" for found in design.found),
+            *(duration(clock.microseconds(found.cycles)) for found in design.found if clock is not None),
+            f"{design.utilisation:.1%}",
             " | ".join(found.choice.text(p.rows) for found in design.found),
         ])
     return headings, rows
 
 
-def front_table(outcome: Outcome, top: int) -> Table:
-    """The fastest grids of the front."""
+def front_table(outcome: Outcome, top: int, clock: Clock | None = None) -> Table:
+    """The fastest grids of the front, with times if there is a clock."""
     shown = outcome.front[:top]
-    headings, rows = _rows(outcome, shown)
+    headings, rows = _rows(outcome, shown, clock)
     table = Table(title=f"Pareto front within {outcome.request.budget.text}: {len(shown)} of {len(outcome.front)}, "
                         "fastest first", title_justify="left", box=None, pad_edge=False)
     for heading in headings:
-        table.add_column(heading, justify="left" if heading in ("grid", "mapping") else "right",
-                         overflow="fold")
+        table.add_column(heading, justify="left" if heading in ("grid", "mapping") else "right")
     for row in rows:
         table.add_row(*row)
     return table
 
 
-def markdown(outcome: Outcome) -> str:
+def markdown(outcome: Outcome, clock: Clock | None = None) -> str:
     """The whole front as a Markdown table."""
-    headings, rows = _rows(outcome, outcome.front)
+    headings, rows = _rows(outcome, outcome.front, clock)
     lines = [f"Pareto front within {outcome.request.budget.text}, fastest first.", "", outcome.area_text + ".", ""]
     escaped = [[cell.replace("|", "/") for cell in row] for row in rows]
     lines += ["| " + " | ".join(row) + " |" for row in (headings, ["---"] * len(headings), *escaped)]

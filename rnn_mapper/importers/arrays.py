@@ -15,7 +15,9 @@ from rnn_mapper.errors import ModelError
 from rnn_mapper.importers.messages import with_source
 from rnn_mapper.network.tensors import FloatArray, check_inputs
 
-__all__ = ["is_wav", "load_array", "load_arrays", "load_inputs", "read_samples", "samples_of", "wav_frames"]
+__all__ = [
+    "is_wav", "load_arrays", "load_batch", "load_inputs", "read_samples", "samples_of", "wav_frames",
+]
 
 #: Bytes that a compressed file may unpack to: so many times its own, or so many.
 _MOST_PACKED, _ALWAYS_UNPACKED = 100, 64 << 20
@@ -26,18 +28,22 @@ def load_inputs(path: str | Path, input_size: int) -> FloatArray:
 
     Raises ModelError with the path if there is no such array, it is not finite, empty or of another width.
     """
-    array = load_array(path)
+    array, _ = load_batch(path)
     return with_source(path, lambda: check_inputs(array, input_size))
 
 
-def load_array(path: str | Path) -> npt.NDArray[Any]:
-    """The array of an ``.npy``, or of an ``.npz`` of one array or of one named ``inputs``, of any shape."""
+def load_batch(path: str | Path) -> tuple[npt.NDArray[Any], npt.NDArray[Any] | None]:
+    """The array of an ``.npy``, or of an ``.npz`` of one array or of one named ``inputs``, of any shape.
+
+    And the array named ``lengths`` of an ``.npz``, else None. Raises ModelError with the path.
+    """
     arrays = _read(Path(path))
-    if not isinstance(arrays, np.ndarray):
-        if "inputs" not in arrays and len(arrays) != 1:
-            raise ModelError(f"{path}: holds {len(arrays)} arrays, must hold a single one or one named 'inputs'")
-        arrays = arrays["inputs"] if "inputs" in arrays else next(iter(arrays.values()))
-    return arrays
+    if isinstance(arrays, np.ndarray):
+        return arrays, None
+    lengths = arrays.pop("lengths", None)
+    if "inputs" not in arrays and len(arrays) != 1:
+        raise ModelError(f"{path}: holds {len(arrays)} arrays, must hold a single one or one named 'inputs'")
+    return arrays["inputs"] if "inputs" in arrays else next(iter(arrays.values())), lengths
 
 
 def load_arrays(path: str | Path) -> dict[str, npt.NDArray[Any]]:

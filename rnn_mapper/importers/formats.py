@@ -23,14 +23,19 @@ _ONNX, _SAFETENSORS, _ARCHIVE, _NUMPY = "onnx", "safetensors", "torch archive", 
 #: The number that torch.save wrote first before it made zip archives, as a pickle of protocol 2 has it.
 _LEGACY_TORCH = b"\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19"
 _LOOKED_AT = 512
+#: Members of an archive of torch.export, old and new.
+_EXPORTED = ("serialized_exported_program.json", "models/model.json", "archive_format")
+_CORE_ML = (".mlmodel", ".mlpackage")
 _FORMATS = "ONNX (.onnx), a PyTorch state_dict (.pt, .pth), safetensors or a NumPy .npz"
 _KERAS = "export the model to ONNX: model.export('model.onnx', format='onnx') in Keras 3, or tf2onnx"
 _SAVE_AGAIN = "load it where you trust it and save its state_dict() with torch.save of PyTorch 1.6 or newer"
+_SOURCE = "give the model that it was made from, as ONNX or as a PyTorch state_dict"
 #: Other formats that are recognised, by the bytes at a place.
 _REFUSED = (
     (0, b"\x89HDF\r\n\x1a\n", f"is HDF5 (Keras .h5, or weights alone), which is not supported: {_KERAS}"),
     (0, b"GGUF", "is GGUF, which holds no recurrent layers that can be read: give the model that it was made from"),
     (4, b"TFL3", "is TensorFlow Lite, which is not supported: export the model that it was made from to ONNX"),
+    (4, b"ET12", "is ExecuTorch, which is not supported: give the PyTorch model that it was made from"),
     (4, b"ORTM", "is in the format of ONNX Runtime, which is not supported: give the .onnx that it was made from"),
     (257, b"ustar", f"is a tar archive (PyTorch before 0.4?), which is not supported: {_SAVE_AGAIN}"),
     (0, b"\x1f\x8b", "is compressed with gzip: unpack it first"),
@@ -76,6 +81,8 @@ def _format_of(path: Path) -> str:
     if path.is_dir():
         if (path / "saved_model.pb").exists():
             raise ModelError(f"{path}: is a TensorFlow SavedModel, which is not supported: {_KERAS}")
+        if path.suffix in _CORE_ML:
+            raise ModelError(f"{path}: is a Core ML model, which is not supported: {_SOURCE}")
         raise ModelError(f"{path}: is a directory, must be a model file: {_FORMATS}")
     try:
         with path.open("rb") as file:
@@ -105,6 +112,8 @@ def _format_of(path: Path) -> str:
         return _SAFETENSORS
     if path.suffix == ".pb":
         raise ModelError(f"{path}: is a TensorFlow graph, which is not supported: {_KERAS}")
+    if path.suffix in _CORE_ML:
+        raise ModelError(f"{path}: is a Core ML model, which is not supported: {_SOURCE}")
     if path.suffix == ".onnx" or start[0] == 0x08:
         return _ONNX
     raise ModelError(f"{path}: is of no known format, must be {_FORMATS}")
@@ -122,6 +131,11 @@ def _format_of_zip(path: Path) -> str:
         if path.suffix in (".npz", ".npy"):
             return _NUMPY
         raise ModelError(f"{path}: is a damaged zip archive (cut off?)") from None
+    if path.suffix == ".pt2" or any(name.endswith(_EXPORTED) for name in names):
+        raise ModelError(
+            f"{path}: is a program of torch.export (.pt2), which is not supported: save the state_dict() of the module "
+            "with torch.save, or export it to ONNX"
+        )
     if any(name.endswith("/data.pkl") for name in names):
         return _ARCHIVE
     if "model.weights.h5" in names or "config.json" in names:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from rnn_mapper.importers.layout import Layout
 from rnn_mapper.network.float_reference import FloatState
 from rnn_mapper.network.network import Network
 from rnn_mapper.network.tensors import FloatArray
+from rnn_mapper.summary import Summarised
 
 __all__ = ["HostStep", "Imported", "Selection"]
 
@@ -37,8 +39,8 @@ class HostStep:
     function: Callable[[FloatArray], FloatArray]
 
 
-@dataclass(frozen=True, eq=False)
-class Imported:
+@dataclass(frozen=True, eq=False, repr=False)
+class Imported(Summarised):
     """A network that computes what the source computes, and an account of how it was read.
 
     Every attribute of the source is honoured, in the network, in `state` or in `host`; an importer rejects with
@@ -52,6 +54,18 @@ class Imported:
     state: tuple[FloatState, ...] | None = None
     #: The steps left to the host, in order.
     host: tuple[HostStep, ...] = ()
+    #: Layout of the source's input: a module's ``batch_first``, the axes of a graph's input. None if the source does
+    #: not say, as a file of tensors.
+    layout: Layout | None = None
+
+    @property
+    def summary(self) -> dict[str, str]:
+        """The object in a few lines, by heading."""
+        return {
+            **self.network.summary,
+            **({"host": ", ".join(step.name for step in self.host)} if self.host else {}),
+            **({"layout": str(self.layout)} if self.layout is not None else {}),
+        }
 
     def finish(self, outputs: FloatArray) -> FloatArray:
         """The outputs of the source: those [steps, output_size] of the network after the host's steps."""

@@ -7,9 +7,15 @@ from typing import TypeVar
 
 from rnn_mapper.errors import ModelError
 
-__all__ = ["one_line", "printable", "quoted", "with_source"]
+__all__ = ["QUANTISED", "one_line", "printable", "quoted", "with_source"]
 
 Made = TypeVar("Made")
+
+#: What to do about weights that PyTorch has quantised.
+QUANTISED = (
+    "weights that PyTorch has quantised (quantize_dynamic and the like), which are not read: give the model, or its "
+    "state_dict(), from before that; the grid has a quantisation of its own"
+)
 
 
 def with_source(source: object, build: Callable[[], Made]) -> Made:

@@ -3,13 +3,15 @@
 It is an ``.npz`` with PyTorch's ``state_dict`` names: ``weight_ih_l0``, ``weight_hh_l0``,
 ``bias_ih_l0``, ``bias_hh_l0``, ``..._l1`` for stacked layers, ``..._l0_reverse`` for the backward half of a
 bidirectional layer, ``head.weight`` and ``head.bias`` for a dense head, and optionally ``cell``, the name of the cell,
-and ``merge``, the merge mode of bidirectional layers (concat, as in PyTorch, or sum).
+``merge``, the merge mode of bidirectional layers (concat, as in PyTorch, or sum), and ``input.scale`` and
+``input.offset``, a normalisation of the inputs by the host.
 """
 
 import io
 import re
 from collections import abc
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -26,13 +28,16 @@ from rnn_mapper.importers.pipeline import network_of
 from rnn_mapper.importers.recurrent import LAYER_TENSOR, dense_layer, recurrent_layers
 from rnn_mapper.importers.tensor import FileTensor
 from rnn_mapper.importers.torch.state_dict import read_state_dict
+from rnn_mapper.network.input_coding import InputCoding
 from rnn_mapper.network.layers import Block, Dense, Layer, parse_cell
 from rnn_mapper.network.network import Network
+from rnn_mapper.network.tensors import FloatArray
 
 _CELL_TENSOR = re.compile(r"layers\.(0|[1-9][0-9]{0,3})(_reverse)?\.(\w+)")
 #: More than the name of a layer can express.
 _MOST_LAYERS = 10_000
 _HEAD_TENSORS = ("head.weight", "head.bias", "head.cell")
+_CODING_TENSORS = ("input.scale", "input.offset")
 
 
 def load_network(
@@ -58,6 +63,8 @@ def save_network(path: str | Path, network: Network) -> None:
             place = f"layers.{index}{'_reverse' if backward else ''}"
             tensors[f"{place}.cell"] = np.array(layer.cell.name)
             tensors |= {f"{place}.{name}": value for name, value in layer.tensors.items()}
+    if network.coding is not None:
+        tensors |= {"input.scale": network.coding.scale, "input.offset": network.coding.offset}
     if network.head is not None:
         tensors |= {"head.weight": network.head.tensors["W"], "head.bias": network.head.tensors["b"]}
         tensors |= {"head.cell": np.array(network.head.cell.name)}
@@ -103,7 +110,7 @@ def import_arrays(
             else:
                 general.setdefault((int(match[1]), match[2] or ""), {})[match[3]] = value
         else:
-            foreign = foreign or name not in _HEAD_TENSORS
+            foreign = foreign or name not in (*_HEAD_TENSORS, *_CODING_TENSORS)
     if parts or foreign:
         return read_state_dict({name: FileTensor.of(value) for name, value in given.items()}, parts, chosen)
     if not packed and not general:
@@ -118,7 +125,17 @@ def import_arrays(
     if set(merges) - set(both) or (merge is not None and not both):
         raise ModelError("merge is given, but no bidirectional layer (tensors such as weight_ih_l0_reverse) for it")
     head = _head(given)
-    return Imported(network_of(layers, head), (_describe(layers, head),))
+    network, lines = network_of(layers, head), [_describe(layers, head)]
+    if any(name in given for name in _CODING_TENSORS):
+        network = replace(network, coding=InputCoding(*(_coding_tensor(given, name) for name in _CODING_TENSORS)))
+        lines.insert(0, "input.scale and input.offset: part of the host's coding of the inputs")
+    return Imported(network, tuple(lines))
+
+
+def _coding_tensor(tensors: abc.Mapping[str, Any], name: str) -> FloatArray:
+    if name not in tensors:
+        raise ModelError(f"tensor {name} is missing, a model with one of {', '.join(_CODING_TENSORS)} must have both")
+    return FileTensor.of(tensors[name]).numbers(name)
 
 
 def _general_layer(

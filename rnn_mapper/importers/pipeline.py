@@ -9,6 +9,7 @@ import numpy as np
 
 from rnn_mapper.errors import ModelError
 from rnn_mapper.importers.imported import HostStep, Imported
+from rnn_mapper.importers.layout import Layout
 from rnn_mapper.importers.recurrent import dense_layer
 from rnn_mapper.importers.tensor import FileTensor
 from rnn_mapper.network.layers import Block, Dense
@@ -53,10 +54,16 @@ class Pipeline:
     _items: list[_Linear | Block] = field(default_factory=list)
     _lines: list[str | _Linear] = field(default_factory=list)
     _host: list[HostStep] = field(default_factory=list)
+    _layout: Layout | None = None
 
-    def recurrent(self, text: str, layers: Sequence[Block]) -> None:
-        """Recurrent layers; `text` is for the account, such as ``LSTM 'encoder'``."""
+    def recurrent(self, text: str, layers: Sequence[Block], layout: Layout | None = None) -> None:
+        """Recurrent layers; `text` is for the account, such as ``LSTM 'encoder'``, `layout` that of their input.
+
+        The layout of the first of them is that of the model's input.
+        """
         self._check_open(text)
+        if not any(isinstance(item, Block) for item in self._items):
+            self._layout = layout
         first, last = len(self._items), len(self._items) + len(layers) - 1
         sizes = " -> ".join(str(size) for size in (layers[0].input_size, *(layer.output_size for layer in layers)))
         both = ", bidirectional" if any(layer.merge for layer in layers) else ""
@@ -126,7 +133,7 @@ class Pipeline:
                 account.append(f"Linear '{line.name}', {sizes}{bias}{function}: {places[id(line)]}")
             else:
                 account.append(line)
-        return Imported(network, tuple(account), host=tuple(self._host))
+        return Imported(network, tuple(account), host=tuple(self._host), layout=self._layout)
 
 
 def known_functions() -> tuple[str, ...]:

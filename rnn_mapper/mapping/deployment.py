@@ -16,15 +16,22 @@ from rnn_mapper.mapping.mapper import TYPICAL_STEPS, map_network
 from rnn_mapper.mapping.mapping import Mapping
 from rnn_mapper.quantisation.integer_network import QuantisedNetwork
 from rnn_mapper.schedule.phases import PhaseOrder
+from rnn_mapper.summary import Summarised
 
 __all__ = ["Deployment", "deploy", "reserved_after"]
 
 
-@dataclass(frozen=True, eq=False)
-class Deployment:
+@dataclass(frozen=True, eq=False, repr=False)
+class Deployment(Summarised):
     """Models that are resident in the memories of one grid side by side; MODEL is the position in `models`."""
 
     models: tuple[Mapping, ...]
+
+    @property
+    def summary(self) -> dict[str, str]:
+        """The object in a few lines, by heading."""
+        p = self.parameters
+        return {"grid": f"{p.rows} x {p.cols} sites of {p.lanes} lanes", "models": str(len(self.models))}
 
     @property
     def parameters(self) -> GridParameters:

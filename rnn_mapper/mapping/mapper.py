@@ -23,6 +23,7 @@ from rnn_mapper.schedule.order import phases_of
 from rnn_mapper.schedule.phases import Phase, PhaseOrder, unit_groups, vectors_of
 from rnn_mapper.schedule.programs import choose_programs
 from rnn_mapper.schedule.timing import assert_no_collision
+from rnn_mapper.summary import counted
 
 __all__ = ["least_reading", "map_network", "placed_phases"]
 
@@ -134,7 +135,8 @@ def _options(
     if hu is not None and (hu < rows or hu % rows or hu > parameters.sites):
         raise MappingError(f"hu = {hu}: must be a multiple of rows = {rows}, at most {parameters.sites} (the sites)")
     if ru is not None and hu is not None and hu * ru > parameters.sites:
-        raise MappingError(f"hu = {hu} with ru = {ru} takes {hu * ru} sites, the grid has {parameters.sites}")
+        raise MappingError(f"hu = {hu} with ru = {ru} takes {counted(hu * ru, 'site')}, the grid has "
+                           f"{parameters.sites}")
     options: list[list[Way]] = []
     for group in groups:
         widths = group.widths(cols) if ru is None else (ru,)
@@ -166,7 +168,8 @@ def _checked(way: Sequence[UnitSlice], units: int, parameters: GridParameters) -
     """The user's slices of a group of `units` units, checked. Raises `MappingError`."""
     groups = ceil_div(units, parameters.rows)
     if sum(each.groups for each in way) != groups:
-        raise MappingError(f"slices of {[each.groups for each in way]} groups: {units} units are {groups} groups")
+        raise MappingError(f"slices of {[each.groups for each in way]} groups: {counted(units, 'unit')} "
+                           f"{'is' if units == 1 else 'are'} {counted(groups, 'group')}")
     for each in way:
         if min(each.groups, each.ru, each.chains) < 1 or each.ru * each.chains > parameters.cols:
             raise MappingError(f"{each}: all must be 1 or more, and ru * chains at most cols = {parameters.cols}")

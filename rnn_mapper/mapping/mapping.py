@@ -18,6 +18,7 @@ from hdl.layouts import (
 from rnn_mapper.mapping.images import Image, LayoutPacker, packed_words, table_image
 from rnn_mapper.mapping.placement import Placement
 from rnn_mapper.mapping.words import PhaseWords
+from rnn_mapper.summary import Summarised
 
 __all__ = ["Mapping"]
 
@@ -25,9 +26,18 @@ __all__ = ["Mapping"]
 INPUT = 0
 
 
-@dataclass(frozen=True, eq=False)
-class Mapping(Placement):
+@dataclass(frozen=True, eq=False, repr=False)
+class Mapping(Summarised, Placement):
     """A placement with its memory images. Lists are indexed by phase."""
+
+    @property
+    def summary(self) -> dict[str, str]:
+        """The object in a few lines, by heading."""
+        p = self.parameters
+        return {
+            "grid": f"{p.rows} x {p.cols} sites of {p.lanes} lanes", "networks": str(len(self.members)),
+            "outputs": str(self.output_size), "phases": str(len(self.phases)), "schedule": self.schedule.value,
+        }
 
     @property
     def models(self) -> tuple[Mapping, ...]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import struct
+from collections import abc
 from collections.abc import Iterator
 
-from hdl.grid.image_loader import HEADER_BYTES, load_header_layout
+from hdl.grid.image_loader import HEADER_BYTES, LOAD_CHECK, load_header_layout
 from hdl.layouts import Memory, memory_shape
 from hdl.naming import SCHEDULE_INSTANCE, SITE_INSTANCES, image_file, site_name
 from hdl.parameters import GridParameters
@@ -12,7 +14,7 @@ from rnn_mapper.mapping.deployment import Deployment
 from rnn_mapper.mapping.images import Image, LayoutPacker, hex_lines
 from rnn_mapper.mapping.mapping import Mapping
 
-__all__ = ["image_files", "load_packet", "load_packets"]
+__all__ = ["image_files", "load_header", "load_packet", "load_packets"]
 
 
 def image_files(mapping: Mapping | Deployment) -> Iterator[tuple[str, str]]:
@@ -44,11 +46,18 @@ def load_packet(
     parameters: GridParameters, memory: Memory, image: Image, row: int | None, col: int | None, word: int = 0
 ) -> bytes:
     """One load packet. `row` or `col` None writes to all rows or columns; `word` is the first address."""
-    header = LayoutPacker(load_header_layout()).pack({
+    header = load_header({
         "memory": int(memory), "all_rows": row is None, "all_cols": col is None, "reserved": 0,
-        "row": row or 0, "col": col or 0, "word": word,
+        "row": row or 0, "col": col or 0, "word": word, "words": len(image.words),
     })
     beat = parameters.beat_bytes
     _, _, beats = memory_shape(parameters, memory)
-    packet = header.to_bytes(-(-HEADER_BYTES // beat) * beat, "little")
+    packet = header.ljust(-(-HEADER_BYTES // beat) * beat, b"\0")
     return packet + b"".join(value.to_bytes(beats * beat, "little") for value in image.words)
+
+
+def load_header(fields: abc.Mapping[str, int]) -> bytes:
+    """The header of a load packet with these values of the fields of `load_header_layout`, and with its check."""
+    header = LayoutPacker(load_header_layout()).pack({**fields, "check": 0}).to_bytes(HEADER_BYTES, "little")
+    words = struct.unpack("<4I", header)
+    return header[:-4] + struct.pack("<I", words[0] ^ words[1] ^ words[2] ^ LOAD_CHECK)

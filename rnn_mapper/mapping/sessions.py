@@ -26,6 +26,7 @@ from rnn_mapper.mapping.sequences import State, bus_sequence, load_states, read_
 from rnn_mapper.mapping.state_reader import map_state_reader, states_read
 from rnn_mapper.quantisation.integer_network import Int16Array, LayerState, QuantisedNetwork
 from rnn_mapper.quantisation.reference import Reference, check_state
+from rnn_mapper.summary import counted
 
 __all__ = ["StreamingService", "Transport", "map_services", "replace_state"]
 
@@ -199,5 +200,6 @@ class StreamingService:
         if len(lengths) != 1 or not lengths[0]:
             raise ModelError(f"inputs have {lengths} steps, all sessions must have the same number, at least one")
         if len(inputs) > len(self._streams):
-            raise ConfigurationError(f"{len(inputs)} sessions at once, the model has {len(self._streams)} streams")
+            raise ConfigurationError(f"{counted(len(inputs), 'session')} at once, the model has "
+                                     f"{counted(len(self._streams), 'stream')}")
         return lengths[0]

@@ -81,6 +81,7 @@ def run_float(network: Network, inputs: FloatArray, state: Sequence[FloatState] 
 def _run_stack(network: Network, x: FloatArray, starts: Iterator[FloatState]) -> FloatTrace:
     """Run a network of one segment, steps in the order in which it runs; takes its layers' states from `starts`."""
     outputs, observed, end = [], [], []
+    x = network.coded(x)
     for index, layer in enumerate(network.stack):
         run = _LayerRun(layer)
         x, last = run.run(x, next(starts, {}) if index < len(network.layers) else {})

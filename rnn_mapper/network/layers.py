@@ -7,12 +7,14 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from hdl.errors import did_you_mean
 from rnn_mapper.cells.binding import bind_sizes
 from rnn_mapper.cells.library import BUILT_IN, dense, dense_relu, dense_sigmoid, dense_tanh, variant_named
 from rnn_mapper.cells.tracing import Cell
 from rnn_mapper.errors import ModelError
 from rnn_mapper.network.packed import TORCH_GATES, unpack
 from rnn_mapper.network.tensors import FloatArray, check_tensor
+from rnn_mapper.summary import Summarised, counted
 
 __all__ = [
     "MERGES", "Bidirectional", "Block", "Dense", "Layer", "RecurrentLayer", "Reversed", "gate_count", "parse_cell",
@@ -30,11 +32,12 @@ def parse_cell(name: str | Cell, cells: abc.Mapping[str, Cell] = BUILT_IN) -> Ce
     found = cells.get(name) or variant_named(name)
     if found is not None:
         return found
-    raise ModelError(f"cell '{name}' is not supported: choose {', '.join(cells)}")
+    raise ModelError(f"cell '{name}' is not supported: choose {', '.join(cells)}, or name a file that defines it with "
+                     f"--cells FILE.py{did_you_mean(str(name), cells)}")
 
 
-@dataclass(frozen=True, eq=False)
-class Layer:
+@dataclass(frozen=True, eq=False, repr=False)
+class Layer(Summarised):
     """A cell with its trained tensors: a matrix [units, operands] or a vector [units] for each parameter of the cell.
 
     Raises ModelError if a tensor is missing, unknown, not finite or of the wrong shape, and CellError, with the line of
@@ -47,6 +50,11 @@ class Layer:
     input_size: int = field(init=False)
     output_size: int = field(init=False)
     state_sizes: dict[str, int] = field(init=False)
+
+    @property
+    def summary(self) -> dict[str, str]:
+        """The object in a few lines, by heading."""
+        return {"cell": self.cell.name, "sizes": f"{self.input_size} -> {self.output_size}"}
 
     def __post_init__(self) -> None:
         trace = self.cell.trace
@@ -90,7 +98,7 @@ class Layer:
         return ((self, False),)
 
 
-@dataclass(frozen=True, eq=False, init=False)
+@dataclass(frozen=True, eq=False, init=False, repr=False)
 class RecurrentLayer(Layer):
     """A layer from tensors that are packed gate by gate, like PyTorch's (nn.LSTM, nn.GRU, nn.RNN).
 
@@ -105,7 +113,7 @@ class RecurrentLayer(Layer):
         super().__init__(cell, unpack(cell, weight_ih, weight_hh, bias_ih, bias_hh, weight_hr))
 
 
-@dataclass(frozen=True, eq=False, init=False)
+@dataclass(frozen=True, eq=False, init=False, repr=False)
 class Dense(Layer):
     """A dense layer y = function(weight x + bias): `weight` [O, I], `bias` [O] or None for zeros.
 
@@ -120,12 +128,12 @@ class Dense(Layer):
             bias = np.zeros(len(matrix))
         vector = check_tensor("bias", bias, 1)
         if vector.shape != (len(matrix),):
-            raise ModelError(f"bias has {vector.size} values, must have {len(matrix)}, one per weight row")
+            raise ModelError(f"bias has {counted(vector.size, 'value')}, must have {len(matrix)}, one per weight row")
         super().__init__(_DENSE_CELLS[function], {"W": matrix, "b": vector})
 
 
-@dataclass(frozen=True, eq=False)
-class Bidirectional:
+@dataclass(frozen=True, eq=False, repr=False)
+class Bidirectional(Summarised):
     """Two layers over one input: `forward` from the first step to the last, `backward` from the last to the first.
 
     Raises ModelError for an unknown merge mode and for sizes that do not match.
@@ -135,17 +143,24 @@ class Bidirectional:
     backward: Layer
     merge: str = "concat"
 
+    @property
+    def summary(self) -> dict[str, str]:
+        """The object in a few lines, by heading."""
+        return {"forward": repr(self.forward), "backward": repr(self.backward), "merge": str(self.merge)}
+
     def __post_init__(self) -> None:
         if self.merge not in MERGES:
             raise ModelError(f"merge '{self.merge}' is not supported: choose {', '.join(MERGES)}")
         if self.forward.input_size != self.backward.input_size:
             raise ModelError(
-                f"the backward layer takes {self.backward.input_size} values, must take {self.forward.input_size} "
+                f"the backward layer takes {counted(self.backward.input_size, 'value')}, must take "
+                f"{self.forward.input_size} "
                 "like the forward layer"
             )
         if self.merge == "sum" and self.forward.output_size != self.backward.output_size:
             raise ModelError(
-                f"the backward layer gives {self.backward.output_size} values, must give {self.forward.output_size} "
+                f"the backward layer gives {counted(self.backward.output_size, 'value')}, must give "
+                f"{self.forward.output_size} "
                 "like the forward layer: the two are added"
             )
 
@@ -176,14 +191,19 @@ class Bidirectional:
         return (self.forward, False), (self.backward, True)
 
 
-@dataclass(frozen=True, eq=False)
-class Reversed:
+@dataclass(frozen=True, eq=False, repr=False)
+class Reversed(Summarised):
     """A layer that runs from the last step of its input to the first (ONNX ``direction = reverse``).
 
     Its output for a step is at the position of that step, as in the backward half of a bidirectional layer.
     """
 
     layer: Layer
+
+    @property
+    def summary(self) -> dict[str, str]:
+        """The object in a few lines, by heading."""
+        return {"layer": repr(self.layer)}
 
     @property
     def input_size(self) -> int:

@@ -18,8 +18,10 @@ from typing import Any
 import numpy as np
 
 from rnn_mapper.errors import ModelError
+from rnn_mapper.network.input_coding import InputCoding
 from rnn_mapper.network.layers import Block, Dense, Layer
 from rnn_mapper.network.tensors import FloatArray
+from rnn_mapper.summary import Summarised, counted
 
 __all__ = ["Network", "Segment", "single_segment", "turned"]
 
@@ -41,15 +43,25 @@ class Segment:
         return outputs[0] + outputs[1] if self.merge == "sum" else np.concatenate(outputs, axis=1)
 
 
-@dataclass(frozen=True, eq=False)
-class Network:
+@dataclass(frozen=True, eq=False, repr=False)
+class Network(Summarised):
     """Stacked layers, each fed by the output of the one before it, and an optional dense head.
 
-    Raises ModelError if there is no layer or the sizes do not follow one another.
+    `coding` is what the host does with the inputs before the first layer; every function that takes inputs of the
+    network applies it. Raises ModelError if there is no layer or the sizes do not follow one another.
     """
 
     layers: tuple[Block, ...]
     head: Dense | None = None
+    coding: InputCoding | None = None
+
+    @property
+    def summary(self) -> dict[str, str]:
+        """The object in a few lines, by heading."""
+        sizes = " -> ".join(str(size) for size in (self.input_size, *(layer.output_size for layer in self.layers)))
+        head = "" if self.head is None else f", head to {self.output_size}"
+        weights = sum(tensor.size for layer in self.stack for tensor in layer.tensors.values())
+        return {"layers": f"{' '.join(layer.kind for layer in self.layers)} {sizes}{head}", "numbers": f"{weights:,}"}
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "layers", tuple(self.layers))
@@ -58,12 +70,17 @@ class Network:
         for index, (below, layer) in enumerate(itertools.pairwise(self.layers), start=1):
             if layer.input_size != below.output_size:
                 raise ModelError(
-                    f"layer {index} ({layer.kind}) takes {layer.input_size} values, "
+                    f"layer {index} ({layer.kind}) takes {counted(layer.input_size, 'value')}, "
                     f"must take {below.output_size}, the output of layer {index - 1}"
                 )
         if self.head is not None and self.head.input_size != self.hidden_size:
             raise ModelError(
                 f"head.weight has {self.head.input_size} columns, must have {self.hidden_size}, the last hidden size"
+            )
+        if self.coding is not None and len(self.coding.scale) != self.input_size:
+            raise ModelError(
+                f"input.scale has {counted(len(self.coding.scale), 'value')}, must have {self.input_size}, one "
+                "for each feature"
             )
 
     @property
@@ -96,6 +113,10 @@ class Network:
         """Values per output step."""
         return self.all_layers[-1].output_size
 
+    def coded(self, inputs: FloatArray) -> FloatArray:
+        """The values that the first layer takes, for inputs [steps, input_size]."""
+        return inputs if self.coding is None else self.coding.apply(inputs)
+
     def layer_name(self, index: int) -> str:
         """``layer 0``, ..., ``head``."""
         return f"layer {index}" if index < len(self.layers) else "head"
@@ -107,12 +128,14 @@ class Network:
 
     def _segments(self) -> Iterator[Segment]:
         groups = itertools.groupby(enumerate(self.all_layers), key=lambda item: _runs_forward(item[1]))
+        coding = self.coding
         for forward, group in groups:
             members = list(group)
             names = tuple(self.layer_name(index) for index, _ in members)
             if not forward:
                 for name, (_, block) in zip(names, members, strict=True):
-                    networks = tuple(Network((layer,)) for layer, _ in block.directions)
+                    networks = tuple(Network((layer,), coding=coding) for layer, _ in block.directions)
+                    coding = None
                     backward = tuple(turns for _, turns in block.directions)
                     halves = (name,) if block.merge is None else (f"{name} forward", f"{name} backward")
                     yield Segment(name, networks, tuple((half,) for half in halves), block.merge, backward)
@@ -121,7 +144,8 @@ class Network:
             else:
                 blocks = [block for _, block in members]
                 with_head = self.head is not None and names[-1] == "head" and len(blocks) > 1
-                network = Network(tuple(blocks[:-1]), self.head) if with_head else Network(tuple(blocks))
+                kept, head = (blocks[:-1], self.head) if with_head else (blocks, None)
+                network, coding = Network(tuple(kept), head, coding), None
                 yield Segment(_span(names), (network,), (names,))
 
 

@@ -7,6 +7,7 @@ import numpy as np
 from rnn_mapper.cells.tracing import Cell
 from rnn_mapper.errors import ModelError
 from rnn_mapper.network.tensors import FloatArray, check_tensor, shape_text
+from rnn_mapper.summary import counted
 
 __all__ = ["TORCH_GATES", "unpack"]
 
@@ -47,7 +48,7 @@ def unpack(
     for name, value in (("bias_ih", bias_ih), ("bias_hh", bias_hh)):
         bias = check_tensor(name, np.zeros(rows) if value is None else value, 1)
         if bias.shape != (rows,):
-            raise ModelError(f"{name} has {bias.size} values, must have {rows}, one per weight row")
+            raise ModelError(f"{name} has {counted(bias.size, 'value')}, must have {rows}, one per weight row")
         biases.append(bias.reshape(len(gates), hidden))
     tensors: dict[str, FloatArray] = {}
     for index, gate in enumerate(gates):

@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rnn_mapper.errors import ModelError
+from rnn_mapper.summary import counted
 
 __all__ = ["FloatArray", "check_inputs", "check_tensor", "shape_text"]
 
@@ -33,7 +34,7 @@ def check_inputs(value: object, input_size: int, name: str = "inputs") -> FloatA
     """`value` as finite float64 [steps, input_size] with at least one step; raises ModelError otherwise."""
     inputs = check_tensor(name, value, 2)
     if inputs.shape[1] != input_size:
-        raise ModelError(f"{name} has shape {shape_text(inputs)}, must have {input_size} features per step")
+        raise ModelError(f"{name} has shape {shape_text(inputs)}, must have {counted(input_size, 'feature')} per step")
     return inputs
 
 

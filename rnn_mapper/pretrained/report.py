@@ -92,12 +92,15 @@ def picture(outcomes: Sequence[Outcome], path: Path) -> None:
         for number, (name, color, share) in enumerate(kinds):
             places = [index + (number - (len(kinds) - 1) / 2) * width for index in range(len(outcomes))]
             bars = axes.bar(places, [share(one) for one in outcomes], width, color=color, label=name)
-            texts = ["" if name == "drift" and one.accuracy.drift is None else f"{share(one):.2f}" for one in outcomes]
+            # Drift is measured where a model runs without end.
+            texts = ["none" if name == "drift" and one.accuracy.drift is None else f"{share(one):.2f}"
+                     for one in outcomes]
             box = {"facecolor": "white", "edgecolor": "none", "pad": 0.5}
             axes.bar_label(bars, texts, fontsize=7, padding=2, bbox=box)
         axes.axhline(1.0, color="black", linewidth=1, zorder=0.5)
         axes.text(-0.5, 1.01, "bound", fontsize=8, va="bottom")
         axes.set_xticks(range(len(outcomes)), [_label(one) for one in outcomes], fontsize=8)
+        axes.set_title("Trained models on the grid: errors and changes, each as a share of its bound", fontsize=10)
         axes.set_ylabel("share of the bound")
         axes.set_ylim(0, 1.3)
         axes.legend(frameon=False, fontsize=8, ncols=len(kinds), loc="upper center")

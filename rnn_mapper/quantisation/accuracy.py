@@ -8,8 +8,10 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from rnn_mapper.network.float_reference import FloatState, FloatTrace, run_float
 from rnn_mapper.network.layers import Layer
@@ -70,6 +72,11 @@ def measure_error(name: str, wanted: FloatArray, got: FloatArray) -> LayerError:
     return LayerError(name, _rms(error), float(np.quantile(error, 0.999)), float(error.max()), drift, _rms(wanted))
 
 
+def _together(sequences: Sequence[npt.NDArray[Any]]) -> npt.NDArray[Any]:
+    """Side by side if they have the same number of steps, else one after the other."""
+    return np.concatenate(sequences, axis=1 if len({len(one) for one in sequences}) == 1 else 0)
+
+
 def _rms(values: FloatArray) -> float:
     return float(np.sqrt(np.mean(np.square(values))))
 
@@ -93,14 +100,17 @@ class LayerRun:
 
     @property
     def wanted(self) -> FloatArray:
-        """Float outputs [steps, streams * output_size], run through all layers up to this one."""
-        return np.concatenate([trace.layer_outputs[self.index] for trace in self.member.exact], axis=1)
+        """Float outputs, run through all layers up to this one.
+
+        [steps, sequences * output_size]; sequences of different lengths one after the other, [all steps, output_size].
+        """
+        return _together([trace.layer_outputs[self.index] for trace in self.member.exact])
 
     @property
     def codes(self) -> FloatArray:
         """Integer outputs of the same shape, in codes of the output's format."""
         outputs = [(*trace.layer_outputs, trace.outputs)[self.index] for trace in self.member.got]
-        return np.concatenate(outputs, axis=1).astype(np.float64)
+        return _together(outputs).astype(np.float64)
 
     @property
     def got(self) -> FloatArray:

@@ -12,18 +12,26 @@ from rnn_mapper.network.float_reference import FloatState
 from rnn_mapper.network.network import turned
 from rnn_mapper.network.tensors import FloatArray, check_inputs
 from rnn_mapper.quantisation.integer_network import LayerState, QuantisedModel, QuantisedNetwork, QuantisedSegment
+from rnn_mapper.summary import counted
 
-__all__ = ["quantise_inputs", "quantise_state", "segment_codes"]
+__all__ = ["quantise_inputs", "quantise_state", "segment_codes", "unlimited_codes"]
 
 _SMALLEST, _LARGEST = -(1 << 15), (1 << 15) - 1
 
 
 def quantise_inputs(network: QuantisedNetwork, inputs: FloatArray) -> Codes:
     """The operand codes [steps, input_size] of float inputs: rint(x / input_scale) within -127..127 (int8), or
-    -32767..32767 (int16)."""
-    inputs = check_inputs(inputs, network.input_size)
+    -32767..32767 (int16); x is the input after `QuantisedNetwork.coding`."""
     limit = network.arithmetic.operand_limit - 1
-    return np.clip(np.rint(inputs / network.input_scale), -limit, limit).astype(operand_type(network.arithmetic))
+    return np.clip(unlimited_codes(network, inputs), -limit, limit).astype(operand_type(network.arithmetic))
+
+
+def unlimited_codes(network: QuantisedNetwork, inputs: FloatArray) -> FloatArray:
+    """The codes of `quantise_inputs` before they are limited to the range of an operand."""
+    values = check_inputs(inputs, network.input_size)
+    if network.coding is not None:
+        values = network.coding.apply(values)
+    return np.rint(values / network.input_scale)
 
 
 def segment_codes(segment: QuantisedSegment, inputs: FloatArray) -> tuple[Codes, ...]:
@@ -48,7 +56,7 @@ def quantise_state(
         for name, layer in zip(names, member.layers, strict=False)
     ]
     if len(state) > len(layers):
-        raise ModelError(f"the start state has {len(state)} layers, must have at most {len(layers)}")
+        raise ModelError(f"the start state has {counted(len(state), 'layer')}, must have at most {len(layers)}")
     made = []
     cleared: list[FloatState] = [{}] * (len(layers) - len(state))
     for (place, layer), given in zip(layers, [*state, *cleared], strict=True):

@@ -16,9 +16,11 @@ from rnn_mapper.cells.stages import Stage, stages_of
 from rnn_mapper.cells.tracing import Cell
 from rnn_mapper.errors import MappingError
 from rnn_mapper.fixed_point import IntArray
+from rnn_mapper.network.input_coding import InputCoding
 from rnn_mapper.network.network import turned
 from rnn_mapper.network.tensors import FloatArray
 from rnn_mapper.quantisation.calibration import Choice
+from rnn_mapper.summary import Summarised
 
 __all__ = [
     "AccumulatorBound", "Int16Array", "LayerState", "QuantisedLayer", "QuantisedModel", "QuantisedNetwork",
@@ -104,8 +106,8 @@ class VectorFormat:
         return 2.0 ** ((self.shift or 0) - self.fraction)
 
 
-@dataclass(frozen=True, eq=False)
-class QuantisedLayer:
+@dataclass(frozen=True, eq=False, repr=False)
+class QuantisedLayer(Summarised):
     """One layer in integers."""
 
     arithmetic: CellArithmetic
@@ -121,6 +123,11 @@ class QuantisedLayer:
     input_scale: float
     #: Formats of each vector that the layer computes.
     formats: abc.Mapping[Node, VectorFormat]
+
+    @property
+    def summary(self) -> dict[str, str]:
+        """The object in a few lines, by heading."""
+        return {"sizes": f"{self.input_size} -> {self.output_size}", "products": ", ".join(self.products)}
 
     @property
     def cell(self) -> Cell:
@@ -177,8 +184,8 @@ class QuantisedLayer:
         return int(self.products[stage.all_rows[0].products[0].operand.name].weights.shape[1])
 
 
-@dataclass(frozen=True, eq=False)
-class QuantisedNetwork:
+@dataclass(frozen=True, eq=False, repr=False)
+class QuantisedNetwork(Summarised):
     """Layers that run step by step in one direction, with the arithmetic of the grid that they are made for."""
 
     layers: tuple[QuantisedLayer, ...]
@@ -187,6 +194,17 @@ class QuantisedNetwork:
     arithmetic: Arithmetic
     #: How the scales were chosen.
     choice: Choice = field(default_factory=Choice)
+    #: What the host does with the inputs before it codes them as integers.
+    coding: InputCoding | None = None
+
+    @property
+    def summary(self) -> dict[str, str]:
+        """The object in a few lines, by heading."""
+        sizes = " -> ".join(str(size) for size in (self.input_size, *(layer.output_size for layer in self.all_layers)))
+        return {
+            "sizes": sizes, "operands": f"{self.arithmetic.operand_bits} bits",
+            "accumulators": f"{self.arithmetic.accumulator_bits} bits", "scales": self.choice.reason,
+        }
 
     @property
     def all_layers(self) -> tuple[QuantisedLayer, ...]:
@@ -231,8 +249,8 @@ class QuantisedNetwork:
         }
 
 
-@dataclass(frozen=True, eq=False)
-class QuantisedSegment:
+@dataclass(frozen=True, eq=False, repr=False)
+class QuantisedSegment(Summarised):
     """A segment in integers: one network, or the forward and the backward half of a layer."""
 
     name: str
@@ -241,6 +259,11 @@ class QuantisedSegment:
     layer_names: tuple[tuple[str, ...], ...]
     merge: str | None = None
     backward: tuple[bool, ...] = (False,)
+
+    @property
+    def summary(self) -> dict[str, str]:
+        """The object in a few lines, by heading."""
+        return {"name": self.name, **self.members[0].summary, "networks": str(len(self.members))}
 
     @property
     def output_scale(self) -> float:
@@ -257,11 +280,16 @@ class QuantisedSegment:
         return aligned[0] + aligned[1] if self.merge == "sum" else np.concatenate(aligned, axis=1)
 
 
-@dataclass(frozen=True, eq=False)
-class QuantisedModel:
+@dataclass(frozen=True, eq=False, repr=False)
+class QuantisedModel(Summarised):
     """Any network in integers: segments that run one after the other, each over the whole sequence."""
 
     segments: tuple[QuantisedSegment, ...]
+
+    @property
+    def summary(self) -> dict[str, str]:
+        """The object in a few lines, by heading."""
+        return {"segments": ", ".join(segment.name for segment in self.segments), **self.segments[0].members[0].summary}
 
     @property
     def output_scale(self) -> float:

@@ -76,7 +76,7 @@ def quantise(
         raise ConfigurationError(f"accumulator_bits is {arithmetic.accumulator_bits}, {allowed}")
     calibration = check_inputs(calibration, network.input_size, "calibration")
     inputs = ValueRange()
-    inputs.add(calibration)
+    inputs.add(network.coded(calibration))
     if inputs.peak <= _ZERO:
         raise ModelError("calibration holds only zeros: no scale of the inputs follows from it; give typical input")
     with np.errstate(over="ignore", invalid="ignore"):
@@ -187,7 +187,7 @@ def _quantise_network(
         scale = layers[-1].feedback_scale
     count = len(network.layers)
     head = layers[count] if network.head is not None else None
-    quantised = QuantisedNetwork(tuple(layers[:count]), head, arithmetic, Choice(rule))
+    quantised = QuantisedNetwork(tuple(layers[:count]), head, arithmetic, Choice(rule), network.coding)
     prove_accumulators(quantised)
     return quantised
 

@@ -40,6 +40,7 @@ from rnn_mapper.quantisation.integer_network import (
     QuantisedProduct,
     QuantisedSegment,
 )
+from rnn_mapper.summary import counted
 
 __all__ = ["ModelTrace", "Reference", "ReferenceTrace", "SegmentTrace", "run_model", "run_reference"]
 
@@ -333,7 +334,7 @@ def _saturate(value: IntArray, bits: int, counts: Counter[str], name: str) -> In
 def check_state(state: Sequence[LayerState], cleared: Sequence[LayerState]) -> None:
     """Raise ModelError unless `state` has the layers, names and shapes of `cleared`."""
     if len(state) != len(cleared):
-        raise ModelError(f"state holds {len(state)} layers, must hold {len(cleared)}")
+        raise ModelError(f"state holds {counted(len(state), 'layer')}, must hold {len(cleared)}")
     for index, (given, wanted) in enumerate(zip(state, cleared, strict=True)):
         for name in dict.fromkeys((*wanted, *given)):
             value, shape = given.get(name), wanted.get(name)

@@ -75,6 +75,7 @@ def mapping_json(mapping: Mapping, prediction: Prediction) -> dict[str, Any]:
         ],
         "latencies": mapping.latencies.to_dict(),
         "input_scale": mapping.network.input_scale,
+        "input_coding": None if mapping.network.coding is None else mapping.network.coding.to_json(),
         "output_scale": mapping.network.output_scale,
     }
 

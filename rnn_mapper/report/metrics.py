@@ -34,9 +34,10 @@ class MetricValues:
 class Metric:
     """A function from a user's file: ``function(outputs, reference, inputs)`` to a number, or a dict of them by name.
 
-    All three are float64 [steps, values] in real units, with several streams [streams, steps, values]. `reference`
-    are the outputs of the network in floating point, `inputs` the inputs of both. The function is called twice: with
-    the outputs in floating point, and with the outputs in integers. The arrays are copies.
+    All three are float64 [steps, values] in real units, of several sequences [sequences, steps, values], and of
+    sequences of different lengths a list of [steps, values]. `reference` are the outputs of the network in floating
+    point, before the steps left to the host, `inputs` the inputs of both. The function is called twice: with the
+    outputs in floating point, and with the outputs in integers. The arrays are copies.
     """
 
     file: Path
@@ -46,7 +47,7 @@ class Metric:
     def values(
         self, wanted: Sequence[FloatArray], got: Sequence[FloatArray], inputs: Sequence[FloatArray]
     ) -> list[MetricValues]:
-        """Both calls, on the outputs in floating point and in integers of each stream.
+        """Both calls, on the outputs in floating point and in integers of each sequence.
 
         Raises ConfigurationError, with file and line, if the function fails or returns something else.
         """
@@ -58,8 +59,8 @@ class Metric:
             )
         return [MetricValues(name, first[name], second[name]) for name in first]
 
-    def _call(self, *streams: Sequence[FloatArray]) -> dict[str, float]:
-        arrays = [np.array(one[0] if len(one) == 1 else np.stack(one), dtype=np.float64) for one in streams]
+    def _call(self, *sequences: Sequence[FloatArray]) -> dict[str, float]:
+        arrays = [_argument(one) for one in sequences]
         with user_code(self.file, ConfigurationError):
             result = self.function(*arrays)
         named = dict(result) if isinstance(result, abc.Mapping) else {self.name: result}
@@ -72,6 +73,14 @@ class Metric:
                     "or a dict of numbers"
                 )
         return {str(name): float(value) for name, value in named.items()}
+
+
+def _argument(sequences: Sequence[FloatArray]) -> FloatArray | list[FloatArray]:
+    """Copies of the sequences in the form that the function takes."""
+    copies = [np.array(one, dtype=np.float64) for one in sequences]
+    if len(copies) == 1:
+        return copies[0]
+    return np.stack(copies) if len({len(one) for one in copies}) == 1 else copies
 
 
 def load_metric(text: str) -> Metric:

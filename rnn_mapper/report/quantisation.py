@@ -16,7 +16,7 @@ from rnn_mapper.fixed_point import round_shift
 from rnn_mapper.network.ranges import ValueRange
 from rnn_mapper.network.tensors import FloatArray
 from rnn_mapper.quantisation.accuracy import LayerError, LayerRun, NetworkRuns, measure_error
-from rnn_mapper.quantisation.codes import quantise_inputs
+from rnn_mapper.quantisation.codes import quantise_inputs, unlimited_codes
 from rnn_mapper.quantisation.integer_network import AccumulatorBound, QuantisedLayer, VectorFormat, prove_accumulators
 
 __all__ = [
@@ -115,16 +115,25 @@ class LayerReport:
 class QuantisationReport:
     """All layers of a network on given inputs."""
 
-    steps: int
-    streams: int
+    #: Steps of each sequence.
+    lengths: tuple[int, ...]
     layers: tuple[LayerReport, ...]
     products: tuple[ProductReport, ...]
     accumulator_bits: int
 
     @property
+    def steps(self) -> int:
+        """Steps for which there are errors: of sequences of different lengths, which follow one another, all."""
+        return self.lengths[0] if self._is_even else sum(self.lengths)
+
+    @property
+    def _is_even(self) -> bool:
+        return len(set(self.lengths)) == 1
+
+    @property
     def is_judged_for_drift(self) -> bool:
-        """The sequence is long enough."""
-        return self.steps >= DRIFT_STEPS
+        """The sequences are long enough, and of the same length, so that the errors of a step belong together."""
+        return self._is_even and self.steps >= DRIFT_STEPS
 
     @property
     def drifting(self) -> tuple[str, ...]:
@@ -135,7 +144,7 @@ class QuantisationReport:
     def to_json(self) -> dict[str, Any]:
         """As JSON values; infinities are null."""
         return {
-            "steps": self.steps, "streams": self.streams,
+            "steps": self.steps, "sequences": list(self.lengths),
             "drift": {
                 "bound": DRIFT_BOUND, "judged_from_steps": DRIFT_STEPS, "judged": self.is_judged_for_drift,
                 "drifting": list(self.drifting),
@@ -162,7 +171,7 @@ def report_on(runs: NetworkRuns) -> QuantisationReport:
             middle = float(np.median(scales))
             products.append(ProductReport(shown, (float(scales.min()), middle, float(scales.max()))))
     return QuantisationReport(
-        len(runs.inputs[0]), len(runs.inputs), tuple(_layer_report(layer) for layer in runs.layers), tuple(products),
+        tuple(len(one) for one in runs.inputs), tuple(_layer_report(layer) for layer in runs.layers), tuple(products),
         runs.members[0].quantised.arithmetic.accumulator_bits,
     )
 
@@ -246,7 +255,7 @@ def _limited(run: LayerRun) -> list[Limited]:
     if run.index == 0:
         network = run.member.quantised
         clipped = sum(
-            int(np.count_nonzero(quantise_inputs(network, one) != np.rint(one / network.input_scale)))
+            int(np.count_nonzero(quantise_inputs(network, one) != unlimited_codes(network, one)))
             for one in run.member.inputs
         )
         found.append(Limited("input to its operand", "input", clipped, steps * run.layer.input_size))

@@ -10,6 +10,7 @@ from rnn_mapper.mapping.mapping import Mapping
 from rnn_mapper.report.picture import GRID, INK, QUIET, picture_bytes, write_picture
 from rnn_mapper.report.schedule_events import Multiplying, Window, events, show_window
 from rnn_mapper.schedule.prediction import Prediction
+from rnn_mapper.summary import counted
 
 __all__ = ["draw_schedule", "schedule_picture"]
 
@@ -136,7 +137,7 @@ def _label(figure: Any, axes: Any, mapping: Mapping, prediction: Prediction, mod
     nest = mapping.timings[0].nest
     axes.set_title(
         f"{model}{p.rows} x {p.cols} sites of {p.lanes} lanes (all rows do the same)   |   hu {nest.hu}, ru {nest.ru}, "
-        f"rv {nest.rv}   |   {prediction.cycles:,} cycles for {steps} step{'s' if steps > 1 else ''}, "
+        f"rv {nest.rv}   |   {prediction.cycles:,} cycles for {counted(steps, 'step')}, "
         f"{prediction.cycles / steps:.1f} a step   |   multipliers busy {prediction.utilisation:.1%}",
         loc="left", fontsize=9.5, color=QUIET,
     )

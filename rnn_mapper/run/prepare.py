@@ -15,9 +15,9 @@ from hdl.numerics import Arithmetic
 from hdl.parameters import GridParameters, load_parameters, preset_names, usual_preset_names
 from rnn_mapper.cells.library import BUILT_IN
 from rnn_mapper.cells.tracing import Cell
-from rnn_mapper.errors import ConfigurationError, MappingError, ModelError
+from rnn_mapper.errors import ConfigurationError, MappingError
 from rnn_mapper.importers import Imported, Selection, load_model
-from rnn_mapper.importers.arrays import is_wav, load_array, load_inputs, wav_frames
+from rnn_mapper.importers.layout import Layout
 from rnn_mapper.importers.torch.modules import import_module
 from rnn_mapper.mapping.allocation import CapacityError
 from rnn_mapper.mapping.deployment import Deployment, deploy
@@ -26,16 +26,18 @@ from rnn_mapper.mapping.mapping import Mapping
 from rnn_mapper.mapping.state_images import state_packets
 from rnn_mapper.network.float_reference import FloatState
 from rnn_mapper.network.network import Network
-from rnn_mapper.network.tensors import FloatArray, check_inputs
+from rnn_mapper.network.tensors import FloatArray
 from rnn_mapper.quantisation.calibration import DEFAULT_RULE, ScaleRule
 from rnn_mapper.quantisation.codes import quantise_state
 from rnn_mapper.quantisation.integer_network import LayerState, QuantisedModel
 from rnn_mapper.quantisation.quantise import quantise_model
+from rnn_mapper.run.sequences import as_sequences
 from rnn_mapper.schedule.phases import PhaseOrder
+from rnn_mapper.summary import Summarised
 
 __all__ = [
-    "Prepared", "as_grid", "as_imported", "as_inputs", "as_streams", "choose_grid", "default_calibration",
-    "on_grid", "prepare", "prepare_together",
+    "Prepared", "as_grid", "as_imported", "choose_grid", "default_calibration", "on_grid", "prepare",
+    "prepare_together",
 ]
 
 Placed = TypeVar("Placed")
@@ -44,11 +46,12 @@ Placed = TypeVar("Placed")
 DEFAULT_CALIBRATION_STEPS = 256
 
 
-@dataclass(frozen=True, eq=False)
-class Prepared:
+@dataclass(frozen=True, eq=False, repr=False)
+class Prepared(Summarised):
     """A network on a grid, ready to be written or simulated."""
 
-    network: Network
+    #: The model as it was read, with the start state of a sequence and the steps left to the host.
+    imported: Imported
     quantised: QuantisedModel
     #: All models of the grid: the models of this network, and of others that were prepared with it.
     deployment: Deployment
@@ -62,8 +65,21 @@ class Prepared:
     grid_chosen: bool
     #: Whether the calibration input was `default_calibration`.
     calibration_is_default: bool
-    #: Start state of a sequence, for each of `Network.single_layers`; None is the cleared state.
-    state: tuple[FloatState, ...] | None = None
+
+    @property
+    def summary(self) -> dict[str, str]:
+        """The object in a few lines, by heading."""
+        return {**self.imported.summary, "grid": self.grid_name, "streams": str(self.streams)}
+
+    @property
+    def network(self) -> Network:
+        """The network in floating point."""
+        return self.imported.network
+
+    @property
+    def state(self) -> tuple[FloatState, ...] | None:
+        """Start state of a sequence, for each of `Network.single_layers`; None is the cleared state."""
+        return self.imported.state
 
     @property
     def mappings(self) -> tuple[Mapping, ...]:
@@ -107,11 +123,13 @@ def prepare(
     state: Sequence[FloatState] | None = None,
     streams: int = 1,
     rule: ScaleRule = DEFAULT_RULE,
+    layout: Layout | str | None = None,
 ) -> Prepared:
     """Quantise a model and map it. Arguments as in `rnn_mapper.simulate`; `calibration` takes the forms of its inputs.
 
-    `calibration` is [steps, input_size]; without one `default_calibration` is used. Without a grid the smallest preset
-    that fits is used. `streams` independent sequences of the model share its weights and run step by step at once.
+    Sequences of `calibration` run one after the other; without one `default_calibration` is used. Without a grid the
+    smallest preset that fits is used. `streams` independent sequences of the model share its weights and run step by
+    step at once.
     `state` is the start state of a sequence, for each of `Network.single_layers` (default: the state that the model
     names, else cleared). `rule` is the method that derives scales from the calibration input.
     Raises `ModelError`, `ConfigurationError` or `MappingError`.
@@ -119,6 +137,8 @@ def prepare(
     imported = as_imported(model, cell, selection)
     if state is not None:
         imported = replace(imported, state=tuple(state))
+    if calibration is not None:
+        calibration = as_sequences(calibration, imported, layout=layout)
     return prepare_together(
         [imported], [calibration], grid, ru=ru, hu=hu, steps=steps, schedule=schedule, streams=streams, rule=rule
     )[0]
@@ -140,7 +160,7 @@ def prepare_together(
     if streams < 1:
         raise ConfigurationError(f"streams = {streams}: must be 1 or more")
     typical = [
-        default_calibration(model.network) if given is None else as_inputs(given, model.network)
+        default_calibration(model.network) if given is None else as_sequences(given, model).joined
         for model, given in zip(models, calibrations, strict=True)
     ]
     variants: dict[Arithmetic, list[QuantisedModel]] = {}
@@ -159,9 +179,7 @@ def prepare_together(
     name, (made, deployment) = on_grid(grid, place)
     firsts = itertools.accumulate((len(one.segments) for one in made), initial=0)
     return [
-        Prepared(
-            model.network, quantised, deployment, first, streams, name, grid is None, given is None, model.state
-        )
+        Prepared(model, quantised, deployment, first, streams, name, grid is None, given is None)
         for model, quantised, first, given in zip(models, made, firsts, calibrations, strict=False)
     ]
 
@@ -195,9 +213,11 @@ def choose_grid(model: Any, cell: str | Cell | None = None, selection: Selection
 def default_calibration(network: Network) -> FloatArray:
     """The calibration input if none is given: standard normal noise [256, input_size], the same every time.
 
-    The scale of the inputs follows from the peak of the noise (about 4.5), so give real inputs if there are any.
+    The scale of the inputs follows from the peak of the noise (about 4.5), so give real inputs if there are any. With a
+    normalisation (`Network.coding`), its result is standard normal noise.
     """
-    return np.random.default_rng(0).standard_normal((DEFAULT_CALIBRATION_STEPS, network.input_size))
+    noise = np.random.default_rng(0).standard_normal((DEFAULT_CALIBRATION_STEPS, network.input_size))
+    return noise if network.coding is None else network.coding.invert(noise)
 
 
 def as_imported(
@@ -221,46 +241,6 @@ def as_imported(
     if isinstance(model, str | Path):
         return load_model(model, chosen, cells)
     return import_module(model, chosen)
-
-
-def as_inputs(inputs: Any, network: Network, rate: int | None = None) -> FloatArray:
-    """Float inputs [steps, input_size] from an array, a PyTorch tensor, or the path of an `.npy`, `.npz` or `.wav`.
-
-    A WAV file gives frames of consecutive samples (`importers.arrays.wav_frames`); if `rate` is given, the file must
-    have that many samples per second. Raises `ModelError`.
-    """
-    if isinstance(inputs, str | Path):
-        if is_wav(inputs):
-            return wav_frames(inputs, network.input_size, rate)
-        return load_inputs(inputs, network.input_size)
-    if hasattr(inputs, "detach"):
-        inputs = inputs.detach().cpu().double().numpy()
-    return check_inputs(inputs, network.input_size)
-
-
-def as_streams(inputs: Any, network: Network, rate: int | None = None) -> list[FloatArray]:
-    """Inputs [steps, input_size] of one or several streams, all with the same number of steps.
-
-    From an array, a tensor or a file of [steps, input_size] (one stream) or [streams, steps, input_size], or from a
-    list of files or tensors, one for each stream; `rate` as in `as_inputs`. Raises `ModelError`.
-    """
-    several = isinstance(inputs, list | tuple)
-    if several and inputs and all(isinstance(one, str | Path) or getattr(one, "ndim", 0) == 2 for one in inputs):
-        streams = inputs if len(inputs) > 1 else as_streams(inputs[0], network, rate)
-        streams = [as_inputs(one, network, rate) for one in streams]
-    else:
-        array = load_array(inputs) if isinstance(inputs, str | Path) and not is_wav(inputs) else inputs
-        if hasattr(array, "detach"):
-            array = array.detach().cpu().double().numpy()
-        if np.ndim(array) != 3:
-            return [as_inputs(inputs, network, rate)]
-        streams = [check_inputs(one, network.input_size, f"inputs[{index}]") for index, one in enumerate(array)]
-    lengths = sorted({len(one) for one in streams})
-    if len(lengths) > 1:
-        raise ModelError(f"inputs of the streams have {lengths} steps, must all have the same number")
-    if not lengths:
-        raise ModelError("inputs hold no stream, must hold one or more")
-    return streams
 
 
 def as_grid(grid: GridParameters | str | Path) -> tuple[str, GridParameters]:

@@ -2,35 +2,43 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 
 from hdl.parameters import GridParameters
 from rnn_mapper.cells.tracing import Cell
 from rnn_mapper.errors import ConfigurationError
 from rnn_mapper.importers import Selection
+from rnn_mapper.importers.layout import Layout
+from rnn_mapper.mapping.allocation import CapacityError
 from rnn_mapper.mapping.deployment import Deployment
 from rnn_mapper.mapping.mapping import Mapping
 from rnn_mapper.mapping.packets import image_files
 from rnn_mapper.mapping.sequences import bus_sequence
 from rnn_mapper.network.float_reference import run_float
-from rnn_mapper.network.tensors import FloatArray
 from rnn_mapper.quantisation.accuracy import compare_traces
 from rnn_mapper.quantisation.calibration import DEFAULT_RULE, ScaleRule
 from rnn_mapper.quantisation.codes import quantise_state
 from rnn_mapper.quantisation.reference import ModelTrace, Reference, run_model
-from rnn_mapper.run.prepare import Prepared, as_imported, as_streams, prepare
+from rnn_mapper.report.clock import Clock, clock_of
+from rnn_mapper.report.waves import write_wave_layout
+from rnn_mapper.run.prepare import Prepared, as_imported, prepare
 from rnn_mapper.run.result import Comparison, IntSequence, SimulationResult
+from rnn_mapper.run.sequences import Sequences, as_sequences, sequences_text
 from rnn_mapper.schedule.phases import PhaseOrder
+from rnn_mapper.summary import counted
 
-__all__ = ["choose_simulator", "simulate", "simulate_prepared", "verify", "verify_in"]
+__all__ = ["choose_simulator", "place_streams", "simulate", "simulate_prepared", "verify", "verify_in"]
 
+Placed = TypeVar("Placed")
 Progress = Callable[[str], None]
 
 #: Icarus on two cores took 0.25 ms a cycle and 0.02 ms more for every multiplier of the grid (measured on 4 to 256);
@@ -54,6 +62,10 @@ def simulate(
     hu: int | None = None,
     schedule: PhaseOrder = PhaseOrder.FUSED,
     rule: ScaleRule = DEFAULT_RULE,
+    layout: Layout | str | None = None,
+    lengths: Any = None,
+    streams: int | None = None,
+    clock_mhz: float | None = None,
     waves: bool = False,
     results_dir: str | Path | None = None,
     progress: Progress = lambda text: None,
@@ -61,63 +73,115 @@ def simulate(
     """Quantise a network, map it, generate the grid's Verilog, simulate it and compare every bit and the cycles.
 
     `model` is a PyTorch module, the path of a model file, an Imported (from `load_model`) or a Network. `selection` is
-    the part of the model to run, `cell` the kind of cell if the model does not say. `inputs` [steps, input_size] are an
-    array, a tensor or the path of a file; with inputs [streams, steps, input_size], or a list with one for each stream,
-    independent streams run at once (`prepare.as_streams`). `calibration` [steps, input_size] has the same forms
-    (default: the inputs, of several streams one after the other), and `rule` is the method that derives scales from it.
+    the part of the model to run, `cell` the kind of cell if the model does not say.
+
+    `inputs` are one sequence [steps, input_size] or a batch, as an array, a tensor or a file, or a list of sequences of
+    any lengths. A batch is in the model's own layout, unless `layout` gives another; `lengths` are those of the
+    sequences of a padded batch (`sequences.as_sequences`). `streams` of them run at once; without it, all of equal
+    length if the grid has room for so many, else one after the other. The outputs come back in the form of the inputs.
+
+    `calibration` has the same forms (default: the inputs, of several sequences one after the other), and `rule` is the
+    method that derives scales from it.
     `grid` is a preset's name, a TOML file or GridParameters; without one the smallest preset that fits is used.
+    `clock_mhz` adds times to the cycles of the result.
     `simulator` is "icarus" or "verilator" (default: `choose_simulator`). Log, images and waves are kept in
     `results_dir`. `progress` is called with the name of each stage of the work.
     Raises the errors of `hdl.errors`, each with the cause and a remedy. Differences are not an error: the result counts
     them.
     """
     started = time.perf_counter()
+    clock = clock_of(clock_mhz)
     imported = as_imported(model, cell, selection)
-    values = as_streams(inputs, imported.network)
+    given = as_sequences(inputs, imported, layout=layout, lengths=lengths)
+    typical = given if calibration is None else as_sequences(calibration, imported, layout=layout)
     progress("quantising and mapping")
-    typical = np.concatenate(values) if calibration is None else calibration
-    prepared = prepare(
-        imported, typical, grid, ru=ru, hu=hu, steps=len(values[0]), schedule=schedule, streams=len(values), rule=rule
-    )
-    return simulate_prepared(prepared, values, simulator, waves, results_dir, progress, started)
+
+    def place(count: int) -> Prepared:
+        return prepare(
+            imported, typical, grid, ru=ru, hu=hu, steps=max(given.steps), schedule=schedule, streams=count, rule=rule
+        )
+
+    prepared = place_streams(given, streams, place)
+    return simulate_prepared(prepared, given, simulator, waves, results_dir, progress, started, clock)
+
+
+def place_streams(inputs: Sequences, streams: int | None, place: Callable[[int], Placed]) -> Placed:
+    """The result of `place` for the number of sequences that run at once: `streams`, or the best if it is None.
+
+    That is all sequences, if they are of equal length and the grid has room for so many, else one. Raises
+    ConfigurationError if the sequences cannot run in groups of `streams`, and the errors of `place`.
+    """
+    count = len(inputs)
+    if streams is None:
+        if count > 1 and len(set(inputs.steps)) == 1:
+            with contextlib.suppress(CapacityError):
+                return place(count)
+        return place(1)
+    if streams < 1 or count % streams:
+        raise ConfigurationError(
+            f"streams = {streams}: there {'is' if count == 1 else 'are'} {sequences_text(inputs.steps)}; must divide "
+            f"{count}, as so many run at once"
+        )
+    for first in range(0, count, streams):
+        group = inputs.steps[first : first + streams]
+        if len(set(group)) > 1:
+            raise ConfigurationError(
+                f"streams = {streams}: sequences of {min(group)} and {max(group)} steps cannot run at once; give "
+                "streams = 1, and they run one after the other"
+            )
+    return place(streams)
 
 
 def simulate_prepared(
     prepared: Prepared,
-    inputs: FloatArray | Sequence[FloatArray],
+    inputs: Any,
     simulator: str | None = None,
     waves: bool = False,
     results_dir: str | Path | None = None,
     progress: Progress = lambda text: None,
     started: float | None = None,
+    clock: Clock | None = None,
 ) -> SimulationResult:
     """Like `simulate`, for a network that is on its grid already.
 
-    `inputs` are [steps, input_size], or a list with one such array for each stream. `started` is the time from which
-    `seconds` counts. The inputs of every segment are the reference's outputs of the segment before. As every output is
-    compared, they equal the grid's outputs, unless the result reports a difference.
+    `inputs` are those of `simulate`; groups of `prepared.streams` sequences run one after the other. `started` is the
+    time from which `seconds` counts. The inputs of every segment are the reference's outputs of the segment before. As
+    every output is compared, they equal the grid's outputs, unless the result reports a difference.
     """
     begun = time.perf_counter() if started is None else started
-    network, quantised = prepared.network, prepared.quantised
-    streams = [inputs] if isinstance(inputs, np.ndarray) else list(inputs)
-    chosen = simulator or choose_simulator(Deployment(prepared.mappings), len(streams[0]))
+    network, quantised, streams = prepared.network, prepared.quantised, prepared.streams
+    given = as_sequences(inputs, prepared.imported)
+    place_streams(given, streams, lambda count: count)
+    chosen = simulator or choose_simulator(Deployment(prepared.mappings), sum(given.steps) // streams)
     start = None if prepared.state is None else quantise_state(quantised, prepared.state)
-    traces = [run_model(quantised, one, start) for one in streams]
-    compared = verify_in(prepared.deployment, _sequences(prepared, traces), chosen, results_dir, waves, progress)
-    last, members = quantised.segments[-1], prepared.mappings[-1].members
-    ends = list(itertools.accumulate(member.output_size for member in members))
-    outputs = np.split(compared[-1].outputs, ends[:-1], axis=1)
-    halves = len(last.members)
-    merged = [last.merged(outputs[first : first + halves]) for first in range(0, len(members), halves)]
+    traces = [run_model(quantised, one, start) for one in given.values]
+    groups = [traces[first : first + streams] for first in range(0, len(traces), streams)]
+    sent = [sequence for group in groups for sequence in _sequences(prepared, group)]
+    compared = verify_in(prepared.deployment, sent, chosen, results_dir, waves, progress)
+    if compared[0].waves is not None:
+        write_wave_layout(compared[0].waves, prepared.deployment)
+    count = len(prepared.mappings)
+    runs = tuple(tuple(compared[first : first + count]) for first in range(0, len(compared), count))
     errors = [
         compare_traces(network, run_float(network, one, prepared.state), trace)
-        for one, trace in zip(streams, traces, strict=True)
+        for one, trace in zip(given.values, traces, strict=True)
     ]
     return SimulationResult(
-        np.hstack(merged), np.hstack([trace.outputs for trace in traces]), tuple(compared),
-        prepared, chosen, [max(layer, key=lambda error: error.rms) for layer in zip(*errors, strict=True)],
-        time.perf_counter() - begun,
+        tuple(outputs for run in runs for outputs in _merged(prepared, run[-1].outputs)),
+        tuple(trace.outputs for trace in traces),
+        given, runs, prepared, chosen,
+        [max(layer, key=lambda error: error.rms) for layer in zip(*errors, strict=True)],
+        time.perf_counter() - begun, clock,
     )
+
+
+def _merged(prepared: Prepared, outputs: npt.NDArray[np.int16]) -> list[npt.NDArray[Any]]:
+    """The outputs of each stream, from those of all members of the last segment side by side."""
+    last, members = prepared.quantised.segments[-1], prepared.mappings[-1].members
+    ends = list(itertools.accumulate(member.output_size for member in members))
+    parts = np.split(outputs, ends[:-1], axis=1)
+    halves = len(last.members)
+    return [last.merged(parts[first : first + halves]) for first in range(0, len(members), halves)]
 
 
 def _sequences(prepared: Prepared, traces: Sequence[ModelTrace]) -> Iterator[IntSequence]:
@@ -168,7 +232,7 @@ def verify(
     jobs = [
         bus_sequence(models[sequence.model], sequence.member_codes, sequence.member_states) for sequence in sequences
     ]
-    progress(f"simulating {sum(sequence.steps for sequence in sequences)} steps in {simulator}")
+    progress(f"simulating {counted(sum(sequence.steps for sequence in sequences), 'step')} in {simulator}")
     run = run_sequences(image_files(mapping), p, jobs, build, results_dir, waves)
     references = [[Reference(network) for network in model.members] for model in models]
     compared = []

@@ -22,6 +22,12 @@ class ControllerModel:
         self.schedules: list[Sequence[dict[str, int]]] = [[]] * models
         #: Of each model: half of the next step, and whether it has a state.
         self.parities, self.valid = [0] * models, [0] * models
+        #: Models whose header was written by whole packets since the reset, and by the packet that arrives.
+        self.written: set[int] = set()
+        self.arriving: set[int] = set()
+        #: The model that the packet is for; whether a packet is under way, and whether one has failed, ever.
+        self.receiver = 0
+        self.overwritten = self.spoiled = False
         #: The model that runs or ran last, its header and its entries.
         self.current = 0
         self.header: abc.Mapping[str, int] = {}
@@ -51,15 +57,12 @@ class ControllerModel:
             "state_valid": self.valid[inputs["model"]] if inputs["model"] < self.models else 0,
             "input_free": int(self.frees and self.now == self.free_at), **self.counters,
             **dict.fromkeys(("token_valid", "input_consume", "output_skip"), 0),
-            **dict.fromkeys(("start_while_busy", "no_steps", "no_model", "no_state"), 0),
+            **dict.fromkeys(("start_while_busy", "start_while_loading", "no_steps", "no_model", "no_state"), 0),
+            "model_loaded": int(self._is_loaded(inputs)),
         }
         if outputs["busy"]:
             outputs |= {"steps_latched": self.steps, "start_while_busy": inputs["start"]}
-        if inputs["loaded"] and not inputs["loaded_state"]:
-            self.parities, self.valid = [0] * self.models, [0] * self.models
-        elif inputs["loaded"] and inputs["model"] < self.models:
-            self.seen["state loaded beside another"] += sum(self.valid) > self.valid[inputs["model"]]
-            self.parities[inputs["model"]], self.valid[inputs["model"]] = 0, 1
+        loaded = bool(outputs["model_loaded"])
         state = self.state
         if state == "begin":
             self._completed.clear()
@@ -68,7 +71,7 @@ class ControllerModel:
         elif state != "idle":
             self.counters = self.counters | {"cycles": self.counters["cycles"] + 1}
         if state == "idle":
-            self._idle(inputs, outputs)
+            self._idle(inputs, outputs, loaded)
         elif state == "run":
             self._run(inputs, outputs)
         elif state == "abort" and self.now >= self._drained_at and inputs["input_quiet"] and inputs["output_idle"]:
@@ -80,17 +83,54 @@ class ControllerModel:
             self._drained_at = max(self.now + 1, self.free_at) + self.drain_cycles
         if inputs["complete"]:
             self._completed[inputs["complete_phase"]] += 1
+        self._loads(inputs)
         for name, value in outputs.items():
             self.seen[name] += int(bool(value))
         self.now += 1
         return outputs
 
-    def _idle(self, inputs: abc.Mapping[str, int], outputs: dict[str, int]) -> None:
+    def reset(self) -> None:
+        """A reset: memories, and what is known about their contents, stay."""
+        self.parities, self.valid = [0] * self.models, [0] * self.models
+        self.written, self.arriving = set(), set()
+        self.state, self.done, self.aborted = "idle", 0, 0
+        self.counters = dict.fromkeys(self.counters, 0)
+        self.current, self.frees, self.now = 0, False, 0
+
+    def _is_loaded(self, inputs: abc.Mapping[str, int]) -> bool:
+        if inputs["model"] >= self.models:
+            return False
+        baked = inputs["initialised"] and not self.overwritten and not self.spoiled
+        return bool(baked or inputs["model"] in self.written)
+
+    def _loads(self, inputs: abc.Mapping[str, int]) -> None:
+        """What load packets change."""
+        if inputs["schedule_write"] and inputs["schedule_write_address"] < self.models:
+            self.arriving.add(inputs["schedule_write_address"])
+        if inputs["load_begun"]:
+            self.receiver, self.arriving = inputs["model"], set()
+            self.spoiled, self.overwritten = self.spoiled or self.overwritten, True
+            if not inputs["load_begun_state"]:
+                self.parities, self.valid = [0] * self.models, [0] * self.models
+        if inputs["load_finished"]:
+            self.written |= self.arriving
+            self.overwritten = False
+            if inputs["load_finished_state"] and self.receiver < self.models:
+                self.seen["state loaded beside another"] += sum(self.valid) > self.valid[self.receiver]
+                self.parities[self.receiver], self.valid[self.receiver] = 0, 1
+        if inputs["load_failed"]:
+            self.seen["loads failed"] += 1
+            self.parities, self.valid = [0] * self.models, [0] * self.models
+            self.written, self.spoiled, self.overwritten = set(), True, False
+
+    def _idle(self, inputs: abc.Mapping[str, int], outputs: dict[str, int], loaded: bool) -> None:
         if not inputs["start"]:
             return
-        if not inputs["steps"]:
+        if inputs["loading"]:
+            outputs["start_while_loading"] = 1
+        elif not inputs["steps"]:
             outputs["no_steps"] = 1
-        elif inputs["model"] >= self.models or not self.headers[inputs["model"]]["entries"]:
+        elif not loaded or not self.headers[inputs["model"]]["entries"]:
             outputs["no_model"] = 1
             self.seen["no such model"] += inputs["model"] >= self.models
         else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -68,6 +69,8 @@ class ModelBench(BusDriver):
 
     async def _watch(self) -> None:
         dut, before = self.dut, False
+        addresses: deque[int] = deque()
+        words: deque[int] = deque()
         while True:
             await RisingEdge(dut.clk)
             self.cycle += 1
@@ -76,11 +79,15 @@ class ModelBench(BusDriver):
                     self.cycle, dut.m_axis_tdata.value.to_unsigned(), dut.m_axis_tkeep.value.to_unsigned(),
                     bool(dut.m_axis_tlast.value),
                 ))
-            if dut.s_axil_awvalid.value and dut.s_axil_awready.value and (
-                dut.s_axil_awaddr.value.to_unsigned() == _CONTROL
-                and dut.s_axil_wdata.value.to_unsigned() >> Control.START & 1
-            ):
-                self.started.append(self.cycle)
+            if dut.s_axil_awvalid.value and dut.s_axil_awready.value:
+                addresses.append(dut.s_axil_awaddr.value.to_unsigned())
+            if dut.s_axil_wvalid.value and dut.s_axil_wready.value:
+                words.append(dut.s_axil_wdata.value.to_unsigned())
+            # A write takes place when both have come and its response can be kept.
+            if addresses and words and (not dut.s_axil_bvalid.value or dut.s_axil_bready.value):
+                address, word = addresses.popleft(), words.popleft()
+                if address == _CONTROL and word >> Control.START & 1:
+                    self.started.append(self.cycle)
             now = bool(dut.interrupt.value)
             if now and not before:
                 self.interrupts.append(self.cycle)
@@ -93,6 +100,17 @@ class ModelBench(BusDriver):
         self.load(load_packets(mapping))
         await self.source.wait()
         await self.cycles(2)
+
+    async def put_beats(self, data: bytes, tdest: int) -> None:
+        """Beats without tlast, behind which the source falls silent; nothing may be queued."""
+        dut = self.dut
+        for at in range(0, len(data), self.beat_bytes):
+            dut.s_axis_tdata.value = int.from_bytes(data[at : at + self.beat_bytes], "little")
+            dut.s_axis_tdest.value, dut.s_axis_tlast.value, dut.s_axis_tvalid.value = tdest, 0, 1
+            await RisingEdge(dut.clk)
+            while not dut.s_axis_tready.value:
+                await RisingEdge(dut.clk)
+        dut.s_axis_tvalid.value = 0
 
     def take_outputs(self, steps: int) -> npt.NDArray[np.int16]:
         """The outputs [steps, width] in the beats so far, which must be one well-formed packet."""

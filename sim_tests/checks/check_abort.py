@@ -34,6 +34,10 @@ async def abort_at_every_time(dut: Any) -> None:
         ended = status & (1 << Status.DONE | 1 << Status.ABORTED)
         assert ended in (1 << Status.DONE, 1 << Status.ABORTED), f"delay {delay}: STATUS {status:#x}"
         assert bool(status >> Status.STATE_VALID & 1) == (ended == 1 << Status.DONE), f"delay {delay}"
+        # A packet that has begun has an end, so that the next sequence begins one.
+        assert not bench.beats or bench.beats[-1].last, f"delay {delay}"
+        assert sum(beat.last for beat in bench.beats) <= 1, f"delay {delay}"
+        bench.beats.clear()
         # An abort before the first beat was taken leaves the packet for the next sequence.
         await bench.check(inputs, send=bench.source.idle())
 
@@ -56,7 +60,8 @@ async def abort_with_outputs_waiting(dut: Any) -> None:
     bench.sink.pause = False
     await bench.finish()
     await bench.cycles(100)
-    assert len(bench.beats) == 1
+    # That beat, and one that ends the packet.
+    assert [beat.last for beat in bench.beats] == [False, True]
     assert await bench.read("STATUS") == 1 << Status.ABORTED
     bench.sink.clear()
     await bench.check(inputs, send=bench.source.idle())

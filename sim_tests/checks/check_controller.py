@@ -9,7 +9,7 @@ from typing import Any
 import cocotb
 import numpy as np
 
-from hdl.layouts import schedule_entry_layout, schedule_header_layout, token_layout
+from hdl.layouts import schedule_entry_layout, schedule_header_layout, schedule_width, token_layout
 from rnn_mapper.mapping.images import LayoutPacker
 from sim_tests.bench.component_bench import DRAIN_CYCLES, CycleBench
 from sim_tests.bench.controller_host import Surroundings, random_schedule
@@ -25,8 +25,9 @@ SEQUENCES = 120
 LONG = (20,)
 #: Inputs and their values while nothing happens.
 IDLE = dict.fromkeys(
-    ("start", "abort", "keep_state", "steps", "phase_enable", "loaded", "loaded_state", "complete", "complete_phase",
-     "stream_busy", "input_available", "steps_sent", "model"), 0
+    ("start", "abort", "keep_state", "steps", "phase_enable", "loading", "load_begun", "load_begun_state",
+     "load_finished", "load_finished_state", "load_failed", "complete", "complete_phase", "stream_busy",
+     "input_available", "steps_sent", "model", "initialised", "schedule_write", "schedule_write_address"), 0
 ) | {"input_quiet": 1, "output_idle": 1}
 
 
@@ -36,7 +37,8 @@ class ControllerBench(CycleBench):
     def __init__(self, dut: Any) -> None:
         super().__init__(dut)
         self.model = ControllerModel(DRAIN_CYCLES, PARAMETERS.models)
-        self.rom = [0] * PARAMETERS.schedule_depth
+        # Words of a memory that nobody has written: whatever they are, they are no headers.
+        self.rom = [(1 << schedule_width(PARAMETERS)) - 1] * PARAMETERS.schedule_depth
         self.word = 0
         #: The model that the host names, until it names another.
         self.named = 0
@@ -58,8 +60,20 @@ class ControllerBench(CycleBench):
         self.word = self.rom[self.read("schedule_address")]
         return wanted
 
-    async def load(self, model: int, header: dict[str, int], entries: list[dict[str, int]], state: int) -> None:
-        """Load another schedule of a model; with `state`, the load packet counts as one with a state."""
+    async def load_state(self, fails: bool = False) -> None:
+        """A load packet with a state of the model that is named at its beginning."""
+        named = self.named
+        await self.compare(load_begun=1, load_begun_state=1)
+        # The name may change meanwhile: the state is that of the model before.
+        await self.compare(loading=1, start=1, steps=1, model=(named + 1) % PARAMETERS.models)
+        await self.compare(loading=1, load_failed=int(fails), load_finished=int(not fails),
+                           load_finished_state=int(not fails))
+        await self.compare(model=named)
+
+    async def load(
+        self, model: int, header: dict[str, int], entries: list[dict[str, int]], fails: bool = False
+    ) -> None:
+        """Load another schedule of a model; the packet may fail at its end."""
         # Schedules in the same words are lost.
         words = range(header["first"], header["first"] + header["entries"])
         for other, lost in enumerate(self.model.headers):
@@ -69,7 +83,10 @@ class ControllerBench(CycleBench):
         self.rom[model] = HEADERS.pack(header)
         self.rom[words.start : words.stop] = map(ENTRIES.pack, entries)
         self.model.headers[model], self.model.schedules[model] = header, entries
-        await self.compare(loaded=1, loaded_state=state)
+        await self.compare(load_begun=1)
+        for address in (model, *words):
+            await self.compare(loading=1, schedule_write=1, schedule_write_address=address, start=1, steps=1)
+        await self.compare(loading=1, load_finished=int(not fails), load_failed=int(fails))
         # The header is read again before START can arrive.
         await self.compare()
         await self.compare()
@@ -84,10 +101,10 @@ def some_model(rng: np.random.Generator) -> int:
 async def name_a_model(bench: ControllerBench, rng: np.random.Generator, start: abc.Mapping[str, int]) -> None:
     """Name models, each in the cycle before a `start`, until one can run; often the model already named."""
     model = bench.model
-    while not (bench.named < PARAMETERS.models and model.headers[bench.named]["entries"]) or rng.random() < 0.2:
-        if bench.named >= PARAMETERS.models or not model.headers[bench.named]["entries"]:
+    able = [index for index, header in enumerate(model.headers) if header["entries"] and index in model.written]
+    while bench.named not in able or rng.random() < 0.2:
+        if bench.named not in able:
             await bench.compare(**start)
-        able = [index for index, header in enumerate(model.headers) if header["entries"]]
         await bench.compare(model=int(rng.choice(able)) if rng.random() < 0.8 else some_model(rng))
 
 
@@ -98,16 +115,28 @@ async def controller(dut: Any) -> None:
     await bench.begin(**IDLE, schedule_word=0)
     model = bench.model
     header, entries = random_schedule(PARAMETERS, rng)
-    await bench.load(0, header | {"entries": 0}, [], state=0)
     await bench.compare(start=1, steps=1)
-    assert model.seen["no_model"] == 1
-    await bench.load(0, header, entries, state=0)
+    await bench.load(0, header | {"entries": 0}, [])
+    await bench.compare(start=1, steps=1)
+    await bench.load(0, header, entries, fails=True)
+    await bench.compare(start=1, steps=1)
+    assert model.seen["no_model"] == 3
+    await bench.load(0, header, entries)
     for number in range(SEQUENCES):
         if number in LONG or rng.random() < 0.3:
             header, entries = random_schedule(PARAMETERS, rng)
             await bench.compare(model=some_model(rng))
-            # With a state, the load keeps the states of the other models; without one it does not.
-            await bench.load(int(rng.integers(p.models)), header, entries, state=int(rng.random() < 0.7))
+            # A state keeps the states of the other models; a schedule does not.
+            await bench.load(int(rng.integers(p.models)), header, entries)
+            if rng.random() < 0.1:
+                await bench.load(int(rng.integers(p.models)), header, entries, fails=True)
+                for index in range(p.models):
+                    # The last one is loaded in any case, so that some model can run.
+                    if model.headers[index]["entries"] and (rng.random() < 0.9 or not model.written):
+                        await bench.load(index, model.headers[index], list(model.schedules[index]))
+        if rng.random() < 0.3:
+            await bench.compare(model=some_model(rng))
+            await bench.load_state(fails=False)
         if rng.random() < 0.2:
             await bench.compare(start=1, steps=0, abort=int(rng.integers(2)))
         steps = 300 if number in LONG else int(rng.integers(1, 8))
@@ -142,5 +171,6 @@ async def controller(dut: Any) -> None:
         for name in ("kept beside another", "state loaded beside another", "aborted beside another"):
             assert model.seen[name], f"never seen: {name}"
     for name in (*STALLS, "no_steps", "no_state", "start_while_busy", "aborted", "done", "input_free", "output_skip",
-                 "slot held", "switched off", "two missing", "stream_busy", "no such model"):
+                 "slot held", "switched off", "two missing", "stream_busy", "no such model", "start_while_loading",
+                 "loads failed"):
         assert model.seen[name], f"never seen: {name}"

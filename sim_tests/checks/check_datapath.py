@@ -31,7 +31,7 @@ async def dot_product(dut: Any) -> None:
     """Sums of every length, with `zero` and `first` at random, up to wrapping."""
     component, bench = DotProduct(PARAMETERS), CycleBench(dut)
     rng, lanes = np.random.default_rng(1), PARAMETERS.lanes
-    await bench.begin(weights=0, vector=0, first=1, zero=0, initial=0)
+    await bench.begin(weights=0, vector=0, first=1, zero=0, start_value=0)
     initials = corner_values(rng, PARAMETERS.accumulator_bits, 400)
     steps: list[tuple[Codes, Codes, bool, bool, int]] = []
     for initial in initials:
@@ -53,7 +53,7 @@ async def dot_product(dut: Any) -> None:
             inputs |= {"weights": packed_words(weights[None])[0], "vector": packed_words(vector[None])[0]}
         if 0 <= cycle - depth < len(steps):
             _, _, first, zero, initial = steps[cycle - depth]
-            inputs |= {"first": first, "zero": zero, "initial": initial}
+            inputs |= {"first": first, "zero": zero, "start_value": initial}
         await bench.cycle(inputs)
         if 0 <= cycle - component.latency < len(steps):
             assert bench.read("accumulator", signed=True) == expected[cycle - component.latency]
@@ -97,11 +97,11 @@ async def activation(dut: Any) -> None:
         Activation.SIGMOID: activation_sigmoid(values, p.table_segments),
         Activation.TANH: activation_tanh(values, p.table_segments),
     }
-    await bench.begin(value=0, function=0, entry=0)
+    await bench.begin(value=0, activation=0, entry=0)
     segment = 0
     for function, wanted in reference.items():
         for cycle in range(len(values) + component.latency):
-            inputs = {"entry": table[segment], "function": int(function.value)}
+            inputs = {"entry": table[segment], "activation": int(function.value)}
             if cycle < len(values):
                 inputs["value"] = int(values[cycle])
             await bench.cycle(inputs)

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import cocotb
 from cocotbext.axi import AxiResp
 
-from hdl.register_map import IDENTIFICATION, VERSION, Error, Status
+from hdl.register_map import IDENTIFICATION, VERSION, Error, Status, Stream
 from rnn_mapper import cells
 from rnn_mapper.mapping.state_images import state_packets
 from sim_tests.bench.altered_images import one_model_many_times
@@ -187,3 +188,23 @@ async def phase_enables(dut: Any) -> None:
     bench.state = bench.reference.run(inputs).state
     await bench.check(case.operands(PARAMETERS, 3, 1), keep=True)
     await bench.check(inputs)
+
+
+@cocotb.test()
+async def tdest_unconnected(dut: Any) -> None:
+    """With STREAM.IGNORE_TDEST, STREAM.LOAD says what a packet is, and tdest may be anything."""
+    bench, case = await bench_with_small_model(dut, PARAMETERS, cells.gru)
+    inputs = case.operands(PARAMETERS, 4)
+    ignored, load = 1 << Stream.IGNORE_TDEST, 1 << Stream.LOAD
+    for wrong in (0, 1):
+        # The weights of the model before it must be gone after the load.
+        for one in (replace(case, seed=case.seed + 1), case):
+            await bench.write("STREAM", ignored | load)
+            bench.tdest = wrong
+            await bench.load_model(one.mapping(PARAMETERS))
+            await bench.write("STREAM", ignored)
+            await bench.check(inputs)
+    await bench.write("STREAM", load)
+    bench.tdest = None
+    await bench.check(inputs)
+    assert await bench.errors() == set()

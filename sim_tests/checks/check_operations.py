@@ -161,14 +161,19 @@ class _Operations:
         if aborted:
             assert not status >> Status.STATE_VALID & 1
             await self.no_state()
-        self.left = None if self.bench.source.idle() else inputs
+        self.left = None if self.input_is_quiet() else inputs
         if done:
             self.bench.state = self.bench.reference.run(inputs).state
         self.bench.sink.clear()
 
+    def input_is_quiet(self) -> bool:
+        """Whether no beat is left, neither on the bus nor taken from it and kept by the grid, which is not ready then.
+        """
+        return bool(self.bench.source.idle() and self.bench.dut.s_axis_tready.value)
+
     async def no_state(self) -> None:
         """There is no state to continue from: the grid reports that and starts from a cleared state."""
-        if self.bench.source.idle() and self.rng.random() < 0.5:
+        if self.input_is_quiet() and self.rng.random() < 0.5:
             inputs = self.inputs()
             self.bench.beats.clear()
             self.bench.send(inputs)
@@ -183,9 +188,15 @@ class _Operations:
             await self.bench.write("CONTROL", 1 << Control.ABORT)
 
     async def reset_run(self) -> None:
-        """Reset in the middle of a run; the memories keep the model."""
+        """Reset in the middle of a run; the memories keep the model, but only a load says that its header is one."""
         await self.begin()
         await self.bench.begin()
+        await self.bench.start(1)
+        assert await self.bench.errors() == {Error.NO_MODEL}
+        await self.bench.write("ERRORS", 0xFFFFFFFF)
+        self.bench.load(iter([one_model_many_times(self.bench.mapping)]))
+        await self.bench.source.wait()
+        await self.bench.cycles(2)
         self.forget()
         self.left = None
 

@@ -23,8 +23,8 @@ PARAMETERS = GRIDS[os.environ["SRNN_GRID"]]
 async def output_stream(dut: Any) -> None:
     """Groups that arrive in any order leave in order, once enough have arrived, whatever the sink does.
 
-    Steps without results are counted. Some sequences are flushed at any time: the beat on offer is still sent, and no
-    other after it.
+    Steps without results are counted. Some sequences are flushed at any time: the beat on offer is still sent, and one
+    more with tlast if the packet has begun; no other after it.
     """
     p = PARAMETERS
     bench = CycleBench(dut)
@@ -34,6 +34,7 @@ async def output_stream(dut: Any) -> None:
         m_axis_tready=0, begin_sequence=0, flush=0, steps=0, parity=0, header=0, group_valid=0, group=0,
         group_parity=0, values=0, skip_step=0,
     )
+    flushed = 0
     for number in range(40):
         groups, steps, parity = int(rng.integers(1, 7)), int(rng.integers(1, 6)), int(rng.integers(2))
         base, last = int(rng.integers(0, 3)), int(rng.integers(p.rows))
@@ -53,7 +54,7 @@ async def output_stream(dut: Any) -> None:
         received: list[tuple[int, int, int]] = []
         chance = float(rng.choice([0.05, 0.5, 1.0]))
         held: tuple[int, int, int] | None = None
-        sent = 0
+        sent, in_packet = 0, 0
         ends = int(rng.integers(1, steps * groups + 1)) if number % 3 == 2 else steps * groups
         while len(received) < ends:
             inputs = {"begin_sequence": 0, "flush": 0, "group_valid": 0}
@@ -67,7 +68,8 @@ async def output_stream(dut: Any) -> None:
             await bench.cycle(inputs, m_axis_tready=ready)
             sent = bench.read("steps_sent")
             valid = bench.read("m_axis_tvalid")
-            assert bench.read("idle") != valid
+            in_packet = in_packet if not valid else not bench.read("m_axis_tlast")
+            assert bench.read("idle") == (not valid and not in_packet)
             # A beat on offer must not change until it is taken.
             assert valid or held is None
             if valid:
@@ -78,12 +80,17 @@ async def output_stream(dut: Any) -> None:
                     received.append(beat)
         await bench.cycle(flush=1, group_valid=0, m_axis_tready=0)
         offered = bench.read("m_axis_tvalid")
-        for _ in range(4):
-            await bench.cycle()
-            assert bench.read("m_axis_tvalid") == offered
-        for cycle in range(4):
-            await bench.cycle(m_axis_tready=1)
-            assert bench.read("m_axis_tvalid") == (offered and cycle == 0)
+        in_packet = in_packet if not offered else not bench.read("m_axis_tlast")
+        rest = []
+        for cycle in range(12):
+            await bench.cycle(m_axis_tready=cycle >= 4)
+            assert bench.read("m_axis_tvalid") or not offered or cycle > 4
+            if bench.read("m_axis_tvalid") and cycle >= 4:
+                rest.append((bench.read("m_axis_tkeep"), bench.read("m_axis_tlast")))
+        assert len(rest) == offered + in_packet
+        if in_packet:
+            assert rest[-1] == ((1 << 2 * p.rows) - 1, 1)
+            flushed += 1
         full, part = (1 << 2 * p.rows) - 1, (1 << 2 * (last + 1)) - 1
         places = [(step, group) for step in range(steps) for group in range(groups)]
         assert received == [
@@ -93,3 +100,5 @@ async def output_stream(dut: Any) -> None:
         assert bench.read("idle")
         if ends == steps * groups:
             assert bench.read("steps_sent") == steps
+            assert not rest
+    assert flushed > 2

@@ -77,7 +77,7 @@ async def unit_path(dut: Any) -> None:
             assert bench.read("unit_address") == seen.unit
             inputs["unit_entry"] = units[seen.unit]
         if cycle >= START:
-            local = links.unpack(bench.read("local"))
+            local = links.unpack(bench.read("own_result"))
             assert local["valid"] == (seen.local is not None), f"cycle {cycle}"
         if seen.local is not None:
             value, parity, unit = seen.local

@@ -36,6 +36,16 @@ async def vector_input(dut: Any) -> None:
     )
     flushed = 0
     for number in range(80):
+        if number % 8 == 7:
+            # A sequence without input: packets that are offered early wait for the next one.
+            header = zero_filled(headers, input_beats=0)
+            await bench.cycle(
+                begin_sequence=1, steps=int(rng.integers(1, 4)), parity=0, header=header, tvalid=1, running=0, flush=0
+            )
+            for _ in range(12):
+                await bench.cycle(begin_sequence=0, running=1, tvalid=1, tlast=1, taken=1, consume=0, free=0)
+                assert not any(map(bench.read, ("tready", "word_valid", "framing_early", "framing_late", "in_packet")))
+            await bench.cycle(running=0, tvalid=0)
         beats, steps, parity = int(rng.integers(1, 6)), int(rng.integers(1, 7)), int(rng.integers(2))
         offset, total = int(rng.integers(0, 4)), steps * beats
         header = zero_filled(headers, input_beats=beats, input_offset=offset)

@@ -19,6 +19,10 @@ __all__ = ["CLOCK_NS", "BusDriver"]
 
 #: Clock period in simulated time.
 CLOCK_NS = 2
+#: Cycles without a step of output after which a sequence counts as hanging.
+PATIENCE = 1_000_000
+#: Cycles between two looks at a sequence that runs.
+_SHORTEST_PAUSE, _LONGEST_PAUSE = 32, 4096
 
 _INPUTS = (
     "s_axil_awvalid", "s_axil_wvalid", "s_axil_bready", "s_axil_arvalid", "s_axil_rready",
@@ -40,6 +44,8 @@ class BusDriver:
         self._connected = False
         #: What MODEL is set to in the write right before that of START; None leaves it alone.
         self.model: int | None = None
+        #: What tdest is for every packet; None: 1 for load packets, 0 for inputs.
+        self.tdest: int | None = None
 
     async def reset(self) -> None:
         """Reset the grid, and connect the bus models the first time."""
@@ -90,11 +96,14 @@ class BusDriver:
     def load(self, packets: Iterable[bytes]) -> None:
         """Queue load packets."""
         for packet in packets:
-            self.source.send_nowait(AxiStreamFrame(packet, tdest=1))
+            self._queue(packet, 1)
 
     def send(self, inputs: Codes) -> None:
         """Queue the input vectors [steps, size] of one sequence as one packet."""
-        self.source.send_nowait(AxiStreamFrame(input_packet(inputs, self.beat_bytes), tdest=0))
+        self._queue(input_packet(inputs, self.beat_bytes), 0)
+
+    def _queue(self, packet: bytes, tdest: int) -> None:
+        self.source.send_nowait(AxiStreamFrame(packet, tdest=tdest if self.tdest is None else self.tdest))
 
     async def receive(self, steps: int, width: int) -> npt.NDArray[np.int16]:
         """One packet of outputs [steps, width]."""
@@ -124,12 +133,28 @@ class BusDriver:
         if sequence.inputs.size:
             self.send(sequence.inputs)
         await self.start(sequence.steps, sequence.keep_state)
+        await self._until_sent(sequence.steps)
         outputs = await self.receive(sequence.steps, sequence.width)
         await self.wait_status(Status.BUSY, 0)
-        if found := await self.errors():
-            raise AssertionError(f"the grid reports {', '.join(error.name for error in sorted(found))}")
+        await self._expect_no_error()
         counters = [await self.read(name) for name in ("CYCLES", "STALL_INPUT", "STALL_OUTPUT", "STALL_RESULT")]
         return BusResult(outputs, *counters)
+
+    async def _until_sent(self, steps: int) -> None:
+        """Wait until a sequence has sent its last step; fail if the grid reports an error, or makes no progress."""
+        done = patience = 0
+        pause = _SHORTEST_PAUSE
+        while done < steps:
+            await self.cycles(pause)
+            before, done = done, await self.read("STEPS_DONE")
+            patience = 0 if done != before else patience + pause
+            pause = min(2 * pause, _LONGEST_PAUSE)
+            await self._expect_no_error()
+            assert patience < PATIENCE, f"the grid hangs: no step in {PATIENCE} cycles"
+
+    async def _expect_no_error(self) -> None:
+        if found := await self.errors():
+            raise AssertionError(f"the grid reports {', '.join(error.name for error in sorted(found))}")
 
     async def cycles(self, count: int) -> None:
         """Let clock cycles pass."""

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 
 from hdl.grid.top import Grid
 from hdl.naming import TOP_MODULE
-from hdl.output.emit import emit_grid
+from hdl.output.emit import Progress, emit_grid, silent
 from hdl.output.headers import c_header
 from hdl.parameters import GridParameters
 from sim_tests.host.stream_host import HOST_SOURCE
@@ -27,7 +26,7 @@ def build_grid(
     simulator: str,
     waves: bool = False,
     cache_dir: Path | None = None,
-    progress: Callable[[str], None] = lambda name: None,
+    progress: Progress = silent,
 ) -> Build:
     """The simulation build of a grid, made once and shared by all models."""
     grid = emit_grid(Grid(parameters), progress)

@@ -64,10 +64,11 @@ def run_sequences(
 def _run_in_cocotb(
     sequences: Sequence[BusSequence], beat_bytes: int, build: Build, images: Path, results_dir: Path, waves: bool
 ) -> tuple[list[BusResult], RunResult]:
+    # The simulation runs in `results_dir`, where the images are. Icarus splits longer names at spaces.
     job, result = results_dir / "job.pickle", results_dir / "result.pickle"
     job.write_bytes(pickle.dumps((beat_bytes, list(sequences))))
     done = run(
         build, "sim_tests.host.cocotb_host", results_dir=results_dir, seed=1,
-        env={"SRNN_JOB": str(job), "SRNN_RESULT": str(result)}, plusargs=[f"+images={images}"], waves=waves,
+        env={"SRNN_JOB": str(job), "SRNN_RESULT": str(result)}, plusargs=[f"+images={images.name}"], waves=waves,
     )
     return pickle.loads(result.read_bytes()), done

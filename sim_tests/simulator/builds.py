@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+import tempfile
 import time
 from collections import abc
 from collections.abc import Iterator, Sequence
@@ -14,11 +15,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from hdl.errors import ConfigurationError, ToolError
-from sim_tests.simulator.runners import ProjectIcarus, ProjectRunner, ProjectVerilator
+from sim_tests.simulator.runners import ProjectIcarus, ProjectRunner, ProjectVerilator, is_plain
 from sim_tests.simulator.toolchains import tool_versions
 
 #: Generated Verilog has no timescale of its own.
 TIMESCALE = ("1ns", "1ps")
+#: Written last: what has it is a whole build.
+_COMPLETE = "complete.json"
+_LOG = "build.log"
 #: Ports of a tile that are the same wire everywhere. They stay private, so that Verilator has one clock to watch.
 GLOBAL_PORTS = ("clk", "rst")
 #: Program and makefile of a host that is linked with a Verilated model.
@@ -73,8 +77,9 @@ def port_names(sources: Sequence[Path], top: str) -> list[str]:
     parameters = r"(?:#\s*\(.*?\)\s*)?"
     header = re.compile(rf"^\s*module\s+{re.escape(top)}\s*{parameters}\(([^)]*)\)\s*;", re.MULTILINE | re.DOTALL)
     for source in sources:
-        if found := header.search(source.read_text()):
-            declarations = re.sub(r"\[[^]]*\]|//.*", " ", found.group(1)).split(",")
+        text = re.sub(r"//.*|\(\*.*?\*\)", " ", source.read_text())
+        if found := header.search(text):
+            declarations = re.sub(r"\[[^]]*\]|=[^,]*", " ", found.group(1)).split(",")
             # A name that is a keyword of SystemVerilog has a backslash in front, which is not part of the name.
             if names := [declaration.split()[-1].lstrip("\\") for declaration in declarations if declaration.split()]:
                 return names
@@ -171,25 +176,97 @@ def build(
         host=bool(host_sources),
     )
     directory = (cache_dir or default_cache()).absolute() / f"{top}-{simulator}-{_key(sources, options, hosts)}"
-    complete = directory / "complete.json"
     with _locked(directory.with_suffix(".lock")):
-        cached = complete.exists()
+        cached = _is_whole(directory)
         if not cached:
-            shutil.rmtree(directory, ignore_errors=True)
-            _build(directory, sources, options, hosts)
-            complete.write_text(json.dumps(asdict(options), default=str, indent=1))
+            with _workshop(directory) as folder:
+                _build(folder, directory / _LOG, sources, options, hosts)
+                programs = {path.name: _digest(path) for path in _programs(folder, options)}
+                contents = {"programs": programs, "options": asdict(options)}
+                (folder / _COMPLETE).write_text(json.dumps(contents, default=str, indent=1))
     host = directory / HOST if hosts else None
     return Build(simulator, top, directory, waves, cached, time.perf_counter() - started, host)
 
 
-def _build(directory: Path, sources: Sequence[Path], options: _Options, hosts: abc.Mapping[str, str]) -> None:
+def _programs(directory: Path, options: _Options) -> list[Path]:
+    """What a simulation executes."""
+    names = ["sim.vvp"] if options.simulator == "icarus" else [options.top, *([HOST] if options.host else [])]
+    return [directory / name for name in names]
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _is_whole(directory: Path) -> bool:
+    """Whether a build is there, and its programs have the contents that it ended with."""
+    try:
+        programs: dict[str, str] = json.loads((directory / _COMPLETE).read_text())["programs"]
+        return bool(programs) and all(_digest(directory / name) == found for name, found in programs.items())
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return False
+
+
+@contextmanager
+def _workshop(directory: Path) -> Iterator[Path]:
+    """A folder to build in, which becomes `directory` at the end of the block unless the block raises.
+
+    It is beside `directory`; or elsewhere if that path has spaces, in which make does not work. The log of a build that
+    fails stays in `directory`. Raises `ToolError` when there is no such place, or no room in it.
+    """
+    near = directory.parent
+    places = [near] if is_plain(near) else [
+        Path(place) for place in (tempfile.gettempdir(), "/tmp", "/var/tmp", Path.home())
+    ]
+    place = next((place for place in places if is_plain(place) and os.access(place, os.W_OK)), None)
+    if place is None:
+        raise ToolError(
+            f"Verilator cannot build in {near}, because make takes no path with spaces, nor in {places[0]}: set "
+            "SPATIAL_RNN_CACHE to another folder"
+        )
+    try:
+        # What a process that was killed has left. The lock is ours, so nobody builds there.
+        for left in place.glob(f"{directory.name}.*"):
+            if left.is_dir():
+                shutil.rmtree(left, ignore_errors=True)
+        folder = Path(tempfile.mkdtemp(prefix=f"{directory.name}.", dir=place))
+        try:
+            yield folder
+        except ToolError:
+            _move(folder / _LOG, directory)
+            raise
+        finally:
+            if (folder / _COMPLETE).exists():
+                _move(folder, directory)
+            shutil.rmtree(folder, ignore_errors=True)
+    except OSError as error:
+        raise ToolError(
+            f"no build can be kept in {near}: {error.strerror}; set SPATIAL_RNN_CACHE to a folder with room"
+        ) from error
+
+
+def _move(source: Path, directory: Path) -> None:
+    """Put a build, or only the log of one, in place of what is there."""
+    shutil.rmtree(directory, ignore_errors=True)
+    if source.is_dir():
+        shutil.move(source, directory)
+    elif source.exists():
+        directory.mkdir()
+        shutil.move(source, directory / source.name)
+
+
+def _build(
+    directory: Path, kept_log: Path, sources: Sequence[Path], options: _Options, hosts: abc.Mapping[str, str]
+) -> None:
+    """Build in a directory; an error names the place to which its log will have been moved."""
     # The build reads copies, so that it does not depend on later changes of the generated directory.
     copies = directory / "sources"
-    copies.mkdir(parents=True)
+    copies.mkdir()
     files = [Path(shutil.copyfile(source, copies / f"{index}_{source.name}")) for index, source in enumerate(sources)]
     for name, text in hosts.items():
         (directory / name).write_text(text)
-    log = directory / "build.log"
+    log = directory / _LOG
     runner: ProjectRunner = ProjectIcarus() if options.simulator == "icarus" else ProjectVerilator()
     arguments: list[str] = []
     if isinstance(runner, ProjectVerilator):
@@ -209,11 +286,12 @@ def _build(directory: Path, sources: Sequence[Path], options: _Options, hosts: a
         )
     except RuntimeError as error:
         raise ToolError(
-            f"{options.simulator} could not build {options.top}: {error}: {first_error(log)} (all of it: {log})"
+            f"{options.simulator} could not build {options.top}: {error}: {first_error(log)} (all of it: {kept_log})"
         ) from error
 
 
 def first_error(log: Path) -> str:
-    """Return the first line of `log` that mentions an error, else its last line."""
+    """Return the first line of `log` that reports an error, else its last line."""
     lines = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()]
-    return next((line for line in lines if "error" in line.lower()), lines[-1] if lines else "no output")
+    found = (line for line in lines if re.search(r"\berror\b|\*\*\*", line, re.IGNORECASE))
+    return next(found, lines[-1] if lines else "no output")

@@ -31,6 +31,10 @@ class SimulationError(ToolError):
         self.problem, self.log = problem, log
 
 
+#: How the name of the folder begins in which a command keeps its temporary files.
+COMMAND_FOLDER = "spatial-rnn-"
+
+
 @contextmanager
 def logs_kept() -> Iterator[None]:
     """For simulations in a temporary folder: the log of a failed one is copied to a folder that stays.
@@ -40,7 +44,10 @@ def logs_kept() -> Iterator[None]:
     try:
         yield
     except SimulationError as error:
-        kept = Path(tempfile.mkdtemp(prefix="srnn_failed_")) / error.log.name
+        # A command deletes its own folder of temporary files (COMMAND_FOLDER) when it ends.
+        place = Path(tempfile.gettempdir())
+        place = place.parent if place.name.startswith(COMMAND_FOLDER) else place
+        kept = Path(tempfile.mkdtemp(prefix="srnn_failed_", dir=place)) / error.log.name
         shutil.copyfile(error.log, kept)
         raise SimulationError(error.problem, kept) from error
 
@@ -117,11 +124,11 @@ def run(
         icarus_executable()
         runner = ProjectIcarus()
         if waves:
-            arguments.append(f"+dumpfile_path={waves_file}")
+            arguments.append(f"+dumpfile_path={waves_file.name}")
     else:
         runner = ProjectVerilator()
         if waves:
-            options = ["--trace-file", str(waves_file)]
+            options = ["--trace-file", waves_file.name]
     runner.extra_environment = dict(env or {})
     runner.timeout = timeout
     started = time.perf_counter()

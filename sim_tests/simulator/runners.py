@@ -1,14 +1,41 @@
 """cocotb's runners for Icarus and Verilator, adapted to generated grids."""
 
+import ctypes
+import re
+import signal
 import subprocess
+import sys
 from collections import abc
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TextIO
 
+import cocotb_tools.config
 from cocotb_tools.runner import Icarus, PathLike, Runner, Verilator
 
 from sim_tests.simulator.toolchains import verilator_environment, verilator_executable
+
+#: Paths that make and a shell take as one word.
+_PLAIN = re.compile(r"[^\s\\'\"$#%&;:|<>()*?\[\]`!~]+")
+
+
+def is_plain(path: Path | str) -> bool:
+    """Whether make and a shell take a path as one word, without escapes."""
+    return _PLAIN.fullmatch(str(path)) is not None
+
+
+#: Of Linux's prctl: a signal for this process when its parent ends.
+_PR_SET_PDEATHSIG = 1
+_LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
+
+
+def end_with_parent() -> None:
+    """For `preexec_fn`: a tool ends when the process that started it is killed; make then ends its compilers.
+
+    Only Linux has this. A process that ends in any other way takes its tools with it already.
+    """
+    if _LIBC is not None:
+        _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 class ProjectRunner(Runner):
@@ -27,7 +54,8 @@ class ProjectRunner(Runner):
         stderr = None if stdout is None else subprocess.STDOUT
         for command in cmds:
             done = subprocess.run(
-                command, cwd=cwd, env=environment, stdout=stdout, stderr=stderr, check=False, timeout=self.timeout
+                command, cwd=cwd, env=environment, stdout=stdout, stderr=stderr, check=False, timeout=self.timeout,
+                preexec_fn=end_with_parent,
             )
             if done.returncode != 0:
                 raise RuntimeError(f"{Path(command[0]).name} ended with status {done.returncode}")
@@ -66,6 +94,21 @@ class ProjectVerilator(ProjectRunner, Verilator):
     def _build_command(self) -> list[list[str]]:
         self.env.update(verilator_environment())
         verilate, make = super()._build_command()
+        # Neither Verilator's launcher nor make takes a path with spaces; cocotb escapes none.
+        root, share = self.env.get("VERILATOR_ROOT"), str(cocotb_tools.config.share_dir)
+        if root is not None and not is_plain(root):
+            self.env["VERILATOR_ROOT"] = self._link("verilator", root)
+            verilate[0] = f"{self.env['VERILATOR_ROOT']}/bin/verilator_bin"
+        if not is_plain(share):
+            link = self._link("cocotb", share)
+            libraries = str(cocotb_tools.config.libs_dir)
+            escaped = re.sub(r"(\s)", r"\\\1", libraries)
+            verilate = [word.replace(share, link).replace(libraries, escaped) for word in verilate]
         # A control file names the public ports instead: this flag doubles the build time and slows runs five times.
         verilate.remove("--public-flat-rw")
         return [verilate, [*make, *self.make_variables]]
+
+    def _link(self, name: str, target: str) -> str:
+        link = Path(self.build_dir) / f"{name}_link"
+        link.symlink_to(target, target_is_directory=True)
+        return str(link)

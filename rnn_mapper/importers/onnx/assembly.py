@@ -14,6 +14,7 @@ from rnn_mapper.importers.messages import quoted
 from rnn_mapper.importers.onnx.elementwise import is_pair
 from rnn_mapper.importers.onnx.glue import Value
 from rnn_mapper.importers.onnx.sources import (
+    CodingRecipe,
     DenseRecipe,
     HostRecipe,
     IndexArray,
@@ -25,6 +26,7 @@ from rnn_mapper.importers.onnx.sources import (
 from rnn_mapper.importers.onnx.steps import Steps, steps_of
 from rnn_mapper.importers.onnx.walk import Walk
 from rnn_mapper.network.float_reference import FloatState
+from rnn_mapper.network.input_coding import InputCoding
 from rnn_mapper.network.layers import Bidirectional, Block, Dense, Layer, Reversed
 from rnn_mapper.network.network import Network
 from rnn_mapper.network.tensors import FloatArray
@@ -63,6 +65,7 @@ class _Stages:
     #: What each layer begins with: of a bidirectional one the forward half, then the backward half.
     states: list[list[FloatState]]
     host: list[_Choice | _Function]
+    coding: InputCoding | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,7 +95,7 @@ def assemble(walks: Sequence[tuple[Walk, Value]]) -> Assembled:
     ) else None
     layers = tuple(blocks if head is None else blocks[:-1])
     flat = [state for layer in states[: len(layers)] for state in layer]
-    return Assembled(Network(layers, head), tuple(flat) if any(flat) else None, tuple(host))
+    return Assembled(Network(layers, head, stages[0].coding), tuple(flat) if any(flat) else None, tuple(host))
 
 
 def _stages(walk: Walk, value: Value) -> _Stages:
@@ -105,19 +108,22 @@ def _stages(walk: Walk, value: Value) -> _Stages:
     sources, rows, columns = walk.sources.located(value)
     blocks: list[Block] = []
     states: list[list[FloatState]] = []
+    coding: InputCoding | None = None
     host: list[_Choice | _Function] = [_final(walk, sources, rows, columns)]
     while True:
         above = sources
         made, sources = _stage(walk, sources)
         if isinstance(made, _Choice | _Function):
             host.append(made)
+        elif isinstance(made, InputCoding):
+            coding = made
         elif made is None:
             break
         else:
             blocks.append(made)
             halves = [half.recipe for half in _halves(above)]
             states.append([one.state or {} if isinstance(one, LayerRecipe) else {} for one in halves])
-    return _Stages(blocks[::-1], states[::-1], host[::-1])
+    return _Stages(blocks[::-1], states[::-1], host[::-1], coding)
 
 
 def _recipe(half: Source) -> LayerRecipe:
@@ -130,8 +136,10 @@ def _halves(sources: tuple[Source, ...]) -> tuple[Source, ...]:
     return (recipe.forward, recipe.backward) if isinstance(recipe, SumRecipe) else sources
 
 
-def _stage(walk: Walk, sources: tuple[Source, ...]) -> tuple[Block | _Choice | _Function | None, tuple[Source, ...]]:
-    """The layer or host step that makes these sources, and the sources that it takes."""
+def _stage(
+    walk: Walk, sources: tuple[Source, ...]
+) -> tuple[Block | _Choice | _Function | InputCoding | None, tuple[Source, ...]]:
+    """The layer, coding or host step that makes these sources, and the sources that it takes."""
     recipe = sources[0].recipe
     halves = _halves(sources)
     if is_pair(halves):
@@ -144,6 +152,8 @@ def _stage(walk: Walk, sources: tuple[Source, ...]) -> tuple[Block | _Choice | _
     match recipe:
         case InputRecipe():
             return None, ()
+        case CodingRecipe(taken=taken, scale=scale, offset=offset):
+            return InputCoding(scale, offset), taken.sources
         case LayerRecipe(taken=taken, backward=backward):
             layer = _layer(source)
             return Reversed(layer) if backward else layer, taken.sources
@@ -238,9 +248,15 @@ def _function_of(layer: Layer) -> str:
     return layer.cell.name.removeprefix("dense").removeprefix("_") or "identity"
 
 
+def _coding_json(stages: _Stages) -> dict[str, list[float]] | None:
+    return None if stages.coding is None else stages.coding.to_json()
+
+
 def _same(one: _Stages, other: _Stages) -> bool:
     """Whether two walks have found the same network."""
     if len(one.blocks) != len(other.blocks) or len(one.host) != len(other.host):
+        return False
+    if _coding_json(one) != _coding_json(other):
         return False
     if [type(part) for part in one.host] != [type(part) for part in other.host]:
         return False

@@ -81,6 +81,25 @@ def _reduce(call: Call, function: Callable[..., AnyArray]) -> AnyArray:
     return np.asarray(function(data, axis=chosen, keepdims=bool(keep)))
 
 
+def _dequantised(call: Call) -> AnyArray:
+    """(x - zero point) * scale, for the whole tensor or along an axis."""
+    values, scale = call.data(), call.data(1)
+    zero = call.data(2) if len(call.inputs) > 2 and call.inputs[2] is not None else np.zeros_like(scale)
+    axis = call.number("axis", 1)
+    if call.number("block_size", 0):
+        raise ModelError("dequantises in blocks, which is not supported")
+    if values.dtype != np.int64 or scale.dtype != np.float64 or scale.shape != zero.shape or scale.ndim > 1:
+        raise ModelError("must have whole numbers, and a scale and a zero point of the same shape")
+    if scale.ndim:
+        at = as_axis(axis, values.ndim)
+        if scale.size not in (1, values.shape[at]):
+            raise ModelError(f"has {scale.size} scales, must have {values.shape[at]} for axis {at}")
+        form = [1] * values.ndim
+        form[at] = scale.size
+        scale, zero = scale.reshape(form), zero.reshape(form)
+    return np.asarray((values - zero.astype(np.float64)) * scale)
+
+
 #: Of traced tensors these see the shape only.
 _SHAPES: dict[str, Callable[[Call], AnyArray]] = {"Shape": _shape, "Size": _size}
 #: Of constants only.
@@ -90,7 +109,8 @@ _CONSTANT: dict[str, Callable[[Call], AnyArray]] = {
     "Div": _arithmetic(_divide), "Neg": _arithmetic(np.negative), "Equal": _arithmetic(np.equal),
     "Where": _arithmetic(np.where), "Not": _arithmetic(np.logical_not),
     "Less": _arithmetic(np.less), "Greater": _arithmetic(np.greater), "And": _arithmetic(np.logical_and),
-    "Or": _arithmetic(np.logical_or), "Max": _arithmetic(_each(np.maximum)), "Min": _arithmetic(_each(np.minimum)),
+    "Or": _arithmetic(np.logical_or), "DequantizeLinear": _dequantised,
+    "Max": _arithmetic(_each(np.maximum)), "Min": _arithmetic(_each(np.minimum)),
 }
 #: Operators that `evaluate` knows.
 EVALUATED = frozenset((*GLUE, *_SHAPES, *_CONSTANT))

@@ -14,6 +14,7 @@ from rnn_mapper.importers.onnx.graph import Node
 from rnn_mapper.importers.onnx.recurrent import RECURRENT
 from rnn_mapper.importers.onnx.tensors import AnyArray, Tensor
 from rnn_mapper.importers.onnx.walk import Cut, Walk
+from rnn_mapper.summary import counted
 
 __all__ = ["compare_with_onnxruntime"]
 
@@ -52,7 +53,8 @@ def compare_with_onnxruntime(walk: Walk, value: Value, finish: Any) -> str:
         wanted = outputs[streams == stream].astype(np.float64)
         found = np.asarray(finish(rows[walk.order.rows[:, stream]]), dtype=np.float64).reshape(-1)
         if found.shape != wanted.shape:
-            raise ModelError(f"the import gives {found.size} values, onnxruntime {wanted.size}: please report it")
+            raise ModelError(f"the import gives {counted(found.size, 'value')}, onnxruntime {wanted.size}: please "
+                             "report it")
         if not (np.isfinite(found).all() and np.isfinite(wanted).all()):
             raise ModelError("outputs for random input are not finite: the weights are too large")
         scale = max(1.0, float(np.abs(wanted).max()))

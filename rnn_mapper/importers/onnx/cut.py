@@ -8,15 +8,21 @@ from dataclasses import dataclass
 from rnn_mapper.errors import ModelError
 from rnn_mapper.importers.imported import Selection
 from rnn_mapper.importers.messages import quoted
+from rnn_mapper.importers.onnx.beside import with_tensors_of_the_host
 from rnn_mapper.importers.onnx.glue import GLUE
 from rnn_mapper.importers.onnx.graph import Graph, Node, Shape, shape_of
 from rnn_mapper.importers.onnx.recurrent import RECURRENT as NODES
 from rnn_mapper.importers.onnx.walk import SUPPORTED, Cut
 from rnn_mapper.importers.onnx.zeros import without_zero_states
+from rnn_mapper.summary import counted
 
 __all__ = ["choose_cut", "other_outputs"]
 
 _MAX_LISTED = 12
+#: Recurrent operators of onnxruntime whose weights it has quantised.
+_DYNAMIC = ("DynamicQuantizeLSTM",)
+#: Numbers of the element types that count something (``onnx.TensorProto``).
+_WHOLE = (2, 3, 4, 5, 6, 7, 12, 13)
 #: Operators that run steps.
 RECURRENT = frozenset((*NODES, "Loop"))
 
@@ -36,13 +42,17 @@ class _Reach:
 def choose_cut(graph: Graph, selection: Selection) -> Cut:
     """The cut that `selection` names, or else from the graph's input to its output. Raises ModelError."""
     if not any(node.op in RECURRENT for node in graph.nodes):
-        loops = [node for node in graph.nodes if node.op == "Scan"]
-        raise ModelError("the graph has no LSTM, GRU or RNN node" + (
-            f"; {loops[0]}, which runs steps one by one, is not supported" if loops
-            else "; if the exporter has unrolled the steps, export with torch.onnx.export(..., dynamo=False)"
-        ))
-    start = _start(graph, selection.start)
+        raise ModelError(_no_layer(graph))
+    start, notes = _start(graph, selection.start), list[str]()
+    embedding = _embedding(graph, start)
+    if embedding is not None:
+        notes.append(
+            f"{embedding}: an embedding, left to the host: the network begins with its vectors, "
+            f"{quoted(embedding.output(0))}, not with the numbers {quoted(start)}"
+        )
+        start = embedding.output(0)
     stop = _stop(graph, start, selection.stop)
+    graph = with_tensors_of_the_host(graph, start, stop)
     nodes = graph.between(start, stop)
     unsupported = _unsupported(nodes)
     if unsupported:
@@ -50,10 +60,47 @@ def choose_cut(graph: Graph, selection: Selection) -> Cut:
         graph = without_zero_states(graph)
         nodes = graph.between(start, stop)
         if _unsupported(nodes):
-            raise ModelError(_listing(unsupported, graph))
+            raise ModelError(_listing(unsupported, graph, start, stop))
     if not any(node.op in RECURRENT for node in nodes):
         raise ModelError(f"there is no LSTM, GRU or RNN between {quoted(start)} and {quoted(stop)}{_near(graph)}")
-    return Cut(graph, start, stop, nodes, _shape(graph, start, nodes))
+    return Cut(graph, start, stop, nodes, _shape(graph, start, nodes), tuple(notes))
+
+
+def _no_layer(graph: Graph) -> str:
+    """The message for a graph without any node that is a recurrent layer, with what there is instead."""
+    quantised = [node for node in graph.nodes if node.op in _DYNAMIC]
+    if quantised:
+        return (
+            f"{quantised[0]} holds weights that onnxruntime has quantised, which is not supported: give the model from "
+            "before quantize_dynamic, the grid has a quantisation of its own"
+        )
+    loops = [node for node in graph.nodes if node.op == "Scan"]
+    if loops:
+        return f"the graph has no LSTM, GRU or RNN node; {loops[0]}, which runs steps one by one, is not supported"
+    operators = {node.op for node in graph.nodes}
+    if operators >= {"Sigmoid", "Tanh", "Mul"} and operators & {"Gemm", "MatMul"}:
+        return (
+            "the graph has no LSTM, GRU or RNN node, but the operations of its cells, written out (by an export of "
+            "nn.LSTMCell, nn.GRUCell, or of unrolled steps), which are not recognised: give the PyTorch model itself "
+            "or its state_dict (.pt) with the cell as --part, or export nn.LSTM or nn.GRU with "
+            "torch.onnx.export(..., dynamo=False)"
+        )
+    return (
+        "the graph has no LSTM, GRU or RNN node; if the exporter has unrolled the steps, export with "
+        "torch.onnx.export(..., dynamo=False)"
+    )
+
+
+def _embedding(graph: Graph, start: str) -> Node | None:
+    """The Gather that looks the elements of `start`, whole numbers, up in a stored table of vectors."""
+    if start not in graph.inputs or graph.inputs[start].type not in _WHOLE:
+        return None
+    found = [
+        node for node in graph.nodes
+        if node.op == "Gather" and node.input(1) == start and len(_stored_dims(graph, node.input(0))) == 2
+        and not node.attributes.again().take("axis", int, 0)
+    ]
+    return found[0] if len(found) == 1 else None
 
 
 def _unsupported(nodes: list[Node]) -> list[Node]:
@@ -107,7 +154,7 @@ def _stop(graph: Graph, start: str, chosen: str | None) -> str:
     if not found:
         raise ModelError(f"no output of the graph is computed from the elements of {quoted(start)}{_near(graph)}")
     names = ", ".join(map(quoted, found[:_MAX_LISTED]))
-    raise ModelError(f"the graph has {len(found)} outputs: {names}; name the one to end with (--to)")
+    raise ModelError(f"the graph has {counted(len(found), 'output')}: {names}; name the one to end with (--to)")
 
 
 def _follow(graph: Graph, starts: Iterable[str]) -> _Reach:
@@ -177,13 +224,21 @@ def _inferred(graph: Graph, start: str) -> Shape | None:
     return None
 
 
-def _listing(unsupported: list[Node], graph: Graph) -> str:
+def _listing(unsupported: list[Node], graph: Graph, start: str, stop: str) -> str:
     texts = [str(node) for node in unsupported[:_MAX_LISTED]]
     more = len(unsupported) - len(texts)
     return (
         f"{len(unsupported)} node{'s are' if len(unsupported) > 1 else ' is'} not supported: {', '.join(texts)}"
-        f"{f' and {more} more' if more else ''}; cut out the recurrent part with --from and --to{_near(graph)}"
+        f"{f' and {more} more' if more else ''}; {_advice(graph, start, stop)}"
     )
+
+
+def _advice(graph: Graph, start: str, stop: str) -> str:
+    """The cut that leaves out most, unless it is the one that was made."""
+    layers = [node for node in graph.nodes if node.op in NODES]
+    if layers and start == layers[0].input(0) and stop in layers[-1].outputs:
+        return f"no smaller part than {quoted(start)} to {quoted(stop)} holds the layers"
+    return f"cut out the recurrent part with --from and --to{_near(graph)}"
 
 
 def _near(graph: Graph) -> str:

@@ -13,8 +13,10 @@ from rnn_mapper.importers.onnx.glue import Value
 from rnn_mapper.importers.onnx.graph import Node
 from rnn_mapper.importers.onnx.order import Order
 from rnn_mapper.importers.onnx.sources import (
+    CodingRecipe,
     DenseRecipe,
     HostRecipe,
+    InputRecipe,
     LayerRecipe,
     Source,
     Sources,
@@ -23,6 +25,7 @@ from rnn_mapper.importers.onnx.sources import (
 )
 from rnn_mapper.importers.onnx.tensors import AnyArray
 from rnn_mapper.importers.pipeline import HOST_FUNCTIONS
+from rnn_mapper.summary import counted
 
 __all__ = ["ELEMENTWISE", "Elementwise"]
 
@@ -66,7 +69,7 @@ class Elementwise:
 
     def _dense(self, node: Node, x: Value, weight: AnyArray, bias: AnyArray) -> tuple[Value, str]:
         if x.shape[-1] != len(weight):
-            raise ModelError(f"takes {x.shape[-1]} values, its matrix has {len(weight)} rows")
+            raise ModelError(f"takes {counted(x.shape[-1], 'value')}, its matrix has {counted(len(weight), 'row')}")
         _check_finite(weight, bias)
         taken = self._taken(x)
         if self._on_host(taken):
@@ -82,6 +85,10 @@ class Elementwise:
         taken = self._taken(x)
         if self._on_host(taken):
             return self._host(node, taken, lambda rows: rows * scale + shift, len(scale)), "left to the host"
+        coded = self._coding(taken, scale, shift)
+        if coded is not None:
+            text = "part of the host's coding of the input, one scale and offset a feature"
+            return self._source(node, taken, coded, len(scale)), text
         below = self._dense_below(taken)
         if below is not None:
             recipe = replace(below, weight=below.weight * scale[:, None], bias=below.bias * scale + shift)
@@ -140,6 +147,18 @@ class Elementwise:
     @staticmethod
     def _on_host(taken: Taken) -> bool:
         return any(source.is_host for source in taken.sources)
+
+    @staticmethod
+    def _coding(taken: Taken, scale: AnyArray, shift: AnyArray) -> CodingRecipe | None:
+        """The map together with all that is below it, if it is on the inputs alone."""
+        recipe = taken.sources[0].recipe
+        if len(taken.sources) > 1 or not taken.is_whole:
+            return None
+        if isinstance(recipe, InputRecipe):
+            return CodingRecipe(taken, scale, shift)
+        if isinstance(recipe, CodingRecipe):
+            return CodingRecipe(recipe.taken, recipe.scale * scale, recipe.offset * scale + shift)
+        return None
 
     @staticmethod
     def _dense_below(taken: Taken) -> DenseRecipe | None:

@@ -16,6 +16,7 @@ import numpy as np
 from rnn_mapper.errors import ModelError
 from rnn_mapper.importers.onnx.graph import Node
 from rnn_mapper.importers.onnx.tensors import AnyArray
+from rnn_mapper.summary import counted
 
 __all__ = ["GLUE", "Call", "MoreSteps", "Value", "as_axis", "limited"]
 
@@ -203,7 +204,7 @@ def _gather(call: Call) -> AnyArray:
     if index.array.size and not (-size <= index.array.min() and index.array.max() < size):
         if size == call.steps:
             raise MoreSteps(int(np.abs(index.array).max()))
-        raise ModelError(f"an index is not within the {size} elements of axis {axis}")
+        raise ModelError(f"an index is not within the {counted(size, 'element')} of axis {axis}")
     limited([*data.shape[:axis], *index.shape, *data.shape[axis + 1:]])
     return np.take(data, index.array, axis=axis)
 
@@ -229,9 +230,10 @@ def _split(call: Call) -> list[AnyArray]:
         each = -(-size // max(asked, 1))
         sizes = [max(0, min(each, size - each * i)) for i in range(asked)]
         if asked != count or (call.opset < 18 and size % count):
-            raise ModelError(f"{size} elements of axis {axis} cannot be split into {asked} of {count} outputs")
+            raise ModelError(f"{counted(size, 'element')} of axis {axis} cannot be split into {asked} of {count} "
+                             "outputs")
     if sum(sizes) != size or len(sizes) != count or min(sizes) < 0:
-        raise ModelError(f"split {sizes} does not fit the {size} elements of axis {axis}")
+        raise ModelError(f"split {sizes} does not fit the {counted(size, 'element')} of axis {axis}")
     return list(np.split(data, np.cumsum(sizes)[:-1], axis=axis))
 
 

@@ -14,6 +14,7 @@ from rnn_mapper.importers.onnx.order import Order
 from rnn_mapper.importers.onnx.recurrent import Recurrent, start_state
 from rnn_mapper.importers.onnx.sources import IndexArray, LayerRecipe, Source, Sources, StateRecipe, Taken
 from rnn_mapper.importers.onnx.tensors import AnyArray
+from rnn_mapper.summary import counted
 
 __all__ = ["RecurrentLayers"]
 
@@ -38,7 +39,8 @@ class _Given:
             notes.append("sequence_lens: the number of steps that the host sends")
         elif value.array.dtype != np.int64 or (value.array != steps).any():
             raise ModelError(
-                f"sequence_lens is {value.array.tolist()[:8]}, must be the {steps} steps of X: cut the input instead"
+                f"sequence_lens is {value.array.tolist()[:8]}, must be the {counted(steps, 'step')} of X: cut the "
+                "input instead"
             )
 
     def initial(
@@ -100,7 +102,7 @@ class RecurrentLayers:
         if read.batch_first:
             x = Value(x.array.transpose(1, 0, 2), True)
         if x.shape[2] != read.features:
-            raise ModelError(f"X has {x.shape[2]} values per step, W takes {read.features}")
+            raise ModelError(f"X has {counted(x.shape[2], 'value')} per step, W takes {read.features}")
         taken, reversed_rows = self._sequence(x)
         steps, batch = taken.rows.shape
         notes = [*read.notes]

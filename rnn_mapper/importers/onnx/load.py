@@ -17,9 +17,11 @@ from rnn_mapper.importers.onnx.crosscheck import compare_with_onnxruntime
 from rnn_mapper.importers.onnx.cut import choose_cut, other_outputs
 from rnn_mapper.importers.onnx.glue import MoreSteps, Value
 from rnn_mapper.importers.onnx.graph import read_graph
+from rnn_mapper.importers.onnx.input_layout import input_layout
 from rnn_mapper.importers.onnx.walk import COMPUTED, MOVED, Cut, Walk
 from rnn_mapper.network.float_reference import run_float
 from rnn_mapper.network.tensors import FloatArray
+from rnn_mapper.summary import counted
 
 __all__ = ["load_onnx"]
 
@@ -64,13 +66,13 @@ def _load(source: Any, selection: Selection) -> Imported:
 
     compared = [compare_with_onnxruntime(walk, value, run) for walk, value in walks]
     walk = walks[0][0]
-    account = [_input_line(walk)]
+    account = [*cut.notes, _input_line(walk)]
     account += [f"{name}: {what}" for name, what in walk.carried.items()]
     account += _node_lines(walk)
     account += [f"{step.name}: left to the host" for step in made.host]
     account += other_outputs(graph, cut)
     account.append(compared[-1])
-    return Imported(made.network, tuple(account), made.state, made.host)
+    return Imported(made.network, tuple(account), made.state, made.host, input_layout(walk))
 
 
 def _node_lines(walk: Walk) -> list[str]:
@@ -90,9 +92,9 @@ def _input_line(walk: Walk) -> str:
     source, streams = walk.sources.all[0], walk.order.rows.shape[1]
     shape = " x ".join(str(size) if isinstance(size, int) else size or "?" for size in walk.cut.shape)
     along = f", steps along axis {walk.order.time_axis}" if walk.order.time_axis is not None else ""
-    steps = "" if walk.bound else f"; exported for {walk.order.steps} steps"
+    steps = "" if walk.bound else f"; exported for {counted(walk.order.steps, 'step')}"
     batch = f"; exported for a batch of {streams}, each stream of which is a sequence of its own" if streams > 1 else ""
-    return f"input {quoted(walk.cut.start)} [{shape}]{along}, {source.features} values a step{steps}{batch}"
+    return f"input {quoted(walk.cut.start)} [{shape}]{along}, {counted(source.features, 'value')} a step{steps}{batch}"
 
 
 def _walk(cut: Cut) -> Walked:
@@ -132,7 +134,7 @@ def _attempt(cut: Cut, dynamic: list[int], axis: int) -> tuple[Walked, ModelErro
                 walks[-1] = walk, value
         except MoreSteps as more:
             if more.steps + 2 > _MAX_LENGTH or more.steps < lengths[0]:
-                return walks, ModelError(f"a slice takes {more.steps} steps, which is not supported")
+                return walks, ModelError(f"a slice takes {counted(more.steps, 'step')}, which is not supported")
             lengths = more.steps + 2, more.steps + 4
         except ModelError as error:
             return walks[-1:], error

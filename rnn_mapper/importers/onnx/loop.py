@@ -21,6 +21,7 @@ from rnn_mapper.importers.onnx.graph import Body, Node, body_of
 from rnn_mapper.importers.onnx.sources import Taken
 from rnn_mapper.importers.onnx.tensors import AnyArray
 from rnn_mapper.network.layers import Layer
+from rnn_mapper.summary import counted
 
 __all__ = ["LoopLayer", "read_loop"]
 
@@ -75,7 +76,8 @@ def read_loop(
     if not chosen:
         return _moved_by(run, carried, steps, limit)
     if len(chosen) != 1:
-        raise ModelError(f"carries {len(chosen)} states, must carry one, the state of a GRU or of a simple RNN")
+        raise ModelError(f"carries {counted(len(chosen), 'state')}, must carry one, the state of a GRU or of a "
+                         "simple RNN")
     values: list[Any] = list(carried)
     hidden = values[chosen[0]].shape[1]
     found: list[tuple[LoopLayer, AnyArray]] = []
@@ -225,7 +227,7 @@ class _Body:
             self.x = x
         size = x.shape[1] if x is not None else operand.size if operand is not None else 0
         if size != len(matrix.array):
-            raise ModelError(f"takes {size} values, its matrix has {len(matrix.array)} rows")
+            raise ModelError(f"takes {counted(size, 'value')}, its matrix has {counted(len(matrix.array), 'row')}")
         return Linear(((operand, matrix.array.T),), np.zeros(matrix.array.shape[1]))
 
     def _moved(self, node: Node, inputs: list[Any]) -> list[Any]:
@@ -268,5 +270,5 @@ class _Body:
         try:
             bias = np.broadcast_to(constant.array, (1, size))[0]
         except ValueError:
-            raise ModelError(f"adds a constant of shape {list(constant.shape)} to {size} values") from None
+            raise ModelError(f"adds a constant of shape {list(constant.shape)} to {counted(size, 'value')}") from None
         return Linear(symbols[0].terms, symbols[0].constant + bias)

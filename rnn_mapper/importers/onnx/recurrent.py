@@ -21,6 +21,7 @@ from rnn_mapper.importers.onnx.graph import Node
 from rnn_mapper.importers.onnx.sources import Taken
 from rnn_mapper.importers.onnx.tensors import AnyArray
 from rnn_mapper.network.layers import Layer
+from rnn_mapper.summary import counted
 
 __all__ = ["RECURRENT", "Recurrent", "read_recurrent", "start_state"]
 
@@ -109,7 +110,8 @@ def read_recurrent(node: Node, inputs: list[Value | None], opset: int) -> Recurr
     most = len(names) // 4 + 1 + (node.op != "LSTM")
     if len(node.inputs) > len(names) or len(node.outputs) > most:
         raise ModelError(
-            f"has {len(node.inputs)} inputs and {len(node.outputs)} outputs, must have {len(names)} and {most} at most"
+            f"has {counted(len(node.inputs), 'input')} and {counted(len(node.outputs), 'output')}, must have "
+            f"{len(names)} and {most} at most"
         )
     attributes = node.attributes
     notes: list[str] = []

@@ -17,8 +17,10 @@ from rnn_mapper.errors import ModelError
 from rnn_mapper.importers.onnx.glue import Value
 from rnn_mapper.importers.onnx.tensors import AnyArray
 
-__all__ = ["DenseRecipe", "HostRecipe", "InputRecipe", "LayerRecipe", "Source", "Sources", "StateRecipe", "SumRecipe",
-           "Taken"]  # fmt: skip
+__all__ = [
+    "CodingRecipe", "DenseRecipe", "HostRecipe", "InputRecipe", "LayerRecipe", "Source", "Sources", "StateRecipe",
+    "SumRecipe", "Taken",
+]
 
 IndexArray = npt.NDArray[np.int64]
 
@@ -92,6 +94,15 @@ class DenseRecipe:
 
 
 @dataclass(frozen=True, eq=False)
+class CodingRecipe:
+    """input * scale + offset, feature by feature, which the host does when it codes the input."""
+
+    taken: Taken
+    scale: AnyArray
+    offset: AnyArray
+
+
+@dataclass(frozen=True, eq=False)
 class SumRecipe:
     """Both directions of a layer, added."""
 
@@ -110,7 +121,7 @@ class HostRecipe:
     picks: tuple[IndexArray, IndexArray] | None = None
 
 
-Recipe = InputRecipe | StateRecipe | LayerRecipe | DenseRecipe | SumRecipe | HostRecipe
+Recipe = InputRecipe | StateRecipe | CodingRecipe | LayerRecipe | DenseRecipe | SumRecipe | HostRecipe
 
 
 @dataclass(eq=False)

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rnn_mapper.errors import ModelError
+from rnn_mapper.summary import counted
 
 __all__ = ["Steps", "steps_of"]
 
@@ -38,7 +39,8 @@ class Steps:
             found = np.arange(self.first, steps - self.last, dtype=np.int64)
             found = found[::-1] if self.backward else found
         if found.size == 0 or found.min() < 0 or found.max() >= steps:
-            raise ModelError(f"{steps} steps are too few for those that the model takes ({self})")
+            raise ModelError(f"{counted(steps, 'step')} {'is' if steps == 1 else 'are'} too few for those that "
+                             f"the model takes ({self})")
         return found
 
     def __str__(self) -> str:

@@ -45,6 +45,8 @@ class Cut:
     nodes: list[Node]
     #: Of the tensor that it starts with.
     shape: Shape
+    #: Lines of the account about what was left out.
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(eq=False)
@@ -86,7 +88,7 @@ class Walk:
                     names = ", ".join(map(quoted, node.attributes.left()))
                     raise ModelError(f"attribute {names} is not supported")
             except ModelError as error:
-                raise ModelError(f"{node}: {error}") from None
+                raise ModelError(f"{node}: {error}{self._way_on(node, str(error))}") from None
             except (ValueError, TypeError, IndexError, OverflowError) as error:
                 raise ModelError(f"{node}: its inputs do not fit it ({type(error).__name__})") from None
             self.account[id(node)] = text
@@ -98,6 +100,20 @@ class Walk:
         if found is None:
             raise ModelError(f"tensor {quoted(cut.stop)} is not computed from {quoted(cut.start)}")
         return found
+
+    def _way_on(self, node: Node, text: str) -> str:
+        """The cut that leaves a node that is no layer to the host, for a message that names none."""
+        if node.op in RECURRENT or node.op == "Loop" or "--" in text:
+            return ""
+        if self.order.rows is None:
+            output = node.output(0)
+            layers = [one for one in self.cut.nodes if one.op in RECURRENT]
+            if not layers or not output:
+                return ""
+            begin = output if node.op == "Gather" else layers[0].input(0)
+            return f"; leave it to the host, and begin after it: --from {quoted(begin)}"
+        end = next((name for name in node.inputs if name in self.values and self.values[name].traced), "")
+        return f"; leave it to the host, and end before it: --to {quoted(end)}" if end in self.cut.graph.makers else ""
 
     def _count(self, size: int) -> None:
         self._total += size

@@ -18,11 +18,12 @@ import numpy.typing as npt
 from rnn_mapper.cells.tracing import Cell
 from rnn_mapper.errors import ModelError
 from rnn_mapper.importers.imported import Imported, Selection
-from rnn_mapper.importers.messages import printable
+from rnn_mapper.importers.messages import QUANTISED, printable
 from rnn_mapper.importers.tensor import FileTensor, from_bytes
 from rnn_mapper.importers.torch.pickles import LARGEST, Instance, Name, run_pickle
 from rnn_mapper.importers.torch.state_dict import modules_of, read_state_dict
 from rnn_mapper.network.layers import parse_cell
+from rnn_mapper.summary import counted
 
 __all__ = ["import_torch_archive"]
 
@@ -144,6 +145,8 @@ class _Archive:
             return _Opaque(None)
         if name == Name("copyreg", "_reconstructor") and isinstance(arguments[0], Name):
             name = arguments[0]
+        if name.name in ("ScriptObject", "_rebuild_qtensor") or "quantized" in f"{name.module}.{name.name}":
+            raise ModelError(f"holds {name}: {QUANTISED}")
         raise ModelError(
             f"holds a pickled object of {name}, which is not loaded: save module.state_dict() instead, or export the "
             "model to ONNX"
@@ -173,7 +176,7 @@ class _Archive:
         if size and (last >= count or size > count):
             raise ModelError(
                 f"a tensor of shape {list(shape)} at {offset} with strides {list(strides)} goes beyond its storage of "
-                f"{count} values"
+                f"{counted(count, 'value')}"
             )
         self.budget -= size * width
         if self.budget < 0:

@@ -10,6 +10,8 @@ from rnn_mapper.cells.library import BUILT_IN, gru, lstm, lstm_projection, rnn_r
 from rnn_mapper.cells.tracing import Cell
 from rnn_mapper.errors import ModelError
 from rnn_mapper.importers.imported import Imported, Selection
+from rnn_mapper.importers.layout import BATCH_FIRST, STEPS_FIRST
+from rnn_mapper.importers.messages import QUANTISED
 from rnn_mapper.importers.pipeline import Pipeline
 from rnn_mapper.importers.recurrent import recurrent_layers, single_cell
 from rnn_mapper.importers.tensor import FileTensor
@@ -67,7 +69,8 @@ def network_from_torch(module: Any, head: Any = None) -> Network:
     """The network of a ``torch.nn.LSTM``, ``GRU``, ``RNN`` or another module that `import_module` takes, and of an
     optional ``torch.nn.Linear`` head.
 
-    ``batch_first`` and ``dropout`` do not matter at batch 1 in inference. Raises ModelError for anything else.
+    ``dropout`` has no effect in inference; ``batch_first`` is lost, as a Network has no layout. Raises ModelError for
+    anything else.
     """
     pipeline = Pipeline()
     if head is None:
@@ -126,11 +129,18 @@ def _unread(module: Any) -> str:
         (name, child) for name, child in module.named_modules()
         if any(True for _ in child.parameters(recurse=False)) or any(True for _ in child.buffers(recurse=False))
     ]
+    quantised = [name for name, child in module.named_modules() if ".quantized." in f"{type(child).__module__}."]
+    if quantised:
+        raise ModelError(f"{_full_name(module)}, {quantised[0]}: {QUANTISED}")
     known = ", ".join(f"{name or ROOT} ({type(child).__name__})" for name, child in owners[:12]) or "none"
-    return (
-        f"{_full_name(module)} has a forward() of its own, which is not read, and these modules with parameters: "
-        f"{known}; name them in the order of the data with Selection(parts=('lstm', 'fc:sigmoid'))"
-    )
+    text = f"{_full_name(module)} has a forward() of its own, which is not read, and these modules with parameters: "
+    layers = [name for name, child in owners if _class_of(child) in (*_RECURRENT, *_SINGLE)]
+    linear = [name for name, child in owners if _class_of(child) == "Linear"]
+    if not layers:
+        return f"{text}{known}; none of them is one that a grid can run: {', '.join((*_RECURRENT, *_SINGLE))}"
+    example = tuple(name or ROOT for name in (layers[0], *linear[-1:]))
+    function = f" (with the function after a Linear: '{example[-1]}:sigmoid')" if linear else ""
+    return f"{text}{known}; name them in the order of the data, such as Selection(parts={example!r}){function}"
 
 
 def _unsupported(module: Any, name: str) -> str:
@@ -149,7 +159,10 @@ def _unsupported(module: Any, name: str) -> str:
                 f"{_full_name(module)}{where} is a subclass of torch.nn.{known} and may compute something else: give "
                 f"a torch.nn.{known} with its weights"
             )
-    return f"{_full_name(module)}{where} is not supported: must be one of torch.nn: {', '.join(KNOWN)}"
+    return (
+        f"{_full_name(module)}{where} is not supported: must be one of torch.nn: {', '.join(KNOWN)}; what comes before "
+        "or after these, such as an Embedding or a SiLU, is left to the host: name the others with Selection(parts=...)"
+    )
 
 
 def _add(pipeline: Pipeline, module: Any, name: str, cell: Cell | None) -> None:
@@ -168,7 +181,9 @@ def _add(pipeline: Pipeline, module: Any, name: str, cell: Cell | None) -> None:
             _add(pipeline, child, f"{name}.{key}" if name else key, cell)
     elif class_name in _RECURRENT:
         own = _agreed(title, _MODES[module.mode], cell)
-        pipeline.recurrent(f"{title}{_options(module)}", recurrent_layers(_tensors(module, title), own, name))
+        layout = BATCH_FIRST if module.batch_first else STEPS_FIRST
+        layers = recurrent_layers(_tensors(module, title), own, name)
+        pipeline.recurrent(f"{title}{_options(module)}", layers, layout)
     elif class_name in _SINGLE:
         own = _agreed(title, _CELLS[module.nonlinearity if class_name == "RNNCell" else class_name], cell)
         pipeline.recurrent(title, [single_cell(_tensors(module, title), own, name)])
@@ -197,7 +212,7 @@ def _options(module: Any) -> str:
     if not module.bias:
         texts.append("without biases")
     if module.batch_first:
-        texts.append("batch_first, irrelevant for one sequence")
+        texts.append(f"batch_first: a batch is {BATCH_FIRST}")
     if module.dropout and module.num_layers > 1:
         texts.append(f"dropout {module.dropout:g}, no effect in inference")
     return f" ({'; '.join(texts)})" if texts else ""

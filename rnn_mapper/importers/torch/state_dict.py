@@ -176,13 +176,13 @@ def _must_name(modules: abc.Mapping[str, Module]) -> str:
     known = [module for module in modules.values() if module.role != "other"]
     if not known:
         return f"holds no LSTM, GRU, RNN or linear layer with PyTorch's names (weight_ih_l0, ...); there are {listed}"
-    example = " ".join(
-        f"--part {module.name}{':sigmoid' if module.role == 'linear' else ''}"
-        for module in sorted(known, key=lambda module: module.role == "linear")[:2]
-    )
+    chosen = sorted(known, key=lambda module: module.role == "linear")[:2]
+    example = " ".join(f"--part {module.name}" for module in chosen)
+    linear = [module.name for module in chosen if module.role == "linear"]
+    function = f" (with the function after a linear layer: {linear[0]}:sigmoid)" if linear else ""
     return (
         f"holds {listed}; their names do not show which of them are used, and in what order: name them in the order "
-        f"of the data, with the function after a linear layer, such as {example}"
+        f"of the data, such as {example}{function}"
     )
 
 

@@ -12,6 +12,7 @@ from rnn_mapper.pretrained.demo.speech import SpeechDemo
 from rnn_mapper.pretrained.outcome import CLOCK_HZ
 from rnn_mapper.pretrained.silero import FRAME, SAMPLE_RATE, THRESHOLD
 from rnn_mapper.report.mapping import account_rows, splits
+from rnn_mapper.summary import counted
 
 __all__ = ["DemoReport"]
 
@@ -152,7 +153,7 @@ def _grid(mapping: Mapping) -> str:
     p, split = mapping.parameters, splits(mapping)[0]
     return (
         f"a grid of {p.rows} x {p.cols} sites with {p.lanes} multipliers each ({p.multipliers:,}); {split['hu']} "
-        f"hidden units are computed at once, each matrix row by {split['ru']} sites"
+        f"hidden units are computed at once, each matrix row by {counted(split['ru'], 'site')}"
     )
 
 
