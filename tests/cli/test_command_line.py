@@ -67,7 +67,8 @@ def test_wrong_grids(arguments: list[object], message: str, tmp_path: Path) -> N
 
 def test_usage_errors_are_one_line(tmp_path: Path) -> None:
     assert refusal("generate", cwd=tmp_path) == "Missing option '-o' / '--output'; see 'spatial-rnn generate --help'"
-    assert refusal("make") == "No such command 'make'; see 'spatial-rnn --help'"
+    commands = ", ".join(COMMANDS)
+    assert refusal("make") == f"no such command 'make'; the commands are {commands}; see 'spatial-rnn --help'"
 
 
 def test_fields_override_preset_and_file(tmp_path: Path) -> None:
@@ -139,8 +140,7 @@ def test_interrupted_run(number: signal.Signals, tmp_path: Path) -> None:
         time.sleep(0.02)
     process.send_signal(number)
     output, errors = process.communicate(timeout=30)
-    assert process.returncode == 2
-    assert (output, errors) == ("", "error: interrupted; no output was written\n")
+    assert (process.returncode, output, errors) == (2, "", "error: interrupted; no output was written\n")
     assert list(tmp_path.iterdir()) == []
 
 

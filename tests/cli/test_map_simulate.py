@@ -188,7 +188,8 @@ SIMULATE = ("simulate", "--model", "lstm.npz", "--input", "x.npy", "-o", "out")
     (["--model", "infinite.npz"], "infinite.npz: layer 0: bias_hh[0] is inf, must be finite"),
     (["--model", "shapes.npz"], "shapes.npz: layer 0: weight_ih has shape 20 x 5, must have 24 rows like weight_hh"),
     (["--model", "both.npz"], "both.npz: tensor weight_hh_l0_reverse is missing, every layer must have it"),
-    (["--cell", "peephole"], "lstm.npz: cell 'peephole' is not supported: choose " + ", ".join(cells.BUILT_IN)),
+    (["--cell", "peephole"], "lstm.npz: cell 'peephole' is not supported: choose " + ", ".join(cells.BUILT_IN)
+     + ", or name a file that defines it with --cells FILE.py; did you mean 'lstm_peephole'?"),
     (["--cell", "gru"], "lstm.npz: layer 0: weight_hh has shape 24 x 6, must have 3 rows per column (gru)"),
     (["--input", "absent.npy"], "absent.npy: no such file"),
     (["--input", "wide.npy"], "wide.npy: inputs has shape 2 x 4, must have 5 features per step"),

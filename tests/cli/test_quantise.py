@@ -80,7 +80,7 @@ def test_the_report_holds_the_figures_of_both_references(run: Run) -> None:
     network, inputs = load_network("gru.npz"), np.load("x.npy")
     quantised = quantise(network, inputs, rule=ScaleRule(Method.PERCENTILE, 99))
     errors = compare_with_float(network, quantised, inputs)
-    assert (values["steps"], values["streams"], values["accumulator_bits"]) == (120, 1, 24)
+    assert (values["steps"], values["sequences"], values["accumulator_bits"]) == (120, [120], 24)
     for layer, error in zip(values["layers"], errors, strict=True):
         assert layer["name"] == error.name
         assert layer["error"]["rms"] == pytest.approx(error.rms)
@@ -221,7 +221,7 @@ def test_streams_and_start_states_each_run_on_their_own() -> None:
     start = [{"h": np.full(6, 0.5)}]
     together = report_on(run_both(network, quantised, streams, start))
     alone = [compare_with_float(network, quantised, one, start)[0] for one in streams]
-    assert together.streams == 3
+    assert together.lengths == (20, 20, 20)
     assert together.layers[0].error.rms == pytest.approx(np.sqrt(np.mean([one.rms**2 for one in alone])))
     assert together.layers[0].error.max == max(one.max for one in alone)
     cleared = report_on(run_both(network, quantised, streams))

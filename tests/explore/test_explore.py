@@ -112,7 +112,7 @@ def test_front_and_nearest() -> None:
                    for c in outcome.front)
     assert pareto_front([], lambda c: 0.0) == []
     poor = request("lstm:24", budget="gates=1k")
-    nearest = r"nothing is within gates=1k; the nearest, 1 x 1 x 4, takes gates 2\d,\d+ of"
+    nearest = r"nothing is within gates=1k; the nearest, 1 x 1 x 4, takes gates \d\d,\d+ of"
     with pytest.raises(MappingError, match=nearest):
         outcome_of(poor, combine(poor, searched(poor)), 1, 1, 1, 1.0)  # type: ignore[arg-type]
     with pytest.raises(MappingError, match="no grid of rows 1 to 2, cols 1 to 3, lanes 4 to 8 holds lstm:20000"):

@@ -181,8 +181,8 @@ BAD: dict[str, tuple[bytes | Callable[[Path], object], str]] = {
                "do not show; name it with --cell rnn_tanh or --cell rnn_relu"),
     "several.pt": (saved(Net().state_dict()),
                    "holds rnn (LSTM 3 -> 4), fc (linear 4 -> 2); their names do not show which of them are used, and "
-                   "in what order: name them in the order of the data, with the function after a linear layer, such as "
-                   "--part rnn --part fc:sigmoid"),
+                   "in what order: name them in the order of the data, such as --part rnn --part fc (with the function "
+                   "after a linear layer: fc:sigmoid)"),
     "two.pt": (saved({"model": Net().state_dict(), "ema": Net().state_dict()}),
                "holds model.rnn (LSTM 3 -> 4), model.fc (linear 4 -> 2), ema.rnn"),
     "missing.pt": (saved(state(weight_hh_l0=None)), "tensor weight_hh_l0 is missing, every layer must have it"),

@@ -94,7 +94,7 @@ MALFORMED: list[tuple[dict[str, Any], str | None, str]] = [
         {"conv.weight": np.ones(3)},
         None,
         "holds . (LSTM 3 -> 2), conv (weight 3); their names do not show which of them are used, and in what order: "
-        "name them in the order of the data, with the function after a linear layer, such as --part .",
+        "name them in the order of the data, such as --part .",
     ),
     (
         {"weight_hh_l0": np.ones((10, 2))},
@@ -102,7 +102,8 @@ MALFORMED: list[tuple[dict[str, Any], str | None, str]] = [
         "weight_hh_l0 has shape 10 x 2, must have 4 (lstm), 3 (gru) or 1 (rnn) rows per column",
     ),
     ({}, "gru", "layer 0: weight_hh has shape 8 x 2, must have 3 rows per column (gru)"),
-    ({}, "peephole", "cell 'peephole' is not supported: choose " + ", ".join(cells.BUILT_IN)),
+    ({}, "peephole", "cell 'peephole' is not supported: choose " + ", ".join(cells.BUILT_IN)
+     + ", or name a file that defines it with --cells FILE.py; did you mean 'lstm_peephole'?"),
     ({"weight_ih_l0": np.ones((7, 3))}, None, "layer 0: weight_ih has shape 7 x 3, must have 8 rows like weight_hh"),
     ({"weight_ih_l0": np.ones(8)}, None, "layer 0: weight_ih has shape 8, must have 2 dimensions"),
     ({"weight_ih_l0": np.ones((8, 0))}, None, "layer 0: weight_ih has shape 8 x 0, must not be empty"),
@@ -154,7 +155,9 @@ def test_tensors_are_read_only_copies() -> None:
     [
         (torch.nn.Conv1d(2, 3, 1),
          "torch.nn.modules.conv.Conv1d is not supported: must be one of torch.nn: LSTM, GRU, RNN, LSTMCell, GRUCell, "
-         "RNNCell, Linear, Sequential, Sigmoid, Tanh, ReLU, Softmax, LogSoftmax, Dropout, Identity"),
+         "RNNCell, Linear, Sequential, Sigmoid, Tanh, ReLU, Softmax, LogSoftmax, Dropout, Identity; what comes "
+         "before or after these, such as an Embedding or a SiLU, is left to the host: name the others with "
+         "Selection(parts=...)"),
     ],
 )
 def test_unsupported_torch_modules_are_named(module: Any, message: str) -> None:

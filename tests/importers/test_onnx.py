@@ -271,7 +271,7 @@ def test_where_the_steps_lie() -> None:
     for steps, batch, text in (
         ("t", "b", "steps along axis 0"), ("t", 1, "steps along axis 0"), (T, "b", "exported for 9 steps"),
         (T, 1, "exported for 9 steps"), (T, 4, "exported for a batch of 4"), (None, None, "steps along axis 0"),
-        (1, "b", "exported for 1 steps"),
+        (1, "b", "exported for 1 step"),
     ):
         imported = load_onnx(single(steps=steps, batch=batch))
         assert text in imported.account[0], imported.account
@@ -353,7 +353,7 @@ BIG = (1 << 63) - 1
     (glue([n("MatMul", ["Y", "m"], "a"), n("Mul", ["a", "v"], "b"), n("Sub", ["v", "b"], "c"), n("Tanh", ["c"], "out")],
           {"m": noise(4, 3), "v": noise(3, seed=3)}), [], "lstm"),
     (glue([n("Sub", ["X", "v"], "a", "before 1"), n("Div", ["a", "w"], "X2", "before 2"), n("Sigmoid", ["Y"], "out")],
-          {"v": noise(3), "w": 2 + abs(noise(3))}), [], "dense"),
+          {"v": noise(3), "w": 2 + abs(noise(3))}), [], "lstm"),
     (glue([n("Squeeze", ["Y", "both"], "s"), n("Gemm", ["s", "m", "v"], "out", alpha=0.5, beta=2.0, transB=1)],
           {"both": i(1, 2), "m": noise(3, 4), "v": noise(3)}), [], "lstm"),
     (glue([n("Squeeze", ["Y", "both"], "s"), n("Transpose", ["s"], "t"), n("Gemm", ["t", "m"], "out", transA=1)],
@@ -388,7 +388,7 @@ def test_glue(proto: Any, host: list[str], kind: str) -> None:
      "a constant differs from step to step"),
     (glue([n("Softmax", ["Y"], "out", axis=0)]), "is not over all values of a step"),
     (glue([n("Slice", ["Y", "a", "b", "zero"], "out")], {"a": i(-5000), "b": i(BIG), "zero": i(0)}),
-     "a slice takes 5000 steps, which is not supported"),
+     "a slice takes 5,000 steps, which is not supported"),
     (glue([n("Transpose", ["Y"], "out", perm=[1, 2, 3, 0])]), "depends on the number of steps"),
     (glue([n("Cast", ["Y"], "out", to=7)]), "turns the data into whole numbers"),
     (glue([n("Concat", ["Y", "v"], "out", axis=3)], {"v": noise(1, 1, 1, 2)}, shape=(1, 1, 3)),

@@ -173,7 +173,7 @@ REFUSALS: dict[str, tuple[Any, str]] = {
     "if": (changed(subgraph), "1 node is not supported: If 'choice'; cut out the recurrent part with --from and --to; "
                               "its first recurrent node takes 'X', its last gives 'Y'"),
     "domain": (changed(lambda p: p.graph.node[0].__setattr__("domain", "com.microsoft")),
-               "1 node is not supported: com.microsoft.LSTM '/top/LSTM'; cut out"),
+               "1 node is not supported: com.microsoft.LSTM '/top/LSTM'; no smaller part"),
     "several": (glue([n("Sin", ["Y"], "a", "first"), n("Erf", ["a"], "out", "second")]),
                 "2 nodes are not supported: Sin 'first', Erf 'second'; cut out the recurrent part with --from and "
                 "--to; its first recurrent node takes 'X', its last gives 'Y'"),

@@ -12,8 +12,9 @@ import pytest
 
 from rnn_mapper import cells
 from rnn_mapper.errors import ModelError
+from rnn_mapper.importers import Imported
 from rnn_mapper.importers.arrays import read_samples, wav_frames
-from rnn_mapper.run.prepare import as_inputs, as_streams
+from rnn_mapper.run.sequences import as_sequences
 from tests.support.random_networks import random_network
 
 #: By sample width in bytes: the extremes, zero, and the values next to zero.
@@ -41,14 +42,13 @@ def test_every_width(width: int, tmp_path: Path) -> None:
 def test_frames_are_consecutive_samples_and_the_last_is_filled(tmp_path: Path) -> None:
     path = wav(tmp_path / "speech.WAV", tuple(range(7)))
     wanted = np.array([[0, 1, 2, 3, 4], [5, 6, 0, 0, 0]]) / 2**15
-    network = random_network(0, cells.gru, 5)
+    model = Imported(random_network(0, cells.gru, 5))
     assert (wav_frames(path, 5, 16000) == wanted).all()
-    assert (as_inputs(str(path), network) == wanted).all()
-    for given in (path, [path]):
-        (stream,) = as_streams(given, network)
-        assert (stream == wanted).all()
-    assert [one.tolist() for one in as_streams([path, path], network)] == [wanted.tolist()] * 2
-    assert as_inputs(path, random_network(0, cells.gru, 1)).shape == (7, 1)
+    for given in (str(path), path, [path]):
+        (sequence,) = as_sequences(given, model).values
+        assert (sequence == wanted).all()
+    assert [one.tolist() for one in as_sequences([path, path], model).values] == [wanted.tolist()] * 2
+    assert as_sequences(path, Imported(random_network(0, cells.gru, 1))).steps == (7,)
 
 
 @pytest.mark.parametrize(

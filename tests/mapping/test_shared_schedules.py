@@ -79,24 +79,20 @@ def test_resident_models_take_turns(tmp_path: Path) -> None:
 
 
 def test_simulate_takes_streams() -> None:
-    """[streams, steps, features], or a list; each stream gives the same outputs as alone."""
-    module = torch.nn.GRU(5, 6)
+    """A batch in the module's layout, or a list; each stream gives the same outputs as alone."""
+    module = torch.nn.GRU(5, 6, batch_first=True)
     inputs = torch.randn(3, 7, 5)
     result = srnn.simulate(module, inputs, RESIDENT_GRID, simulator="verilator")
     assert isinstance(result, srnn.SimulationResult)
     assert result.is_exact
-    assert result.stream_outputs.shape == (3, 7, 6)
+    assert (result.streams, result.outputs.shape) == (3, (3, 7, 6))
     with torch.no_grad():
-        exact = np.stack([module(one)[0].numpy() for one in inputs])
-    np.testing.assert_allclose(result.stream_outputs * result.mapping.network.output_scale, exact, atol=0.02)
+        exact = module(inputs)[0].numpy()
+    np.testing.assert_allclose(result.outputs_float, exact, atol=0.02)
     listed = srnn.simulate(module, list(inputs), RESIDENT_GRID, simulator="verilator")
     np.testing.assert_array_equal(listed.outputs, result.outputs)
-    for bad, message in (
-        ([inputs[0], inputs[1, :3]], r"^inputs of the streams have \[3, 7\] steps, must all have the same number$"),
-        (np.zeros((2, 3, 4)), r"^inputs\[0\] has shape 3 x 4, must have 5 features per step$"),
-    ):
-        with pytest.raises(srnn.SpatialRnnError, match=message):
-            srnn.simulate(module, bad, RESIDENT_GRID)
+    with pytest.raises(srnn.SpatialRnnError, match=r"^streams = 2: sequences of 3 and 7 steps cannot run at once"):
+        srnn.simulate(module, [inputs[0], inputs[1, :3]], RESIDENT_GRID, streams=2)
 
 
 @pytest.fixture
@@ -131,7 +127,7 @@ def test_simulate_command(files: Path) -> None:
     assert sum(figures["account"].values()) == pytest.approx(figures["cycles_simulated"])
     assert np.load(files / "o.npy").shape == (2, 6, 2)
     text = refusal("simulate", "--model", "lstm.npz", "--input", "x.npy", "--streams", 2, cwd=files)
-    assert text == "--streams 2: the inputs hold 1"
+    assert text == "streams = 2: there is 1 sequence of 6 steps; must divide 1, as so many run at once"
 
 
 def test_map_command(files: Path) -> None:

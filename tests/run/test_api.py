@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 import rnn_mapper as srnn
-from hdl.errors import ConfigurationError, MappingError, ModelError
+from hdl.errors import ConfigurationError, MappingError
 from hdl.parameters import GridParameters, load_parameters
 from rnn_mapper import cells
-from rnn_mapper.run.prepare import as_grid, as_inputs
+from rnn_mapper.run.prepare import as_grid
 from rnn_mapper.run.simulate import choose_simulator
 from tests.support.random_networks import random_network
 
@@ -87,10 +87,6 @@ def test_calibration_and_grid_arguments(tmp_path: Path) -> None:
     assert as_grid(GridParameters(rows=8))[0] == "custom"
     with pytest.raises(ConfigurationError, match=r"^grid is a int: give a preset's name"):
         as_grid(4)  # type: ignore[arg-type]
-    np.save(tmp_path / "x.npy", default)
-    np.testing.assert_array_equal(as_inputs(tmp_path / "x.npy", network), default)
-    with pytest.raises(ModelError, match=r"inputs has shape 2 x 2, must have 3 features per step"):
-        as_inputs(np.ones((2, 2)), network)
 
 
 def test_waves_need_a_directory() -> None:

@@ -159,9 +159,9 @@ def test_streams_run_side_by_side_in_every_segment() -> None:
     network = srnn.Network(mixed("concat").layers[:2], Dense(np.random.default_rng(8).normal(size=(2, 7))))
     together = srnn.simulate(network, inputs, RESIDENT_GRID, simulator="verilator")
     assert together.is_exact
-    assert (together.streams, together.stream_outputs.shape) == (2, (2, 6, 2))
+    assert (together.streams, together.outputs.shape) == (2, (2, 6, 2))
     quantised = together.prepared.quantised
-    for outputs, one in zip(together.stream_outputs, inputs, strict=True):
+    for outputs, one in zip(together.outputs, inputs, strict=True):
         np.testing.assert_array_equal(outputs, srnn.run_model(quantised, one).outputs)
 
 
@@ -197,7 +197,7 @@ def test_streams_start_from_the_states_of_all_layers() -> None:
     inputs = rng.normal(size=(2, 5, 5))
     result = srnn.simulate(srnn.Imported(network, state=state), inputs, RESIDENT_GRID, simulator="verilator")
     assert result.is_exact
-    for outputs, one in zip(result.stream_outputs * result.output_scale, inputs, strict=True):
+    for outputs, one in zip(result.outputs_float, inputs, strict=True):
         np.testing.assert_allclose(outputs, run_float(network, one, state).outputs, atol=0.03)
         assert np.abs(outputs - run_float(network, one).outputs).max() > 0.1, "the states must be felt"
     assert result.account.total == pytest.approx(result.cycles)

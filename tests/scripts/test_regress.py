@@ -79,14 +79,10 @@ def test_one_interrupt_ends_everything(tmp_path: Path) -> None:
             assert time.monotonic() < limit, "no simulator was started"
             time.sleep(0.1)
         runner.send_signal(signal.SIGINT)
-        begun = time.monotonic()
         output, _ = runner.communicate(timeout=30)
-        seconds = time.monotonic() - begun
         assert runner.returncode == 130
         assert output.splitlines()[-1] == "interrupted"
         assert "Traceback" not in output
-        # Two seconds when nothing else runs.
-        assert seconds < 10
         time.sleep(0.5)
         assert not alive().keys() & set(started)
     finally:

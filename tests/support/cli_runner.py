@@ -1,4 +1,7 @@
-"""Runs the command line: in a process of its own, as a user does, or in this one, which is faster."""
+"""Runs the command line: in a process of its own, as a user does, or in this one, which is faster.
+
+Lines of progress, which depend on the time, are off.
+"""
 
 from __future__ import annotations
 
@@ -12,11 +15,13 @@ import pytest
 
 from rnn_mapper import cli
 
+_MAIN = "from rnn_mapper.cli import common, main; common.QUIET_SECONDS = 1e6; main()"
+
 
 def spatial_rnn(*arguments: object, cwd: Path | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run `spatial-rnn` with these arguments."""
     return subprocess.run(
-        [sys.executable, "-c", "from rnn_mapper.cli import main; main()", *map(str, arguments)],
+        [sys.executable, "-c", _MAIN, *map(str, arguments)],
         capture_output=True, text=True, check=False, cwd=cwd, env={**os.environ, **environment},
     )
 
@@ -29,7 +34,7 @@ def start(*arguments: object, cwd: Path | None = None, **environment: str) -> su
         signal.signal(signal.SIGINT, signal.SIG_DFL)
 
     return subprocess.Popen(
-        [sys.executable, "-c", "from rnn_mapper.cli import main; main()", *map(str, arguments)],
+        [sys.executable, "-c", _MAIN, *map(str, arguments)],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=cwd, env={**os.environ, **environment},
         start_new_session=True, preexec_fn=listen,
     )
