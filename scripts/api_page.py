@@ -20,9 +20,9 @@ __all__ = ["api_markdown"]
 #: Headings, and the names below each; a test asserts that every public name has its place.
 SECTIONS = {
     "One call": ("simulate", "SimulationResult", "Comparison"),
+    "Inputs": ("as_sequences", "Sequences", "Layout", "load_inputs"),
     "Models": (
         "load_model", "Selection", "Imported", "HostStep", "network_from_torch", "load_network", "save_network",
-        "load_inputs",
     ),
     "Networks": (
         "Network", "Layer", "RecurrentLayer", "Dense", "Bidirectional", "Reversed", "cell", "Cell", "run_float",

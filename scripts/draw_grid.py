@@ -14,6 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.patches import FancyBboxPatch
 
+from scripts.output import run_script
 from scripts.provenance import ROOT
 
 OUTPUT = ROOT / "docs" / "images" / "grid.svg"
@@ -95,4 +96,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

@@ -15,7 +15,7 @@ from rich.console import Console
 
 from hdl.synthesis.recipes import TARGETS
 from rnn_mapper.explore.area_points import MEMORY_SHAPES, measure_grids, measure_memories, samples_of
-from scripts.output import progress_lines, write_json
+from scripts.output import progress_lines, run_script, write_json
 from scripts.provenance import ROOT, commit
 
 DATA = ROOT / "rnn_mapper" / "explore" / "data"
@@ -42,4 +42,4 @@ def main(output: Path, jobs: int, targets: tuple[str, ...]) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

@@ -6,6 +6,7 @@ import click
 
 from hdl.output.reference_pages import reference_markdown
 from scripts.api_page import api_markdown
+from scripts.output import run_script
 from scripts.provenance import ROOT
 
 #: Pages of docs/ and what makes them.
@@ -22,4 +23,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

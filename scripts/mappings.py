@@ -9,25 +9,23 @@ on the paper-size grid.
 
 from __future__ import annotations
 
-import json
-import math
 import time
 from pathlib import Path
 from typing import Any
 
 import click
-import matplotlib
-from rich.console import Console
-from rich.table import Table
+from matplotlib import pyplot, ticker
 
 from hdl.latencies import GridLatencies
 from hdl.parameters import GridParameters, load_parameters
+from rnn_mapper.cli.tables import TableConsole, plain_table
 from rnn_mapper.explore.shapes import Shape
 from rnn_mapper.explore.size import SizeJob, cycles_of, search_size
 from rnn_mapper.mapping.choices import Choice, UnitSlice
 from rnn_mapper.schedule.loop_nest import ceil_div
 from scripts.deepbench.points import PRESET, published
-from scripts.provenance import ROOT, commit
+from scripts.output import drawing, geometric_mean, markdown_table, output_option, run_script, without_frame, write_json
+from scripts.provenance import commit
 
 _HEADINGS = (
     "point", "searched", "cycles", "best fixed", "loss", "fastest ru", "worst fixed", "its loss",
@@ -59,11 +57,11 @@ def measure(row: dict[str, str], parameters: GridParameters, latencies: GridLate
 
 def mean_loss(points: list[dict[str, Any]], ru: int) -> float:
     """Geometric mean of how many times longer a fixed mapping takes."""
-    return math.exp(sum(math.log(p["fixed"][ru] / p["searched"]) for p in points) / len(points))
+    return geometric_mean([p["fixed"][ru] / p["searched"] for p in points])
 
 
 @click.command()
-@click.option("-o", "--output", type=click.Path(path_type=Path), default=ROOT / "results", show_default=True)
+@output_option
 def main(output: Path) -> None:
     """Compare and write the tables."""
     started = time.perf_counter()
@@ -72,22 +70,21 @@ def main(output: Path) -> None:
     points = [measure(row, parameters, latencies) for row in published()]
     losses = {ru: mean_loss(points, ru) for ru in range(1, parameters.cols + 1)}
     chosen = min(losses, key=lambda ru: losses[ru])
-    output.mkdir(parents=True, exist_ok=True)
     values = {
         "command": "make mappings", "commit": commit(), "grid": parameters.to_dict(), "chosen_ru": chosen,
         "geometric_mean_loss": losses, "seconds": round(time.perf_counter() - started, 2), "points": points,
     }
-    (output / "mappings.json").write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
+    write_json(output / "mappings.json", values)
     rows = table_rows(points, losses, chosen, parameters)
     heading = (
         f"The fixed mapping with the least geometric mean is ru {chosen} with {parameters.cols // chosen} chains in a "
         f"row (hu {parameters.rows * (parameters.cols // chosen)}): {losses[chosen] - 1:.1%} over the searched ones."
     )
-    lines = ["| " + " | ".join(row) + " |" for row in (list(_HEADINGS), ["---"] * len(_HEADINGS), *rows)]
+    lines = markdown_table(_HEADINGS, rows)
     (output / "mappings.md").write_text("\n".join([heading, "", *lines]) + "\n", encoding="utf-8")
     picture(points, losses, chosen, output / "mappings.svg")
-    console = Console(highlight=False)
-    table = Table(*_HEADINGS, box=None, pad_edge=False)
+    console = TableConsole()
+    table = plain_table(*_HEADINGS)
     for row in rows:
         table.add_row(*row)
     console.print(table)
@@ -114,29 +111,33 @@ def table_rows(
 
 def picture(points: list[dict[str, Any]], losses: dict[int, float], chosen: int, path: Path) -> None:
     """Loss of every fixed mapping on every point."""
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    with matplotlib.rc_context({"svg.hashsalt": "mappings", "font.size": 9}):
-        figure, axes = pyplot.subplots(figsize=(8, 4.6))
+    with drawing(path, salt="mappings", font_size=9, figsize=(8, 4.8)) as (_, axes):
         colors = pyplot.get_cmap("viridis")
-        for place, p in enumerate(sorted(points, key=lambda point: point["hidden"])):
-            axes.plot(list(losses), [100 * (p["fixed"][ru] / p["searched"] - 1) for ru in losses], "o-", markersize=3,
-                      linewidth=1, color=colors(place / len(points)), label=f"{p['cell'].upper()} {p['hidden']}")
-        axes.plot(list(losses), [100 * (loss - 1) for loss in losses.values()], "k--", linewidth=2,
+        sizes = sorted({p["hidden"] for p in points})
+        for p in sorted(points, key=lambda point: (point["hidden"], point["cell"])):
+            # A colour for a size, a marker for a cell.
+            style = "o-" if p["cell"] == "lstm" else "^--"
+            axes.plot(list(losses), [100 * (p["fixed"][ru] / p["searched"] - 1) for ru in losses], style, markersize=4,
+                      linewidth=1, color=colors(sizes.index(p["hidden"]) / len(sizes)),
+                      label=f"{p['cell'].upper()} {p['hidden']}")
+        axes.plot(list(losses), [100 * (loss - 1) for loss in losses.values()], "k-", linewidth=2,
                   label="geometric mean")
         axes.axvline(chosen, color="#bbbbbb", linewidth=1, zorder=0)
+        axes.annotate(f"least mean: ru {chosen}", (chosen, 0.98), xycoords=("data", "axes fraction"), xytext=(4, 0),
+                      textcoords="offset points", va="top", fontsize=8, color="#555555")
+        axes.set_title("DeepBench: what one mapping for all sizes loses", fontsize=10)
         axes.set_xticks(list(losses))
         axes.set_xlabel("ru of the fixed mapping (PCUs that share a matrix row)")
-        axes.set_ylabel("cycles more than the searched mapping, %")
+        axes.set_ylabel("cycles more than with the searched mapping, %")
         axes.set_yscale("symlog", linthresh=10)
+        axes.yaxis.set_major_locator(ticker.FixedLocator([0, 2, 5, 10, 20, 50, 100, 200]))
+        axes.yaxis.set_major_formatter(ticker.StrMethodFormatter("{x:g}"))
+        axes.yaxis.set_minor_locator(ticker.NullLocator())
         axes.grid(True, alpha=0.25)
         axes.set_ylim(bottom=-1)
         axes.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5))
-        figure.tight_layout()
-        figure.savefig(path, metadata={"Date": None})
-        pyplot.close(figure)
+        without_frame(axes)
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

@@ -29,6 +29,7 @@ from rnn_mapper.quantisation.codes import quantise_inputs
 from rnn_mapper.quantisation.reference import run_reference
 from rnn_mapper.report.error_picture import error_picture
 from rnn_mapper.report.quantisation import report_on
+from scripts.output import run_script
 from scripts.provenance import ROOT
 
 # `rnn_mapper.quantisation.quantise` is the function; the module is needed to patch one of its functions.
@@ -130,4 +131,4 @@ def _scene(sentences: tuple[str, ...]) -> FloatArray:
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

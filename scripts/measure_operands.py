@@ -12,12 +12,12 @@ import tempfile
 from pathlib import Path
 
 import click
-from rich.console import Console
-from rich.table import Table
 
 from hdl.parameters import load_parameters
+from rnn_mapper.cli.tables import TableConsole, plain_table
 from rnn_mapper.pretrained.demo.pronunciation import run_pronunciation
 from rnn_mapper.pretrained.demo.speech import run_speech
+from scripts.output import run_script
 
 GRIDS = ("medium", "medium16")
 
@@ -25,8 +25,8 @@ GRIDS = ("medium", "medium16")
 @click.command()
 def main() -> None:
     """Simulate the demo's models on both grids and print a row for each grid."""
-    console = Console(width=160)
-    table = Table(
+    console = TableConsole()
+    table = plain_table(
         "grid", "operand bits", "LSTM: RMS error", "p99.9", "decisions changed", "cycles a step", "GRUs: words changed",
         "cycles", "outputs", "outputs that differ", "predicted minus simulated cycles",
     )
@@ -47,4 +47,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

@@ -9,11 +9,10 @@ import importlib
 from unittest import mock
 
 import click
-from rich.console import Console
-from rich.table import Table
 
 from hdl.numerics import Arithmetic
 from rnn_mapper import fixed_point
+from rnn_mapper.cli.tables import TableConsole, plain_table
 from rnn_mapper.network.float_reference import run_float
 from rnn_mapper.network.layers import Layer
 from rnn_mapper.network.network import Network
@@ -23,6 +22,7 @@ from rnn_mapper.pretrained.silero import SileroVad
 from rnn_mapper.pretrained.speech import speak
 from rnn_mapper.quantisation.accuracy import LayerError, compare_with_float, measure_error
 from rnn_mapper.quantisation.integer_network import QuantisedNetwork
+from scripts.output import run_script
 
 # `rnn_mapper.quantisation.quantise` is the function; the module is needed to patch its constants.
 quantise = importlib.import_module("rnn_mapper.quantisation.quantise")
@@ -46,7 +46,7 @@ def main() -> None:
     """Print root-mean-square and 99.9th percentile errors of h for each width of operands and multiplier."""
     silero, g2p = SileroVad(), G2pTask()
     calibration, speech = silero.encode(speak(CALIBRATION)), silero.encode(speak(SPEECH))
-    table = Table(
+    table = plain_table(
         "operand bits", "multiplier bits", "Silero RMS", "Silero p99.9", "g2p_en encoder RMS", "p99.9", "decoder RMS",
         "p99.9",
     )
@@ -64,9 +64,9 @@ def main() -> None:
                 errors += hidden_errors([g2p.compare(word, quantised_g2p) for word in WORDS])[1]
             figures = [f"{value:.5f}" for error in errors for value in (error.rms, error.p999)]
             table.add_row(str(arithmetic.operand_bits), str(bits), *figures)
-    Console().print(table)
+    TableConsole().print(table)
     error = error_of_weights(silero.network, integers, speech)
-    Console().print(f"Silero in floating point with the weights that the integers stand for: RMS {error.rms:.5f}")
+    TableConsole().print(f"Silero in floating point with the weights that the integers stand for: RMS {error.rms:.5f}")
 
 
 def error_of_weights(network: Network, integers: QuantisedNetwork, inputs: FloatArray) -> LayerError:
@@ -83,4 +83,4 @@ def error_of_weights(network: Network, integers: QuantisedNetwork, inputs: Float
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

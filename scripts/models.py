@@ -11,7 +11,7 @@ from rich.console import Console
 
 from rnn_mapper.pretrained.catalogue import MODELS, load, measure_all
 from rnn_mapper.pretrained.report import markdown, picture, to_json
-from scripts.output import output_option, write_json
+from scripts.output import output_option, run_script, write_json
 from scripts.provenance import commit
 
 
@@ -35,4 +35,4 @@ def main(output: Path) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

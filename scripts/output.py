@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import math
+import sys
 from collections import abc
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -18,12 +19,13 @@ matplotlib.use("Agg")
 from matplotlib import pyplot
 from rich.console import Console
 
+from rnn_mapper.cli.interruption import announce_interruption, interruptible
 from rnn_mapper.pretrained.progress import with_seconds
 from scripts.provenance import ROOT
 
 __all__ = [
-    "drawing", "geometric_mean", "markdown_table", "output_option", "progress_lines", "without_frame", "write_csv",
-    "write_json",
+    "drawing", "geometric_mean", "markdown_table", "output_option", "progress_lines", "run_script", "without_frame",
+    "write_csv", "write_json",
 ]
 
 #: The option of all scripts that write results.
@@ -61,6 +63,19 @@ def markdown_table(headings: Sequence[str], rows: Sequence[Sequence[str]], rule:
 def geometric_mean(values: Sequence[float]) -> float:
     """The n-th root of the product of n values."""
     return math.exp(sum(map(math.log, values)) / len(values))
+
+
+def run_script(command: click.Command) -> None:
+    """Run a script's command and exit, with one line if it is interrupted and nothing left that it has started."""
+    try:
+        with interruptible():
+            command.main(standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (KeyboardInterrupt, click.Abort):
+        announce_interruption()
+        sys.exit(2)
 
 
 @contextmanager

@@ -24,6 +24,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 from rich.table import Table
 
 from rnn_mapper.check.replay import find_violations, plan_to_check
+from rnn_mapper.cli.tables import TableConsole, plain_table
 from scripts.provenance import ROOT
 from sim_tests.regression import Job, Outcome, all_jobs, longest_first, run_job
 from tests.support.random_plans import random_plan
@@ -145,7 +146,7 @@ def run_all(jobs: Sequence[Job], workers: int, run: Callable[[Job], Outcome], co
 
 def summary(outcomes: list[Outcome]) -> Table:
     """One line for each bench and simulator."""
-    table = Table(title="Regression")
+    table = plain_table(title="Regression")
     for name in ("bench", "simulator", "grids", "tests passed", "failed jobs", "build s", "run s"):
         table.add_column(name, justify="left" if name in ("bench", "simulator", "grids") else "right")
     groups: dict[tuple[str, str], list[Outcome]] = {}
@@ -169,7 +170,7 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=2, metavar="N", help="simulations at a time (default 2)")
     parser.add_argument("--results", type=Path, default=ROOT / "build" / "regress", metavar="DIR")
     options = parser.parse_args()
-    console = Console()
+    console = TableConsole()
     if not console.is_terminal:
         console.width = 120
     jobs = [job for job in (CHECK_SCHEDULES, *all_jobs()) if options.only in job.name]

@@ -17,8 +17,10 @@ missing_packages() {
     command -v make >/dev/null || echo make
     command -v perl >/dev/null || echo perl
     command -v ccache >/dev/null || echo ccache
-    # A small Liberty library for the "--liberty" tests.
     if [ "${1:-}" = test ]; then
+        # The command that FuseSoC's "synth" target calls; everything else uses pyosys.
+        command -v yosys >/dev/null || echo yosys
+        # A small Liberty library for the "--liberty" tests.
         [ -e /usr/share/qflow/tech/osu018/osu018_stdcells.lib ] || echo qflow-tech-osu018
     fi
 }

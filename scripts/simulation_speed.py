@@ -20,8 +20,6 @@ from tempfile import TemporaryDirectory
 
 import click
 import numpy as np
-from rich.console import Console
-from rich.table import Table
 
 from hdl.grid.top import Grid
 from hdl.naming import TOP_MODULE
@@ -29,6 +27,7 @@ from hdl.output.emit import emit_grid
 from hdl.output.headers import c_header
 from hdl.parameters import GridParameters, load_parameters
 from rnn_mapper import cells
+from rnn_mapper.cli.tables import TableConsole, plain_table
 from rnn_mapper.mapping.mapper import map_network
 from rnn_mapper.mapping.mapping import Mapping
 from rnn_mapper.mapping.packets import image_files
@@ -37,6 +36,7 @@ from rnn_mapper.quantisation.codes import quantise_inputs
 from rnn_mapper.quantisation.quantise import quantise
 from rnn_mapper.quantisation.reference import run_reference
 from scripts.deepbench.points import random_model
+from scripts.output import run_script
 from sim_tests.host.run import run_sequences
 from sim_tests.host.stream_host import HOST_SOURCE
 from sim_tests.simulator.builds import GLOBAL_PORTS, Build, build, port_names
@@ -157,11 +157,11 @@ def make(variant: Variant, sources: list[Path], folder: Path) -> Build:
 @click.option("--only", default=",".join((*VARIANTS, COCOTB)), metavar="NAME,...", show_default=True)
 def main(preset: str, hidden: int, steps: int, only: str) -> None:
     """Build and measure the variants."""
-    console = Console()
+    console = TableConsole()
     os.environ["CCACHE_DISABLE"] = "1"
     parameters = load_parameters(preset)
     work = workload(parameters, hidden, steps)
-    table = Table("variant", "", "build", "start and load", "cycles/s", "load average")
+    table = plain_table("variant", "", "build", "start and load", "cycles/s", "load average")
     with TemporaryDirectory(prefix="srnn_speed_") as name:
         sources = []
         for module, verilog in emit_grid(Grid(parameters)).sources.items():
@@ -190,4 +190,4 @@ def main(preset: str, hidden: int, steps: int, only: str) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

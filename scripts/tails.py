@@ -24,7 +24,7 @@ from rnn_mapper.network.random import LayerShape
 from rnn_mapper.quantisation.blank import blank_network
 from rnn_mapper.quantisation.integer_network import QuantisedNetwork
 from rnn_mapper.schedule.phases import PhaseOrder
-from scripts.output import drawing, markdown_table, output_option, without_frame, write_json
+from scripts.output import drawing, markdown_table, output_option, run_script, without_frame, write_json
 from scripts.provenance import commit
 
 PRESETS = ("medium", "paper")
@@ -156,7 +156,7 @@ def picture(result: dict[str, Any], path: Path) -> None:
     """Cycles per step and stream against the number of streams, as a multiple of the cycles with busy multipliers."""
     colors = ("#1f6fb4", "#2a8a3e", "#8c6bb1", "#d1770f")
     with drawing(
-        path, 1, len(PRESETS), rect=(0, 0.12, 1, 1), salt="tails", font_size=9, figsize=(9, 4.2)
+        path, 1, len(PRESETS), rect=(0, 0.12, 1, 1.02), salt="tails", font_size=9, figsize=(9, 4.2)
     ) as (figure, plots):
         for axes, preset in zip(plots, PRESETS, strict=True):
             for model, color in zip(MODELS, colors, strict=True):
@@ -166,7 +166,7 @@ def picture(result: dict[str, Any], path: Path) -> None:
                         [r["streams"] for r in rows], [r[schedule] / r["ideal"] for r in rows], style, color=color,
                         markersize=4, linewidth=1.2, label=f"{name_of(model)}, {schedule}",
                     )
-            axes.set_title(f"{preset}: {load_parameters(preset).multipliers:,} multipliers")
+            axes.set_title(f"{preset}: {load_parameters(preset).multipliers:,} multipliers", fontsize=9)
             axes.set_xticks(STREAMS)
             axes.set_xlabel("streams at once")
             axes.grid(True, alpha=0.25)
@@ -177,6 +177,7 @@ def picture(result: dict[str, Any], path: Path) -> None:
         plots[1].yaxis.set_major_locator(ticker.FixedLocator([1, 1.5, 2, 3, 5, 10, 15]))
         plots[1].yaxis.set_major_formatter(ticker.StrMethodFormatter("{x:g}"))
         plots[1].yaxis.set_minor_locator(ticker.NullLocator())
+        figure.suptitle("Several streams of one model fill each other's tails", fontsize=10)
         lines, labels = plots[1].get_legend_handles_labels()
         figure.legend(lines, labels, frameon=False, fontsize=8, ncols=len(MODELS), loc="lower center")
 
@@ -202,4 +203,4 @@ def main(output: Path) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

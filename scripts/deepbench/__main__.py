@@ -19,13 +19,12 @@ from dataclasses import asdict
 from pathlib import Path
 
 import click
-from rich.console import Console
-from rich.table import Table
 
 from hdl.parameters import load_parameters
+from rnn_mapper.cli.tables import TableConsole, plain_table
 from scripts.deepbench.points import PRESET, Point, multiplications, published, run_point
 from scripts.deepbench.report import csv_table, markdown, picture, summary
-from scripts.output import output_option, progress_lines, write_json
+from scripts.output import output_option, progress_lines, run_script, write_json
 from scripts.provenance import commit
 from sim_tests.host.grid_build import build_grid
 
@@ -38,7 +37,7 @@ from sim_tests.host.grid_build import build_grid
 @click.option("--only", multiple=True, metavar="CELL:HIDDEN", help="Run these points only, for example lstm:256.")
 def main(output: Path, predict_only: bool, jobs: int, only: tuple[str, ...]) -> None:
     """Run the points and write the table."""
-    console = Console()
+    console = TableConsole()
     names = [f"{row['cell']}:{row['hidden']}" for row in published()]
     if unknown := set(only) - set(names):
         raise click.BadParameter(f"{', '.join(sorted(unknown))}: the points are {', '.join(names)}")
@@ -74,7 +73,7 @@ def main(output: Path, predict_only: bool, jobs: int, only: tuple[str, ...]) -> 
     (output / "deepbench.md").write_text(markdown(points, means), encoding="utf-8")
     csv_table(points, output / "deepbench.csv")
     picture(points, means, output / "deepbench.svg")
-    table = Table("geometric mean of", "value")
+    table = plain_table("geometric mean of", "value")
     for name, value in means.items():
         table.add_row(name, f"{value:.3f}")
     console.print(table)
@@ -84,4 +83,4 @@ def main(output: Path, predict_only: bool, jobs: int, only: tuple[str, ...]) -> 
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

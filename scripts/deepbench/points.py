@@ -66,7 +66,7 @@ class Point:
     #: None where nothing was simulated.
     cycles_simulated: int | None
     mismatches: int | None
-    #: cycles_ideal over the cycles of the sequence.
+    #: Share of multiplier-cycles that are multiplications; the first step, from a cleared state, has fewer of them.
     utilisation: float
     #: At CLOCK_HZ.
     latency_ms: float
@@ -137,7 +137,7 @@ def run_point(
     latencies = {machine: float(row[f"{machine}_ms"]) for machine in MACHINES}
     ideal = steps * sum(phase.multiplications for phase in mapping.phases) / parameters.multipliers
     return Point(
-        cell.name, hidden, steps, ideal, prediction.cycles, simulated, mismatches, ideal / cycles, milliseconds,
+        cell.name, hidden, steps, ideal, prediction.cycles, simulated, mismatches, prediction.utilisation, milliseconds,
         latencies, latencies["plasticine"] / milliseconds, _splits(mapping), tuple(schedules),
         time.perf_counter() - started,
     )

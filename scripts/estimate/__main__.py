@@ -23,7 +23,7 @@ from scripts.estimate.model import area
 from scripts.estimate.picture import picture
 from scripts.estimate.point import Point
 from scripts.estimate.report import markdown
-from scripts.output import output_option, write_json
+from scripts.output import output_option, run_script, write_json
 from scripts.provenance import commit
 
 #: The point whose power is drawn.
@@ -61,4 +61,4 @@ def main(output: Path) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

@@ -38,7 +38,7 @@ def headline(points: Sequence[Point], modules: list[Module], p: GridParameters) 
     largest = {bound: max(q.watts(modules, p, bound) for q in points) for bound in Bound}
     mean = {bound: geometric_mean([q.tera / q.watts(modules, p, bound) for q in points]) for bound in Bound}
     return _table(("estimate", "typical (low to high)"), [
-        ("area at 28 nm, mm2", _range(chip.__getitem__, 0)),
+        ("area at 28 nm, mm²", _range(chip.__getitem__, 0)),
         ("largest power of the ten DeepBench points, W", _range(largest.__getitem__, 0)),
         ("effective TOPS/W, geometric mean of the points", _range(mean.__getitem__, 2)),
         ("published Plasticine's area over this", _range(lambda b: (SEED.area_mm2 or 0) / chip[b]) + "x"),
@@ -59,8 +59,8 @@ def markdown(points: Sequence[Point], modules: list[Module], p: GridParameters) 
 
     shown = [points[0], points[2], points[6]]
     lines = [_INTRODUCTION, *headline(points, modules, p), "![Area and power by part](estimate.svg)", ""]
-    lines += ["## Measured: what there is", *_measured(modules), "## Area, mm2"]
-    lines += _table(("part", "mm2"), [
+    lines += ["## Measured: what there is", *_measured(modules), "## Area, mm²"]
+    lines += _table(("part", "mm²"), [
         *((part, _range(partial(part_area, part))) for part in areas[Bound.TYPICAL].parts),
         ("**total**", _range(lambda b: areas[b].total)),
     ])
@@ -97,7 +97,7 @@ def _points(points: Sequence[Point], modules: list[Module], p: GridParameters) -
             _range(partial(figure, "microjoules_per_step"), 2), _range(partial(figure, "watts")), f"{point.tera:.1f}",
             _range(partial(figure, "tops_per_watt"), 2), _range(partial(figure, "tops_per_mm2"), 3),
         ))
-    return _table(("point", "cycles", "microjoules a step", "W", "effective TOPS", "TOPS/W", "TOPS/mm2"), rows)
+    return _table(("point", "cycles", "microjoules a step", "W", "effective TOPS", "TOPS/W", "TOPS/mm²"), rows)
 
 
 def _counts(points: Sequence[Point]) -> list[str]:
@@ -126,7 +126,7 @@ def _machines(points: Sequence[Point], modules: list[Module], p: GridParameters)
             f"{tera / machine.power_w:.4f}" if tera else "-",
             f"{tera / machine.area_mm2:.4f}" if tera and machine.area_mm2 else "-", f"[{machine.source}]",
         ))
-    heads = ("machine", "node", "mm2", "W", "effective TOPS (geometric mean)", "TOPS/W", "TOPS/mm2", "source")
+    heads = ("machine", "node", "mm²", "W", "effective TOPS (geometric mean)", "TOPS/W", "TOPS/mm²", "source")
     assert SEED.area_mm2
     assert V100.area_mm2
     plain = (V100.area_mm2 / SEED.area_mm2, V100.power_w / SEED.power_w)

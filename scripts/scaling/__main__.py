@@ -18,7 +18,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from scripts.output import output_option, progress_lines, write_json
+from scripts.output import output_option, progress_lines, run_script, write_json
 from scripts.provenance import commit
 from scripts.scaling.costs import FIXED_HIDDEN, GRIDS, HIDDEN_SIZES, LANES, hidden_sizes, measure_grid
 from scripts.scaling.report import write_report
@@ -57,4 +57,4 @@ def main(output: Path, short: bool) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

@@ -1,0 +1,110 @@
+"""Prove all promises of the components, without a bound: `make formal`, minutes.
+
+Writes formal.json and .md. The exit status is 1 when a promise is not proved, a situation not reached, or a broken
+variant not found.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import click
+
+from rnn_mapper.cli.tables import TableConsole
+from scripts.output import markdown_table, output_option, run_script, write_json
+from scripts.provenance import commit
+from sim_tests.proofs.catalogue import PROOF_GRID, PROOFS, Claim, claims
+from sim_tests.proofs.prover import Result, Verdict, decide, mutations
+
+#: Broken variants of each component, and the seed that chooses them.
+VARIANTS, SEED = 8, 13
+
+
+def judge(claim: Claim) -> Result:
+    """The outcome for one claim."""
+    harness = PROOFS[claim.component](PROOF_GRID)
+    if claim.is_promise:
+        return decide(harness, promise=claim.text)
+    return decide(harness, situation=claim.text)
+
+
+def judge_variant(component: str, mutation: str) -> Result:
+    """Whether the promises of a component notice that it is broken."""
+    return decide(PROOFS[component](PROOF_GRID), mutation=mutation, timeout=60)
+
+
+@click.command()
+@output_option
+@click.option("--only", default="", metavar="COMPONENT", help=f"One of {', '.join(PROOFS)}; default: all.")
+@click.option("--jobs", type=click.IntRange(min=1), default=2, show_default=True, help="Proofs at a time.")
+def main(output: Path, only: str, jobs: int) -> None:
+    """Prove, and write the tables."""
+    console = TableConsole()
+    started = time.perf_counter()
+    components = [name for name in PROOFS if only in ("", name)]
+    found: list[tuple[Claim, Result]] = []
+    variants: dict[str, list[Result]] = {}
+    with ProcessPoolExecutor(jobs) as pool:
+        todo = [claim for name in components for claim in claims(name)]
+        for claim, result in zip(todo, pool.map(judge, todo), strict=True):
+            found.append((claim, result))
+            word = {True: result.verdict.value, False: "reached" if result.verdict == Verdict.BROKEN else "NOT REACHED"}
+            console.print(f"[{time.perf_counter() - started:5.0f} s] {claim.component}: {claim.text}: "
+                          f"{word[claim.is_promise]}", markup=False, soft_wrap=True)
+        for name in components:
+            passes = mutations(PROOFS[name](PROOF_GRID).component, VARIANTS, SEED)
+            variants[name] = list(pool.map(judge_variant, [name] * len(passes), passes))
+            broken = sum(one.verdict == Verdict.BROKEN for one in variants[name])
+            console.print(f"[{time.perf_counter() - started:5.0f} s] {name}: {broken} of {len(passes)} broken variants "
+                          "are found", markup=False, soft_wrap=True)
+    missing = [claim for claim, result in found if result.verdict != claim.wanted]
+    blind = [name for name, results in variants.items() if all(one.verdict != Verdict.BROKEN for one in results)]
+    if not only:
+        _write(output, found, variants, time.perf_counter() - started)
+    for claim in missing:
+        console.print(f"not confirmed: {claim.component}: {claim.text}", markup=False, soft_wrap=True)
+    for name in blind:
+        console.print(f"no broken variant is found: {name}", markup=False)
+    console.print(f"{len(found) - len(missing)} of {len(found)} claims confirmed in "
+                  f"{time.perf_counter() - started:.0f} s", markup=False)
+    sys.exit(1 if missing or blind else 0)
+
+
+def _write(
+    output: Path, found: list[tuple[Claim, Result]], variants: dict[str, list[Result]], seconds: float
+) -> None:
+    rows = []
+    for claim, result in found:
+        reached = f"reached in cycle {result.depth}" if result.verdict == Verdict.BROKEN else "not reached"
+        rows.append([claim.component, claim.text, result.verdict.value if claim.is_promise else reached])
+    broken = [
+        [name, str(sum(one.verdict == Verdict.BROKEN for one in results)),
+         str(sum(one.verdict == Verdict.PROVED for one in results)), str(len(results))]
+        for name, results in variants.items()
+    ]
+    text = [
+        f"# Proofs (`make formal`, commit {commit()})", "",
+        "Without a bound in time, for all inputs. [What is assumed, and what is not proved](../docs/proofs.md).", "",
+        *markdown_table(["component", "promise or situation", "verdict"], rows), "",
+        f"Broken variants (Yosys' `mutate`, seed {SEED}): those that no promise notices keep all promises.", "",
+        *markdown_table(["component", "found", "keep all promises", "of"], broken), "",
+    ]
+    (output / "formal.md").write_text("\n".join(text), encoding="utf-8")
+    values: dict[str, Any] = {
+        "command": "make formal", "commit": commit(), "seconds": round(seconds, 1), "grid": PROOF_GRID.to_dict(),
+        "claims": [
+            {"component": claim.component, "text": claim.text, "promise": claim.is_promise,
+             "verdict": result.verdict.value, "depth": result.depth, "seconds": round(result.seconds, 2)}
+            for claim, result in found
+        ],
+        "variants": {name: [one.verdict.value for one in results] for name, results in variants.items()},
+    }
+    write_json(output / "formal.json", values)
+
+
+if __name__ == "__main__":
+    run_script(main)
