@@ -1,6 +1,6 @@
 """Mutants of components against their benches, and against their promises: `make mutate`, hours.
 
-Each component's own module, where it has no memory, gets so many mutants (Yosys' ``mutate``, fixed seed). A mutant is
+Each component's own module gets so many mutants (Yosys' ``mutate``, fixed seed). A mutant is
 killed when the bench fails or does not end. One that survives is either proved equivalent to the original, or named
 with what it changes. Writes mutation.json and .md; the exit status is 1 when fewer than 95 % of those not proved
 equivalent are killed.
@@ -23,7 +23,7 @@ from scripts.output import markdown_table, output_option, run_script, write_json
 from scripts.provenance import commit
 from sim_tests.bench.component_bench import COMPONENTS
 from sim_tests.bench.grids import GRIDS
-from sim_tests.mutants import Mutants, build_mutants, components_to_mutate, is_equivalent
+from sim_tests.mutants import Mutants, build_mutants, is_equivalent
 from sim_tests.proofs.catalogue import PROOF_GRID, PROOFS
 from sim_tests.proofs.prover import Verdict, decide, mutations
 from sim_tests.regression import bench_of
@@ -101,7 +101,7 @@ def main(output: Path, only: str, count: int, jobs: int) -> None:
     fates: list[Fate] = []
     noticed: dict[str, int] = {}
     with ProcessPoolExecutor(jobs) as pool:
-        for component in (name for name in components_to_mutate(GRIDS[GRID]) if only in ("", name)):
+        for component in (name for name in COMPONENTS if only in ("", name)):
             limit = max(PATIENCE * pool.submit(baseline, component, count).result(), LEAST_SECONDS)
             numbers = list(mutants_of(component, count).passes)
             futures = [pool.submit(judge, component, count, number, limit) for number in numbers]

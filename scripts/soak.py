@@ -1,7 +1,8 @@
 """Random models, grids and hosts, right and wrong ones, for a given time: `make soak`, or `--minutes N`.
 
 A failure is shrunk to the fewest actions that show it, kept as build/soak/failures/SEED.json, and ends with status 1.
-With `--seed N` the runs are N, N + 1 and so on; a seed gives the same run everywhere.
+With `--seed N` the runs are N, N + 1 and so on; a seed gives the same run everywhere. Each session is added to those in
+soak.json, and by default begins behind their seeds.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -29,6 +31,7 @@ from sim_tests.simulator.run import SimulationError, run
 SOAK_GRIDS = ("1x1x4", "2x2x8", "4x2x7", "1x4x5", "8x1x4", "1x2x5-16", "4x2x12-16", "2x5x6", "4x3x12")
 ACTIONS = 25
 FAILURES = ROOT / "build" / "soak" / "failures"
+SOAK = "soak.json"
 
 
 @dataclass(frozen=True)
@@ -72,6 +75,14 @@ def shrunk(one: Run) -> Run:
     return Run(one.seed, one.grid, tuple(actions))
 
 
+def _sessions(output: Path) -> list[dict[str, Any]]:
+    """The sessions that are recorded already."""
+    if not (output / SOAK).exists():
+        return []
+    sessions: list[dict[str, Any]] = json.loads((output / SOAK).read_text())["sessions"]
+    return sessions
+
+
 def _figures(total: Counter[str], failure: tuple[Run, str] | None) -> str:
     return (
         f"{total['models']:,} models, {total['steps']:,} steps, {total['cycles']:,} cycles, {total['faults']:,} faults "
@@ -82,14 +93,26 @@ def _figures(total: Counter[str], failure: tuple[Run, str] | None) -> str:
 @click.command()
 @output_option
 @click.option("--minutes", type=float, default=120, show_default=True, help="Time for which new runs are started.")
-@click.option("--seed", type=int, default=1, show_default=True, help="Seed of the first run.")
+@click.option("--seed", type=int, default=None, help="Seed of the first run.  [default: behind all earlier sessions]")
 @click.option("--jobs", type=click.IntRange(min=1), default=2, show_default=True, help="Runs at a time.")
-def main(output: Path, minutes: float, seed: int, jobs: int) -> None:
+def main(output: Path, minutes: float, seed: int | None, jobs: int) -> None:
     """Run until the time is over, or something is wrong."""
     console = TableConsole()
     started = told = time.perf_counter()
+    earlier = _sessions(output)
+    if seed is None:
+        seed = max((one["first_seed"] + one["runs"] for one in earlier), default=1)
     total: Counter[str] = Counter()
     runs, number = 0, seed
+
+    def keep() -> None:
+        """The record so far: a session may be ended at any time."""
+        session = {
+            "commit": commit(), "seconds": round(time.perf_counter() - started), "first_seed": seed, "runs": runs,
+            "wrong": 0 if failure is None else 1, **dict(sorted(total.items())),
+        }
+        write_json(output / SOAK, {"command": "make soak", "sessions": [*earlier, session]})
+
     failure: tuple[Run, str] | None = None
     with ProcessPoolExecutor(jobs) as pool:
         running: dict[Future[dict[str, int] | str], Run] = {}
@@ -108,14 +131,11 @@ def main(output: Path, minutes: float, seed: int, jobs: int) -> None:
                     total.update(result)
             if time.perf_counter() - told > 30:
                 told = time.perf_counter()
+                keep()
                 console.print(f"[{(told - started) / 60:4.0f} min] seeds {seed} to {number - 1}: "
                               f"{_figures(total, failure)}", markup=False, soft_wrap=True)
     seconds = time.perf_counter() - started
-    values = {
-        "command": "make soak", "commit": commit(), "seconds": round(seconds), "first_seed": seed, "runs": runs,
-        "wrong": 0 if failure is None else 1, **dict(sorted(total.items())),
-    }
-    write_json(output / "soak.json", values)
+    keep()
     console.print(f"{runs} runs in {seconds / 60:.0f} minutes: {_figures(total, failure)}", markup=False,
                   soft_wrap=True)
     if failure is not None:

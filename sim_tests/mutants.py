@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hdl.errors import ToolError
-from hdl.grid.memory import MEMORY_MODULE
 from hdl.output.emit import emit
 from hdl.output.yosys_worker import run_yosys
 from hdl.parameters import GridParameters
@@ -16,7 +15,7 @@ from sim_tests.bench.component_bench import COMPONENTS
 from sim_tests.proofs.prover import Verdict, search
 from sim_tests.simulator.run import Build, build
 
-__all__ = ["Mutants", "build_mutants", "components_to_mutate", "is_equivalent"]
+__all__ = ["Mutants", "build_mutants", "is_equivalent"]
 
 #: Bits of the number of a mutant.
 _BITS = 8
@@ -51,18 +50,6 @@ def _read(file: str) -> list[str]:
     return [f"read_verilog {file}", "proc", "setundef -zero", "opt_clean"]
 
 
-def components_to_mutate(parameters: GridParameters) -> list[str]:
-    """Components whose own module has no memory: Yosys writes the module around one in a way that Icarus simulates with
-    unknown values.
-    """
-    found = []
-    for name, make in COMPONENTS.items():
-        component = make(parameters)
-        if f"{MEMORY_MODULE} #(" not in emit(component).sources[component.module_name]:
-            found.append(name)
-    return found
-
-
 def build_mutants(component: str, parameters: GridParameters, count: int, seed: int) -> Mutants:
     """`count` mutants of the component's own module, chosen by Yosys' ``mutate`` with this seed."""
     with tempfile.TemporaryDirectory(prefix="srnn_mutants_") as name:
@@ -79,7 +66,7 @@ def build_mutants(component: str, parameters: GridParameters, count: int, seed: 
         }
         text = (folder / "mutants.v").read_text()
         (folder / files[0]).write_text(_chosen_by_plusarg(text), encoding="utf-8")
-        made = build([folder / file for file in files], module, "icarus")
+        made = build([folder / file for file in files], module, "verilator")
         return Mutants(component, parameters, passes, made)
 
 

@@ -157,7 +157,10 @@ class ModelBench(BusDriver):
         assert self.interrupts == [first + cycles], f"{what}: interrupt {self.interrupts}, {first} + {cycles}"
         assert await self.read("STEPS_DONE") == steps
         predicted = self.mapping.predict(steps, cleared=not keep)
-        assert cycles >= predicted.cycles, f"{what}: {cycles} cycles, at least {predicted.cycles} ({steps} steps)"
+        # A host's pauses can make a sequence shorter, too: input and tokens compete for the slots of the write stream.
+        # But phases never share the sites.
+        least = predicted.account.multiplying + predicted.account.fragmentation
+        assert cycles >= least, f"{what}: {cycles} cycles, though the sites are used in {least} ({steps} steps)"
         stalls = [await self.read(f"STALL_{name}") for name in ("INPUT", "OUTPUT", "RESULT")]
         assert sum(stalls) < cycles, f"{what}: {stalls} stall cycles of {cycles}"
         if timing:
