@@ -103,6 +103,21 @@ ENDLESS = {
 }
 
 
+def program(code: str) -> subprocess.Popen[str]:
+    """A Python program that a terminal could interrupt."""
+    return subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL) and None)  # fmt: skip
+
+
+def interrupt_and_wait(runner: subprocess.Popen[str]) -> None:
+    """After SIGINT a program ends with status 2 and one line, and with all that it has started."""
+    below = descendants(runner.pid)
+    os.kill(runner.pid, signal.SIGINT)
+    _, errors = runner.communicate(timeout=60)
+    assert (runner.returncode, errors) == (2, "error: interrupted; no output was written\n")
+    assert wait_for(lambda: not any(alive(process) for process in below), 10)
+
+
 @pytest.mark.parametrize("name", ENDLESS)
 def test_the_watchdog_ends_what_does_not_end(tmp_path: Path, name: str) -> None:
     """Work that an interruption cannot reach is ended, with the processes that it keeps starting, and with one line."""
@@ -120,16 +135,11 @@ def test_the_watchdog_ends_what_does_not_end(tmp_path: Path, name: str) -> None:
         "    announce_interruption()\n"
         "    sys.exit(2)\n"
     )
-    runner = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-                              preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL) and None)  # fmt: skip
+    runner = program(code)
     assert runner.stdout is not None
     assert runner.stdout.readline() == "ready\n"
     assert "processes" not in name or wait_for(lambda: descendants(runner.pid))
-    below = descendants(runner.pid)
-    os.kill(runner.pid, signal.SIGINT)
-    _, errors = runner.communicate(timeout=60)
-    assert (runner.returncode, errors) == (2, "error: interrupted; no output was written\n")
-    assert wait_for(lambda: not any(alive(process) for process in below), 10)
+    interrupt_and_wait(runner)
 
 
 def test_a_pool_that_is_tidied_up_late(tmp_path: Path) -> None:
@@ -150,14 +160,9 @@ def test_a_pool_that_is_tidied_up_late(tmp_path: Path) -> None:
         "    announce_interruption()\n"
         "    sys.exit(2)\n"
     )
-    runner = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-                              preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL) and None)  # fmt: skip
+    runner = program(code)
     assert runner.stdout is not None
     names = runner.stdout.readline().split()
     assert len(names) == 3
-    below = descendants(runner.pid)
-    os.kill(runner.pid, signal.SIGINT)
-    _, errors = runner.communicate(timeout=60)
-    assert (runner.returncode, errors) == (2, "error: interrupted; no output was written\n")
-    assert wait_for(lambda: not any(alive(process) for process in below), 10)
+    interrupt_and_wait(runner)
     assert not any(Path(f"/dev/shm/sem.{name.removeprefix('/')}").exists() for name in names)
