@@ -9,9 +9,11 @@ from __future__ import annotations
 import enum
 from functools import lru_cache
 
+from rnn_mapper.cells.arithmetic import Row
 from rnn_mapper.cells.errors import CellError
 from rnn_mapper.cells.program import Program
 from rnn_mapper.cells.stages import Stage
+from rnn_mapper.cells.unit_needs import StageNeeds
 from rnn_mapper.cells.unit_search import UnitSearch
 from rnn_mapper.cells.unit_timing import same_flow, smallest_interval
 
@@ -25,6 +27,8 @@ GATES_LIMIT = 8
 _SPARE_INSTRUCTIONS = 6
 #: Row lengths for which programs are searched with much effort, if there is none for the rows as they are.
 _LENGTHS = (8, 12, 16)
+#: From so many instructions on, a stage may be hard: a search that finds nothing takes seconds.
+_HARD_INSTRUCTIONS = 6
 #: More than any interval.
 _NEVER = 1 << 13
 
@@ -63,13 +67,27 @@ def unit_program(
     """
     given = min(words, WORDS_LIMIT)
     # What works with the longest rows often works with others, but a search for these rows may find better ones.
-    attempts = [(given, Effort.LITTLE), *((length, Effort.MUCH) for length in _LENGTHS if length >= given)]
+    first = Effort.NONE if _is_hard(stage, ring, state_distance, separate) else Effort.LITTLE
+    attempts = [(given, first), *((length, Effort.MUCH) for length in _LENGTHS if length >= given)]
     attempts += [(length, Effort.NONE) for length in range(given, WORDS_LIMIT + 1)]
     for length, effort in attempts:
         program = _best(stage, length, effort, ring, state_distance, separate, preference)
         if program is not None:
             return program, max(words, length)
     raise AssertionError("the longest rows have a program, or an error was raised")
+
+
+def _is_hard(stage: Stage, ring: int, state_distance: int, separate: bool) -> bool:
+    """Whether little effort finds no program for rows of a usual length, so that it would be in vain for each other."""
+    least = min(StageNeeds(stage, rows).least_instructions for rows in _choices_of_rows(stage, separate))
+    return least >= _HARD_INSTRUCTIONS and not _candidates(
+        stage, _LENGTHS[0], Effort.LITTLE, ring, state_distance, separate
+    )
+
+
+def _choices_of_rows(stage: Stage, separate: bool) -> list[tuple[Row, ...]]:
+    """The rows that arrive in the phase: first the stage's own, with the foreign ones read beside them."""
+    return [stage.rows, stage.all_rows] if stage.foreign and not separate else [stage.all_rows]
 
 
 @lru_cache(maxsize=4096)
@@ -112,8 +130,7 @@ def _candidates(
     stage: Stage, words: int, effort: Effort, ring: int, state_distance: int, separate: bool
 ) -> list[Program]:
     """Programs that a search finds. Raises CellError if the longest rows have none."""
-    attached = () if separate else stage.foreign
-    choices_of_rows = [stage.rows, stage.all_rows] if attached else [stage.all_rows]
+    choices_of_rows = _choices_of_rows(stage, separate)
     if len(choices_of_rows[0]) > GATES_LIMIT:
         raise CellError(
             f"{stage.result.line}: {len(choices_of_rows[0])} rows of a unit are needed at once for what begins with "
@@ -123,16 +140,27 @@ def _candidates(
     for rows in choices_of_rows:
         if len(rows) > GATES_LIMIT:
             continue
-        search = UnitSearch(stage, rows, words, ring, state_distance, separate)
-        least = search.needs.least_instructions
         for situations in effort.value:
-            for budget in range(least, least + _SPARE_INSTRUCTIONS + 1):
-                programs = search.run(budget, situations)
-                if programs:
-                    return programs
+            programs = _searched(stage, rows, words, situations, ring, state_distance, separate)
+            if programs:
+                return programs
     if words < WORDS_LIMIT:
         return []
     raise CellError(
         f"{stage.result.line}: no program of the unit path computes what begins with {stage.operand.text}: its "
         "registers (two held values and one addend) are too few for these operations; compute fewer values at once"
     )
+
+
+@lru_cache(maxsize=4096)
+def _searched(
+    stage: Stage, rows: tuple[Row, ...], words: int, situations: int, ring: int, state_distance: int, separate: bool
+) -> list[Program]:
+    """The shortest programs among so many situations for each length, or none."""
+    search = UnitSearch(stage, rows, words, ring, state_distance, separate)
+    least = search.needs.least_instructions
+    for budget in range(least, least + _SPARE_INSTRUCTIONS + 1):
+        programs = search.run(budget, situations)
+        if programs:
+            return programs
+    return []

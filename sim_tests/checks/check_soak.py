@@ -282,11 +282,13 @@ async def soak(dut: Any) -> None:
     chosen = os.environ.get("SRNN_ACTIONS")
     numbers = range(int(os.environ.get("SRNN_COUNT", "25"))) if chosen is None else map(int, chosen.split(","))
     soak = Soak(dut, random_case(np.random.default_rng(seed)))
+    dut._log.info("%s", soak.case)
     await soak.begin()
     soak.done["models"] += 1
     for number in numbers:
         soak.rng = np.random.default_rng((seed, number))
         action = soak.actions[int(soak.rng.integers(len(soak.actions)))]
+        dut._log.info("action %d: %s", number, action.__name__)
         try:
             await action()
             soak.done[action.__name__] += 1
