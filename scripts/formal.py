@@ -56,7 +56,7 @@ def main(output: Path, only: str, jobs: int) -> None:
             console.print(f"[{time.perf_counter() - started:5.0f} s] {claim.component}: {claim.text}: "
                           f"{word[claim.is_promise]}", markup=False, soft_wrap=True)
         for name in components:
-            passes = mutations(PROOFS[name](PROOF_GRID).component, VARIANTS, SEED)
+            passes = mutations(PROOFS[name](PROOF_GRID), VARIANTS, SEED)
             variants[name] = list(pool.map(judge_variant, [name] * len(passes), passes))
             broken = sum(one.verdict == Verdict.BROKEN for one in variants[name])
             console.print(f"[{time.perf_counter() - started:5.0f} s] {name}: {broken} of {len(passes)} broken variants "

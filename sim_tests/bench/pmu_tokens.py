@@ -56,26 +56,29 @@ class PmuTokens:
                 gate, word = divmod(place, words)
                 entry = unit * gates + gate
                 self.reads[begin + place] = (
-                    config["weight_base"] + entry * words + word,
+                    (config["weight_base"] + entry * words + word) % p.weight_depth,
                     (config["vector_base"] + word) % p.vector_words | half,
                     {"valid": 1, "first": int(word == 0), "last": int(word == words - 1),
                      "zero": fresh & config["previous"], "fresh": fresh, "parity": parity, "head": config["head"],
-                     "tail": config["tail"], "entry": config["entry_base"] + entry},
+                     "tail": config["tail"], "entry": (config["entry_base"] + entry) % p.gate_entries},
                 )
         self.next_start = cycle + delay + config["units"] * (gates * words + pad) - pad
 
 
 def random_phase(p: GridParameters, rng: np.random.Generator) -> dict[str, int]:
-    """A random configuration word; one in five is for a site that takes no part."""
+    """A random configuration word; one in five is for a site that takes no part, and one in ten has a large field."""
+    large = rng.choice(["words", "pad", "delay", "units", "gates"]) if rng.random() < 0.1 else ""
     times = {
         name: value for prefix in ("", "fresh_") for name, value in (
-            (f"{prefix}words", int(rng.integers(3))), (f"{prefix}pad", int(rng.integers(4))),
-            (f"{prefix}delay", int(rng.choice([0, 0, 1, 5, 40]))),
+            (f"{prefix}words", int(rng.integers(p.vector_words if large == "words" else 3))),
+            (f"{prefix}pad", int(rng.integers(256 if large == "pad" else 4))),
+            (f"{prefix}delay", int(rng.integers(256) if large == "delay" else rng.choice([0, 0, 1, 5, 40]))),
         )
     }
     return times | {
-        "units": int(rng.integers(5)), "gates": int(rng.integers(4)), "previous": int(rng.integers(2)),
-        "weight_base": int(rng.integers(p.weight_depth // 2)), "vector_base": int(rng.integers(p.vector_words)),
-        "entry_base": int(rng.integers(p.gate_entries // 2)), "head": int(rng.integers(2)),
+        "units": int(rng.integers(p.units + 1 if large == "units" else 5)),
+        "gates": int(rng.integers(8 if large == "gates" else 4)), "previous": int(rng.integers(2)),
+        "weight_base": int(rng.integers(p.weight_depth)), "vector_base": int(rng.integers(p.vector_words)),
+        "entry_base": int(rng.integers(p.gate_entries)), "head": int(rng.integers(2)),
         "tail": int(rng.integers(2)),
     }

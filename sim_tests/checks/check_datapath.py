@@ -70,6 +70,9 @@ async def requantiser(dut: Any) -> None:
     multipliers[::4] = (1 << MULTIPLIER_BITS) - 1
     multipliers[::41] = 0
     cases = [(total, index % 32, int(multipliers[index])) for index, total in enumerate(totals)]
+    # Limited sums whose products are not limited again: every bit of the limits is seen.
+    half = 1 << (PARAMETERS.accumulator_bits - 1)
+    cases += [(total, 0, multiplier) for multiplier in range(1, 512, 3) for total in (half - 1, -half)]
     results: list[int] = []
     for cycle in range(len(cases) + component.latency):
         total, shift, _ = cases[min(cycle, len(cases) - 1)]

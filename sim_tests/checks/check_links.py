@@ -5,6 +5,8 @@ SRNN_GRID names the grid whose parameters the component has.
 
 from __future__ import annotations
 
+import functools
+import operator
 import os
 from typing import Any
 
@@ -13,30 +15,45 @@ import numpy as np
 
 from hdl.grid.collector import Collector
 from hdl.grid.distributor import Distributor
-from hdl.layouts import result_layout, unit_entry_layout, vector_address_layout, write_word_layout
+from hdl.layouts import LinkError, WriteKind, result_layout, unit_entry_layout, vector_address_layout, write_word_layout
 from rnn_mapper.mapping.images import LayoutPacker
 from sim_tests.bench.component_bench import CycleBench, zero_filled
 from sim_tests.bench.grids import GRIDS
+from sim_tests.bench.stimulus import NoiseWords
 
 PARAMETERS = GRIDS[os.environ["SRNN_GRID"]]
 
 
 @cocotb.test()
 async def distributor(dut: Any) -> None:
-    """Every word reaches all row heads in the same cycle."""
+    """Every word reaches all row heads in the same cycle; after a reset they are idle."""
     p = PARAMETERS
     component = Distributor(p)
     bench = CycleBench(dut, component)
     rng = np.random.default_rng(7)
     packer = LayoutPacker(write_word_layout(p))
+    noise = NoiseWords(rng, packer)
     await bench.begin(source=0)
     words: list[int] = []
-    for cycle in range(200):
-        words.append(zero_filled(packer, kind=int(rng.integers(4)), data=int(rng.integers(1 << min(p.beat_bits, 62)))))
+    for cycle in range(300):
+        words.append(noise.word(kind=int(rng.integers(4))))
         await bench.cycle(source=words[-1])
         if cycle >= component.latency:
             heads = {bench.read(f"head_{row}") for row in range(p.rows)}
             assert heads == {words[cycle - component.latency]}
+    if not bench.clocked:
+        return
+    # A reset in the middle: what is under way is forgotten, in every register of the tree.
+    for pause in range(component.latency + 1):
+        dut.rst.value = 1
+        await bench.cycle(source=noise.word(kind=WriteKind.TOKEN.value))
+        dut.rst.value = 0
+        for cycle in range(component.latency + 1):
+            await bench.cycle(source=noise.word(kind=WriteKind.IDLE.value))
+            kinds = {packer.unpack(bench.read(f"head_{row}"))["kind"] for row in range(p.rows)}
+            assert kinds == {WriteKind.IDLE.value}, f"{cycle} cycles after a reset"
+        for _ in range(pause + 1):
+            await bench.cycle(source=noise.word(kind=WriteKind.TOKEN.value))
 
 
 @cocotb.test()
@@ -92,8 +109,8 @@ async def collector(dut: Any) -> None:
             getattr(dut, f"result_{row}").value = 0
         await bench.cycle()
         assert not bench.read("beat_valid")
-    # Errors of any row are reported.
-    for row in range(p.rows):
-        await bench.cycle({f"result_{row}": zero_filled(results, errors=5)})
-        assert bench.read("errors") == 5
-        await bench.cycle({f"result_{row}": 0})
+    # Errors of any row are reported, each by its own bit.
+    for _ in range(60):
+        errors = [int(first & second) for first, second in rng.integers(1 << len(LinkError), size=(p.rows, 2))]
+        await bench.cycle({f"result_{row}": zero_filled(results, errors=flags) for row, flags in enumerate(errors)})
+        assert bench.read("errors") == functools.reduce(operator.or_, errors)

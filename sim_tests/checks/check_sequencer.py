@@ -18,6 +18,8 @@ from sim_tests.bench.component_bench import CycleBench, zero_filled
 from sim_tests.bench.grids import GRIDS
 
 PARAMETERS = GRIDS[os.environ["SRNN_GRID"]]
+#: Fields of a configuration that take their largest values in turn.
+LARGE = ("units", "gates", "words", "pad", "delay")
 
 
 @cocotb.test()
@@ -28,10 +30,19 @@ async def sequencer(dut: Any) -> None:
     rng = np.random.default_rng(5)
     phase, token, tag = (LayoutPacker(layout(p)) for layout in (phase_layout, token_layout, operand_tag_layout))
     await bench.begin(token_valid=0, token=0, configuration=0)
-    for early in [False] * 60 + [True] * 10:
+    for early, large in [(False, None)] * 60 + [(True, None)] * 10 + [(False, name) for name in LARGE] * 6:
+        # Each counter runs over all of its bits at some time; not all at once, which would take for ever.
         units, gates = (int(rng.integers(1, limit)) for limit in (5, 5))
+        if large == "units":
+            units, gates = int(rng.choice([p.units, int(rng.integers(1, p.units + 1))])), 1
+        if large == "gates":
+            gates = int(rng.integers(5, 9))
         any_step, fresh_step = (
-            (int(rng.integers(1, 4)), int(rng.integers(0, 4)), int(rng.choice([0, 0, 1, 5]))) for _ in range(2)
+            (
+                int(rng.integers(1, p.vector_words + 1) if large == "words" else rng.integers(1, 4)),
+                int(rng.integers(256) if large == "pad" else rng.integers(4)),
+                int(rng.choice([255, int(rng.integers(256))]) if large == "delay" else rng.choice([0, 0, 1, 5])),
+            ) for _ in range(2)
         )
         parity, fresh = int(rng.integers(2)), int(rng.integers(2))
         words, pad, delay = fresh_step if fresh else any_step
@@ -39,9 +50,9 @@ async def sequencer(dut: Any) -> None:
             "units": units, "gates": gates - 1,
             "words": any_step[0] - 1, "pad": any_step[1], "delay": any_step[2],
             "fresh_words": fresh_step[0] - 1, "fresh_pad": fresh_step[1], "fresh_delay": fresh_step[2],
-            "weight_base": int(rng.integers(0, p.weight_depth // 2)),
+            "weight_base": int(rng.integers(0, p.weight_depth)),
             "vector_base": int(rng.integers(0, p.vector_words)), "previous": int(rng.integers(2)),
-            "entry_base": int(rng.integers(0, p.gate_entries // 2)), "head": int(rng.integers(2)),
+            "entry_base": int(rng.integers(0, p.gate_entries)), "head": int(rng.integers(2)),
             "tail": int(rng.integers(2)),
         }
         occupied = delay + units * (gates * words + pad) - pad
@@ -64,12 +75,12 @@ async def sequencer(dut: Any) -> None:
                 gate, word = divmod(rest, words)
                 entry = unit * gates + gate
                 half = (parity ^ config["previous"]) << p.vector_offset_bits
-                assert bench.read("weight_address") == config["weight_base"] + entry * words + word
+                assert bench.read("weight_address") == (config["weight_base"] + entry * words + word) % p.weight_depth
                 assert bench.read("vector_address") == (config["vector_base"] + word) % p.vector_words | half
                 assert tag.unpack(bench.read("tag")) == {
                     "valid": 1, "first": word == 0, "last": word == words - 1, "zero": fresh & config["previous"],
                     "fresh": fresh, "parity": parity, "head": config["head"], "tail": config["tail"],
-                    "entry": config["entry_base"] + entry,
+                    "entry": (config["entry_base"] + entry) % p.gate_entries,
                 }
         # The second token has the same delay: it may come before the reads end.
         wrong = again < occupied and (again <= delay or again + delay < occupied)

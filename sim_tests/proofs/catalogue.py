@@ -10,8 +10,15 @@ from sim_tests.proofs.harness import Harness
 from sim_tests.proofs.prove_arithmetic import ActivationProof, MultiplyAccumulateProof, RequantiserProof
 from sim_tests.proofs.prove_controller import ControllerProof
 from sim_tests.proofs.prove_image_loader import ImageLoaderProof
+from sim_tests.proofs.prove_isolation import RowIsolationProof
+from sim_tests.proofs.prove_links import CollectorProof, DistributorProof, ResultLinkProof
 from sim_tests.proofs.prove_output_stream import OutputStreamProof
+from sim_tests.proofs.prove_pmu import PmuProof
 from sim_tests.proofs.prove_registers import RegistersProof
+from sim_tests.proofs.prove_sequencer import SequencerProof
+from sim_tests.proofs.prove_skid import SkidProof
+from sim_tests.proofs.prove_top import TopProof
+from sim_tests.proofs.prove_unit_path import UnitPathProof
 from sim_tests.proofs.prove_vector_input import VectorInputProof
 from sim_tests.proofs.prover import Verdict
 
@@ -29,6 +36,15 @@ PROOFS: dict[str, Callable[[GridParameters], Harness]] = {
     "vector_input": VectorInputProof,
     "output_stream": OutputStreamProof,
     "controller": ControllerProof,
+    "distributor": DistributorProof,
+    "collector": CollectorProof,
+    "pcu": ResultLinkProof,
+    "unit_path": UnitPathProof,
+    "pmu": PmuProof,
+    "sequencer": SequencerProof,
+    "dot_product": RowIsolationProof,
+    "skid_buffer": SkidProof,
+    "top": TopProof,
     "requantiser": RequantiserProof,
     "multiply_accumulate": MultiplyAccumulateProof,
     "activation": ActivationProof,

@@ -8,6 +8,7 @@ from amaranth.hdl import Assert, Assume, Cat, Module, ResetSignal, ShapeLike, Si
 from amaranth.lib import wiring
 
 from hdl.grid.sharing import Shared, port_names
+from hdl.output.emit import emit
 
 __all__ = ["HARNESS", "Harness", "at_most_one", "exactly_one"]
 
@@ -33,11 +34,15 @@ class Harness:
         self.promises: dict[str, Value] = {}
         self.situations: dict[str, Value] = {}
         self._assumptions: list[Value] = []
-        self._constants: dict[str, Value] = {}
+        self._free: dict[str, Value] = {}
 
     def state(self, m: Module) -> None:
         """Add registers to the module, and assumptions, promises and situations."""
         raise NotImplementedError
+
+    def sources(self) -> dict[str, str]:
+        """The component's Verilog, by module: what users get."""
+        return emit(self.component).sources
 
     def assume(self, condition: ValueLike) -> None:
         """Something that holds in every cycle, because what surrounds the component sees to it."""
@@ -52,17 +57,21 @@ class Harness:
         """A situation that must be possible: otherwise a promise about it would say nothing."""
         self.situations[name] = Value.cast(condition)
 
+    def free(self, name: str, shape: ShapeLike) -> Value:
+        """A value that is free in every cycle."""
+        self._free[name] = value = Signal(shape, name=name)
+        return value
+
     def constant(self, m: Module, name: str, shape: ShapeLike) -> Value:
         """A value that is free, and the same in all cycles."""
-        value, before, known = Signal(shape, name=name), Signal(shape), Signal()
+        value, before, known = self.free(name, shape), Signal(shape), Signal()
         m.d.sync += [before.eq(value), known.eq(1)]
-        self._constants[name] = value
         self.assume(~known | (Value.cast(before) == Value.cast(value)))
         return value
 
     def free_ports(self) -> Iterator[tuple[str, Value]]:
-        """Names and values of the component's inputs, and of the constants of the proof."""
-        yield from self._constants.items()
+        """Names and values of the component's inputs, and of the proof's own free values."""
+        yield from self._free.items()
         for name, is_input, value in port_names(self.dut):
             if is_input:
                 yield name, Value.cast(value)
@@ -70,7 +79,7 @@ class Harness:
     def module(self, promise: str | None, situation: str | None) -> Module:
         """The module with one promise, or the claim that a situation never comes; all promises if both are None."""
         m = Module()
-        self.promises, self.situations, self._assumptions, self._constants = {}, {}, [], {}
+        self.promises, self.situations, self._assumptions, self._free = {}, {}, [], {}
         m.submodules.dut = self.dut
         self.state(m)
         running = Signal()

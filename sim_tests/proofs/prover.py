@@ -11,20 +11,19 @@ import re
 import subprocess
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from amaranth.back import rtlil
 from amaranth.hdl import ClockDomain
-from amaranth.lib import wiring
 
 from hdl.errors import ToolError
 from hdl.grid.sharing import ModuleCollector
-from hdl.output.emit import emit
 from hdl.output.yosys_worker import run_yosys
 from sim_tests.proofs.harness import HARNESS, Harness
 
-__all__ = ["Result", "Verdict", "decide", "mutations", "search"]
+__all__ = ["Result", "Verdict", "before_mutation", "decide", "mutations", "search"]
 
 #: Seconds for one promise.
 TIMEOUT = 600
@@ -63,10 +62,10 @@ def decide(
     with tempfile.TemporaryDirectory(prefix="srnn_proof_") as name:
         folder = Path(name)
         _write(harness, folder, promise, situation)
-        verilog = sorted(path.name for path in folder.glob("*.v"))
+        verilog = [f"{module}.v" for module in harness.sources()]
         commands = [
-            # What comes before a mutation must be as in `mutations`, because cells are named by numbers.
-            *(f"read_verilog -D SYNTHESIS {file}" for file in verilog), "proc", *([mutation] if mutation else []),
+            *(before_mutation(verilog) if mutation else [f"read_verilog -D SYNTHESIS {file}" for file in verilog]),
+            *([mutation] if mutation else ["proc"]),
             f"read_rtlil {HARNESS}.il", f"hierarchy -check -top {HARNESS}", "proc",
             "flatten", *(["setattr -unset init w:dut.*"] if harness.free_registers else []), "opt_clean",
             "formalff -clk2ff -ff2anyinit", "chformal -lower", "setundef -undriven -anyseq", "opt -fast", "wreduce",
@@ -79,19 +78,30 @@ def decide(
     return Result(verdict, depth, time.perf_counter() - started)
 
 
-def mutations(component: wiring.Component, count: int, seed: int) -> list[str]:
+def mutations(harness: Harness, count: int, seed: int) -> list[str]:
     """Passes, each of which breaks the component's own module in another place (Yosys' ``mutate``)."""
     with tempfile.TemporaryDirectory(prefix="srnn_mutate_") as name:
         folder = Path(name)
-        _write_verilog(component, folder)
-        verilog = sorted(path.name for path in folder.glob("*.v"))
+        _write_verilog(harness, folder)
         run_yosys([
-            *(f"read_verilog -D SYNTHESIS {file}" for file in verilog), "proc",
-            f"select {component.module_name}", f"mutate -list {count} -seed {seed} -o mutations.txt",
+            *before_mutation([f"{module}.v" for module in harness.sources()]),
+            f"select {harness.component.module_name}", f"mutate -list {count} -seed {seed} -o mutations.txt",
         ], "mutations", folder, TIMEOUT)
         # A register without a clock is no design with one clock, which the proof takes for granted.
         found = (folder / "mutations.txt").read_text().splitlines()
         return [line for line in found if line.startswith("mutate") and "-port CLK" not in line]
+
+
+def before_mutation(files: Sequence[str], prepare: Sequence[str] = (), finish: Sequence[str] = ()) -> list[str]:
+    """The passes before a mutation, which are the same everywhere: cells are named by numbers.
+
+    What is below a module is read with it: a mutation must know which ports of a cell are inputs. A table of constants
+    stays logic, since the initial words of a memory cannot be chosen by an input.
+    """
+    return [
+        *(f"read_verilog -D SYNTHESIS {file}" for file in files), *prepare, "proc -norom", *finish, "setundef -zero",
+        "opt_clean",
+    ]
 
 
 def _write(harness: Harness, folder: Path, promise: str | None, situation: str | None) -> None:
@@ -101,11 +111,11 @@ def _write(harness: Harness, folder: Path, promise: str | None, situation: str |
     ports |= {"clk": (domain.clk, None), "rst": (domain.rst, None)}
     text = rtlil.convert(module, name=HARNESS, platform=ModuleCollector(), ports=ports, emit_src=False)
     (folder / f"{HARNESS}.il").write_text(text, encoding="utf-8")
-    _write_verilog(harness.component, folder)
+    _write_verilog(harness, folder)
 
 
-def _write_verilog(component: wiring.Component, folder: Path) -> None:
-    for name, verilog in emit(component).sources.items():
+def _write_verilog(harness: Harness, folder: Path) -> None:
+    for name, verilog in harness.sources().items():
         (folder / f"{name}.v").write_text(verilog, encoding="utf-8")
 
 

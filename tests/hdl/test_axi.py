@@ -27,14 +27,16 @@ GRIDS = {
 }
 
 
-def netlist(parameters: GridParameters, folder: Path, reset: ResetPort = ResetPort.RST) -> dict[str, Any]:
-    """The flattened grid as Yosys's JSON."""
+def netlist(
+    parameters: GridParameters, folder: Path, reset: ResetPort = ResetPort.RST, flat: bool = True
+) -> dict[str, Any]:
+    """The grid as Yosys's JSON, flattened or with its components as cells."""
     package = make_package(parameters, reset=reset)
     package.write(folder)
     files = " ".join(module["file"] for module in package.manifest["modules"].values())
     passes = [
-        f"read_verilog -DSYNTHESIS {files}", "hierarchy -check -top spatial_rnn", "proc", "flatten", "opt_clean",
-        "write_json grid.json",
+        f"read_verilog -DSYNTHESIS {files}", "hierarchy -check -top spatial_rnn", "proc", *(["flatten"] if flat else []),
+        "opt_clean", "write_json grid.json",
     ]
     run_yosys(passes, "elaboration", folder, 300)
     modules: dict[str, Any] = json.loads((folder / "grid.json").read_text())["modules"]
@@ -78,6 +80,17 @@ def test_a_combinational_path_would_be_found(tmp_path: Path) -> None:
         "type": "$not", "port_directions": {"A": "input", "Y": "output"}, "connections": {"A": [valid], "Y": [ready]},
     }
     assert ("s_axis_tvalid", "s_axis_tready") in combinational_paths(module)
+
+
+@pytest.mark.parametrize("name", GRIDS)
+def test_ports_are_those_of_the_proved_components(name: str, tmp_path: Path) -> None:
+    """Wire for wire: what is proved of the registers and of the output stream holds at the ports of the grid."""
+    module = netlist(GRIDS[name], tmp_path, flat=False)
+    for group, component in (("s_axil_", "registers"), ("m_axis_", "output_stream")):
+        connections = module["cells"][component]["connections"]
+        ports = {port: values["bits"] for port, values in module["ports"].items() if port.startswith(group)}
+        assert ports == {port: bits for port, bits in connections.items() if port.startswith(group)}
+        assert len(ports) > 4
 
 
 def test_aresetn(tmp_path: Path) -> None:

@@ -2,6 +2,10 @@
 
 from pathlib import Path
 
+import sim_tests.checks
+from scripts.provenance import ROOT
+from sim_tests.bench.component_bench import COMPONENTS
+from sim_tests.bench.grids import GRIDS, ICARUS_GRIDS
 from sim_tests.regression import Job, all_jobs, longest_first, run_job
 
 MEMORY = Job("icarus", "2x2x8", "check_memory", "memory")
@@ -22,6 +26,29 @@ def test_the_first_jobs_make_all_builds() -> None:
     for part in (ordered[: len(builds)], ordered[len(builds) :]):
         seconds = [one for _, one in part]
         assert seconds == sorted(seconds, reverse=True)
+
+
+def test_every_bench_runs_on_every_grid() -> None:
+    """Under Verilator each bench of grids runs on all of them, under Icarus on all that are small enough."""
+    jobs = all_jobs()
+    grids: dict[tuple[str, str], set[str]] = {}
+    for job in jobs:
+        if job.component is None:
+            grids.setdefault((job.bench, job.simulator), set()).add(job.grid)
+    for (bench, simulator), found in grids.items():
+        assert found == set(GRIDS if simulator == "verilator" else ICARUS_GRIDS), (bench, simulator)
+    checks = {path.stem for path in Path(sim_tests.checks.__file__).parent.glob("check_*.py")}
+    # These run as tests, on builds of their own.
+    assert checks - {job.bench for job in jobs} == {"check_bus_load", "check_isolation"}
+    for component in COMPONENTS:
+        assert {job.grid for job in jobs if job.component == component} == set(GRIDS)
+
+
+def test_the_committed_table_has_all_jobs() -> None:
+    text = (ROOT / "results" / "regression.md").read_text(encoding="utf-8")
+    for job in all_jobs():
+        row = next(line for line in text.splitlines() if line.startswith(f"| {job.subject} | {job.simulator} |"))
+        assert job.grid + (" scrambled" if job.scramble else "") in row, job.name
 
 
 def test_a_job_passes(tmp_path: Path) -> None:
