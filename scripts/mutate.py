@@ -1,17 +1,19 @@
 """Mutants of every module against its bench, and against its promises: `make mutate`, hours.
 
 Each module gets so many mutants (Yosys' ``mutate``, fixed seed). A mutant is killed when a bench fails or never ends.
-One that survives is either proved equivalent to the original, or found by a promise, or named with what it changes.
-Writes mutation.json and .md; with `--only`, the entries of the other modules stay. The exit status is 1 when fewer than
-95 % of those not proved equivalent are killed.
+One that survives is either proved equivalent to the original, or found by a promise, or named with the verdict that
+mutant_verdicts.toml has on it. Writes mutation.json and .md; with `--only`, the entries of the other modules stay. The
+exit status is 1 when fewer than 95 % of those not proved equivalent are killed, or one has no verdict.
 """
 
 from __future__ import annotations
 
 import json
+import re
 import sys
 import tempfile
 import time
+import tomllib
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import cache
@@ -22,7 +24,7 @@ import click
 
 from rnn_mapper.cli.tables import TableConsole
 from scripts.output import markdown_table, output_option, run_script, write_json
-from scripts.provenance import commit
+from scripts.provenance import ROOT, commit
 from sim_tests.bench.grids import GRIDS
 from sim_tests.mutants import SUBJECTS, Bench, Mutants, breaks_a_promise, build_mutants, is_equivalent, promises_hold
 from sim_tests.proofs.catalogue import PROOF_GRID, PROOFS
@@ -33,6 +35,10 @@ GRID, SEED = "2x2x8", 13
 #: A bench may take so many times as long as with the original, and at least so many seconds.
 PATIENCE, LEAST_SECONDS = 4.0, 30.0
 GOAL = 0.95
+#: What survivors change, and why no bench notices; by module and by the pass without the place in the Verilog.
+VERDICTS: dict[str, dict[str, str]] = tomllib.loads(
+    (ROOT / "scripts" / "mutant_verdicts.toml").read_text(encoding="utf-8")
+)
 FATES = ("killed", "promise", "equivalent", "survived")
 MUTATION = "mutation.json"
 
@@ -97,6 +103,14 @@ def judge(subject: str, count: int, number: int, limits: list[float], promised: 
     return Fate(subject, number, fate, mutants.passes[number], passed)
 
 
+def place_of(mutation: str) -> str:
+    """What a pass changes, without the number of the mutant and the place in the Verilog."""
+    found = re.search(r"-mode (\S+) .*-cell (\S+) -port (\S+) -portbit (\d+)", mutation)
+    assert found, mutation
+    wire = re.search(r"-wire (\S+) -wirebit (\d+)", mutation)
+    return f"{found[1]} {found[2]} {found[3]}[{found[4]}]" + (f" {wire[1]}[{wire[2]}]" if wire else "")
+
+
 def promises_notice(component: str, mutation: str) -> bool:
     """Whether a mutant of the proof's grid breaks a promise."""
     return decide(PROOFS[component](PROOF_GRID), mutation=mutation, timeout=15).verdict == Verdict.BROKEN
@@ -106,22 +120,27 @@ def promises_notice(component: str, mutation: str) -> bool:
 @output_option
 @click.option("--only", default="", metavar="MODULES", help=f"Of {', '.join(SUBJECTS)}, with commas; default: all.")
 @click.option("--count", type=click.IntRange(min=1, max=225), default=60, show_default=True, help="Mutants of each.")
+@click.option("--survivors", is_flag=True, help="Judge only those again that survived, after work on the benches.")
 @click.option("--jobs", type=click.IntRange(min=1), default=2, show_default=True, help="Simulations at a time.")
-def main(output: Path, only: str, count: int, jobs: int) -> None:
+def main(output: Path, only: str, count: int, survivors: bool, jobs: int) -> None:
     """Simulate all mutants, and write the tables."""
     console = TableConsole()
     chosen = only.split(",") if only else list(SUBJECTS)
     if unknown := [name for name in chosen if name not in SUBJECTS]:
         raise click.BadParameter(f"{unknown[0]} is none of {', '.join(SUBJECTS)}", param_hint="--only")
-    done = _recorded(output, count) if only else {}
+    done = _recorded(output, count) if only or survivors else {}
+    if survivors:
+        chosen = [name for name in chosen if any(one["fate"] == "survived" for one in done[name]["mutants"])]
     with ProcessPoolExecutor(jobs) as pool:
         for subject in chosen:
             started = time.perf_counter()
             limits = pool.submit(baseline, subject, count).result()
             numbers = list(mutants_of(subject, count).passes)
+            kept = [Fate(**one) for one in done[subject]["mutants"] if one["fate"] != "survived"] if survivors else []
+            numbers = [number for number in numbers if number not in {one.number for one in kept}]
             promised = pool.submit(promises_hold, subject, GRIDS[GRID]).result()
             futures = [pool.submit(judge, subject, count, number, limits, promised) for number in numbers]
-            found = [future.result() for future in futures]
+            found = sorted([*kept, *(future.result() for future in futures)], key=lambda one: one.number)
             noticed = None
             if subject in PROOFS:
                 changes = mutations(PROOFS[subject](PROOF_GRID), count, SEED)
@@ -136,7 +155,14 @@ def main(output: Path, only: str, count: int, jobs: int) -> None:
     different = [one for one in fates if one.fate != "equivalent"]
     killed = sum(one.fate != "survived" for one in different) / max(len(different), 1)
     console.print(f"{killed:.1%} of {len(different)} mutants that are not proved equivalent are killed", markup=False)
-    sys.exit(0 if killed >= GOAL else 1)
+    unjudged = [
+        one for one in fates
+        if one.fate == "survived" and place_of(one.mutation) not in VERDICTS.get(one.subject, {})
+    ]
+    for one in unjudged:
+        console.print(f"no verdict in mutant_verdicts.toml: {one.subject}: {place_of(one.mutation)}", markup=False,
+                      soft_wrap=True)
+    sys.exit(0 if killed >= GOAL and not unjudged else 1)
 
 
 def _recorded(output: Path, count: int) -> dict[str, Any]:
@@ -150,8 +176,8 @@ def _recorded(output: Path, count: int) -> dict[str, Any]:
 
 def _line(subject: str, found: list[Fate]) -> str:
     counts = {fate: sum(one.fate == fate for one in found) for fate in FATES}
-    survivors = "".join(f"\n          {one.number}: {one.mutation}" for one in found if one.fate == "survived")
-    return f"{subject}: {', '.join(f'{number} {fate}' for fate, number in counts.items())}{survivors}"
+    lines = [f"\n          {one.number}: {place_of(one.mutation)}" for one in found if one.fate == "survived"]
+    return f"{subject}: {', '.join(f'{number} {fate}' for fate, number in counts.items())}{''.join(lines)}"
 
 
 def _write(output: Path, done: dict[str, Any], count: int) -> None:
@@ -175,8 +201,9 @@ def _write(output: Path, done: dict[str, Any], count: int) -> None:
         *markdown_table(["module", "benches", "mutants", *FATES, "by promises", "commit"], rows), "",
         "## Survivors", "",
         *(
-            f"- {subject} {one['number']}: `{one['mutation']}`" for subject, entry in done.items()
-            for one in entry["mutants"] if one["fate"] == "survived"
+            f"- {subject} {one['number']}, `{place_of(one['mutation'])}`: "
+            + VERDICTS.get(subject, {}).get(place_of(one["mutation"]), "no verdict yet")
+            for subject, entry in done.items() for one in entry["mutants"] if one["fate"] == "survived"
         ), "",
     ]
     (output / "mutation.md").write_text("\n".join(text), encoding="utf-8")

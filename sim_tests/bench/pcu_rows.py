@@ -67,7 +67,8 @@ class PcuRows:
         store = int(rng.random() < 0.3)
         entry = {
             "shift": int(rng.integers(0, 16)), "multiplier": int(rng.integers(1, 1024)),
-            "add_stored": int(rng.integers(2)), "store": store, "stored": int(rng.integers(min(2, p.stored_depth))),
+            "add_stored": int(rng.integers(2)), "store": store,
+            "stored": (0x5555, 0xAAAA)[int(rng.integers(2))] % p.stored_depth,
             "activation": int(rng.integers(4)), "hold": int(rng.integers(3)), "run": int(rng.random() < 0.7),
             "instruction": int(rng.integers(p.program_length // 2)), "unit": int(rng.integers(min(4, p.units))),
         }

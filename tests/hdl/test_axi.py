@@ -35,8 +35,8 @@ def netlist(
     package.write(folder)
     files = " ".join(module["file"] for module in package.manifest["modules"].values())
     passes = [
-        f"read_verilog -DSYNTHESIS {files}", "hierarchy -check -top spatial_rnn", "proc", *(["flatten"] if flat else []),
-        "opt_clean", "write_json grid.json",
+        f"read_verilog -DSYNTHESIS {files}", "hierarchy -check -top spatial_rnn", "proc",
+        *(["flatten"] if flat else []), "opt_clean", "write_json grid.json",
     ]
     run_yosys(passes, "elaboration", folder, 300)
     modules: dict[str, Any] = json.loads((folder / "grid.json").read_text())["modules"]
