@@ -1,4 +1,4 @@
-"""Writes docs/reference.md (registers, layouts) and docs/api.md (the Python API) from the sources."""
+"""Writes docs/reference.md (registers, layouts), api.md (the Python API) and regression.md from the sources."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from hdl.output.reference_pages import reference_markdown
 from scripts.api_page import api_markdown
 from scripts.output import run_script
 from scripts.provenance import ROOT
+from scripts.regression_page import regression_markdown
 
 #: Pages of docs/ and what makes them.
-PAGES = {"reference.md": reference_markdown, "api.md": api_markdown}
+PAGES = {"reference.md": reference_markdown, "api.md": api_markdown, "regression.md": regression_markdown}
 
 
 @click.command()

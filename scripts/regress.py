@@ -1,7 +1,6 @@
 """The whole simulation regression, with progress and a summary table; what `make regress` runs.
 
-Results go to build/regress; `--record` also writes the table of jobs and tests to results/regression.md. The exit
-status is the number of failed jobs, at most 100, or 130 after Ctrl-C.
+Results go to build/regress. The exit status is the number of failed jobs, at most 100, or 130 after Ctrl-C.
 """
 
 from __future__ import annotations
@@ -26,8 +25,7 @@ from rich.table import Table
 
 from rnn_mapper.check.replay import find_violations, plan_to_check
 from rnn_mapper.cli.tables import TableConsole, plain_table
-from scripts.output import markdown_table
-from scripts.provenance import ROOT, commit
+from scripts.provenance import ROOT
 from sim_tests.regression import Job, Outcome, all_jobs, longest_first, run_job
 from tests.support.random_plans import random_plan
 
@@ -165,38 +163,13 @@ def summary(outcomes: list[Outcome]) -> Table:
     return table
 
 
-def record(outcomes: list[Outcome], place: Path) -> None:
-    """Write the table of all jobs and their tests, without times."""
-    groups: dict[tuple[str, str], list[Outcome]] = {}
-    for outcome in sorted(outcomes, key=lambda outcome: outcome.job.name):
-        groups.setdefault((outcome.job.subject, outcome.job.simulator), []).append(outcome)
-    rows = [
-        [
-            subject, simulator,
-            ", ".join(outcome.job.grid + (" scrambled" if outcome.job.scramble else "") for outcome in members),
-            str(sum(outcome.tests for outcome in members)),
-        ]
-        for (subject, simulator), members in groups.items()
-    ]
-    text = [
-        f"# Regression (`make regress`, commit {commit()})", "",
-        f"{len(outcomes)} jobs, {sum(outcome.tests for outcome in outcomes):,} tests, all passed. *Scrambled*: "
-        "memories start from random words. What a grid cannot do (rows that differ, with one row) is not counted.", "",
-        *markdown_table(["bench", "simulator", "grids", "tests"], rows), "",
-    ]
-    place.write_text("\n".join(text), encoding="utf-8")
-
-
 def main() -> None:
     """Run the regression."""
     parser = argparse.ArgumentParser(description="Run the simulation regression (see sim_tests/regression.py).")
     parser.add_argument("--only", default="", metavar="TEXT", help="only jobs whose name contains TEXT")
     parser.add_argument("--jobs", type=int, default=2, metavar="N", help="simulations at a time (default 2)")
     parser.add_argument("--results", type=Path, default=ROOT / "build" / "regress", metavar="DIR")
-    parser.add_argument("--record", action="store_true", help="write results/regression.md, if all jobs passed")
     options = parser.parse_args()
-    if options.record and options.only:
-        parser.error("--record is for the whole regression: leave --only away")
     console = TableConsole()
     if not console.is_terminal:
         console.width = 120
@@ -220,8 +193,6 @@ def main() -> None:
         console.print(failure(outcome), highlight=False, markup=False, soft_wrap=True)
     console.print(f"{sum(outcome.tests for outcome in outcomes)} tests in {time.perf_counter() - started:.0f} s; "
                   f"results in {options.results}", soft_wrap=True)
-    if options.record and not failures:
-        record(outcomes, ROOT / "results" / "regression.md")
     # Alone on its line, for CI.
     console.print(f"{len(outcomes) - len(failures)} passed, {len(failures)} failed", highlight=False)
     sys.exit(min(len(failures), 100))

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import sim_tests.checks
-from scripts.provenance import ROOT
+from scripts.regression_page import cases_of
 from sim_tests.bench.component_bench import COMPONENTS
 from sim_tests.bench.grids import GRIDS, ICARUS_GRIDS
 from sim_tests.regression import Job, all_jobs, longest_first, run_job
@@ -44,11 +44,12 @@ def test_every_bench_runs_on_every_grid() -> None:
         assert {job.grid for job in jobs if job.component == component} == set(GRIDS)
 
 
-def test_the_committed_table_has_all_jobs() -> None:
-    text = (ROOT / "results" / "regression.md").read_text(encoding="utf-8")
+def test_every_job_has_cases() -> None:
     for job in all_jobs():
-        row = next(line for line in text.splitlines() if line.startswith(f"| {job.subject} | {job.simulator} |"))
-        assert job.grid + (" scrambled" if job.scramble else "") in row, job.name
+        cases = cases_of(job.bench)
+        assert cases
+        assert all(cases.values())
+        assert job.component is None or job.component in cases
 
 
 def test_a_job_passes(tmp_path: Path) -> None:
