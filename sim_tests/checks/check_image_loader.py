@@ -19,12 +19,21 @@ PARAMETERS = GRIDS[os.environ["SRNN_GRID"]]
 PACKETS = 700
 
 
-def random_packet(rng: np.random.Generator, model: LoaderModel) -> list[int]:
-    """The beats of a packet: good, or wrong in its header, its check or its length."""
+def random_packet(rng: np.random.Generator, model: LoaderModel, number: int) -> list[int]:
+    """The beats of a packet: good, or wrong in its header, its check or its length.
+
+    The first packets have one wrong bit each, so that every bit of the header is wrong once; some others have as many
+    words as a memory has, or nearly.
+    """
     p = PARAMETERS
     memory = Memory(int(rng.integers(len(Memory))))
     _, depth, beats = memory_shape(p, memory)
     words = int(rng.integers(1, 5))
+    if number % 100 == 99:
+        # The deepest memory, except those with many beats a word.
+        memory = max(Memory, key=lambda kind: memory_shape(p, kind)[1] / memory_shape(p, kind)[2])
+        _, depth, beats = memory_shape(p, memory)
+        words = depth - int(rng.integers(4))
     fields = {
         "memory": int(memory), "all_rows": int(rng.integers(2)), "all_cols": int(rng.integers(2)), "reserved": 0,
         "row": int(rng.integers(p.rows)), "col": int(rng.integers(p.cols)), "words": words,
@@ -35,10 +44,16 @@ def random_packet(rng: np.random.Generator, model: LoaderModel) -> list[int]:
         {"reserved": int(rng.integers(1, 64))}, {"word": depth}, {"word": depth - words + 1}, {"word": 0xFFFFFFFF},
         {"words": 0xFFFFFFFF}, {"word": 0xFFFFFFFF, "words": 2}, {"words": depth + 1, "word": 0}, {"word": 1 << 31},
     ]
+    # Who names all rows or columns may name any.
+    for name, bits in (("row", 8), ("col", 8)):
+        if fields[f"all_{name}s"] and rng.random() < 0.5:
+            fields[name] = int(rng.integers(1 << bits))
     if rng.random() < 0.25:
         fields |= wrong[int(rng.integers(len(wrong)))]
     packet = bytearray(load_header(fields))
-    if rng.random() < 0.1:
+    if number < 8 * len(packet):
+        packet[number // 8] ^= 1 << number % 8
+    elif rng.random() < 0.1:
         packet[int(rng.integers(len(packet)))] ^= 1 << int(rng.integers(8))
     packet = packet.ljust(model.head_beats * p.beat_bytes, b"\xA5") + rng.bytes(words * beats * p.beat_bytes)
     data = [
@@ -58,8 +73,8 @@ async def image_loader(dut: Any) -> None:
     words, addresses = LayoutPacker(write_word_layout(PARAMETERS)), LayoutPacker(memory_address_layout(PARAMETERS))
     await bench.begin(tdata=0, tvalid=0, tlast=0, busy=0, abort=0, model_loaded=0, taken=0)
     busy = model_loaded = 0
-    for _ in range(PACKETS):
-        stream = random_packet(rng, model)
+    for number in range(PACKETS):
+        stream = random_packet(rng, model, number)
         no_abort, place = rng.random() < 0.7, 0
         while place < len(stream):
             if not model.header and model.state in ("header", "drop"):
@@ -79,8 +94,11 @@ async def image_loader(dut: Any) -> None:
                 found = words.unpack(bench.read("word"))
                 assert (found["kind"], found["data"]) == (WriteKind.MEMORY.value, stream[place])
                 target = addresses.unpack(found["address"])
-                assert target == {name: fields[name] for name in target.keys() & fields.keys()} | {
-                    "word": wanted["at_word"], "beat": wanted["at_beat"]
+                asked = fields | {"word": wanted["at_word"], "beat": wanted["at_beat"]}
+                # With all rows or columns, the number of one is ignored.
+                ignored = {name for name in ("row", "col") if fields[f"all_{name}s"]}
+                assert {name: target[name] for name in target.keys() - ignored} == {
+                    name: asked[name] for name in target.keys() - ignored
                 }
             if wanted["schedule_write"]:
                 assert (bench.read("word_address"), bench.read("word_beat")) == (wanted["at_word"], wanted["at_beat"])
