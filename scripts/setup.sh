@@ -20,6 +20,8 @@ missing_packages() {
     if [ "${1:-}" = test ]; then
         # The command that FuseSoC's "synth" target calls; everything else uses pyosys.
         command -v yosys >/dev/null || echo yosys
+        # Static timing ("synth --timing").
+        command -v sta >/dev/null || echo opensta
         # A small Liberty library for the "--liberty" tests.
         [ -e /usr/share/qflow/tech/osu018/osu018_stdcells.lib ] || echo qflow-tech-osu018
     fi

@@ -71,6 +71,8 @@ def synthesise(
         raise ConfigurationError(f"a Liberty file cannot be used with the target {target}: use the target 'generic'")
     library = Liberty.read(liberty) if liberty else None
     with tempfile.TemporaryDirectory(prefix="srnn_synthesis_") as folder:
+        if library is not None:
+            library = library.unpacked(Path(folder))
         flow = SynthesisFlow(directory, target, library, Path(folder), timeout)
         return _synthesise(flow, progress, jobs)
 
@@ -122,7 +124,7 @@ def _synthesise(flow: SynthesisFlow, progress: Progress, jobs: int) -> Synthesis
     if reference:
         within = _instances(contents, PCU)
         ratio = sum((measures[name].gate_equivalents or 0.0) * times for name, times in within.items()) / reference - 1
-    return SynthesisReport(flow.target, str(flow.liberty.path.name) if flow.liberty else None, areas, reference, ratio)
+    return SynthesisReport(flow.target, flow.liberty.name if flow.liberty else None, areas, reference, ratio)
 
 
 def _area(

@@ -1,9 +1,10 @@
 """Yosys passes that measure one module on each target, and the reader of their statistics."""
 
+import gzip
 import json
 import re
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from hdl.errors import ConfigurationError
@@ -36,21 +37,26 @@ _RESOURCES: tuple[tuple[str, str, int], ...] = (
 
 @dataclass(frozen=True)
 class Liberty:
-    """A library of standard cells in a Liberty file."""
+    """A library of standard cells in a Liberty file, which may be compressed by gzip."""
 
+    #: As Yosys reads it, and the name of the file.
     path: Path
+    name: str
     #: Area of the smallest two-input NAND cell, in the library's unit.
     nand2_area: float
     #: Names of the cells that are flip-flops.
     flip_flops: frozenset[str]
+    #: The smallest buffer but one, as a usual driver of inputs; None if the library has no two.
+    buffer: str | None
 
     @classmethod
     def read(cls, path: Path) -> "Liberty":
         """Read a Liberty file; raise `ConfigurationError` when it cannot be read or has no two-input NAND cell."""
         try:
-            text = re.sub(r"/\*.*?\*/", " ", path.read_text(errors="replace"), flags=re.DOTALL)
-        except OSError as error:
-            raise ConfigurationError(f"{path}: cannot be read ({error.strerror}); name a Liberty file") from error
+            text = re.sub(r"/\*.*?\*/", " ", _text_of(path), flags=re.DOTALL)
+        except (OSError, EOFError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise ConfigurationError(f"{path}: cannot be read ({reason}); name a Liberty file") from error
         areas: dict[str, float] = {}
         flip_flops: set[str] = set()
         # Cells do not nest: each ends where the next begins.
@@ -62,7 +68,24 @@ class Liberty:
         nands = [area for name, area in areas.items() if re.search(r"nand_?2(?!\d)", name, re.IGNORECASE) and area > 0]
         if not nands:
             raise ConfigurationError(f"{path}: has no two-input NAND cell with an area; name another Liberty file")
-        return cls(path.absolute(), min(nands), frozenset(flip_flops))
+        buffers = sorted((area, name) for name, area in areas.items() if re.search(r"(?<![a-z])buf_?x?\d", name, re.I))
+        buffer = buffers[1][1] if len(buffers) > 1 else None
+        return cls(path.absolute(), path.name, min(nands), frozenset(flip_flops), buffer)
+
+    def unpacked(self, folder: Path) -> "Liberty":
+        """The same library in a file that Yosys reads; a compressed one is written to `folder`."""
+        if self.path.suffix != ".gz":
+            return self
+        plain = folder / self.path.stem
+        plain.write_text(_text_of(self.path), encoding="utf-8")
+        return replace(self, path=plain)
+
+
+def _text_of(path: Path) -> str:
+    if path.suffix == ".gz":
+        with gzip.open(path, "rt", errors="replace") as file:
+            return file.read()
+    return path.read_text(errors="replace")
 
 
 @dataclass

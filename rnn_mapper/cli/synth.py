@@ -34,13 +34,14 @@ if TYPE_CHECKING:
               help="generic counts gate equivalents (NAND2), the others LUTs, flip-flops, DSPs and block RAMs "
                    "(ice40hx: devices without DSPs).")
 @click.option("--liberty", type=click.Path(path_type=Path), metavar="FILE",
-              help="Library of standard cells for the target 'generic'.")
+              help="Library of standard cells for the target 'generic' (.lib or .lib.gz).")
+@click.option("--timing", is_flag=True, help="Longest paths in the library instead of areas, by OpenSTA, no wires.")
 @click.option("--jobs", type=click.IntRange(1, 64), default=2, show_default=True, help="Modules synthesised at once.")
 @clock_option
 @grid_options
 @json_option
 def command(
-    directory: Path | None, target: str, liberty: Path | None, jobs: int, clock_mhz: float | None,
+    directory: Path | None, target: str, liberty: Path | None, timing: bool, jobs: int, clock_mhz: float | None,
     json_file: str | None, **options: Any,
 ) -> None:
     """Synthesise a grid with Yosys and show the area of each module and of the whole grid.
@@ -51,6 +52,8 @@ def command(
     Example: spatial-rnn synth --preset small
 
     Example: spatial-rnn synth build/grid --target ice40
+
+    Example: spatial-rnn synth --preset tiny --liberty cells.lib --timing
     """
     started = time.perf_counter()
     output = Output(json_file)
@@ -71,12 +74,18 @@ def command(
                 f"a Liberty file cannot be used with the target {target}: use the target 'generic'"
             )
         Liberty.read(liberty)
+    elif timing:
+        raise ConfigurationError("--timing needs a library of standard cells: name one with --liberty FILE.lib")
     with tempfile.TemporaryDirectory(prefix="spatial-rnn-") as temporary:
         if directory is None:
             from hdl.output.package import make_package
 
             with output.progress("modules generated") as progress:
                 make_package(parameters, progress=progress).write(Path(temporary))
+        if timing:
+            assert liberty is not None
+            _timing(output, directory or Path(temporary), liberty, jobs, started)
+            return
         with output.progress("syntheses") as progress:
             report = synthesise(
                 directory or Path(temporary), target, liberty,
@@ -99,6 +108,28 @@ def command(
         "clock_mhz": None if clock is None else clock.mhz,
         "multiplications_per_second": None if clock is None else multipliers * clock.mhz * 1e6,
     })
+
+
+def _timing(output: Output, directory: Path, liberty: Path, jobs: int, started: float) -> None:
+    from hdl.synthesis.timing import grid_timing
+
+    with output.progress("modules timed") as progress:
+        report = grid_timing(directory, liberty, lambda what, done, total: progress(done, total, what), jobs=jobs)
+    seconds = time.perf_counter() - started
+    figures = ("period (ns)", "of a dot product", "area")
+    table = plain_table("module", *figures, "from", "to", title=f"Timing, library {report.liberty} ({seconds:.0f} s)",
+                        right=figures)
+    table.caption_justify = "left"
+    table.caption = "Each module with all that it holds, except memories; without wires. A library's own units of area."
+    for module in (report.reference, *report.modules):
+        table.add_row(module.name, f"{module.period_ns:.2f}", f"{module.period_ns / report.reference.period_ns:.2f}",
+                      f"{module.area:,.0f}", module.begins, module.ends)
+    output.console.print(table)
+    output.console.print(
+        f"Clock without wires: {1e3 / report.worst.period_ns:,.0f} MHz, limited by {report.worst.name}", markup=False,
+        soft_wrap=True,
+    )
+    output.write_json({**report.to_json(), "seconds": round(seconds, 3)})
 
 
 _CAPTION = "Figures are for one instance, the total for the whole grid."

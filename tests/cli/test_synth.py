@@ -70,6 +70,7 @@ def test_refusals(handwritten: Path, tmp_path: Path) -> None:
     assert "absent.lib: cannot be read" in refusal("synth", *SMALLEST, "--liberty", tmp_path / "absent.lib")
     with_library = refusal("synth", handwritten, "--target", "ice40", "--liberty", "x.lib")
     assert "cannot be used with the target ice40" in with_library
+    assert "--timing needs a library of standard cells" in refusal("synth", *SMALLEST, "--timing")
     assert "not both" in refusal("synth", handwritten, "--preset", "tiny")
     assert "name a directory that 'generate' wrote" in refusal("synth", tmp_path)
     assert "unknown preset 'huge'" in refusal("synth", "--preset", "huge")
