@@ -105,7 +105,9 @@ def _sources(subject: str, parameters: GridParameters, folder: Path) -> _Sources
     sources = emit(top).sources
     for name, text in sources.items():
         (folder / f"{name}.v").write_text(text, encoding="utf-8")
-    return _Sources(str(module), top.module_name, tuple(f"{name}.v" for name in sources), flat=not whole)
+    return _Sources(
+        str(module), top.module_name, tuple(f"{name}.v" for name in sources), flat=MEMORY_MODULE not in sources
+    )
 
 
 def build_mutants(subject: str, parameters: GridParameters, count: int, seed: int) -> Mutants:

@@ -171,7 +171,7 @@ def _read(module: str, netlist: str, folder: Path, timeout: float) -> ModuleTimi
         last = (done.stdout + done.stderr).strip().splitlines()[-1:]
         raise ToolError(f"timing of {module}: OpenSTA found no path ({' '.join(last)})")
     area = re.search(r'"area":\s*([\d.]+)', (folder / "area.json").read_text())
-    outputs = dict(re.findall(r"^ *\w+ (\S+) \((?:[^;]*?)\.Q\(\\?([^)]*?) ?\)", netlist, re.MULTILINE))
+    outputs: dict[str, str] = dict(re.findall(r"^ *\w+ (\S+) \((?:[^;]*?)\.Q\(\\?([^)]*?) ?\)", netlist, re.MULTILINE))
     return ModuleTiming(
         module, _PERIOD - float(slack[1]), float(area[1]) if area else 0.0,
         outputs.get(begins[1], begins[1]), outputs.get(ends[1], ends[1]),
