@@ -7,7 +7,7 @@ from pathlib import Path
 
 import sim_tests.checks
 from scripts.output import markdown_table
-from sim_tests.bench.grids import GRIDS, ICARUS_GRIDS
+from sim_tests.bench.grids import GRIDS, ICARUS_GRIDS, TINY_GRIDS
 from sim_tests.regression import Job, all_jobs
 
 __all__ = ["cases_of", "regression_markdown"]
@@ -25,7 +25,7 @@ def cases_of(bench: str) -> dict[str, str]:
 
 def _grids(jobs: list[Job]) -> str:
     names = [job.grid for job in jobs]
-    for grids, text in ((list(GRIDS), "all"), (list(ICARUS_GRIDS), "all small")):
+    for grids, text in ((list(GRIDS), "all"), (list(ICARUS_GRIDS), "small"), (list(TINY_GRIDS), "tiny")):
         if sorted(names) == sorted(grids):
             return text
     return " ".join(names)
@@ -52,9 +52,10 @@ def regression_markdown() -> str:
         "Made by `python -m scripts.make_reference` from `sim_tests/regression.py` and the benches; do not edit.", "",
         f"`make regress` runs {len(jobs)} jobs: benches of single components with the parameters of a grid, and "
         "benches of whole grids. [Verification](verification.md) says what they are for.", "",
-        f"Grids: {', '.join(GRIDS)} (rows, columns, lanes; \"-16\": 16-bit operands; `sim_tests/bench/grids.py`). *All "
-        f"small*: {', '.join(ICARUS_GRIDS)}. *Scrambled*: under Verilator, with memories that start from random words. "
-        "A test of what a grid cannot do (rows that differ, with one row) is reported as skipped.", "",
+        f"Grids: {', '.join(GRIDS)} (rows, columns, lanes; \"-16\": 16-bit operands; `sim_tests/bench/grids.py`). "
+        f"*Small*: {', '.join(ICARUS_GRIDS)}; *tiny*: {', '.join(TINY_GRIDS)}. *Scrambled*: under Verilator, with "
+        "memories that start from random words. A component whose Verilog is the same for several grids is simulated "
+        "for one of them. A test of what a grid cannot do (rows that differ, with one row) is reported as skipped.", "",
         "## Jobs", "",
         *markdown_table(["subject", "bench", "Icarus", "Verilator", "scrambled", "jobs"], rows), "",
         "## Cases", "",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hdl.parameters import GridParameters
 
-__all__ = ["GRIDS", "ICARUS_GRIDS", "RESIDENT_GRID", "RESIDENT_GRID_16"]
+__all__ = ["GRIDS", "ICARUS_GRIDS", "RESIDENT_GRID", "RESIDENT_GRID_16", "TINY_GRIDS"]
 
 
 def _grid(rows: int, cols: int, lanes: int, **others: int) -> GridParameters:
@@ -47,6 +47,6 @@ GRIDS: dict[str, GridParameters] = {
     "4x8x8": _grid(4, 8, 8),
 }
 
-#: The grids that are small enough for an event-driven simulator.
+#: The grids that are small enough for an event-driven simulator, and those that are so for many sequences.
 ICARUS_GRIDS = ("1x1x4", "1x4x5", "1x2x5-16", "2x2x8", "8x1x4", "8x1x4-16", "4x2x7")
-
+TINY_GRIDS = ("1x1x4", "1x4x5", "1x2x5-16")
