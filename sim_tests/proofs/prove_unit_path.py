@@ -45,6 +45,20 @@ class UnitPathProof(Harness):
         self.promise("two values in one cycle are a collision", ~(issue.valid & fetched[ring]) | (
             dut.collision | ~returns(m, dut, ring)
         ))
+        # What an instruction says, one cycle after its fetch, and in the cycles after.
+        said = [Signal.like(dut.instruction, name=f"said_{cycles}") for cycles in range(2)]
+        m.d.sync += [said[0].eq(dut.instruction), said[1].eq(said[0])]
+        entry = Signal(p.unit_bits)
+        m.d.comb += entry.eq(units[1] + dut.instruction.destination)
+        self.promise("the entry of the unit is read with the instruction", (dut.unit_enable == fetched[1]) & (
+            ~fetched[1] | (dut.unit_address == entry)
+        ))
+        self.promise("a result is emitted when the instruction says so, with the entry of its unit", (
+            dut.own_result.valid == (fetched[2] & said[0].emit)
+        ) & (dut.own_result.unit.as_value() == dut.unit_entry.as_value()))
+        self.promise("a state word is written when the instruction says so", (
+            dut.state_write.enable == (fetched[write] & said[1].write_state)
+        ) & (~dut.state_write.enable | (dut.state_write.address[: p.slot_bits] == said[1].write_slot)))
         self.reach("a state word is written", dut.state_write.enable)
         self.reach("a value returns", dut.fetch_enable & ~issue.valid)
         self.reach("a collision", dut.collision & issue.valid)
