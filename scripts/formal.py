@@ -1,7 +1,7 @@
 """Prove all promises of the components, without a bound: `make formal`, minutes.
 
-Writes formal.json and .md; with `--only`, what is recorded of the other components stays. The exit status is 1 when a promise is not proved, a situation not reached, or a broken
-variant not found.
+Writes formal.json and .md; with `--only`, what is recorded of the other components stays. The exit status is 1 when a
+promise is not proved, a situation not reached, or no broken variant of a component found.
 """
 
 from __future__ import annotations
