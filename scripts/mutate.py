@@ -141,8 +141,8 @@ def main(output: Path, only: str, count: int, survivors: bool, jobs: int) -> Non
             promised = pool.submit(promises_hold, subject, GRIDS[GRID]).result()
             futures = [pool.submit(judge, subject, count, number, limits, promised) for number in numbers]
             found = sorted([*kept, *(future.result() for future in futures)], key=lambda one: one.number)
-            noticed = None
-            if subject in PROOFS:
+            noticed = done[subject]["by_promises"] if survivors else None
+            if subject in PROOFS and not survivors:
                 changes = mutations(PROOFS[subject](PROOF_GRID), count, SEED)
                 noticed = sum(pool.map(promises_notice, [subject] * len(changes), changes)), len(changes)
             done[subject] = {
