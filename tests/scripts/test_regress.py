@@ -68,7 +68,7 @@ def running(name: str, processes: list[int]) -> bool:
 
 def test_one_interrupt_ends_everything(tmp_path: Path) -> None:
     runner = subprocess.Popen(
-        [sys.executable, "-m", "scripts.regress", "--only", "activation-2x2x8-icarus", "--results", tmp_path],
+        [sys.executable, "-m", "scripts.regress", "--only", "controller-2x2x8-icarus", "--results", tmp_path],
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
         # A process started in the background ignores interrupts, and so do its children.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
