@@ -63,7 +63,7 @@ def mutants_of(subject: str, count: int) -> Mutants:
     return build_mutants(subject, GRIDS[GRID], count, SEED)
 
 
-def passes(mutants: Mutants, bench: Bench, number: int, timeout: float | None) -> bool:
+def survives(mutants: Mutants, bench: Bench, number: int, timeout: float | None) -> bool:
     """Whether a bench passes with a mutant (0 is the original)."""
     with tempfile.TemporaryDirectory() as folder:
         try:
@@ -82,7 +82,7 @@ def baseline(subject: str, count: int) -> list[float]:
     limits, mutants = [], mutants_of(subject, count)
     for bench in SUBJECTS[subject]:
         started = time.perf_counter()
-        if not passes(mutants, bench, 0, None):
+        if not survives(mutants, bench, 0, None):
             raise click.ClickException(f"{subject}: {bench.name} fails without a mutant")
         limits.append(max(PATIENCE * (time.perf_counter() - started), LEAST_SECONDS))
     return limits
@@ -92,7 +92,7 @@ def judge(subject: str, count: int, number: int, limits: list[float], promised: 
     """The fate of one mutant."""
     mutants, passed = mutants_of(subject, count), 0
     for bench, limit in zip(SUBJECTS[subject], limits, strict=True):
-        if not passes(mutants, bench, number, limit):
+        if not survives(mutants, bench, number, limit):
             return Fate(subject, number, "killed", mutants.passes[number], passed)
         passed += 1
     fate = "survived"

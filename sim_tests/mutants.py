@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,7 +18,7 @@ from hdl.output.yosys_worker import run_yosys
 from hdl.parameters import GridParameters
 from sim_tests.bench.component_bench import COMPONENTS, MEMORY_PARAMETERS
 from sim_tests.proofs.catalogue import PROOFS
-from sim_tests.proofs.prover import Verdict, before_mutation, decide, search
+from sim_tests.proofs.prover import NO_MUTATION, Verdict, before_mutation, components_outside, decide, search
 from sim_tests.regression import bench_of
 from sim_tests.simulator.run import Build, build
 
@@ -161,7 +160,8 @@ def promises_hold(subject: str, parameters: GridParameters) -> bool:
         return False
     harness, component = PROOFS[subject](parameters), COMPONENTS[subject](parameters)
     same = emit(harness.component).sources == emit(component).sources
-    return same and decide(harness, timeout=_PROOF_SECONDS).verdict == Verdict.PROVED
+    # By the same passes as for a mutant, so that only the mutation can make a difference.
+    return same and decide(harness, mutation=NO_MUTATION, timeout=_PROOF_SECONDS).verdict == Verdict.PROVED
 
 
 def breaks_a_promise(mutants: Mutants, number: int) -> bool:
@@ -177,14 +177,12 @@ def is_equivalent(mutants: Mutants, number: int) -> bool:
     with which Yosys cannot deal (the enable of a memory) is not proved.
     """
     # The original itself, as number 0, for a test.
-    mutation = _alone(mutants, number) if number else "opt_clean"
+    mutation = _alone(mutants, number) if number else NO_MUTATION
     with tempfile.TemporaryDirectory(prefix="srnn_miter_") as name:
         folder = Path(name)
         sources = _sources(mutants.subject, mutants.parameters, folder)
         module = sources.module
-        alone: Sequence[str] = [] if sources.flat else [
-            f"hierarchy -top {sources.top}", f"select {module}/t:*srnn_*", "expose -evert", "select -clear",
-        ]
+        alone = [] if sources.flat else components_outside(sources.top, module)
         miter = [
             # The mutant first, for the names of its cells.
             *sources.read(), mutation, *alone, f"rename {module} gate", "design -stash gate",

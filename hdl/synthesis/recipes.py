@@ -18,6 +18,10 @@ BOX = "srnn_box"
 #: Transistors of a two-input NAND gate in CMOS.
 _NAND2_TRANSISTORS = 4
 
+#: Passes that leave flip-flops without set, reset, enable and power-up value: those of generated modules have a value,
+#: and the target's have none.
+PLAIN_REGISTERS = ("setattr -unset init", "dfflegalize -cell $_DFF_P_ x")
+
 _FPGA = {
     "ice40": "synth_ice40 -dsp -top {top}",
     "ice40hx": "synth_ice40 -top {top}",
@@ -105,12 +109,7 @@ def mapping_passes(top: str, target: str, liberty: Liberty | None, statistics: s
     """Return passes that map module `top`, remove its black boxes and write `stat` to the file `statistics`."""
     if target in _FPGA:
         return [_FPGA[target].format(top=top), *_drop_boxes(), f"tee -o {statistics} stat -json"]
-    passes = [
-        f"synth -flatten -booth -top {top}",
-        # Registers of generated modules have power-up values, which the target flip-flop does not support.
-        "setattr -unset init",
-        "dfflegalize -cell $_DFF_P_ x",
-    ]
+    passes = [f"synth -flatten -booth -top {top}", *PLAIN_REGISTERS]
     if liberty:
         library = f'-liberty "{liberty.path}"'
         passes += [f"dfflibmap {library}", f"abc {library}", "opt_clean", *_drop_boxes()]

@@ -1,7 +1,8 @@
 """Static timing of a generated grid in a library of standard cells: Yosys maps, OpenSTA finds the longest path.
 
 Wires have no delay, so that periods are lower bounds: what counts is their ratio. Memories are outside: what comes from
-them or goes to them counts from the clock edge on, like the ports of a module.
+them or goes to them counts from the clock edge on, like the ports of a module. The top level, which connects the
+modules, is not among them: a path through two of them is seen only inside a module that holds both, such as a site.
 """
 
 import re
@@ -19,7 +20,7 @@ from hdl.grid.memory import MEMORY_MODULE
 from hdl.output.yosys_worker import run_yosys
 from hdl.synthesis.bare_dot_product import MODULE, bare_dot_product
 from hdl.synthesis.flow import SynthesisFlow
-from hdl.synthesis.recipes import Liberty
+from hdl.synthesis.recipes import PLAIN_REGISTERS, Liberty
 
 __all__ = ["ModuleTiming", "TimingReport", "grid_timing", "sta_executable"]
 
@@ -131,14 +132,15 @@ def _measure(module: str, sources: dict[str, str], library: Liberty, folder: Pat
     driver = f"set_driving_cell {library.buffer}\n" if library.buffer else ""
     (folder / "constraints").write_text(f"{driver}set_load {_LOAD} [all_outputs]\n", encoding="utf-8")
     cells = f'-liberty "{library.path}"'
+    # The clock of a memory is no output of the module.
     outside = [] if MEMORY_MODULE not in sources else [
         f"select {module}/t:*{MEMORY_MODULE}", "expose -evert", "select -clear", f"delete -output {module}/w:*.clk",
     ]
     run_yosys([
         *(f"read_verilog -D SYNTHESIS {name}.v" for name in sources), f"hierarchy -check -top {module}",
         f"setattr -mod -set keep_hierarchy 1 *{MEMORY_MODULE}", "proc", "flatten", *outside,
-        f"synth -booth -noabc -top {module}", "setattr -unset init", "dfflegalize -cell $_DFF_P_ x",
-        f"dfflibmap {cells}", "opt", f"abc {cells} -D {_TARGET_PS} -constr constraints", "opt_clean -purge",
+        f"synth -booth -noabc -top {module}", *PLAIN_REGISTERS, f"dfflibmap {cells}", "opt",
+        f"abc {cells} -D {_TARGET_PS} -constr constraints", "opt_clean -purge",
         f"tee -o area.json stat -json {cells}", "splitnets -ports",
         "write_verilog -noattr -noexpr -simple-lhs netlist.v",
     ], f"mapping of {module}", folder, timeout)

@@ -76,6 +76,8 @@ def command(
         Liberty.read(liberty)
     elif timing:
         raise ConfigurationError("--timing needs a library of standard cells: name one with --liberty FILE.lib")
+    if timing and clock is not None:
+        raise ConfigurationError("--clock: --timing finds the clock; name one of the two")
     with tempfile.TemporaryDirectory(prefix="spatial-rnn-") as temporary:
         if directory is None:
             from hdl.output.package import make_package
@@ -120,7 +122,10 @@ def _timing(output: Output, directory: Path, liberty: Path, jobs: int, started: 
     table = plain_table("module", *figures, "from", "to", title=f"Timing, library {report.liberty} ({seconds:.0f} s)",
                         right=figures)
     table.caption_justify = "left"
-    table.caption = "Each module with all that it holds, except memories; without wires. A library's own units of area."
+    table.caption = (
+        "Each module with all that it holds, except memories; not the top level; without wires. Area in the library's "
+        "unit."
+    )
     for module in (report.reference, *report.modules):
         table.add_row(module.name, f"{module.period_ns:.2f}", f"{module.period_ns / report.reference.period_ns:.2f}",
                       f"{module.area:,.0f}", module.begins, module.ends)

@@ -17,6 +17,7 @@ from hdl.output.emit import emit
 from hdl.output.yosys_worker import run_yosys
 from hdl.parameters import GridParameters
 from sim_tests.proofs.harness import Harness
+from sim_tests.proofs.prover import components_outside
 
 __all__ = ["TopProof"]
 
@@ -36,9 +37,9 @@ def _turned_out(parameters: GridParameters) -> tuple[str, dict[str, tuple[bool, 
             (folder / f"{module}.v").write_text(text, encoding="utf-8")
         run_yosys([
             *(f"read_verilog -D SYNTHESIS {module}.v" for module in sources), "proc",
-            f"hierarchy -top {top.module_name}", f"select {top.module_name}/t:*srnn_*", "expose -evert -sep __",
-            "select -clear", f"rename {top.module_name} {_MODULE}", f"select {_MODULE}",
-            "write_verilog -noattr -selected top.v", "write_json -selected top.json",
+            *components_outside(top.module_name, top.module_name), f"rename {top.module_name} {_MODULE}",
+            f"select {_MODULE}", "write_verilog -noattr -selected top.v",
+            "write_json -selected top.json",
         ], "top level without its components", folder, 300)
         ports = json.loads((folder / "top.json").read_text())["modules"][_MODULE]["ports"]
         return (folder / "top.v").read_text(), {

@@ -42,33 +42,25 @@ class UnitPathProof(Harness):
         self.promise("a state word is written only for an instruction, and for its unit", ~dut.state_write.enable | (
             fetched[write] & (dut.state_write.address[p.slot_bits :] == units[write])
         ))
-        self.promise("two values in one cycle are a collision", ~(issue.valid & fetched[ring]) | (
-            dut.collision | ~returns(m, dut, ring)
-        ))
         # What an instruction says, one cycle after its fetch, and in the cycles after.
-        said = [Signal.like(dut.instruction, name=f"said_{cycles}") for cycles in range(2)]
-        m.d.sync += [said[0].eq(dut.instruction), said[1].eq(said[0])]
+        said = [dut.instruction]
+        for cycles in range(age - 1):
+            word = Signal.like(dut.instruction, name=f"said_{cycles}")
+            m.d.sync += word.eq(said[-1])
+            said.append(word)
+        self.promise("two values in one cycle are a collision",
+                     ~(issue.valid & fetched[ring] & said[ring - 1].proceed) | dut.collision)
         entry = Signal(p.unit_bits)
         m.d.comb += entry.eq(units[1] + dut.instruction.destination)
         self.promise("the entry of the unit is read with the instruction", (dut.unit_enable == fetched[1]) & (
             ~fetched[1] | (dut.unit_address == entry)
         ))
         self.promise("a result is emitted when the instruction says so, with the entry of its unit", (
-            dut.own_result.valid == (fetched[2] & said[0].emit)
+            dut.own_result.valid == (fetched[2] & said[1].emit)
         ) & (dut.own_result.unit.as_value() == dut.unit_entry.as_value()))
         self.promise("a state word is written when the instruction says so", (
-            dut.state_write.enable == (fetched[write] & said[1].write_state)
-        ) & (~dut.state_write.enable | (dut.state_write.address[: p.slot_bits] == said[1].write_slot)))
+            dut.state_write.enable == (fetched[write] & said[write - 1].write_state)
+        ) & (~dut.state_write.enable | (dut.state_write.address[: p.slot_bits] == said[write - 1].write_slot)))
         self.reach("a state word is written", dut.state_write.enable)
         self.reach("a value returns", dut.fetch_enable & ~issue.valid)
         self.reach("a collision", dut.collision & issue.valid)
-
-
-def returns(m: Module, dut: UnitPath, ring: int) -> Signal:
-    """Whether the instruction of so many cycles ago proceeds."""
-    proceeds = dut.instruction.proceed
-    for cycles in range(ring - 1):
-        before = Signal(name=f"proceeds_{cycles}")
-        m.d.sync += before.eq(proceeds)
-        proceeds = before
-    return proceeds

@@ -23,8 +23,10 @@ from hdl.grid.sharing import ModuleCollector
 from hdl.output.yosys_worker import run_yosys
 from sim_tests.proofs.harness import HARNESS, Harness
 
-__all__ = ["Result", "Verdict", "before_mutation", "decide", "mutations", "search"]
+__all__ = ["NO_MUTATION", "Result", "Verdict", "before_mutation", "components_outside", "decide", "mutations", "search"]
 
+#: In the place of a mutation: everything else is as for a mutant.
+NO_MUTATION = "opt_clean"
 #: Seconds for one promise.
 TIMEOUT = 600
 
@@ -102,6 +104,11 @@ def before_mutation(files: Sequence[str], prepare: Sequence[str] = (), finish: S
         *(f"read_verilog -D SYNTHESIS {file}" for file in files), *prepare, "proc -norom", *finish, "setundef -zero",
         "opt_clean",
     ]
+
+
+def components_outside(top: str, module: str) -> list[str]:
+    """The passes that turn the components and memories of a module out: their ports become its own, by name."""
+    return [f"hierarchy -top {top}", f"select {module}/t:*srnn_*", "expose -evert -sep __", "select -clear"]
 
 
 def _write(harness: Harness, folder: Path, promise: str | None, situation: str | None) -> None:

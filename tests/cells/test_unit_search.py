@@ -12,8 +12,8 @@ from sim_tests.bench.grids import GRIDS
 from sim_tests.bench.models import ModelCase
 
 
-def test_a_hard_stage_is_searched_for_few_lengths(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Three layers with peepholes took a quarter of an hour: every length of rows was searched, nearly all in vain."""
+def searched_lengths(monkeypatch: pytest.MonkeyPatch, cell: cells.Cell) -> set[int]:
+    """Words of the rows for which programs are searched while a layer is mapped."""
     lengths: set[int] = set()
     search = UnitSearch.run
 
@@ -24,5 +24,14 @@ def test_a_hard_stage_is_searched_for_few_lengths(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(UnitSearch, "run", counted)
     for cache in (searched._best, searched._candidates, searched._searched):
         cache.cache_clear()
-    ModelCase(cells.lstm_peephole, 12, (13,)).mapping(GRIDS["4x2x7"])
-    assert lengths <= {8, 12, 16, 24}
+    ModelCase(cell, 12, (13,)).mapping(GRIDS["4x2x7"])
+    return lengths
+
+
+def test_a_hard_stage_is_searched_for_few_lengths(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three layers with peepholes took a quarter of an hour: every length of rows was searched, nearly all in vain."""
+    assert searched_lengths(monkeypatch, cells.lstm_peephole) <= {8, 12, 16, 24}
+
+
+def test_other_stages_are_searched_for_the_rows_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert min(searched_lengths(monkeypatch, cells.lstm)) <= 2

@@ -71,6 +71,8 @@ def test_refusals(handwritten: Path, tmp_path: Path) -> None:
     with_library = refusal("synth", handwritten, "--target", "ice40", "--liberty", "x.lib")
     assert "cannot be used with the target ice40" in with_library
     assert "--timing needs a library of standard cells" in refusal("synth", *SMALLEST, "--timing")
+    cells = "/usr/share/qflow/tech/osu018/osu018_stdcells.lib"
+    assert "--clock: --timing finds" in refusal("synth", *SMALLEST, "--timing", "--liberty", cells, "--clock", "100")
     assert "not both" in refusal("synth", handwritten, "--preset", "tiny")
     assert "name a directory that 'generate' wrote" in refusal("synth", tmp_path)
     assert "unknown preset 'huge'" in refusal("synth", "--preset", "huge")
