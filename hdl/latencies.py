@@ -4,11 +4,27 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
+from hdl.grid.controller import Controller
 from hdl.grid.top import Grid
 from hdl.parameters import GridParameters
 
-__all__ = ["GridLatencies"]
+__all__ = ["ENTRY_INTERVAL", "FIRST_ENTRY", "FIRST_INPUT", "GridLatencies", "UnitPathLatencies"]
+
+#: First cycle in which the controller considers an entry, counted from the first in which it is busy, and cycles from
+#: an entry to the next.
+FIRST_ENTRY, ENTRY_INTERVAL = Controller.first_entry, Controller.entry_interval
+#: First cycle in which a beat of the input is taken.
+FIRST_INPUT = 1
+
+
+class UnitPathLatencies(NamedTuple):
+    """The latencies on which unit programs depend, see `GridLatencies`."""
+
+    ring: int
+    state_distance: int
+    kept_distance: int
 
 
 @dataclass(frozen=True)
@@ -27,6 +43,8 @@ class GridLatencies:
     store_distance: int
     #: From an instruction that writes a state word to the first that reads the new value; earlier ones read the old.
     state_distance: int
+    #: From an instruction that keeps its result to the first that can use it; earlier ones use the one before it.
+    kept_distance: int
     #: One hop of the result link; a result reaches the collector after `column` hops.
     result_hop: int = 1
 
@@ -34,6 +52,11 @@ class GridLatencies:
     def of(cls, parameters: GridParameters) -> GridLatencies:
         """The latencies of the grid with these parameters."""
         return _latencies(parameters)
+
+    @property
+    def unit_path(self) -> UnitPathLatencies:
+        """Those on which unit programs depend."""
+        return UnitPathLatencies(self.ring, self.state_distance, self.kept_distance)
 
     def to_dict(self) -> dict[str, int]:
         """Field names and values."""
@@ -47,5 +70,5 @@ def _latencies(parameters: GridParameters) -> GridLatencies:
     pcu = grid.site.pcu
     return GridLatencies(
         grid.token_latency, pcu.result_latency, pcu.ring_latency, pcu.store_latency, pcu.store_distance,
-        pcu.state_distance,
+        pcu.state_distance, pcu.kept_distance,
     )

@@ -351,9 +351,9 @@ def instruction_layout(p: GridParameters) -> data.StructLayout:
         "emit": 1,
         #: Added to the unit, modulo 2 to the bits of a unit, for the unit entry of an emitted result.
         "destination": p.unit_bits,
-        #: Pass the result through `activation` to instruction `next`, four cycles after this one.
+        #: Pass the result through `activation` to instruction `next`, one trip round the ring later.
         "proceed": 1,
-        #: Keep the activated result four cycles after this instruction, with or without `proceed`.
+        #: Keep the activated result one trip round the ring later, with or without `proceed`.
         "hold": Hold,
         #: Function of the result on its way to `next` and `hold`.
         "activation": Activation,

@@ -63,6 +63,11 @@ class GridParameters:
     operand_bits: int = Arithmetic.operand_bits
     #: Levels of the adder tree between two pipeline registers.
     tree_levels_per_register: int = 2
+    #: Registers at the outputs of the site's memories, 0 or 1: what comes out of a large block RAM or SRAM comes late.
+    memory_registers: int = 0
+    #: 1: the epilogue's products are in carry-save form between two registers, so that standard cells keep up with the
+    #: dot product; 0: they are whole, for multipliers that are blocks of an FPGA.
+    carry_save: int = 0
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -281,6 +286,8 @@ RANGES: dict[str, tuple[int, int, bool]] = {
     "accumulator_bits": (24, 40, False),
     "operand_bits": (8, 16, True),
     "tree_levels_per_register": (1, 7, False),
+    "memory_registers": (0, 1, False),
+    "carry_save": (0, 1, False),
 }
 
 

@@ -32,7 +32,7 @@ def find_unit_programs(shape: Shape, latencies: GridLatencies) -> float:
             for preference in Preference:
                 if not phase.stores:
                     unit_program(
-                        phase.stage, words, latencies.ring, latencies.state_distance, phase.separate, preference)
+                        phase.stage, words, latencies.unit_path, phase.separate, preference)
     return time.process_time() - started
 
 

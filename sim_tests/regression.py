@@ -27,7 +27,7 @@ _BENCHES = {
     },
 }
 #: Grids from which the components take their parameters under Verilator: what is compiled is the same Verilog.
-_COMPILED_COMPONENTS = ("2x2x8",)
+_COMPILED_COMPONENTS = ("2x2x8", "1x2x5-16")
 #: Seconds that a job runs on an idle core, where they are well over the usual few: for the order and the time left.
 _RUN_SECONDS = {
     "schedules": 90.0, "long": 25.0, "rails": 20.0, "activation": 20.0, "random": 12.0, "operations": 11.0,
@@ -98,7 +98,7 @@ def run_job(job: Job, results: Path) -> Outcome:
         if job.component is None:
             build = build_grid(GRIDS[job.grid], job.simulator)
         elif job.component == "memory":
-            build = build_memory(job.simulator)
+            build = build_memory(job.simulator, GRIDS[job.grid].memory_registers)
         else:
             build = build_component(job.component, GRIDS[job.grid], job.simulator)
         built = time.perf_counter()
@@ -116,7 +116,7 @@ def run_job(job: Job, results: Path) -> Outcome:
 def _components(simulator: str, grids: tuple[str, ...]) -> Iterator[Job]:
     assert _BENCHES.keys() == {*COMPONENTS, "memory"}
     for component, bench in _BENCHES.items():
-        names = DEPENDS.get(component, () if component == "memory" else None)
+        names = DEPENDS.get(component)
         seen = set()
         for grid in grids:
             values = grid if names is None else tuple(getattr(GRIDS[grid], name) for name in names)
@@ -127,7 +127,9 @@ def _components(simulator: str, grids: tuple[str, ...]) -> Iterator[Job]:
 
 #: Components whose Verilog depends on a few parameters only: one of several grids with the same values is enough.
 DEPENDS: dict[str, tuple[str, ...]] = {
-    "activation": ("table_segments",), "multiply_accumulate": (), "requantiser": ("accumulator_bits", "operand_bits"),
+    "memory": ("memory_registers",), "activation": ("table_segments", "memory_registers"),
+    "multiply_accumulate": ("carry_save",),
+    "requantiser": ("accumulator_bits", "operand_bits", "carry_save"),
 }
 #: Benches of whole grids, with their variables under Verilator, where they run on all grids, and under Icarus, with the
 #: grids there: an event-driven simulator takes minutes for many sequences on a larger grid.

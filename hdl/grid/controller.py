@@ -6,6 +6,7 @@ from amaranth.hdl import Array, Module, Mux, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from hdl.grid.counter import counter
 from hdl.layouts import (
     schedule_entry_layout,
     schedule_header_layout,
@@ -17,6 +18,8 @@ from hdl.parameters import GridParameters
 __all__ = ["SEQUENCE_STATES", "Controller"]
 
 
+#: Bits of the counts of completed steps.
+_COUNT_BITS = 6
 #: States of the controller, in the order of their numbers in the Verilog's `sequence_state`.
 SEQUENCE_STATES = ("IDLE", "BEGIN", "RUN", "ABORT")
 
@@ -27,17 +30,19 @@ class Controller(wiring.Component):
     The schedule ROM outside (address `schedule_address`, word one cycle later) holds a header for each model, and the
     `entries` entries of each model from address `first` on. The header is read all the time while nothing runs, so that
     `model` must have its value in the cycle before `start`; a register write takes longer than that.
-    Iteration i = 0, 1, ... issues every entry once, for step i - lag. Entries whose step does not exist take one cycle
-    and do nothing (with `holds_slot` they wait for the duration before them and take their own). An entry is issued in
+    Iteration i = 0, 1, ... issues every entry once, for step i - lag. Entries whose step does not exist are skipped and
+    do nothing (with `holds_slot` they wait for the duration before them and take their own). An entry is issued in
     the first cycle in which
     - the `duration` of the entry before has passed (`fresh_duration`, if its token was `fresh`),
     - the phase that it waits for is complete up to the step it needs (`complete`, one pulse a phase and step),
     - the input vector of its step is loaded (`input_available`), if it needs one,
     - the output of two steps earlier has been sent, if its results go to the host, and
     - the write stream is free (`stream_busy` low): results go before tokens.
-    The token is on `token_valid`/`token` in that cycle. The entry after an issued or skipped one is considered in the
-    next cycle. A phase with `phase_enable` low sends no token; everything else happens as if it had sent one, and its
-    results count as complete at once.
+    The token is on `token_valid`/`token` in that cycle. The first entry is considered `first_entry` cycles after
+    `begin_sequence`, each other one `entry_interval` cycles after the one before it was issued or skipped: meanwhile it
+    is read, and all that its conditions depend on is computed, so that an issue needs only registers. A phase with
+    `phase_enable` low sends no token; everything else happens as if it had sent one, and its results count as complete
+    at once.
     `model`, `steps`, `keep_state` and `phase_enable` are sampled with `start`. A `model` beyond `models`, without
     entries, or whose header is neither in a ROM that is `initialised` nor was written (`schedule_write` at
     `schedule_write_address`) by a whole load packet since the reset, raises `no_model`; `model_loaded` is high for the
@@ -54,6 +59,9 @@ class Controller(wiring.Component):
     """
 
     module_name = "srnn_controller"
+
+    #: Cycles from `begin_sequence` to the first cycle in which an entry is considered, and from an entry to the next.
+    first_entry, entry_interval = 3, 2
 
     def __init__(self, parameters: GridParameters, drain_cycles: int) -> None:
         self.parameters = p = parameters
@@ -123,15 +131,15 @@ class Controller(wiring.Component):
             with m.State("IDLE"):
                 self._idle(m, s)
             with m.State("BEGIN"):
-                m.d.comb += self.busy.eq(1)
+                m.d.comb += [self.busy.eq(1), self.schedule_address.eq(s.address)]
                 m.d.sync += self.begin_sequence.eq(0)
                 m.next = "RUN"
                 self._abort(m, s)
             with m.State("RUN"):
                 self._run(m, s)
             with m.State("ABORT"):
-                m.d.comb += [self.busy.eq(1), self.flush.eq(1), s.next_address.eq(s.header_address)]
-                with m.If((s.window == 0) & (s.drain != 0)):
+                m.d.comb += [self.busy.eq(1), self.flush.eq(1), self.schedule_address.eq(s.header_address)]
+                with m.If(s.is_over & (s.drain != 0)):
                     m.d.sync += s.drain.eq(s.drain - 1)
                 with m.If((s.drain == 0) & self.input_quiet & self.output_idle):
                     m.d.sync += self.aborted.eq(1)
@@ -141,8 +149,8 @@ class Controller(wiring.Component):
     def _models(self, m: Module, s: _Sequence) -> None:
         """The word of the schedule ROM, and the outputs that depend on the model."""
         p = self.parameters
-        m.d.comb += [s.rom_header.eq(self.schedule_word), s.entry.eq(self.schedule_word)]
         m.d.comb += [
+            s.rom_header.eq(self.schedule_word),
             s.header_address.eq(self.model[: p.model_bits]),
             *(s.named[index].eq(self.model == index) for index in range(p.models)),
             s.has_header.eq((self.initialised & ~s.overwritten & ~s.spoiled) | (s.named & s.written).any()),
@@ -173,56 +181,75 @@ class Controller(wiring.Component):
             m.d.sync += [s.parities.eq(0), s.valid.eq(0), s.written.eq(0), s.spoiled.eq(1), s.overwritten.eq(0)]
 
     def _entry(self, m: Module, s: _Sequence) -> None:
-        """The step of the entry in this iteration, the conditions of its issue, and its token."""
+        """The entry that is considered: its step, the conditions of its issue, and its token.
+
+        In the cycle after it was read, everything that depends on it and on its iteration becomes a register.
+        """
         entry = s.entry
+        exists, first_step, fresh = Signal(), Signal(), Signal()
         m.d.comb += [
-            s.step.eq(s.iteration - entry.lag),
-            s.exists.eq((s.step >= 0) & (s.step < self.steps_latched)),
-            s.enabled.eq(s.phases_enabled.bit_select(entry.phase, 1)),
+            first_step.eq(s.begun == entry.lag),
+            exists.eq((entry.lag <= s.begun) & (~s.past | (s.over < entry.lag))),
+            fresh.eq(s.fresh & exists & first_step),
         ]
-        with m.If(s.window != 0):
-            m.d.sync += s.window.eq(s.window - 1)
+        m.d.sync += [s.is_read.eq(self.begin_sequence), s.considered.eq(self.running & ~(s.is_read | s.issue | s.skip))]
+        with m.If(~s.considered):
+            duration = Mux(fresh, entry.fresh_duration, entry.duration)
+            m.d.sync += [
+                s.exists.eq(exists), s.fresh_step.eq(fresh), s.step.eq(s.iteration - entry.lag),
+                s.enabled.eq(s.phases_enabled.bit_select(entry.phase, 1)),
+                s.duration.eq(duration), s.is_short.eq(duration == 0),
+                s.finished.eq(s.past & (s.over == self.header.max_lag)),
+            ]
+        with m.If(~s.is_over):
+            m.d.sync += [s.window.eq(s.window - 1), s.is_over.eq(s.window == 1)]
         # The last reader of the input vector is over: its half can be written again.
-        m.d.comb += self.input_free.eq(s.frees & (s.window == 0))
-        with m.If(s.window == 0):
+        m.d.comb += self.input_free.eq(s.frees & s.is_over)
+        with m.If(s.is_over):
             m.d.sync += s.frees.eq(0)
 
         self._results(m, s)
+        # No entry is considered outside the state RUN.
         m.d.comb += [
+            s.skip.eq(s.considered & ~s.finished & ~s.exists & (~s.entry.holds_slot | s.is_over)),
+            s.issue.eq(
+                s.considered & s.exists & s.is_over & s.result_ready & s.input_ready & s.output_ready
+                & ~self.stream_busy
+            ),
             s.input_ready.eq(~entry.needs_input | self.input_available),
-            s.output_ready.eq(~entry.to_host | ((s.step[:32] - self.steps_sent)[:32] < 2)),
+            # An output two steps ahead waits, so that no output is more than two ahead.
+            s.output_ready.eq(~entry.to_host | ~(s.step - self.steps_sent)[1]),
             self.token.phase.eq(entry.phase),
             self.token.parity.eq(s.step[0] ^ self.parity),
-            self.token.fresh.eq(s.fresh & (s.step == 0)),
+            self.token.fresh.eq(s.fresh_step),
             self.token_valid.eq(s.issue & s.enabled),
             self.input_consume.eq(s.issue & entry.frees_input),
             self.output_skip.eq(s.issue & entry.to_host & ~s.enabled),
         ]
 
     def _place(self, m: Module, s: _Sequence) -> None:
-        """The place in the schedule: address, iteration, and cycles that are left of the last duration."""
-        last_entry = Signal()
-        m.d.comb += [
-            last_entry.eq(s.address == s.last_address),
-            s.finished.eq(s.iteration == self.steps_latched + self.header.max_lag),
-            s.next_address.eq(s.address),
-            self.schedule_address.eq(s.next_address),
-        ]
-        m.d.sync += s.address.eq(s.next_address)
+        """The place in the schedule: the entry and the word after it, the iteration, and the cycles that are left."""
+        with m.If(s.issue | (s.skip & s.entry.holds_slot)):
+            m.d.sync += [s.window.eq(s.duration), s.is_over.eq(s.is_short)]
         with m.If(s.issue):
+            m.d.sync += s.frees.eq(s.entry.frees_input)
+        with m.If(s.is_read | s.issue | s.skip):
+            is_last = s.address == s.last_address
             m.d.sync += [
-                s.window.eq(Mux(self.token.fresh, s.entry.fresh_duration, s.entry.duration)),
-                s.frees.eq(s.entry.frees_input),
+                s.entry.eq(self.schedule_word), s.is_last.eq(is_last),
+                s.address.eq(Mux(is_last, self.header.first, s.address + 1)),
             ]
-        with m.If(s.skip & s.entry.holds_slot):
-            m.d.sync += s.window.eq(s.entry.duration)
-        with m.If(s.issue | s.skip):
-            m.d.comb += s.next_address.eq(Mux(last_entry, self.header.first, s.address + 1))
-            m.d.sync += s.iteration.eq(s.iteration + last_entry)
+        m.d.comb += s.past.eq(s.left == 0)
+        with m.If((s.issue | s.skip) & s.is_last):
+            m.d.sync += [s.iteration.eq(s.iteration + 1), s.begun.eq(s.begun + ~s.begun[-1])]
+            with m.If(s.past):
+                m.d.sync += s.over.eq(s.over + 1)
+            with m.Else():
+                m.d.sync += s.left.eq(s.left - 1)
 
     def _idle(self, m: Module, s: _Sequence) -> None:
         header = s.rom_header
-        m.d.comb += s.next_address.eq(s.header_address)
+        m.d.comb += self.schedule_address.eq(s.header_address)
         # After a load the header is right one cycle later, long before a start can arrive.
         with m.If(self.start & self.loading):
             m.d.comb += self.start_while_loading.eq(1)
@@ -231,11 +258,12 @@ class Controller(wiring.Component):
         with m.Elif(self.start & ((header.entries == 0) | ~self.model_loaded)):
             m.d.comb += self.no_model.eq(1)
         with m.Elif(self.start):
-            m.d.comb += [s.next_address.eq(header.first), self.no_state.eq(self.keep_state & ~self.state_valid)]
+            m.d.comb += self.no_state.eq(self.keep_state & ~self.state_valid)
             m.d.sync += [
-                s.current.eq(s.named), s.last_address.eq(header.first + header.entries - 1),
-                self.header.eq(header), self.steps_latched.eq(self.steps), s.iteration.eq(0),
-                s.phases_enabled.eq(self.phase_enable),
+                s.current.eq(s.named), s.address.eq(header.first),
+                s.last_address.eq(header.first + header.entries - 1),
+                self.header.eq(header), self.steps_latched.eq(self.steps), s.iteration.eq(0), s.begun.eq(0),
+                s.left.eq(self.steps), s.over.eq(0), s.phases_enabled.eq(self.phase_enable),
                 s.fresh.eq(~(self.keep_state & self.state_valid)), self.done.eq(0), self.aborted.eq(0),
                 self.begin_sequence.eq(1),
             ]
@@ -245,18 +273,12 @@ class Controller(wiring.Component):
         m.d.comb += [
             self.busy.eq(1),
             self.running.eq(1),
-            s.skip.eq(~s.finished & ~s.exists & (~s.entry.holds_slot | (s.window == 0))),
-            s.issue.eq(
-                ~s.finished & s.exists & (s.window == 0) & s.result_ready & s.input_ready & s.output_ready
-                & ~self.stream_busy
-            ),
+            # START may come in the first idle cycle: the header must be on its way by then.
+            self.schedule_address.eq(Mux(s.finished, s.header_address, s.address)),
         ]
-        # START may come in the first idle cycle: the header must be on its way by then.
-        with m.If(s.finished):
-            m.d.comb += s.next_address.eq(s.header_address)
-        with m.If(s.finished & (self.steps_sent == self.steps_latched) & self.output_idle):
+        with m.If(s.considered & s.finished & (self.steps_sent == self.steps_latched) & self.output_idle):
             m.d.sync += [
-                self.done.eq(1), s.valid.eq(s.valid | s.current),
+                self.done.eq(1), s.valid.eq(s.valid | s.current), s.considered.eq(0),
                 s.parities.eq(s.parities ^ Mux(self.steps_latched[0], s.current, 0)),
             ]
             m.next = "IDLE"
@@ -265,52 +287,52 @@ class Controller(wiring.Component):
 
     def _abort(self, m: Module, s: _Sequence) -> None:
         with m.If(self.abort):
-            m.d.sync += [s.drain.eq(self.drain_cycles), s.valid.eq(s.valid & ~s.current)]
+            m.d.sync += [s.drain.eq(self.drain_cycles), s.valid.eq(s.valid & ~s.current), s.considered.eq(0)]
             m.next = "ABORT"
 
     def _results(self, m: Module, s: _Sequence) -> None:
         """Whether all results that the entry waits for have been collected.
 
-        Completed steps are counted modulo 256; phases are never more than a few steps apart.
+        Completed steps are counted modulo 64: an entry lags at most 15 iterations behind another, and waits for a step
+        at most 3 steps back, so that a phase that is waited for is never 32 steps ahead or behind.
         """
-        completed = Array(Signal(8, name=f"completed_{phase}") for phase in range(self.parameters.phases))
+        phases = self.parameters.phases
+        completed = [Signal(_COUNT_BITS, name=f"completed_{phase}") for phase in range(phases)]
         skipped = s.issue & ~s.enabled
-        needed = Signal(8)
-        ahead = Signal(signed(8))
-        m.d.comb += [
-            needed.eq(s.step[:8] + 1 - s.entry.wait_back),
-            ahead.eq(completed[s.entry.wait_phase] - needed),
-            s.result_ready.eq(~s.entry.wait | (ahead >= 0)),
-        ]
-        with m.If(self.complete):
-            m.d.sync += completed[self.complete_phase].eq(completed[self.complete_phase] + 1)
-        # A phase that is switched off is complete in the cycle in which it would have begun.
-        with m.If(skipped):
-            m.d.sync += completed[s.entry.phase].eq(completed[s.entry.phase] + 1)
-        with m.If(self.begin_sequence):
-            m.d.sync += [count.eq(0) for count in completed]
+        for phase, count in enumerate(completed):
+            # A phase that is switched off is complete in the cycle in which it would have begun.
+            ends = (self.complete & (self.complete_phase == phase)) | (skipped & (s.entry.phase == phase))
+            with m.If(self.begin_sequence):
+                m.d.sync += count.eq(0)
+            with m.Elif(ends):
+                m.d.sync += count.eq(count + 1)
+        #: Completed steps of the awaited phase beyond those that are needed, in the cycle after the entry was read.
+        ahead = Signal(signed(_COUNT_BITS))
+        awaited = self.complete & (self.complete_phase == s.entry.wait_phase)
+        m.d.comb += s.result_ready.eq(~s.entry.wait | ~ahead[-1])
+        with m.If(s.considered):
+            m.d.sync += ahead.eq(ahead + awaited)
+        with m.Else():
+            needed = (s.iteration - s.entry.lag - s.entry.wait_back + 1)[:_COUNT_BITS]
+            m.d.sync += ahead.eq(Array(completed)[s.entry.wait_phase] - needed + awaited)
 
     def _count(self, m: Module, s: _Sequence) -> None:
         """The counters of cycles and stalls; a stall of input or output counts only when nothing else is missing."""
         waiting = Signal()
         result, input_, output = s.result_ready, s.input_ready, s.output_ready
-        m.d.comb += waiting.eq(self.running & ~s.finished & s.exists & (s.window == 0))
-        with m.If(self.begin_sequence):
-            m.d.sync += [self.cycles.eq(1), self.stall_input.eq(0), self.stall_output.eq(0), self.stall_result.eq(0)]
-        with m.Elif(self.busy):
-            m.d.sync += [
-                self.cycles.eq(self.cycles + 1),
-                self.stall_result.eq(self.stall_result + (waiting & ~result)),
-                self.stall_input.eq(self.stall_input + (waiting & result & ~input_ & output)),
-                self.stall_output.eq(self.stall_output + (waiting & result & ~output & input_)),
-            ]
+        m.d.comb += waiting.eq(s.considered & s.exists & s.is_over)
+        # `cycles` includes the cycle of `begin_sequence`.
+        counter(m, self.cycles, self.busy, self.begin_sequence, first=1)
+        counter(m, self.stall_result, waiting & ~result, self.begin_sequence)
+        counter(m, self.stall_input, waiting & result & ~input_ & output, self.begin_sequence)
+        counter(m, self.stall_output, waiting & result & ~output & input_, self.begin_sequence)
 
 
 class _Sequence:
     """Signals that the parts of the controller share."""
 
     def __init__(self, p: GridParameters, drain_cycles: int) -> None:
-        #: The word of the schedule ROM, read as a header and as an entry.
+        #: The word of the schedule ROM, read as a header; the entry that is considered.
         self.rom_header = Signal(schedule_header_layout(p))
         self.entry = Signal(schedule_entry_layout(p))
         #: One bit for each model: the host names it; it runs, or ran last; it has a state; the half of its next step;
@@ -324,21 +346,29 @@ class _Sequence:
         self.spoiled = Signal(reset_less=True)
         #: The word that is read as a header is one, and not what a memory happens to hold.
         self.has_header = Signal()
-        #: Addresses in the schedule ROM: header of the named model; entry in this cycle and in the next; last entry.
+        #: Addresses in the schedule ROM: header of the named model; entry after the one considered; last entry.
         self.header_address = Signal(p.schedule_bits)
         self.address = Signal(p.schedule_bits)
-        self.next_address = Signal(p.schedule_bits)
         self.last_address = Signal(p.schedule_bits)
-        #: All iterations are over.
-        self.finished = Signal()
-        self.iteration = Signal(33)
-        #: Step of the entry, whether it exists, and whether the entry's phase is switched on.
-        self.step = Signal(signed(34))
-        self.exists = Signal()
-        self.enabled = Signal()
-        self.phases_enabled = Signal(64)
-        #: Cycles that are left of the duration of the last entry, and whether the input vector is free after it.
-        self.window = Signal(24)
+        #: Whether the first entry is read; whether an entry is considered, and whether it is the last of its iteration.
+        self.is_read = Signal()
+        self.considered = Signal()
+        self.is_last = Signal()
+        #: The iteration (modulo 64), iterations begun (at most 16), steps that are left, and iterations beyond them.
+        self.iteration = Signal(_COUNT_BITS)
+        self.begun = Signal(5)
+        self.left = Signal(32)
+        self.past = Signal()
+        self.over = Signal(4)
+        #: Of the entry: its step (modulo 4), whether the step exists and begins from a cleared state, whether the phase
+        #: is switched on, and its duration. All iterations are over.
+        self.step = Signal(2)
+        self.exists, self.fresh_step, self.enabled, self.finished = Signal(), Signal(), Signal(), Signal()
+        self.duration, self.is_short = Signal(24), Signal()
+        self.phases_enabled = Signal(p.phases)
+        #: Cycles that are left of the duration of the last entry, whether there are none, and whether the input vector
+        #: is free after it.
+        self.window, self.is_over = Signal(24), Signal(init=1)
         self.frees = Signal()
         #: The sequence starts from a cleared state.
         self.fresh = Signal()

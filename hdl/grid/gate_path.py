@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Module, Mux, Signal, signed
+from amaranth.hdl import Module, Mux, Signal, Value, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -34,15 +34,12 @@ class GatePath(wiring.Component):
 
     `valid`, `entry`, `fresh` and `parity` belong to `total`, the sum of a matrix row. The memory of stored
     pre-activations (`stored_read`, `stored_write`) and the activation table (`segment`, `table_entry`) are outside.
-    `value` (activated) and `stored` (as read) follow `latency` cycles after `total`; `issue` announces them one cycle
-    earlier. A row can read a stored value `store_distance` cycles after the row that stores it. One row a cycle, no
-    stalls.
+    `value` (activated) and `stored` (as read) follow `latency` cycles after `total`; `issue` announces them
+    `memory_registers` + 1 cycles earlier. A row can read a stored value `store_distance` cycles after the row that
+    stores it. One row a cycle, no stalls.
     """
 
     module_name = "srnn_gate_path"
-
-    #: Cycles from a row that stores to the first row that can read the stored value.
-    store_distance = 3
 
     def __init__(self, parameters: GridParameters) -> None:
         self.parameters = p = parameters
@@ -65,13 +62,19 @@ class GatePath(wiring.Component):
 
     @property
     def latency(self) -> int:
-        """Cycles from `total` to `value`: requantise, add, activate."""
-        return self.requantiser.latency + 1 + self.activation.latency
+        """Cycles from `total` to `value`: requantise, add and look up, activate."""
+        return self.requantiser.latency + self.activation.latency
 
     @property
     def store_latency(self) -> int:
-        """Cycles from `total` until its pre-activation is in the memory: requantise, add, write."""
-        return self.requantiser.latency + 2
+        """Cycles from `total` until its pre-activation is in the memory: requantise, add and write."""
+        return self.requantiser.latency + 1
+
+    @property
+    def store_distance(self) -> int:
+        """Cycles from a row that stores to the first row that can read the stored value: a row reads so that the word
+        is there after its own requantisation."""
+        return self.store_latency - (self.requantiser.latency - 1 - self.parameters.memory_registers)
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -79,47 +82,45 @@ class GatePath(wiring.Component):
         m.submodules.requantiser = requantiser = Shared(self.requantiser)
         m.submodules.activation = activation = Shared(self.activation)
 
-        # One control word for each pipeline stage, named after the data of the stage.
-        prescaled = _control(m, p, "prescaled", self)
+        # One control word for each pipeline stage, by the cycles since the row's sum.
+        stages: list[GatePath | _Stage] = [self]
+        for age in range(1, self.latency - p.memory_registers):
+            stages.append(_control(m, p, f"stage_{age}", stages[-1]))
+        multiplying = stages[1]
+        reading = stages[self.requantiser.latency - 1 - p.memory_registers]
+        adding = stages[self.requantiser.latency]
+        issuing = stages[-1]
+
+        total = Signal(signed(17))
         m.d.comb += [
             requantiser.total.eq(self.total),
             requantiser.shift.eq(self.entry.shift),
-            requantiser.multiplier.eq(prescaled.entry.multiplier),
-            self.stored_read.enable.eq(prescaled.valid & (~prescaled.entry.store | prescaled.entry.add_stored)),
-            self.stored_read.address.eq(prescaled.entry.stored),
-        ]
-
-        requantised = _control(m, p, "requantised", prescaled)
-        added = _control(m, p, "added", requantised)
-        pre_activation = Signal(signed(16), reset_less=True)
-        total = Signal(signed(17))
-        stored = Signal(signed(16), reset_less=True)
-        m.d.comb += total.eq(requantiser.part + Mux(requantised.entry.add_stored, self.stored_read.data, 0))
-        m.d.sync += [
-            pre_activation.eq(saturate(m, total, 16, "limited")),
-            stored.eq(self.stored_read.data),
-        ]
-        m.d.comb += [
-            self.stored_write.enable.eq(added.valid & added.entry.store),
-            self.stored_write.address.eq(added.entry.stored),
-            self.stored_write.data.eq(pre_activation),
-            activation.value.eq(pre_activation),
-            activation.activation.eq(added.entry.activation),
+            requantiser.multiplier.eq(multiplying.entry.multiplier),
+            self.stored_read.enable.eq(reading.valid & (~reading.entry.store | reading.entry.add_stored)),
+            self.stored_read.address.eq(reading.entry.stored),
+            total.eq(requantiser.part + Mux(adding.entry.add_stored, self.stored_read.data, 0)),
+            self.stored_write.enable.eq(adding.valid & adding.entry.store),
+            self.stored_write.address.eq(adding.entry.stored),
+            self.stored_write.data.eq(saturate(m, total, 16, "limited")),
+            activation.value.eq(total),
+            activation.activation.eq(adding.entry.activation),
             self.segment.eq(activation.segment),
             activation.entry.eq(self.table_entry),
         ]
-
-        looked_up = _control(m, p, "looked_up", added)
-        stored_q = Signal(signed(16), reset_less=True)
-        m.d.sync += [stored_q.eq(stored), self.stored.eq(stored_q)]
+        stored: Value = self.stored_read.data
+        for number in range(self.activation.latency):
+            later = Signal(signed(16), name=f"stored_{number}", reset_less=True)
+            m.d.sync += later.eq(stored)
+            stored = later
         m.d.comb += [
-            self.issue.valid.eq(looked_up.valid & looked_up.entry.run),
-            self.issue.hold.eq(Mux(looked_up.valid, looked_up.entry.hold, Hold.NONE)),
-            self.issue.instruction.eq(looked_up.entry.instruction),
-            self.issue.unit.eq(looked_up.entry.unit),
-            self.issue.fresh.eq(looked_up.fresh),
-            self.issue.parity.eq(looked_up.parity),
+            self.issue.valid.eq(issuing.valid & issuing.entry.run),
+            self.issue.hold.eq(Mux(issuing.valid, issuing.entry.hold, Hold.NONE)),
+            self.issue.instruction.eq(issuing.entry.instruction),
+            self.issue.unit.eq(issuing.entry.unit),
+            self.issue.fresh.eq(issuing.fresh),
+            self.issue.parity.eq(issuing.parity),
             self.value.eq(activation.result),
+            self.stored.eq(stored),
         ]
         return m
 

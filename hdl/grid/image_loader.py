@@ -49,8 +49,8 @@ class ImageLoader(wiring.Component):
     A packet is a header (`load_header_layout`) and then its memory words, each in `memory_shape` beats, least
     significant beat first; `tlast` is on the last beat. Words of site memories are offered to the write stream
     (`word`, `word_valid`), which takes them with `taken`; words of the schedule ROM are written with `schedule_write`,
-    at `word_address` and `word_beat`. One cycle after the header, in which no beat is taken, the packet either begins
-    (`begun`, with `begun_state` if it carries a state or a vector while `model_loaded`) or is dropped up to its
+    at `word_address` and `word_beat`. Three cycles after the header, in which no beat is taken, the packet either
+    begins (`begun`, with `begun_state` if it carries a state or a vector while `model_loaded`) or is dropped up to its
     `tlast`, and the reason is reported for one cycle:
     - `load_while_busy`: `busy` is high;
     - `load_header`: the check of the header is wrong, or its reserved bits are not zero;
@@ -104,6 +104,7 @@ class ImageLoader(wiring.Component):
         last_beat = Signal(target.beat.shape(), reset_less=True)
         of_state = Signal(reset_less=True)
         to_schedule = Signal()
+        checks = self._check(m, header)
         m.d.comb += [
             header.eq(received),
             to_schedule.eq(target.memory == int(Memory.SCHEDULE)),
@@ -119,9 +120,16 @@ class ImageLoader(wiring.Component):
                 with m.Elif(self.tvalid & (count == header_beats - 1)):
                     m.d.sync += count.eq(0)
                     m.next = "CHECK"
-            with m.State("CHECK"):
+            for state, following in (("CHECK", "COMPARE"), ("COMPARE", "BEGIN")):
+                with m.State(state):
+                    m.d.comb += self.loading.eq(1)
+                    m.next = following
+                    with m.If(self.abort):
+                        m.d.comb += self.load_framing.eq(1)
+                        m.next = "HEADER"
+            with m.State("BEGIN"):
                 m.d.comb += self.loading.eq(1)
-                self._check(m, header)
+                self._begin(m, checks)
                 m.d.sync += [
                     word.eq(header.word), words_left.eq(header.words), target.memory.eq(header.memory),
                     target.row.eq(header.row), target.col.eq(header.col), target.all_rows.eq(header.all_rows),
@@ -174,38 +182,55 @@ class ImageLoader(wiring.Component):
         ]
         return m
 
-    def _check(self, m: Module, header: Value) -> None:
-        """Whether the packet begins, or why it is dropped."""
+    def _check(self, m: Module, header: Value) -> _Checks:
+        """What is wrong with a header, and whether it is for a state, two cycles later."""
         p = self.parameters
         bits = header.as_value()
-        check = Signal(32)
-        depth = Signal(32)
-        end = Signal(33)
-        state, wrong = Signal(), Signal()
+        depth = Signal(range(max(memory_shape(p, kind)[1] for kind in Memory) + 1), reset_less=True)
+        end = Signal(33, reset_less=True)
+        checks = _Checks()
         with m.Switch(header.memory):
             for kind in Memory:
                 with m.Case(int(kind)):
-                    m.d.comb += depth.eq(memory_shape(p, kind)[1])
+                    m.d.sync += depth.eq(memory_shape(p, kind)[1])
             with m.Default():
-                m.d.comb += depth.eq(0)
-        m.d.comb += [
-            check.eq(bits[:32] ^ bits[32:64] ^ bits[64:96] ^ bits[96:]),
-            end.eq(header.word + header.words),
-            wrong.eq(
+                m.d.sync += depth.eq(0)
+        m.d.sync += end.eq(header.word + header.words)
+        m.d.sync += [
+            checks.no_header.eq(
+                ((bits[:32] ^ bits[32:64] ^ bits[64:96] ^ bits[96:]) != LOAD_CHECK) | (header.reserved != 0)
+            ),
+            checks.nowhere.eq(
                 (header.words == 0)
                 | (end > depth)
                 | (~header.all_rows & (header.row >= p.rows))
                 | (~header.all_cols & (header.col >= p.cols))
             ),
-            state.eq((header.memory == int(Memory.STATE)) | (header.memory == int(Memory.VECTOR))),
+            checks.of_state.eq((header.memory == int(Memory.STATE)) | (header.memory == int(Memory.VECTOR))),
         ]
+        return checks
+
+    def _begin(self, m: Module, checks: _Checks) -> None:
+        """Whether the packet begins, or why it is dropped."""
         with m.If(self.busy):
             m.d.comb += self.load_while_busy.eq(1)
-        with m.Elif((check != LOAD_CHECK) | (header.reserved != 0)):
+        with m.Elif(checks.no_header):
             m.d.comb += self.load_header.eq(1)
-        with m.Elif(wrong):
+        with m.Elif(checks.nowhere):
             m.d.comb += self.load_address.eq(1)
         with m.Else():
             # Before a model is loaded, words of these memories are constants that belong to it.
-            m.d.comb += [self.begun.eq(~self.abort), self.begun_state.eq(state & self.model_loaded & ~self.abort)]
-            m.d.comb += self.load_framing.eq(self.abort)
+            m.d.comb += [
+                self.begun.eq(~self.abort), self.begun_state.eq(checks.of_state & self.model_loaded & ~self.abort),
+                self.load_framing.eq(self.abort),
+            ]
+
+
+class _Checks:
+    """What is known of a header two cycles after its last beat."""
+
+    def __init__(self) -> None:
+        #: It is none; its words do not exist; they are a state, or a vector that belongs to one.
+        self.no_header = Signal(reset_less=True)
+        self.nowhere = Signal(reset_less=True)
+        self.of_state = Signal(name="is_state", reset_less=True)

@@ -21,21 +21,21 @@ MEMORY_SOURCE = Path(__file__).parent / "memory.v"
 class ExternalMemory(wiring.Component):
     """Memory with one write port and one read port.
 
-    A word is written slice by slice (`write.slice` counts from the least significant slice). A read takes one cycle:
-    `read.data` belongs to the `read.address` of the cycle before, and keeps its value while `read.enable` is low. A
-    word that is read in the cycle in which it is written gives the old value. `initialised` is high if the memory has
-    contents before its first write: baked in, or images that a simulation has read. Other words are unknown until they
-    are written.
+    A word is written slice by slice (`write.slice` counts from the least significant slice). A read takes `latency`
+    cycles: `read.data` belongs to the `read.address` of so many cycles before, and keeps its value when `read.enable`
+    was low then. A word that is read in the cycle in which it is written gives anything. `initialised` is high if
+    the memory has contents before its first write: baked in, or images that a simulation has read. Other words are
+    unknown until they are written.
 
     Parameters: `depth` words of `width` bits, written in slices of `slice_width` bits (default: whole words);
-    `init_file` is a `$readmemh` file with the contents, or "".
+    `init_file` is a `$readmemh` file with the contents, or ""; `registers` (0 or 1) at the output.
     """
 
-    #: Cycles from address to data.
-    latency = 1
-
-    def __init__(self, width: int, depth: int, slice_width: int | None = None, init_file: str = "") -> None:
+    def __init__(
+        self, width: int, depth: int, slice_width: int | None = None, init_file: str = "", registers: int = 0
+    ) -> None:
         self.width = width
+        self.registers = registers
         self.depth = depth
         self.slice_width = min(width, slice_width or width)
         self.slices = -(-width // self.slice_width)
@@ -47,6 +47,11 @@ class ExternalMemory(wiring.Component):
             "initialised": Out(1),
         }))
 
+    @property
+    def latency(self) -> int:
+        """Cycles from address to data."""
+        return 1 + self.registers
+
     def elaborate(self, platform: object) -> Instance:
         return Instance(
             MEMORY_MODULE,
@@ -55,6 +60,7 @@ class ExternalMemory(wiring.Component):
             p_ADDRESS_BITS=bits_for(self.depth),
             p_SLICE=self.slice_width,
             p_SLICE_BITS=bits_for(self.slices),
+            p_OUTPUT_REGISTER=self.registers,
             p_INIT_FILE=self.init_file,
             i_clk=ClockSignal(),
             i_write_enable=self.write.enable,

@@ -1,4 +1,8 @@
-// srnn_memory: Memory of one write port (one slice of a word at a time) and one synchronous, read-first read port.
+// srnn_memory: Memory of one write port (one slice of a word at a time) and one synchronous read port, with or without a
+// register at its output.
+//
+// No grid uses a word that is read in the cycle in which it is written, so that what comes out then is up to the memory:
+// no_rw_check tells Yosys so. In a simulation it is the complement of the old word, which no bench survives.
 //
 // The only place where a grid stores words; replace it by SRAM macros of the same interface for an ASIC.
 //
@@ -14,6 +18,7 @@ module srnn_memory #(
     parameter ADDRESS_BITS = 4,
     parameter SLICE = 8,         // bits of a slice; the last slice of a word may be narrower
     parameter SLICE_BITS = 1,    // bits of a slice number
+    parameter OUTPUT_REGISTER = 0, // 1: a read takes two cycles
     parameter INIT_FILE = ""
 ) (
     input  wire                    clk,
@@ -23,11 +28,12 @@ module srnn_memory #(
     input  wire [SLICE-1:0]        write_data,
     input  wire                    read_enable,
     input  wire [ADDRESS_BITS-1:0] read_address,
-    output reg  [WIDTH-1:0]        read_data,
+    output wire [WIDTH-1:0]        read_data,
     output wire                    initialised
 );
     localparam SLICES = (WIDTH + SLICE - 1) / SLICE;
 
+    (* no_rw_check, ram_style = OUTPUT_REGISTER ? "block" : "auto" *)
     reg [WIDTH-1:0] words [0:DEPTH-1];
 
     genvar slice;
@@ -41,9 +47,32 @@ module srnn_memory #(
         end
     endgenerate
 
+    reg [WIDTH-1:0] fetched;
+`ifdef SYNTHESIS
     always @(posedge clk)
         if (read_enable)
-            read_data <= words[read_address];
+            fetched <= words[read_address];
+`else
+    wire collision = write_enable && write_address == read_address;
+    always @(posedge clk)
+        if (read_enable)
+            fetched <= words[read_address] ^ {WIDTH{collision}};
+`endif
+
+    generate
+        if (OUTPUT_REGISTER != 0) begin : registered
+            reg enable;
+            reg [WIDTH-1:0] data;
+            always @(posedge clk) begin
+                enable <= read_enable;
+                if (enable)
+                    data <= fetched;
+            end
+            assign read_data = data;
+        end else begin : direct
+            assign read_data = fetched;
+        end
+    endgenerate
 
 `ifdef SYNTHESIS
     assign initialised = INIT_FILE != "";

@@ -102,6 +102,11 @@ class Pcu(wiring.Component):
         return self.gate_path.store_distance
 
     @property
+    def kept_distance(self) -> int:
+        """Cycles from an instruction that keeps its result to the first one that can use it."""
+        return self.unit_path.kept_distance
+
+    @property
     def state_distance(self) -> int:
         """Cycles from an instruction that writes a state word to the first one that reads the new value."""
         return self.unit_path.state_distance
@@ -122,7 +127,7 @@ class Pcu(wiring.Component):
             now = Signal(operand_tag_layout(p), name=f"tag_{stage + 1}")
             m.d.comb += [now.eq(tag), now.valid.eq(valid)]
             tags.append(now)
-        fetching, summing = tags[-2], tags[-1]
+        summing, fetching = tags[-1], tags[-2 - p.memory_registers]
 
         m.d.comb += [
             self.bias_enable.eq(fetching.valid & fetching.first & fetching.tail),
@@ -146,7 +151,11 @@ class Pcu(wiring.Component):
             chained_fresh.eq(accumulated.fresh),
             chained_parity.eq(accumulated.parity),
         ]
-        m.d.comb += [self.gate_enable.eq(accumulated_valid), self.gate_address.eq(accumulated.entry)]
+        if p.memory_registers:
+            ends = summing.valid & summing.last & summing.tail
+            m.d.comb += [self.gate_enable.eq(ends), self.gate_address.eq(summing.entry)]
+        else:
+            m.d.comb += [self.gate_enable.eq(accumulated_valid), self.gate_address.eq(accumulated.entry)]
 
         m.d.comb += [
             gate.total.eq(self.partial_out),

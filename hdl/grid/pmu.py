@@ -6,7 +6,6 @@ from amaranth.hdl import Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from hdl.grid.memory import ExternalMemory
 from hdl.grid.sequencer import Sequencer
 from hdl.grid.sharing import Shared
 from hdl.layouts import (
@@ -65,7 +64,7 @@ class Pmu(wiring.Component):
     @property
     def token_latency(self) -> int:
         """Cycles from a token on `write_out` to its first operands, without the site's delay."""
-        return self.sequencer.latency + ExternalMemory.latency
+        return self.sequencer.latency + 1 + self.parameters.memory_registers
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -77,7 +76,8 @@ class Pmu(wiring.Component):
         m.d.sync += [word.eq(self.write_in), kind.eq(self.write_in.kind)]
         m.d.comb += [self.write_out.eq(word), self.write_out.kind.eq(kind)]
 
-        # The configuration is read while the token arrives, so that both are here in the same cycle.
+        # The configuration is read while the token arrives, so that both are here in the same cycle. Its memory is
+        # small: it has no register at its output.
         token = token_layout(p)
         incoming = Signal(token)
         here = Signal(token)
@@ -94,9 +94,12 @@ class Pmu(wiring.Component):
             self.vector_address.eq(sequencer.vector_address),
             self.overrun.eq(sequencer.overrun),
         ]
-        tag_valid = Signal()
-        tag = Signal(operand_tag_layout(p), reset_less=True)
-        m.d.sync += [tag.eq(sequencer.tag), tag_valid.eq(sequencer.tag.valid)]
+        tag, tag_valid = sequencer.tag, sequencer.tag.valid
+        for number in range(1 + p.memory_registers):
+            later = Signal(operand_tag_layout(p), name=f"tag_{number}", reset_less=True)
+            valid = Signal(name=f"tag_{number}_valid")
+            m.d.sync += [later.eq(tag), valid.eq(tag_valid)]
+            tag, tag_valid = later, valid
         m.d.comb += [self.tag.eq(tag), self.tag.valid.eq(tag_valid)]
 
         self._decode(m, word, kind)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import reduce
+from operator import or_
 from typing import Any
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
@@ -26,7 +28,7 @@ class Registers(wiring.Component):
     """The registers of `register_map`, and the interrupt.
 
     A write takes place when its address and its data have come and the response channel is free; `start` and `abort`
-    go high for one cycle after it. A read is answered one cycle after its address. Every output to the bus is a
+    go high for one cycle after it. A read is answered two cycles after its address. Every output to the bus is a
     register: an address or data that cannot be used at once is kept in a skid buffer. Unknown addresses read as zero,
     ignore writes and answer SLVERR. Byte strobes are honoured. A read of the lower half of a counter keeps its upper
     half for the read of that which follows; without one before it, the upper half is read as it is.
@@ -126,8 +128,10 @@ class Registers(wiring.Component):
                 for register in REGISTERS:
                     with m.Case(register.offset >> 2):
                         if register.access == Access.READ_WRITE:
-                            value = held[register.name]
-                            m.d.sync += value.eq((value & ~strobes) | (data & strobes))
+                            # By bytes, so that the strobes are enables of registers.
+                            for index in range(4):
+                                with m.If(enables[index]):
+                                    m.d.sync += held[register.name].word_select(index, 8).eq(data.word_select(index, 8))
                         elif register.access == Access.WRITE_ONE_TO_CLEAR:
                             m.d.comb += clear.eq(data & strobes)
                         elif register.name == "CONTROL":
@@ -150,15 +154,23 @@ class Registers(wiring.Component):
             effects[f"{name}_LOW"] = [kept.eq(counter[32:]), kept_of.eq(1 << index)]
             effects[f"{name}_HIGH"] = [kept_of[index].eq(0)]
         address_valid, (address,) = skid_buffer(m, "ar", bus.arvalid, bus.arready, [bus.araddr], read)
-        m.d.comb += read.eq(address_valid & (~bus.rvalid | bus.rready))
+        #: A register is read: one bit for it, or none if there is none of this address. Decoded a cycle before the wide
+        #: selection of the value.
+        reading, chosen = Signal(), Signal(len(REGISTERS), reset_less=True)
+        m.d.comb += read.eq(address_valid & ~reading & (~bus.rvalid | bus.rready))
+        m.d.sync += reading.eq(read)
+        with m.If(read):
+            m.d.sync += chosen.eq(Cat(address[2:] == register.offset >> 2 for register in REGISTERS))
+        values = [
+            readable[register.name] & chosen[index].replicate(32)
+            for index, register in enumerate(REGISTERS) if register.name in readable
+        ]
         with m.If(bus.rready):
             m.d.sync += bus.rvalid.eq(0)
-        with m.If(read):
-            m.d.sync += [bus.rvalid.eq(1), bus.rresp.eq(0)]
-            with m.Switch(address[2:]):
-                for register in REGISTERS:
-                    with m.Case(register.offset >> 2):
-                        m.d.sync += bus.rdata.eq(readable.get(register.name, 0))
-                        m.d.sync += effects.get(register.name, [])
-                with m.Default():
-                    m.d.sync += [bus.rdata.eq(0), bus.rresp.eq(2)]
+        with m.If(reading):
+            m.d.sync += [
+                bus.rvalid.eq(1), bus.rdata.eq(reduce(or_, values)), bus.rresp.eq(Mux(chosen.any(), 0, 2)),
+            ]
+            for index, register in enumerate(REGISTERS):
+                with m.If(chosen[index]):
+                    m.d.sync += effects.get(register.name, [])

@@ -6,6 +6,7 @@ from amaranth.hdl import Module, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from hdl.grid.carry_save import carry_save, partial_products, upper_sum
 from hdl.grid.fixed_point import round_shift, saturate, saturate_int
 from hdl.numerics import MULTIPLIER_BITS, PRESCALED_BITS, REQUANTISE_RIGHT
 from hdl.parameters import GridParameters
@@ -22,8 +23,8 @@ class Requantiser(wiring.Component):
 
     module_name = "srnn_requantiser"
 
-    #: Cycles from `total` to `part`.
-    latency = 2
+    #: Cycles from `total` to `part`: shift, multiply, round.
+    latency = 3
 
     def __init__(self, parameters: GridParameters) -> None:
         self.parameters = parameters
@@ -46,7 +47,15 @@ class Requantiser(wiring.Component):
         prescaled = Signal(signed(PRESCALED_BITS), reset_less=True)
         m.d.comb += shifted.eq((self.total << self.left) >> self.shift)
         m.d.sync += prescaled.eq(saturate(m, shifted, PRESCALED_BITS, "limited_total"))
-        rounded = Signal(signed(PRESCALED_BITS + MULTIPLIER_BITS + 1))
-        m.d.comb += rounded.eq(prescaled * self.multiplier + (1 << (REQUANTISE_RIGHT - 1)))
-        m.d.sync += self.part.eq(saturate(m, rounded[REQUANTISE_RIGHT:], 16, "limited_part"))
+        half = 1 << (REQUANTISE_RIGHT - 1)
+        bits = PRESCALED_BITS + MULTIPLIER_BITS + 1
+        rounded = Signal(signed(bits - REQUANTISE_RIGHT))
+        if self.parameters.carry_save:
+            rows = partial_products(m, prescaled, self.multiplier, bits, half, "row")
+            m.d.comb += rounded.eq(upper_sum(m, carry_save(m, rows, bits, "rows"), REQUANTISE_RIGHT, bits, "product"))
+        else:
+            product = Signal(signed(bits), reset_less=True)
+            m.d.sync += product.eq(prescaled * self.multiplier)
+            m.d.comb += rounded.eq((product + half)[REQUANTISE_RIGHT:bits])
+        m.d.sync += self.part.eq(saturate(m, rounded, 16, "limited_part"))
         return m

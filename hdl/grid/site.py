@@ -60,7 +60,8 @@ class Site(wiring.Component):
             width, depth, _ = memory_shape(p, memory)
             for instance in SITE_INSTANCES[memory]:
                 slice_width = width if memory == Memory.STATE else p.beat_bits
-                words = ExternalMemory(width, depth, slice_width, self.init_files.get(instance, ""))
+                registers = p.memory_registers if memory != Memory.PHASE else 0
+                words = ExternalMemory(width, depth, slice_width, self.init_files.get(instance, ""), registers)
                 memories[instance] = words
                 m.submodules[instance] = words
                 if memory != Memory.STATE:
@@ -70,7 +71,7 @@ class Site(wiring.Component):
                         words.write.slice.eq(pmu.write_bus.beat),
                         words.write.data.eq(pmu.write_bus.data),
                     ]
-        m.submodules.stored_memory = stored = ExternalMemory(16, p.stored_depth)
+        m.submodules.stored_memory = stored = ExternalMemory(16, p.stored_depth, registers=p.memory_registers)
 
         m.d.comb += [
             pmu.row.eq(self.row),

@@ -12,7 +12,6 @@ from hdl.grid.multiply_accumulate import MultiplyAccumulate
 from hdl.grid.ports import Ports, write_port
 from hdl.grid.sharing import Shared
 from hdl.layouts import (
-    Activation,
     Addend,
     FactorX,
     FactorY,
@@ -32,18 +31,19 @@ __all__ = ["UnitPath"]
 class UnitPath(wiring.Component):
     """Executes one instruction for each value that arrives.
 
-    A value arrives from the gate path (`issue`, then `value` and `stored` one cycle later) or from the ring itself: an
-    instruction with `proceed` sends its result through the activation unit to its `next` instruction,
-    `ring_latency` cycles later. The memories are outside this component: program and state (read with `issue`), unit
-    entries (read with `value`), activation table. The cycles below are the cycles of values.
+    A value arrives from the gate path (`issue`, then `value` and `stored` `memory_registers` + 1 cycles later) or from
+    the ring itself: an instruction with `proceed` sends its result through the activation unit to its `next`
+    instruction, `ring_latency` cycles later. The memories are outside this component: program and state (read with
+    `issue`), unit entries (read for the cycle of `own_result`), activation table. The cycles below are those of values.
 
     A gate's value with `hold`, and the activated result of an instruction with `hold` (`ring_latency` cycles after
     the instruction), are kept whether or not an instruction runs on them; instructions see them from the next cycle on.
     HOLD0 exists twice, by the lowest bit of the unit, so that a value lives until the unit after next writes it; HOLD1
-    and the kept result live until the next unit does. Instructions see a kept result from the cycle after its own.
+    and the kept result live until the next unit does. Instructions see a kept result from `kept_distance` cycles after
+    its own on, and the one before it until then.
     A gate's value and a returning value that both run an instruction in the same cycle, or are kept in the same
-    register, raise `collision` (in the cycle before), and the returning value is lost. The mapper spaces units so that
-    this cannot happen. A returning value without `proceed` collides only in a hold register.
+    register, raise `collision` (in the cycle of `issue`), and the returning value is lost. The mapper spaces units so
+    that this cannot happen. A returning value without `proceed` collides only in a hold register.
 
     A unit has `state_words` state words. An instruction reads the word whose number is in the low bits of its own
     address, and writes word `write_slot`. Instructions read a new state word from `state_distance` cycles after the
@@ -56,7 +56,7 @@ class UnitPath(wiring.Component):
 
     def __init__(self, parameters: GridParameters) -> None:
         self.parameters = p = parameters
-        self.mac = MultiplyAccumulate()
+        self.mac = MultiplyAccumulate(p)
         self.activation = ActivationUnit(p)
         super().__init__(Ports({
             "issue": In(issue_layout(p)),
@@ -84,14 +84,19 @@ class UnitPath(wiring.Component):
 
     @property
     def ring_latency(self) -> int:
-        """Cycles from a value to the value that its instruction passes on: compute, register, activate."""
-        return self.mac.latency + 1 + self.activation.latency
+        """Cycles from a value to the value that its instruction passes on: compute and look up, activate."""
+        return self.mac.latency + self.activation.latency
 
     @property
     def state_distance(self) -> int:
         """Cycles from an instruction that writes a state word to the first one that reads the new value."""
-        # Compute, register, write; the word is read a cycle before the value.
-        return self.mac.latency + 1 + 1 + 1
+        # Compute and write; the word is read before the value arrives.
+        return self.mac.latency + 1 + 1 + self.parameters.memory_registers
+
+    @property
+    def kept_distance(self) -> int:
+        """Cycles from an instruction that keeps its result to the first one that can use it."""
+        return self.mac.kept_distance
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -99,7 +104,7 @@ class UnitPath(wiring.Component):
         m.submodules.mac = mac = Shared(self.mac)
         m.submodules.activation = activation = Shared(self.activation)
 
-        # Fetch: one cycle before the value.
+        # Fetch: so early that instruction and state are there with the value.
         returning = Signal(issue_layout(p), reset_less=True)
         returning_valid = Signal()
         returning_hold = Signal(Hold)
@@ -118,70 +123,69 @@ class UnitPath(wiring.Component):
         ]
 
         # Execute: the instruction, the state and the value are here.
-        execute = Signal(issue_layout(p), reset_less=True)
-        execute_valid = Signal()
-        from_ring = Signal(reset_less=True)
-        m.d.sync += [execute.eq(arriving), execute_valid.eq(arriving.valid), from_ring.eq(~self.issue.valid)]
+        execute = arriving
+        execute_valid = arriving.valid
+        from_ring = Signal(name="from_ring")
+        m.d.comb += from_ring.eq(~self.issue.valid)
+        for number in range(1 + p.memory_registers):
+            execute = _later(m, execute, f"execute_{number}")
+            execute_valid = _later(m, execute_valid, f"execute_{number}_valid", reset=True)
+            from_ring = _later(m, from_ring, f"from_ring_{number}")
+            gate_writes = _later(m, gate_writes, f"gate_writes_{number}", reset=True)
+            ring_writes = _later(m, ring_writes, f"ring_writes_{number}", reset=True)
         op = self.instruction
         value = Signal(signed(16))
         state = Signal(signed(16))
         holds = [Signal(signed(16), name=name, reset_less=True) for name in ("hold0_0", "hold0_1", "hold1")]
         for index, hold in enumerate(holds):
-            gate_write = Signal(name=f"{hold.name}_gate")
-            ring_write = Signal(name=f"{hold.name}_ring")
-            m.d.sync += [gate_write.eq(gate_writes[index]), ring_write.eq(ring_writes[index])]
-            with m.If(gate_write | ring_write):
-                m.d.sync += hold.eq(Mux(gate_write, self.value, activation.result))
+            with m.If(gate_writes[index] | ring_writes[index]):
+                m.d.sync += hold.eq(Mux(gate_writes[index], self.value, activation.result))
         m.d.comb += [
             value.eq(Mux(from_ring, activation.result, self.value)),
             state.eq(Mux(execute.fresh & op.carried, 0, self.state)),
             mac.use_kept.eq(op.addend == Addend.KEPT),
-            self.unit_enable.eq(execute_valid),
-            self.unit_address.eq(execute.unit + op.destination),
         ]
         self._operands(m, mac, (value, state, Mux(execute.unit[0], holds[1], holds[0]), holds[2]))
 
-        # Round: the result leaves for the link.
-        rounding = Signal(issue_layout(p), reset_less=True)
-        rounding_op = Signal(instruction_layout(p), reset_less=True)
-        rounding_valid = Signal()
-        m.d.sync += [rounding.eq(execute), rounding_op.eq(op), rounding_valid.eq(execute_valid)]
+        # Multiply; the entry of the unit is read for the cycle in which the result leaves.
+        multiply, multiply_op = _later(m, execute, "multiply"), _later(m, op, "multiply_op")
+        multiply_valid = _later(m, execute_valid, "multiply_valid", reset=True)
+        entry_of, entry_op, entry_valid = (multiply, multiply_op, multiply_valid)
+        if p.memory_registers:
+            entry_of, entry_op, entry_valid = execute, op, execute_valid
         m.d.comb += [
-            mac.keep.eq(Mux(rounding_valid, rounding_op.keep, Keep.NONE)),
-            self.own_result.valid.eq(rounding_valid & rounding_op.emit),
-            self.own_result.value.eq(mac.result),
-            self.own_result.parity.eq(rounding.parity),
-            self.own_result.unit.eq(self.unit_entry),
+            self.unit_enable.eq(entry_valid & entry_op.emit),
+            self.unit_address.eq(entry_of.unit + entry_op.destination),
         ]
 
-        # Write back and look up.
-        result = Signal(signed(16), reset_less=True)
-        done = Signal(issue_layout(p), reset_less=True)
-        done_activation = Signal(Activation, reset_less=True)
-        done_proceed = Signal()
-        done_hold = Signal(Hold)
-        done_write = Signal()
-        done_slot = Signal(max(1, p.slot_bits), reset_less=True)
-        m.d.sync += [
-            result.eq(mac.result),
-            done.eq(rounding),
-            done.instruction.eq(rounding_op.next),
-            done_activation.eq(rounding_op.activation),
-            done_proceed.eq(rounding_valid & rounding_op.proceed),
-            done_hold.eq(Mux(rounding_valid, rounding_op.hold, Hold.NONE)),
-            done_write.eq(rounding_valid & rounding_op.write_state),
-            done_slot.eq(rounding_op.write_slot),
-        ]
+        # Add: the result leaves for the link and the state, and looks up its activation.
+        adding, adding_op = _later(m, multiply, "adding"), _later(m, multiply_op, "adding_op")
+        adding_valid = _later(m, multiply_valid, "adding_valid", reset=True)
         m.d.comb += [
-            self.state_write.enable.eq(done_write),
-            self.state_write.address.eq(Cat(done_slot[: p.slot_bits], done.unit)),
-            self.state_write.data.eq(result),
-            activation.value.eq(result),
-            activation.activation.eq(done_activation),
+            mac.keep.eq(Mux(adding_valid, adding_op.keep, Keep.NONE)),
+            self.own_result.valid.eq(adding_valid & adding_op.emit),
+            self.own_result.value.eq(mac.result),
+            self.own_result.parity.eq(adding.parity),
+            self.own_result.unit.eq(self.unit_entry),
+            self.state_write.enable.eq(adding_valid & adding_op.write_state),
+            self.state_write.address.eq(Cat(adding_op.write_slot[: p.slot_bits], adding.unit)),
+            self.state_write.data.eq(mac.result),
+            activation.value.eq(mac.total),
+            activation.activation.eq(adding_op.activation),
             self.segment.eq(activation.segment),
             activation.entry.eq(self.table_entry),
         ]
-        m.d.sync += [returning.eq(done), returning_valid.eq(done_proceed), returning_hold.eq(done_hold)]
+
+        # Round the ring: announced as early before its value as a gate's value is.
+        proceed, hold_ = adding_valid & adding_op.proceed, Mux(adding_valid, adding_op.hold, Hold.NONE)
+        looking = Signal(issue_layout(p))
+        m.d.comb += [looking.eq(adding), looking.instruction.eq(adding_op.next)]
+        onward: Value = looking
+        for number in range(self.ring_latency - self.mac.latency - 1 - p.memory_registers - 1):
+            onward = _later(m, onward, f"onward_{number}")
+            proceed = _later(m, proceed, f"proceed_{number}", reset=True)
+            hold_ = _later(m, hold_, f"hold_{number}", reset=True)
+        m.d.sync += [returning.eq(onward), returning_valid.eq(proceed), returning_hold.eq(hold_)]
         return m
 
     def _operands(self, m: Module, mac: Shared, sources: tuple[Value, Value, Value, Value]) -> None:
@@ -222,6 +226,13 @@ class UnitPath(wiring.Component):
                 m.d.comb += mac.value.eq(state)
             with m.Default():
                 m.d.comb += mac.value.eq(0)
+
+
+def _later(m: Module, value: Value, name: str, reset: bool = False) -> Value:
+    """A value of the cycle before; with `reset`, a register that a reset clears."""
+    register = Signal.like(value, name=name, reset_less=not reset)
+    m.d.sync += register.eq(value)
+    return register
 
 
 #: Hold registers: HOLD0 of an even and of an odd unit, HOLD1.

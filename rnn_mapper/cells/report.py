@@ -7,6 +7,7 @@ import linecache
 from dataclasses import dataclass
 from functools import cached_property
 
+from hdl.latencies import UnitPathLatencies
 from hdl.layouts import Activation, Addend, FactorX, FactorY, Hold, Keep, Subtrahend
 from rnn_mapper.cells.arithmetic import Accumulate, Activated, Fixed, Node, Read, Row
 from rnn_mapper.cells.lowering import arithmetic_of
@@ -69,8 +70,7 @@ class CellReport:
 
     cell: Cell
     #: Cycles round the unit path, and from writing a state word to reading it (`hdl.latencies`).
-    ring: int
-    state_distance: int
+    path: UnitPathLatencies
 
     @cached_property
     def names(self) -> dict[Node, str]:
@@ -132,7 +132,7 @@ class CellReport:
 
     def program(self, stage: Stage, words: int) -> StageProgram:
         """The program of a stage with rows of `words` vector words."""
-        program, needed = unit_program(stage, words, self.ring, self.state_distance)
+        program, needed = unit_program(stage, words, self.path)
         lines = []
         for position, step in enumerate(program.gates):
             arrival = (position + 1) * needed - 1
@@ -143,11 +143,11 @@ class CellReport:
             lines.append(ProgramLine(arrival, f"row {text}", _into(step.hold)))
             for number, instruction in enumerate(step.instructions):
                 lines.append(ProgramLine(
-                    arrival + number * self.ring, _operation(instruction), _then(instruction, stage)
+                    arrival + number * self.path.ring, _operation(instruction), _then(instruction, stage)
                 ))
         lines.sort(key=lambda line: line.cycle)
         return StageProgram(
-            words, needed, program.length, smallest_interval(program, needed, self.ring), tuple(lines)
+            words, needed, program.length, smallest_interval(program, needed, self.path), tuple(lines)
         )
 
     def _text(self, node: Node) -> str:

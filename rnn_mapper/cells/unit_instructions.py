@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from hdl.latencies import UnitPathLatencies
 from hdl.layouts import Activation, Addend, FactorX, FactorY, Hold, Keep, Subtrahend
 from rnn_mapper.cells.arithmetic import Accumulate, Node, Read, Row, Unit
 from rnn_mapper.cells.expressions import Function
 from rnn_mapper.cells.program import Instruction
-from rnn_mapper.cells.unit_moment import Arrival, Moment
+from rnn_mapper.cells.unit_moment import Arrival, Kept, Moment
 from rnn_mapper.cells.unit_needs import StageNeeds
 
 __all__ = ["ACTIVATION_OF", "HOLDS", "InstructionChoices"]
@@ -27,9 +28,7 @@ class InstructionChoices:
     """The instructions that may begin with a value."""
 
     needs: StageNeeds
-    #: Cycles round the ring, and from writing a state word to reading it.
-    ring: int
-    state_distance: int
+    path: UnitPathLatencies
 
     def moments(
         self, moment: Moment, gate: int, value: Node, stored: Row | None, budget: int, must_use: bool = False
@@ -79,13 +78,15 @@ class InstructionChoices:
         write = word is not None and word.slot not in moment.written
         if write:
             assert word is not None
-            content = (result, moment.time + self.state_distance)
+            content = (result, moment.time + self.path.state_distance)
             words = (*moment.words[:word.slot], content, *moment.words[word.slot + 1:])
             after = after._replace(words=words, written=moment.written | {word.slot})
             instruction = replace(instruction, write_state=True, write_slot=word.slot)
         for keep in self._keeps(after, result):
-            kept = moment.kept if keep == Keep.NONE else (result, keep)
-            if keep != Keep.NONE and moment.kept is not None and needs.added(after, moment.kept[0]):
+            kept = moment.kept
+            if keep != Keep.NONE:
+                kept = Kept(result, keep, moment.time + self.path.kept_distance)
+            if keep != Keep.NONE and moment.kept is not None and needs.added(after, moment.kept.value):
                 continue
             for delivered, function, hold, proceed in self._deliveries(after, result):
                 held = hold != Hold.NONE
@@ -103,7 +104,7 @@ class InstructionChoices:
                 if proceed or held:
                     stays = write or emit or keep != Keep.NONE or held
                     only_moved = moves and delivered is result and not stays
-                    ring = (*ring, Arrival(moment.time + self.ring, delivered, hold, proceed, gate, only_moved))
+                    ring = (*ring, Arrival(moment.time + self.path.ring, delivered, hold, proceed, gate, only_moved))
                     if delivered is not result:
                         done = done | {delivered}
                 yield after._replace(kept=kept, steps=after.issued(gate, result, made), ring=ring, done=done)
@@ -197,7 +198,9 @@ def _addend(
     if part is None:
         return Addend.ZERO
     finer = node.addend_is_finer
-    if moment.kept is not None and moment.kept == (part, Keep.ACTIVATION if finer else Keep.PRE_ACTIVATION):
+    kept = moment.kept
+    wanted = part, Keep.ACTIVATION if finer else Keep.PRE_ACTIVATION
+    if kept is not None and (kept.value, kept.format) == wanted and moment.time >= kept.ready:
         return Addend.KEPT
     if finer:
         return None

@@ -8,7 +8,7 @@ from hdl.layouts import Hold, Keep
 from rnn_mapper.cells.arithmetic import Node, Row
 from rnn_mapper.cells.program import Instruction
 
-__all__ = ["Arrival", "Moment", "Step"]
+__all__ = ["Arrival", "Kept", "Moment", "Step"]
 
 
 class Arrival(NamedTuple):
@@ -22,6 +22,15 @@ class Arrival(NamedTuple):
     gate: int
     #: It was only moved, for the instruction that follows.
     moved: bool = False
+
+
+class Kept(NamedTuple):
+    """The kept result."""
+
+    value: Node
+    format: Keep
+    #: First cycle in which an instruction can use it.
+    ready: int
 
 
 class Step(NamedTuple):
@@ -43,7 +52,7 @@ class Moment(NamedTuple):
     arrived: tuple[int, ...] = ()
     ring: tuple[Arrival, ...] = ()
     holds: tuple[Node | None, Node | None] = (None, None)
-    kept: tuple[Node, Keep] | None = None
+    kept: Kept | None = None
     done: frozenset[Node] = frozenset()
     written: frozenset[int] = frozenset()
     #: Content of the state words, and the cycle from which it can be read.

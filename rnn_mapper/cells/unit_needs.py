@@ -93,7 +93,7 @@ class StageNeeds:
         places = {*moment.holds, *(arrival.value for arrival in moment.ring)}
         places |= {content for content, _ in moment.words}
         if moment.kept is not None:
-            places.add(moment.kept[0])
+            places.add(moment.kept.value)
         there = [self.arrives[number] for number in moment.arrived]
         there += [node for node in self.work if node in moment.done]
         there += [step.foreign for step in moment.steps if step.foreign is not None]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import enum
 from functools import lru_cache
 
+from hdl.latencies import UnitPathLatencies
 from rnn_mapper.cells.arithmetic import Row
 from rnn_mapper.cells.errors import CellError
 from rnn_mapper.cells.program import Program
@@ -56,7 +57,7 @@ class Effort(enum.Enum):
 
 
 def unit_program(
-    stage: Stage, words: int, ring: int, state_distance: int, separate: bool = False,
+    stage: Stage, words: int, path: UnitPathLatencies, separate: bool = False,
     preference: Preference = Preference.EARLY_RESULT,
 ) -> tuple[Program, int]:
     """The best program of a stage with `words` vector words a row, and the words it needs, at least `words`.
@@ -67,21 +68,21 @@ def unit_program(
     """
     given = min(words, WORDS_LIMIT)
     # What works with the longest rows often works with others, but a search for these rows may find better ones.
-    first = Effort.NONE if _is_hard(stage, ring, state_distance, separate) else Effort.LITTLE
+    first = Effort.NONE if _is_hard(stage, path, separate) else Effort.LITTLE
     attempts = [(given, first), *((length, Effort.MUCH) for length in _LENGTHS if length >= given)]
     attempts += [(length, Effort.NONE) for length in range(given, WORDS_LIMIT + 1)]
     for length, effort in attempts:
-        program = _best(stage, length, effort, ring, state_distance, separate, preference)
+        program = _best(stage, length, effort, path, separate, preference)
         if program is not None:
             return program, max(words, length)
     raise AssertionError("the longest rows have a program, or an error was raised")
 
 
-def _is_hard(stage: Stage, ring: int, state_distance: int, separate: bool) -> bool:
+def _is_hard(stage: Stage, path: UnitPathLatencies, separate: bool) -> bool:
     """Whether little effort finds no program for rows of a usual length, so that it would be in vain for each other."""
     least = min(StageNeeds(stage, rows).least_instructions for rows in _choices_of_rows(stage, separate))
     return least >= _HARD_INSTRUCTIONS and not _candidates(
-        stage, _LENGTHS[0], Effort.LITTLE, ring, state_distance, separate
+        stage, _LENGTHS[0], Effort.LITTLE, path, separate
     )
 
 
@@ -92,32 +93,32 @@ def _choices_of_rows(stage: Stage, separate: bool) -> list[tuple[Row, ...]]:
 
 @lru_cache(maxsize=4096)
 def _best(
-    stage: Stage, words: int, effort: Effort, ring: int, state_distance: int, separate: bool, preference: Preference
+    stage: Stage, words: int, effort: Effort, path: UnitPathLatencies, separate: bool, preference: Preference
 ) -> Program | None:
     """The best program for these rows that a search finds, or else of those for the longest rows, or None."""
     if words == WORDS_LIMIT:
         effort = Effort.MUCH
-    programs = _candidates(stage, words, effort, ring, state_distance, separate)
+    programs = _candidates(stage, words, effort, path, separate)
     if not programs and effort is not Effort.MUCH:
-        longest = _candidates(stage, WORDS_LIMIT, Effort.MUCH, ring, state_distance, separate)
-        programs = [program for program in longest if same_flow(program, WORDS_LIMIT, words, ring, state_distance)]
+        longest = _candidates(stage, WORDS_LIMIT, Effort.MUCH, path, separate)
+        programs = [program for program in longest if same_flow(program, WORDS_LIMIT, words, path)]
     return min(
-        programs, key=lambda program: _cost(program, words, ring, state_distance, preference), default=None
+        programs, key=lambda program: _cost(program, words, path, preference), default=None
     )
 
 
 def _cost(
-    program: Program, words: int, ring: int, state_distance: int, preference: Preference
+    program: Program, words: int, path: UnitPathLatencies, preference: Preference
 ) -> tuple[int, ...]:
     """The sort key of a program: the least is best."""
     gate, trips = program.emitting
     ends = max(
-        position * words + (len(step.instructions) - 1) * ring
+        position * words + (len(step.instructions) - 1) * path.ring
         for position, step in enumerate(program.gates) if step.instructions
     )
     # The interval between units with rows of one word, if these are possible.
-    shortest = smallest_interval(program, 1, ring) if same_flow(program, words, 1, ring, state_distance) else _NEVER
-    cost = smallest_interval(program, words, ring), gate * words + trips * ring, shortest, ends
+    shortest = smallest_interval(program, 1, path) if same_flow(program, words, 1, path) else _NEVER
+    cost = smallest_interval(program, words, path), gate * words + trips * path.ring, shortest, ends
     if preference is Preference.EARLY_RESULT:
         return cost
     if preference is Preference.SHORT_START:
@@ -127,7 +128,7 @@ def _cost(
 
 @lru_cache(maxsize=4096)
 def _candidates(
-    stage: Stage, words: int, effort: Effort, ring: int, state_distance: int, separate: bool
+    stage: Stage, words: int, effort: Effort, path: UnitPathLatencies, separate: bool
 ) -> list[Program]:
     """Programs that a search finds. Raises CellError if the longest rows have none."""
     choices_of_rows = _choices_of_rows(stage, separate)
@@ -141,7 +142,7 @@ def _candidates(
         if len(rows) > GATES_LIMIT:
             continue
         for situations in effort.value:
-            programs = _searched(stage, rows, words, situations, ring, state_distance, separate)
+            programs = _searched(stage, rows, words, situations, path, separate)
             if programs:
                 return programs
     if words < WORDS_LIMIT:
@@ -154,10 +155,10 @@ def _candidates(
 
 @lru_cache(maxsize=4096)
 def _searched(
-    stage: Stage, rows: tuple[Row, ...], words: int, situations: int, ring: int, state_distance: int, separate: bool
+    stage: Stage, rows: tuple[Row, ...], words: int, situations: int, path: UnitPathLatencies, separate: bool
 ) -> list[Program]:
     """The shortest programs among so many situations for each length, or none."""
-    search = UnitSearch(stage, rows, words, ring, state_distance, separate)
+    search = UnitSearch(stage, rows, words, path, separate)
     least = search.needs.least_instructions
     for budget in range(least, least + _SPARE_INSTRUCTIONS + 1):
         programs = search.run(budget, situations)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from hdl.latencies import UnitPathLatencies
 from hdl.layouts import Hold
 from rnn_mapper.cells.arithmetic import Activated, Node, Row
 from rnn_mapper.cells.expressions import Function
@@ -31,11 +32,11 @@ class UnitSearch:
     """The search for programs of a stage with rows of `words` words; arguments as of `unit_program`."""
 
     def __init__(
-        self, stage: Stage, rows: tuple[Row, ...], words: int, ring: int, state_distance: int, separate: bool
+        self, stage: Stage, rows: tuple[Row, ...], words: int, path: UnitPathLatencies, separate: bool
     ) -> None:
         self.stage, self.words, self.separate = stage, words, separate
         self.needs = StageNeeds(stage, rows)
-        self.choices = InstructionChoices(self.needs, ring, state_distance)
+        self.choices = InstructionChoices(self.needs, path)
         self.budget = self.effort = 0
         self.found: list[Program] = []
         self.visits: dict[tuple[object, ...], int] = {}

@@ -80,7 +80,8 @@ class ChainFootprint:
     #: Uses of the unit path.
     ring: Times
     #: Cycles of the writes and uses of each hold register, of the kept result (KEPT) and of each state word of the unit
-    #: (STATE and its number; with CARRIED for a use that needs the value of the previous step).
+    #: (STATE and its number; with CARRIED for a use that needs the value of the previous step). A kept result counts as
+    #: written in the last cycle in which the one before it is used.
     writes: dict[str, list[Times]]
     uses: dict[str, list[Times]]
     #: Results at the tail's link register, and at the collector.
@@ -148,7 +149,7 @@ def _chain(timing: TimedPhase, chain: int, units: int) -> ChainFootprint:
             if op.addend == Addend.KEPT:
                 footprint.uses.setdefault("KEPT", []).append(time)
             if op.keep != Keep.NONE:
-                footprint.writes.setdefault("KEPT", []).append(time)
+                footprint.writes.setdefault("KEPT", []).append(time + latencies.kept_distance - 1)
             if op.hold != Hold.NONE:
                 # The activated result is there when a following instruction would run.
                 footprint.writes.setdefault(op.hold.name, []).append(time + latencies.ring)

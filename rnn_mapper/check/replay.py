@@ -12,6 +12,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from hdl.latencies import ENTRY_INTERVAL
 from rnn_mapper.check.footprint import CARRIED, ChainFootprint, Footprint, TimedPhase, Times, footprint_of
 from rnn_mapper.schedule.entries import ScheduleEntry
 from rnn_mapper.schedule.phases import Phase
@@ -79,7 +80,7 @@ def _replay(
                 if entry.holds_slot:
                     consider = max(consider, window)
                     window = consider + entry.duration
-                consider += 1
+                consider += ENTRY_INTERVAL
                 continue
             time = max(consider, window)
             if entry.waits_for is not None:
@@ -100,7 +101,7 @@ def _replay(
                     beats.update(int(cycle) + beat for cycle in arrivals for beat in range(footprint.occupies))
                 if entry.to_host:
                     sent.append(int(arrivals[-1]) + 1 + int(delays.integers(0, 2)) * int(delays.integers(0, 20)))
-            consider, window = time + 1, time + (entry.fresh_duration if fresh else entry.duration)
+            consider, window = time + ENTRY_INTERVAL, time + (entry.fresh_duration if fresh else entry.duration)
     return tokens
 
 

@@ -53,7 +53,7 @@ def command(name: str | None, cells_file: Path | None, words: tuple[int, ...], j
 
     cell = parse_cell(name, cells)
     latencies = GridLatencies.of(GridParameters())
-    report = CellReport(cell, latencies.ring, latencies.state_distance)
+    report = CellReport(cell, latencies.unit_path)
     with output.status("searching for unit programs"):
         programs = [[report.program(stage, count) for count in words or _WORDS] for stage in report.stages]
     _show(report, programs, output.console)

@@ -16,11 +16,11 @@ from itertools import islice
 from operator import sub
 from typing import NamedTuple
 
+from hdl.latencies import FIRST_ENTRY
 from rnn_mapper.schedule.distances import Distances
 from rnn_mapper.schedule.durations import Outline
 from rnn_mapper.schedule.entries import ScheduleEntry
 from rnn_mapper.schedule.timing import Timing
-from rnn_mapper.schedule.tokens import FIRST_CYCLE
 
 __all__ = ["Circuit", "Known", "circuits", "follow_on", "least_cycles", "least_durations"]
 
@@ -127,7 +127,7 @@ def least_cycles(found: Sequence[Circuit], known: Known, outline: Outline, steps
     idle *= max(0, outline.entries[outline.last].lag - 1)
     # Rounds of a circuit may begin in the first step of other entries.
     first = sum(map(min, known.fresh, durations))
-    return FIRST_CYCLE + (steps - 1) * iteration + first + idle + more + _after_last(known, outline, steps)
+    return FIRST_ENTRY + (steps - 1) * iteration + first + idle + more + _after_last(known, outline, steps)
 
 
 def _free(slots: int, cycle: int) -> int:

@@ -94,9 +94,9 @@ class ProgramRules:
         """Words of the shortest rows, below `words`, with which the program computes the same; None without any."""
         key = traits, words
         if key not in self._shortest:
-            ring, distance = self.latencies.ring, self.latencies.state_distance
+            path = self.latencies.unit_path
             self._shortest[key] = next(
-                (fewer for fewer in range(1, words) if same_flow(traits.program, words, fewer, ring, distance)), None)
+                (fewer for fewer in range(1, words) if same_flow(traits.program, words, fewer, path)), None)
         return self._shortest[key]
 
     def pattern(self, units: int, interval: int, spacing: int) -> int | None:
@@ -121,7 +121,7 @@ class ProgramRules:
         """Whether units can follow one another through the unit path at this interval."""
         key = traits, words, interval
         if key not in self._fits:
-            self._fits[key] = follows(traits.program, words, interval, self.latencies.ring)
+            self._fits[key] = follows(traits.program, words, interval, self.latencies.unit_path)
         return self._fits[key]
 
 

@@ -180,9 +180,9 @@ def _unit_path_apart(first: _Rows, second: _Rows, latencies: GridLatencies) -> i
 
     A double register is treated as a single one: the units of two phases may have the same parity.
     """
-    ring = latencies.ring
-    (writes, reads), (later_writes, _) = (uses_of_registers(*rows, ring) for rows in (first, second))
-    apart = ring_events(*first, ring)[-1] - ring_events(*second, ring)[0] + 1
+    path = latencies.unit_path
+    (writes, reads), (later_writes, _) = (uses_of_registers(*rows, path) for rows in (first, second))
+    apart = ring_events(*first, path)[-1] - ring_events(*second, path)[0] + 1
     for name, cycles in later_writes.items():
         if cycles and reads[name]:
             # A value written in the cycle of the last use is late enough.
@@ -194,7 +194,8 @@ def _unit_path_apart(first: _Rows, second: _Rows, latencies: GridLatencies) -> i
 
 def _state_apart(first: _Rows, second: _Rows, latencies: GridLatencies) -> int | None:
     """Least cycles so that state words of a unit are read after they are written, and written after they are read."""
-    (writes, reads), (later_writes, later_reads) = (state_events(*rows, latencies.ring) for rows in (first, second))
+    path = latencies.unit_path
+    (writes, reads), (later_writes, later_reads) = (state_events(*rows, path) for rows in (first, second))
     apart = [
         *(write + latencies.state_distance - read for write, slot in writes for read, other in later_reads
           if slot == other),

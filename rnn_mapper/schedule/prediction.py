@@ -13,9 +13,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from hdl.latencies import FIRST_ENTRY
 from rnn_mapper.schedule.entries import ScheduleEntry
 from rnn_mapper.schedule.timing import PhaseTiming
-from rnn_mapper.schedule.tokens import FIRST_CYCLE, Controller, InputVector, Trace, follow, token_costs
+from rnn_mapper.schedule.tokens import Controller, InputVector, Trace, follow, token_costs
 
 __all__ = ["CycleAccount", "InputVector", "Prediction", "SequencePlan", "TokenIssue", "predict", "sum_accounts"]
 
@@ -165,7 +166,7 @@ def predict(plan: SequencePlan, steps: int, cleared: bool = True) -> Prediction:
 
 def _account(plan: SequencePlan, trace: Trace, steps: int, cleared: bool) -> tuple[CycleAccount, int]:
     """Where the cycles go, and the multiplications of the model."""
-    control, tail, waiting, output = FIRST_CYCLE, 0, 0, 0
+    control, tail, waiting, output = FIRST_ENTRY, 0, 0, 0
     for place, token in enumerate(trace.tokens):
         times = 1 + trace.repeats * (trace.first.tokens <= place < trace.stop.tokens)
         control += times * (token.considered - token.free + token.cycle - token.room)

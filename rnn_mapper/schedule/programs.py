@@ -27,7 +27,7 @@ def choose_programs(
     for index, phase in enumerate(phases):
         if not phase.stores:
             programs[phase.stored_key], lengths[index] = unit_program(
-                phase.stage, words[index], latencies.ring, latencies.state_distance, phase.separate, preference
+                phase.stage, words[index], latencies.unit_path, phase.separate, preference
             )
     chosen = [
         replace(

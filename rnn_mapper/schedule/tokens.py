@@ -11,11 +11,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from hdl.latencies import ENTRY_INTERVAL, FIRST_ENTRY, FIRST_INPUT
 from rnn_mapper.schedule.entries import ScheduleEntry
 from rnn_mapper.schedule.timing import Timing
 
 __all__ = [
-    "FIRST_CYCLE",
     "Controller",
     "InputVector",
     "Marks",
@@ -25,10 +25,6 @@ __all__ = [
     "follow",
     "token_costs",
 ]
-
-#: First cycle in which the controller considers an entry: the start of a sequence takes one cycle.
-FIRST_CYCLE = 1
-
 
 class TokenCost(NamedTuple):
     """The effects of a token; all cycles are counted from its issue."""
@@ -136,9 +132,9 @@ class Trace:
     #: Idle cycles before, and duration of, entries that do nothing in an iteration but hold their slot.
     slots_held: list[tuple[int, int]] = field(default_factory=list)
     #: The last token has the sites up to `free`; the last output begins to leave at `output`; everything ends at `end`.
-    free: int = FIRST_CYCLE
-    output: int = FIRST_CYCLE
-    end: int = FIRST_CYCLE
+    free: int = FIRST_ENTRY
+    output: int = FIRST_ENTRY
+    end: int = FIRST_ENTRY
     first: Marks = field(default_factory=Marks)
     stop: Marks = field(default_factory=Marks)
     repeats: int = 0
@@ -173,12 +169,13 @@ def follow(
     origin = slots = skipped = 0
     # By step: the cycle from which its input may be loaded, the cycle of the input's last beat, of the output's last
     # group, and of the last result of each entry.
-    room = [FIRST_CYCLE, FIRST_CYCLE]
+    room = [FIRST_INPUT, FIRST_INPUT]
     loaded: list[int] = []
     sent: list[int] = [] if trace is None else trace.sent
     completed: list[list[int]] = [[] for _ in rules]
     # The next entry is considered from `consider` on; the previous token has the sites up to `window`.
-    consider = window = next_load = FIRST_CYCLE
+    consider = window = FIRST_ENTRY
+    next_load = FIRST_INPUT
     seen: dict[tuple[int, ...], tuple[int, int, Marks | None]] | None = {}
     iteration = 0
     while iteration < steps + lag:
@@ -190,7 +187,7 @@ def follow(
                     if trace is not None:
                         trace.slots_held.append((consider - window, later[index].duration))
                     window = consider + later[index].duration
-                consider += 1
+                consider += ENTRY_INTERVAL
                 continue
             duration, completion, taken, output = later[index] if step else fresh[index]
             at = considered = consider if consider > window else window
@@ -219,7 +216,7 @@ def follow(
                 completed[index].append(at + completion)
             if output is not None:
                 sent.append(at + output + groups - 1)
-            consider, window = at + 1, at + duration
+            consider, window = at + ENTRY_INTERVAL, at + duration
         if seen is not None and settled <= iteration < steps - 1:
             horizon = min(consider, max(next_load, room[len(loaded)]))
             slots >>= horizon - origin

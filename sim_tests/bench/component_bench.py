@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections import abc
+from collections import abc, deque
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -36,7 +36,9 @@ from hdl.parameters import GridParameters
 from rnn_mapper.mapping.images import LayoutPacker
 from sim_tests.simulator.run import Build, build
 
-__all__ = ["COMPONENTS", "DRAIN_CYCLES", "CycleBench", "build_component", "build_memory", "zero_filled"]
+__all__ = [
+    "COMPONENTS", "DRAIN_CYCLES", "CycleBench", "ReadPort", "build_component", "build_memory", "zero_filled",
+]
 
 #: Cycles that the controller alone waits for after an abort; in a grid they follow from the latencies.
 DRAIN_CYCLES = 13
@@ -46,7 +48,7 @@ COMPONENTS: dict[str, Callable[[GridParameters], wiring.Component]] = {
     "dot_product": DotProduct,
     "requantiser": Requantiser,
     "activation": ActivationUnit,
-    "multiply_accumulate": lambda parameters: MultiplyAccumulate(),
+    "multiply_accumulate": MultiplyAccumulate,
     "gate_path": GatePath,
     "unit_path": UnitPath,
     "pcu": Pcu,
@@ -76,14 +78,28 @@ def build_component(name: str, parameters: GridParameters, simulator: str) -> Bu
         return build(sources, component.module_name, simulator)
 
 
-def build_memory(simulator: str) -> Build:
-    """The simulation build of a small memory."""
-    return build([MEMORY_SOURCE], MEMORY_MODULE, simulator, parameters=MEMORY_PARAMETERS)
+def build_memory(simulator: str, registers: int = 0) -> Build:
+    """The simulation build of a small memory, with so many registers at its output."""
+    return build(
+        [MEMORY_SOURCE], MEMORY_MODULE, simulator, parameters=MEMORY_PARAMETERS | {"OUTPUT_REGISTER": registers}
+    )
 
 
 def zero_filled(packer: LayoutPacker, **fields: int) -> int:
     """A word with these fields and zeros elsewhere."""
     return packer.pack(dict.fromkeys(packer.fields, 0) | fields)
+
+
+class ReadPort:
+    """What comes out of a memory outside: what was read so many cycles before."""
+
+    def __init__(self, parameters: GridParameters) -> None:
+        self._words = deque([0] * parameters.memory_registers)
+
+    def next(self, word: int) -> int:
+        """The word in the next cycle, when `word` was read in this one."""
+        self._words.append(word)
+        return self._words.popleft()
 
 
 class CycleBench:

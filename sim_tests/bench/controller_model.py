@@ -1,12 +1,14 @@
 """Cycle-accurate model of the controller, from the contract of `hdl.grid.controller`; steps and cycles are integers.
 
-`begin_sequence` is high in the cycle after START, and the first entry is considered in the cycle after that.
+`begin_sequence` is high in the cycle after START; entries are considered in the cycles that the contract names.
 """
 
 from __future__ import annotations
 
 from collections import Counter, abc
 from collections.abc import Sequence
+
+from hdl.grid.controller import Controller
 
 __all__ = ["STALLS", "ControllerModel"]
 
@@ -45,6 +47,8 @@ class ControllerModel:
         self._fresh = False
         self._enables = 0
         self._place = self._iteration = 0
+        #: First cycle in which the entry is considered.
+        self._considered_at = 0
         self._completed: Counter[int] = Counter()
         self._drained_at = 0
 
@@ -66,6 +70,7 @@ class ControllerModel:
         state = self.state
         if state == "begin":
             self._completed.clear()
+            self._considered_at = self.now + Controller.first_entry
             self.counters = {"cycles": 1, **dict.fromkeys(STALLS, 0)}
             self.state = "run"
         elif state != "idle":
@@ -144,6 +149,8 @@ class ControllerModel:
             self._enables = inputs["phase_enable"]
 
     def _run(self, inputs: abc.Mapping[str, int], outputs: dict[str, int]) -> None:
+        if self.now < self._considered_at:
+            return
         if self._iteration == self.steps + self.header["max_lag"]:
             if inputs["steps_sent"] == self.steps and inputs["output_idle"]:
                 self.state, self.done, self.valid[self.current] = "idle", 1, 1
@@ -162,6 +169,7 @@ class ControllerModel:
                 return
             self._take(entry["duration"], False)
             self.seen["slot held"] += 1
+        self._considered_at = self.now + Controller.entry_interval
         self._place += 1
         if self._place == self.header["entries"]:
             self._place, self._iteration = 0, self._iteration + 1

@@ -26,7 +26,7 @@ class LoaderModel:
         self.parameters = parameters
         self.packer = LayoutPacker(load_header_layout())
         self.head_beats = -(-HEADER_BYTES // parameters.beat_bytes)
-        #: "header", "check", "data" or "drop".
+        #: "header", "check", "compare", "begin", "data" or "drop".
         self.state = "header"
         self.header: list[int] = []
         self.fields: dict[str, int] = {}
@@ -49,7 +49,13 @@ class LoaderModel:
                 self.header = []
             elif len(self.header) == self.head_beats:
                 self.state = "check"
-        elif self.state == "check":
+        elif self.state in ("check", "compare"):
+            outputs["loading"] = 1
+            self.state = "compare" if self.state == "check" else "begin"
+            if abort:
+                outputs["load_framing"] = 1
+                self.header, self.state = [], "header"
+        elif self.state == "begin":
             outputs["loading"] = 1
             self._check(inputs, outputs)
             self.header = []

@@ -31,7 +31,7 @@ class PcuRows:
     operands: dict[int, tuple[int, int, int]] = field(default_factory=dict)
     partial_in: dict[int, int] = field(default_factory=dict)
     partial_out: dict[int, int] = field(default_factory=dict)
-    #: Expected issues of the gate path and, one cycle later, values with stored pre-activations.
+    #: Expected issues of the gate path and, later, values with stored pre-activations.
     issues: dict[int, Issue] = field(default_factory=dict)
     values: dict[int, tuple[int, int]] = field(default_factory=dict)
 
@@ -123,7 +123,7 @@ class PcuRows:
         # The result of the row's own instruction is on the link one cycle after it leaves the unit path.
         arrives = last + component.result_latency - 1 - component.unit_path.emit_latency
         self.values[arrives] = value, stored
-        self.issues[arrives - 1] = Issue(
+        self.issues[arrives - 1 - component.parameters.memory_registers] = Issue(
             entry["run"], Hold(entry["hold"]), entry["instruction"], entry["unit"], flags["fresh"], flags["parity"]
         )
 

@@ -28,6 +28,8 @@ class RegistersModel:
         self.address: int | None = None
         self.data: tuple[int, int] | None = None
         self.read_address: int | None = None
+        #: The address of the register that is read in this cycle.
+        self.reading: int | None = None
         self.read_response: tuple[int, int] | None = None
         self.start = self.abort = 0
         #: The counter whose lower half was read last, until its upper half is read, and the upper half of that time.
@@ -79,12 +81,14 @@ class RegistersModel:
             self.read_address = inputs["araddr"]
         if inputs["rready"]:
             self.read_response = None
-        if self.read_address is not None and self.read_response is None:
-            register = BY_OFFSET.get(self.read_address & ~3)
+        if self.reading is not None:
+            register = BY_OFFSET.get(self.reading & ~3)
             self.read_response = (
                 (int(AxiResp.SLVERR), 0) if register is None else (0, self._value(register.name, inputs))
             )
-            self.read_address = None
+            self.reading = None
+        elif self.read_address is not None and self.read_response is None:
+            self.reading, self.read_address = self.read_address, None
         self.start = self.abort = clear = 0
         if inputs["bready"]:
             self.write_response = None

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections import abc
+from collections import abc, deque
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -63,6 +64,14 @@ class UnitCycle:
     write: tuple[int, int] | None = None
 
 
+class _Fetched(NamedTuple):
+    """An instruction that was fetched for an issue, and the state word that was read."""
+
+    arrived: Issue
+    op: abc.Mapping[str, int]
+    state: int
+
+
 class UnitPathModel:
     """Runs instructions as values arrive. `program` and `states` are memory contents; `states` is updated."""
 
@@ -72,7 +81,6 @@ class UnitPathModel:
         self.now = 0
         #: Hold registers by the key of `_register`.
         self.holds: dict[tuple[Hold, int], int] = {}
-        self.kept = 0
         #: Two values for one instruction slot; two for one hold register.
         self.collisions = self.hold_collisions = 0
         #: Reads of a state word in the last cycle in which they see the old one, and in the first in which they see
@@ -80,27 +88,33 @@ class UnitPathModel:
         self.early_reads = self.fresh_reads = 0
         #: Results of all instructions, for benches that check whether corner cases were reached.
         self.results: list[int] = []
-        #: Values to keep in this cycle: the issue of a gate's value, and a returning issue with its value.
-        self._announced = Issue()
-        self._returned: tuple[Issue, int] | None = None
+        #: What was announced in the last cycles: an issue and a returning issue, with the returning value, and the
+        #: instruction that was fetched for one of them.
+        self._announced: deque[tuple[Issue, Issue, int, _Fetched | None]] = deque()
         #: Cycle of the instruction and value of every write of a state word.
         self._history = [[(-component.state_distance, state)] for state in states]
-        self._fetched: tuple[Issue, abc.Mapping[str, int], int, int | None] | None = None
+        self._kept: list[tuple[int, int]] = [(-component.kept_distance, 0)]
         self._ring: dict[int, tuple[Issue, int]] = {}
         self._local: dict[int, tuple[int, int, int]] = {}
         self._writes: dict[int, tuple[int, int]] = {}
+        self._entries: dict[int, int] = {}
+        #: Cycles from an announcement to its value.
+        self._ahead = 1 + component.parameters.memory_registers
 
     def cycle(self, issue: Issue, value: int, stored: int) -> UnitCycle:
-        """One cycle; `value` and `stored` belong to the issue of the cycle before."""
-        seen = UnitCycle(local=self._local.pop(self.now, None), write=self._writes.pop(self.now, None))
-        if self._fetched is not None:
-            arrived, op, state, ring_value = self._fetched
-            seen.unit = self._destination(arrived, op)
-            self._execute(arrived, op, state, value if ring_value is None else ring_value, stored)
-        # Instructions see a held value from the next cycle on; of two values the gate's stays.
-        for held, kept in ((*self._returned,) if self._returned else (Issue(), 0), (self._announced, value)):
-            if held.hold != Hold.NONE:
-                self.holds[_register(held.hold, held.unit)] = kept
+        """One cycle; `value` and `stored` belong to an issue that was announced before."""
+        if len(self._announced) == self._ahead:
+            announced, returned, ring, fetched = self._announced.popleft()
+            if fetched is not None:
+                self._execute(*fetched, ring if fetched.arrived is returned else value, stored)
+            # Instructions see a held value from the next cycle on; of two values the gate's stays.
+            for held, kept in ((returned, ring), (announced, value)):
+                if held.hold != Hold.NONE:
+                    self.holds[_register(held.hold, held.unit)] = kept
+        seen = UnitCycle(
+            unit=self._entries.pop(self.now, None), local=self._local.pop(self.now, None),
+            write=self._writes.pop(self.now, None),
+        )
         returned, ring = self._ring.pop(self.now, (Issue(), 0))
         same = returned.hold == issue.hold != Hold.NONE
         same = same and _register(returned.hold, returned.unit) == _register(issue.hold, issue.unit)
@@ -108,21 +122,21 @@ class UnitPathModel:
         seen.collision = met or same
         self.collisions += met
         self.hold_collisions += same and not met
-        self._fetched = None
+        fetched = None
         if issue.valid or returned.valid:
             arriving = issue if issue.valid else returned
             op = dict(self.program[arriving.instruction])
             address = self._state_address(arriving.unit, arriving.instruction)
-            ages = [(self.now + 1 - cycle, state) for cycle, state in self._history[address]]
+            ages = [(self.now + self._ahead - cycle, state) for cycle, state in self._history[address]]
             distance = self.component.state_distance
             state = next(state for age, state in reversed(ages) if age >= distance)
-            self._fetched = arriving, op, state, None if issue.valid else ring
+            fetched = _Fetched(arriving, op, state)
             seen.fetch = arriving.instruction, address
             self.early_reads += any(age == distance - 1 for age, _ in ages)
             self.fresh_reads += any(age == distance for age, _ in ages)
         if seen.write is not None:
             self.states[seen.write[0]] = seen.write[1]
-        self._announced, self._returned = issue, (returned, ring)
+        self._announced.append((issue, returned, ring, fetched))
         self.now += 1
         return seen
 
@@ -142,22 +156,25 @@ class UnitPathModel:
         z = {Subtrahend.ZERO: 0, Subtrahend.VALUE: value, Subtrahend.STATE: state}[Subtrahend(op["subtract"])]
         # 32768 + 32768 does not fit the difference's 17 bits.
         difference = y - z if y - z < 65536 else -65536
+        usable = [made for cycle, made in self._kept if cycle <= self.now - self.component.kept_distance]
+        kept = usable[-1]
         addend = {
-            Addend.ZERO: 0, Addend.KEPT: self.kept, Addend.VALUE: value << 15, Addend.STORED: stored << 15,
+            Addend.ZERO: 0, Addend.KEPT: kept, Addend.VALUE: value << 15, Addend.STORED: stored << 15,
             Addend.STATE: state << 15,
         }[Addend(op["addend"])]
         result = int(saturate(round_shift(x * difference + addend, 15), 16))
         self.results.append(result)
         if op["keep"] == Keep.ACTIVATION.value:
-            self.kept = result << KEPT_LEFT
+            self._kept.append((self.now, result << KEPT_LEFT))
         elif op["keep"] == Keep.PRE_ACTIVATION.value:
-            self.kept = result << 15
+            self._kept.append((self.now, result << 15))
         emitted = self.now + self.component.emit_latency
         if op["emit"]:
             self._local[emitted] = result, arrived.parity, self._destination(arrived, op)
+            self._entries[emitted - self._ahead] = self._destination(arrived, op)
         if op["write_state"]:
             address = self._state_address(arrived.unit, op["write_slot"])
-            self._writes[emitted + 1] = address, result
+            self._writes[emitted] = address, result
             self._history[address].append((self.now, result))
         if op["proceed"] or op["hold"]:
             onward = Issue(
@@ -165,8 +182,8 @@ class UnitPathModel:
             )
             segments = self.parameters.table_segments
             activated = activate(result, Activation(op["activation"]), segments)
-            # Announced a cycle before the value, as a gate's is.
-            self._ring[self.now + self.component.ring_latency - 1] = onward, activated
+            # Announced as early before the value as a gate's is.
+            self._ring[self.now + self.component.ring_latency - self._ahead] = onward, activated
 
     def _destination(self, arrived: Issue, op: abc.Mapping[str, int]) -> int:
         return (arrived.unit + op["destination"]) % (1 << self.parameters.unit_bits)

@@ -7,13 +7,15 @@ of one beat.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import cocotb
 
+from hdl.latencies import ENTRY_INTERVAL
 from hdl.register_map import Control, Error, Status
 from rnn_mapper import cells
+from rnn_mapper.cells.unit_timing import ring_events
 from rnn_mapper.mapping.mapping import Mapping
 from sim_tests.bench.altered_images import altered_phases, altered_schedule
 from sim_tests.bench.error_bench import expect, prepare
@@ -48,22 +50,40 @@ async def spoiled(bench: ModelBench, case: ModelCase, mapping: Mapping, packets:
 @cocotb.test()
 async def sequencer_overrun(dut: Any) -> None:
     """A token while the phase before still runs."""
-    bench, case, mapping = await prepare(dut, PARAMETERS)
+    p = PARAMETERS
+    # Phases that take longer than the controller needs from one token to the next.
+    case = ModelCase(cells.rnn_tanh, p.lanes, (2 * ENTRY_INTERVAL * p.rows * p.cols,), ru=1)
+    bench, case, mapping = await prepare(dut, p, case)
     await spoiled(bench, case, mapping, [altered_schedule(mapping, 0, "duration", 0)], Error.SEQUENCER_OVERRUN)
+
+
+def colliding_phases() -> Iterator[tuple[ModelCase, int, int]]:
+    """Phases, and a pad with which a unit's value returns from the ring when one of the next unit arrives, with rows of
+    one word."""
+    p = PARAMETERS
+    for cell in (cells.lstm, cells.gru, cells.sru):
+        case = ModelCase(cell_for(p, cell, cells.sru), 1, (2 * p.rows * p.cols,), ru=p.cols)
+        for number, timing in enumerate(case.mapping(p).timings):
+            program = timing.phase.program
+            if program is None or timing.phase.stores or timing.nest.max_units < 2:
+                continue
+            events = ring_events(program, 1, timing.latencies.unit_path)
+            apart = max(events) - min(events)
+            if apart >= timing.nest.gates:
+                yield case, number, apart - timing.nest.gates
 
 
 @cocotb.test()
 async def epilogue_collision(dut: Any) -> None:
-    """Without pad, a unit's value meets one that returns from the ring."""
+    """Without its pad, and with rows of one word, a unit's value meets one that returns from the ring."""
     p = PARAMETERS
-    # A unit after another in the same site, with so few words that the epilogue takes longer than the rows.
-    cases = [
-        ModelCase(cell, 1, (size,), ru=p.cols) for cell in (cell_for(p, cells.lstm, cells.sru), cells.sru)
-        for size in (min(2 * p.rows * p.cols, p.lanes), 2 * p.rows * p.cols, p.rows + 1)
-    ]
-    case = next(case for case in cases if case.mapping(p).timings[0].pad)
+    case, phase, pad = next(colliding_phases())
     bench, case, mapping = await prepare(dut, PARAMETERS, case)
-    packets = altered_phases(mapping, range(p.rows), range(p.cols), "pad", {0: 0})
+    # The pad may be longer than the right one: the next phase waits.
+    packets = [
+        altered_schedule(mapping, phase, "duration", 500),
+        *altered_phases(mapping, range(p.rows), range(p.cols), "pad", {phase: pad}, words=0),
+    ]
     await spoiled(bench, case, mapping, packets, Error.EPILOGUE_COLLISION)
 
 

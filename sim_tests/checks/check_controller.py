@@ -20,7 +20,7 @@ PARAMETERS = GRIDS[os.environ["SRNN_GRID"]]
 HEADERS, ENTRIES, TOKENS = (
     LayoutPacker(layout(PARAMETERS)) for layout in (schedule_header_layout, schedule_entry_layout, token_layout)
 )
-SEQUENCES = 120
+SEQUENCES = 200
 #: Sequences (by number) so long that completed steps are counted beyond 256.
 LONG = (20,)
 #: Inputs and their values while nothing happens.

@@ -11,15 +11,16 @@ from typing import Any
 import cocotb
 import numpy as np
 
-from hdl.grid.activation import ActivationUnit
+from hdl.grid.activation import SUM_BITS, ActivationUnit
 from hdl.grid.dot_product import DotProduct
+from hdl.grid.fixed_point import saturate_int
 from hdl.grid.multiply_accumulate import MultiplyAccumulate
 from hdl.grid.requantiser import Requantiser
 from hdl.layouts import Activation, Keep, table_entry_layout
 from hdl.numerics import MULTIPLIER_BITS, Arithmetic
 from rnn_mapper.fixed_point import Codes, activation_sigmoid, activation_tanh, requantise, saturate, sigmoid_table
 from rnn_mapper.mapping.images import LayoutPacker, packed_words
-from sim_tests.bench.component_bench import CycleBench
+from sim_tests.bench.component_bench import CycleBench, ReadPort
 from sim_tests.bench.grids import GRIDS
 from sim_tests.bench.stimulus import corner_values, random_codes
 
@@ -88,27 +89,30 @@ async def requantiser(dut: Any) -> None:
 
 @cocotb.test()
 async def activation(dut: Any) -> None:
-    """Every input of every function."""
+    """Every 16-bit input of every function, and sums beyond."""
     p = PARAMETERS
     component, bench = ActivationUnit(p), CycleBench(dut)
     knots = [int(knot) for knot in sigmoid_table(p.table_segments)]
     packer = LayoutPacker(table_entry_layout(p))
     table = [packer.pack({"base": knots[k], "rise": knots[k + 1] - knots[k]}) for k in range(p.table_segments)]
-    values = np.arange(-(1 << 15), 1 << 15)
+    # Sums of more than 16 bits as well: these are limited.
+    beyond = np.array(corner_values(np.random.default_rng(4), SUM_BITS, 4000))
+    values = np.concatenate([np.arange(-(1 << 15), 1 << 15), beyond])
+    limited = np.clip(values, -(1 << 15), (1 << 15) - 1)
     reference = {
-        Activation.IDENTITY: values, Activation.RELU: np.maximum(values, 0),
-        Activation.SIGMOID: activation_sigmoid(values, p.table_segments),
-        Activation.TANH: activation_tanh(values, p.table_segments),
+        Activation.IDENTITY: limited, Activation.RELU: np.maximum(limited, 0),
+        Activation.SIGMOID: activation_sigmoid(limited, p.table_segments),
+        Activation.TANH: activation_tanh(limited, p.table_segments),
     }
     await bench.begin(value=0, activation=0, entry=0)
-    segment = 0
+    entry, port = 0, ReadPort(p)
     for function, wanted in reference.items():
         for cycle in range(len(values) + component.latency):
-            inputs = {"entry": table[segment], "activation": int(function.value)}
+            inputs = {"entry": entry, "activation": int(function.value)}
             if cycle < len(values):
                 inputs["value"] = int(values[cycle])
             await bench.cycle(inputs)
-            segment = bench.read("segment")
+            entry = port.next(table[bench.read("segment")])
             if cycle >= component.latency:
                 place = cycle - component.latency
                 value, found = int(values[place]), bench.read("result", signed=True)
@@ -120,7 +124,7 @@ async def activation(dut: Any) -> None:
 @cocotb.test()
 async def multiply_accumulate(dut: Any) -> None:
     """Corner values of all operands, with kept results."""
-    component, bench = MultiplyAccumulate(), CycleBench(dut)
+    component, bench = MultiplyAccumulate(PARAMETERS), CycleBench(dut)
     rng = np.random.default_rng(3)
     await bench.begin(x=0, y=0, z=0, value=0, use_kept=0, keep=Keep.ACTIVATION.value)
     operands = list(zip(*(corner_values(rng, 16, 3000) for _ in range(4)), strict=True))
@@ -129,18 +133,24 @@ async def multiply_accumulate(dut: Any) -> None:
         (x, 1 << 15 if index % 5 == 0 else y, -(1 << 15) if index % 50 == 0 else z, value)
         for index, (x, y, z, value) in enumerate(operands)
     ]
-    kept, results = (0, Keep.ACTIVATION), set()
-    await bench.cycle(x=0, y=0, z=0, value=0, use_kept=0, keep=Keep.ACTIVATION.value)
-    previous: int | None = None
-    for x, y, z, value in operands:
-        use = bool(rng.random() < 0.4)
-        keep = Keep(int(rng.choice([0, 0, 0, 1, 2])))
-        # `keep` belongs to the operation before, whose result is valid in this cycle.
-        await bench.cycle(x=x, y=y, z=z, value=value, use_kept=use, keep=keep.value)
-        if previous is not None:
-            assert bench.read("result", signed=True) == previous
-            results.add(previous)
-        if keep != Keep.NONE and previous is not None:
-            kept = previous, keep
-        previous = component.model(x, y, z, value, kept if use else None)
-    assert {-32768, 32767} <= results
+    #: Kept results with their formats, by the operation that they belong to; the first operation is kept.
+    kept: dict[int, tuple[int, Keep]] = {}
+    results: list[int] = []
+    for cycle in range(len(operands) + component.latency):
+        done = cycle - component.latency
+        keep = Keep.ACTIVATION if done == 0 else Keep(int(rng.choice([0, 0, 0, 1, 2])))
+        inputs: dict[str, int] = {}
+        if cycle < len(operands):
+            usable = [number for number in kept if number <= cycle - component.kept_distance]
+            if done >= 0 and keep != Keep.NONE:
+                # `keep` belongs to the operation whose result is valid in this cycle.
+                usable, kept[done] = [*usable, done], (results[done], keep)
+            use = bool(usable and rng.random() < 0.4)
+            x, y, z, value = operands[cycle]
+            inputs = {"x": x, "y": y, "z": z, "value": value, "use_kept": use}
+            results.append(component.model(x, y, z, value, kept[max(usable)] if use else None))
+        await bench.cycle(inputs, keep=keep.value if done >= 0 else 0)
+        if done >= 0:
+            assert bench.read("result", signed=True) == results[done]
+            assert saturate_int(bench.read("total", signed=True), 16) == results[done]
+    assert {-32768, 32767} <= set(results)

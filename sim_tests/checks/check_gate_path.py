@@ -16,7 +16,7 @@ from hdl.grid.gate_path import GatePath, issue_layout
 from hdl.layouts import Activation, gate_entry_layout, table_entry_layout
 from rnn_mapper.fixed_point import sigmoid_table
 from rnn_mapper.mapping.images import LayoutPacker
-from sim_tests.bench.component_bench import CycleBench
+from sim_tests.bench.component_bench import CycleBench, ReadPort
 from sim_tests.bench.grids import GRIDS
 
 PARAMETERS = GRIDS[os.environ["SRNN_GRID"]]
@@ -41,7 +41,10 @@ async def gate_path(dut: Any) -> None:
     parts: dict[int, list[tuple[int, int]]] = {}
     writes: list[tuple[int, int]] = []
     expected: dict[int, tuple[dict[str, int], int, int]] = {}
-    read_data = segment = seen = written = reads = 0
+    read_data = entry_out = seen = written = 0
+    stored_port, table_port = ReadPort(p), ReadPort(p)
+    #: Whether a row reads a stored part, by the cycle of the read.
+    reads: dict[int, bool] = {}
     limit = 1 << (p.accumulator_bits - 1)
     reached: set[int] = set()
     for cycle in range(3000):
@@ -60,7 +63,7 @@ async def gate_path(dut: Any) -> None:
         fresh, parity = int(rng.integers(2)), int(rng.integers(2))
         await bench.cycle(
             total=total, valid=valid, entry=entries.pack(entry), fresh=fresh, parity=parity,
-            stored_read_data=read_data, table_entry=table[segment],
+            stored_read_data=read_data, table_entry=entry_out,
         )
         if valid:
             part = component.requantiser.model(total, entry["multiplier"], entry["shift"])
@@ -73,19 +76,21 @@ async def gate_path(dut: Any) -> None:
                 writes.append((entry["stored"], part))
             expected[cycle] = entry | {"fresh": fresh, "parity": parity}, part, before
         # A row that stores reads only what it adds.
-        assert bench.read("stored_read_enable") == reads
-        reads = valid and int(not store or entry["add_stored"])
+        reads[cycle + 2 - p.memory_registers] = bool(valid and (not store or entry["add_stored"]))
+        assert bench.read("stored_read_enable") == reads.get(cycle, False)
         # The memory of stored pre-activations, read-first, and the table.
+        read = read_data
         if bench.read("stored_read_enable"):
-            read_data = stored.get(bench.read("stored_read_address"), 0) & 0xFFFF
+            read = stored.get(bench.read("stored_read_address"), 0) & 0xFFFF
+        read_data = stored_port.next(read)
         if bench.read("stored_write_enable"):
             write = bench.read("stored_write_address"), bench.read("stored_write_data", signed=True)
             assert write == writes[written]
             stored[write[0]] = write[1]
             written += 1
-        segment = bench.read("segment")
+        entry_out = table_port.next(table[bench.read("segment")])
         issue = issues.unpack(bench.read("issue"))
-        row = expected.get(cycle - component.latency + 1)
+        row = expected.get(cycle - component.latency + 1 + p.memory_registers)
         if row is not None and not row[0]["store"]:
             assert issue["valid"] == row[0]["run"]
             assert issue["hold"] == row[0]["hold"]

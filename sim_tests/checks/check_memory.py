@@ -1,23 +1,27 @@
-"""cocotb test of the memory alone, with slices that do not divide a word."""
+"""cocotb test of the memory alone, with slices that do not divide a word; SRNN_GRID names a grid with its register."""
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import cocotb
 import numpy as np
 
 from sim_tests.bench.component_bench import MEMORY_PARAMETERS, CycleBench
+from sim_tests.bench.grids import GRIDS
+
+REGISTERS = GRIDS[os.environ["SRNN_GRID"]].memory_registers
 
 
 @cocotb.test()
 async def memory(dut: Any) -> None:
-    """Slices, the narrow last slice, read-first collisions, and data that is stable while nothing is read."""
+    """Slices, the narrow last slice, collisions, and data that is stable while nothing is read."""
     rng = np.random.default_rng(9)
     bench = CycleBench(dut)
     width, depth, piece = (MEMORY_PARAMETERS[name] for name in ("WIDTH", "DEPTH", "SLICE"))
     await bench.begin(write_enable=0, write_address=0, write_slice=0, write_data=0, read_enable=0, read_address=0)
-    words, out = [0] * depth, None
+    words, fetched, out, was_read = [0] * depth, None, None, False
     for _ in range(2000):
         write, read = bool(rng.integers(2)), bool(rng.integers(2))
         address, part, value, place = (int(rng.integers(limit)) for limit in (depth, -(-width // piece), 256, depth))
@@ -29,8 +33,13 @@ async def memory(dut: Any) -> None:
         )
         if out is not None:
             assert bench.read("read_data") == out
+        # A register at the output follows one cycle later, and only what was read.
+        if was_read or not REGISTERS:
+            out = fetched
+        was_read = read
         if read:
-            out = words[place]
+            fetched = words[place] ^ ((1 << width) - 1 if write and address == place else 0)
+            out = out if REGISTERS else fetched
         if write:
             mask = (255 << piece * part) & ((1 << width) - 1)
             words[address] = words[address] & ~mask | value << piece * part & mask

@@ -11,7 +11,7 @@ import numpy as np
 from hdl.grid.pcu import Pcu
 from hdl.layouts import LinkError, instruction_layout, result_layout, unit_entry_layout
 from rnn_mapper.mapping.images import LayoutPacker, table_image
-from sim_tests.bench.component_bench import CycleBench
+from sim_tests.bench.component_bench import CycleBench, ReadPort
 from sim_tests.bench.grids import GRIDS
 from sim_tests.bench.pcu_rows import FILL_ROWS, PcuRows
 from sim_tests.bench.stimulus import NoiseWords, corner_values
@@ -21,7 +21,7 @@ PARAMETERS = GRIDS[os.environ["SRNN_GRID"]]
 PHASES = 200
 #: First row, and first cycle that is compared. Registers are unknown in Icarus until their inputs change: noise does
 #: that, and rows that pass every stage.
-FILL, START = 16, 48
+FILL, START = 16, 56
 
 
 def random_rows(component: Pcu, rng: np.random.Generator) -> tuple[PcuRows, int]:
@@ -70,6 +70,7 @@ async def pcu(dut: Any) -> None:
     )
     writes = (("stored_write", stored), ("state_write", states))
     inputs = dict.fromkeys([name for name, *_ in reads] + ["gate_table_entry", "unit_table_entry", "result_in"], 0)
+    ports = {name: ReadPort(p) for name in ("gate", "unit", *(name for name, *_ in reads))}
     await bench.begin(**inputs, weights=0, vector=0, tag=0, overrun=0, partial_in=0)
     # Expected in the next cycle.
     result, errors, emitted = 0, 0, 0
@@ -99,14 +100,14 @@ async def pcu(dut: Any) -> None:
             errors |= arrived["valid"] << LinkError.RESULT_COLLISION
             emitted += 1
         errors |= seen.collision << LinkError.EPILOGUE_COLLISION
-        # Memories answer in the next cycle, with noise without enable; a read during a write gives the old word.
+        # Memories answer later, with noise without enable; a read during a write gives the old word.
         for name, enable, address, contents in reads:
             asked = bench.read(enable)
             noise = int(rng.integers(1 << min(15, len(getattr(dut, name)))))
-            inputs[name] = contents[bench.read(address)] if asked else noise
+            inputs[name] = ports[name].next(contents[bench.read(address)] if asked else noise)
         for name in ("gate", "unit"):
             segment = cycle % len(table) if cycle < START else bench.read(f"{name}_segment")
-            inputs[f"{name}_table_entry"] = table[segment]
+            inputs[f"{name}_table_entry"] = ports[name].next(table[segment])
         for name, contents in writes:
             if bench.read(f"{name}_enable"):
                 contents[bench.read(f"{name}_address")] = bench.read(f"{name}_data", signed=True)

@@ -8,7 +8,6 @@ from typing import Any
 import cocotb
 import numpy as np
 
-from hdl.grid.memory import ExternalMemory
 from hdl.grid.pmu import SITE_MEMORIES, Pmu
 from hdl.layouts import (
     Memory,
@@ -86,7 +85,7 @@ async def pmu(dut: Any) -> None:
             assert not enable or BUSES.unpack(bench.read("write_bus")) == bus
             assert bench.read("overrun") == (cycle == tokens.overrun), f"run {run} cycle {cycle}"
             if tokens.overrun is None:
-                reads = tokens.reads.get(cycle + ExternalMemory.latency)
+                reads = tokens.reads.get(cycle + 1 + p.memory_registers)
                 assert bench.read("read") == (reads is not None), f"run {run} cycle {cycle}"
                 if reads is not None:
                     assert (bench.read("weight_address"), bench.read("vector_address")) == reads[:2]

@@ -13,16 +13,16 @@ from hdl.grid.gate_path import issue_layout
 from hdl.grid.unit_path import UnitPath
 from hdl.layouts import Hold, instruction_layout, result_layout, unit_entry_layout
 from rnn_mapper.mapping.images import LayoutPacker, table_image
-from sim_tests.bench.component_bench import CycleBench
+from sim_tests.bench.component_bench import CycleBench, ReadPort
 from sim_tests.bench.grids import GRIDS
 from sim_tests.bench.stimulus import NoiseWords, corner_values
 from sim_tests.bench.unit_path_model import Issue, UnitPathModel, random_instruction
 
 PARAMETERS = GRIDS[os.environ["SRNN_GRID"]]
-CYCLES = 2500
+CYCLES = 4000
 #: Registers are unknown in Icarus until their inputs change: the first cycles drive noise, and from FILL on values that
 #: fill the hold registers and pass every stage of the ring. From START on, all outputs are compared.
-FILL, START = 8, 16
+FILL, START = 8, 28
 
 
 def _issue(rng: np.random.Generator, cycle: int) -> Issue:
@@ -54,6 +54,7 @@ async def unit_path(dut: Any) -> None:
     values, stored = corner_values(rng, 16, CYCLES), corner_values(rng, 16, CYCLES)
     values[::9], values[4::9] = [-32768] * len(values[::9]), [32767] * len(values[4::9])
     inputs = dict.fromkeys(("issue", "value", "stored", "instruction", "state", "unit_entry", "table_entry"), 0)
+    ports = {name: ReadPort(p) for name in ("instruction", "unit_entry", "state", "table_entry")}
     await bench.begin(**inputs)
     trips = 0
     for cycle in range(CYCLES):
@@ -63,19 +64,19 @@ async def unit_path(dut: Any) -> None:
         await bench.cycle(inputs, issue=word, value=values[cycle], stored=stored[cycle])
         seen = model.cycle(issue, values[cycle], stored[cycle])
         trips += seen.fetch is not None and not issue.valid
-        # Memories answer in the next cycle, with noise without enable.
-        inputs |= {"instruction": noise.word(), "unit_entry": noise_entry.word(), "state": values[cycle - 1]}
-        inputs["table_entry"] = table[cycle % len(table) if cycle < START else bench.read("segment")]
+        # Memories answer later, with noise without enable.
+        read = {"instruction": noise.word(), "unit_entry": noise_entry.word(), "state": values[cycle - 1] & 0xFFFF}
+        read["table_entry"] = table[cycle % len(table) if cycle < START else bench.read("segment")]
         assert bench.read("collision") == seen.collision
         assert bench.read("fetch_enable") == (seen.fetch is not None)
         if seen.fetch is not None:
             found = bench.read("program_address"), bench.read("state_address")
             assert found == seen.fetch, f"cycle {cycle}"
-            inputs |= {"instruction": operations.pack(program[found[0]]), "state": states[found[1]]}
+            read |= {"instruction": operations.pack(program[found[0]]), "state": states[found[1]] & 0xFFFF}
         assert bench.read("unit_enable") == (seen.unit is not None)
         if seen.unit is not None:
             assert bench.read("unit_address") == seen.unit
-            inputs["unit_entry"] = units[seen.unit]
+            read["unit_entry"] = units[seen.unit]
         if cycle >= START:
             local = links.unpack(bench.read("own_result"))
             assert local["valid"] == (seen.local is not None), f"cycle {cycle}"
@@ -88,6 +89,7 @@ async def unit_path(dut: Any) -> None:
             found = bench.read("state_write_address"), bench.read("state_write_data", signed=True)
             assert found == seen.write, f"cycle {cycle}"
             states[found[0]] = found[1]
+        inputs |= {name: port.next(read[name]) for name, port in ports.items()}
         if cycle > START:
             program[int(rng.integers(p.program_length))] = random_instruction(rng, operations)
     assert states == model.states

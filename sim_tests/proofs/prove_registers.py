@@ -90,14 +90,16 @@ class RegistersProof(Harness):
             bus.bresp == Mux(error, 2, 0)
         ))
 
-        # The read that is answered in the next cycle.
+        # The address that is accepted in this cycle, and the read that is answered in the next.
         kept_read, has_read = Signal(len(bus.araddr)), Signal()
-        read = Signal()
-        place = Mux(has_read, kept_read, bus.araddr)[2:]
-        m.d.comb += read.eq((has_read | bus.arvalid) & (~bus.rvalid | bus.rready))
-        m.d.sync += has_read.eq((has_read | bus.arvalid) & ~read)
+        accepted, read = Signal(), Signal()
+        place = Signal(len(bus.araddr) - 2)
+        m.d.comb += accepted.eq((has_read | bus.arvalid) & ~read & (~bus.rvalid | bus.rready))
+        m.d.sync += [has_read.eq((has_read | bus.arvalid) & ~accepted), read.eq(accepted)]
         with m.If(~has_read):
             m.d.sync += kept_read.eq(bus.araddr)
+        with m.If(accepted):
+            m.d.sync += place.eq(Mux(has_read, kept_read, bus.araddr)[2:])
         wanted, known = Signal(32), Signal()
         upper, upper_of = Signal(32), Signal(4)
         counters = (dut.cycles, dut.stall_input, dut.stall_output, dut.stall_result)

@@ -20,7 +20,7 @@ class UnitPathProof(Harness):
 
     def state(self, m: Module) -> None:
         p, dut = self.parameters, self.dut
-        ring, write = self.component.ring_latency, self.component.state_distance - 1
+        ring, write = self.component.ring_latency, 1 + self.component.emit_latency
         unit = dut.state_address[p.slot_bits :]
         #: Units that were fetched, by age in cycles, and whether an instruction was.
         units, fetched, age = [unit], [dut.fetch_enable], max(ring, write)
@@ -51,12 +51,12 @@ class UnitPathProof(Harness):
         self.promise("two values in one cycle are a collision",
                      ~(issue.valid & fetched[ring] & said[ring - 1].proceed) | dut.collision)
         entry = Signal(p.unit_bits)
-        m.d.comb += entry.eq(units[1] + dut.instruction.destination)
-        self.promise("the entry of the unit is read with the instruction", (dut.unit_enable == fetched[1]) & (
-            ~fetched[1] | (dut.unit_address == entry)
-        ))
+        m.d.comb += entry.eq(units[2] + said[1].destination)
+        self.promise("the entry of the unit is read for a result that leaves", (
+            dut.unit_enable == (fetched[2] & said[1].emit)
+        ) & (~dut.unit_enable | (dut.unit_address == entry)))
         self.promise("a result is emitted when the instruction says so, with the entry of its unit", (
-            dut.own_result.valid == (fetched[2] & said[1].emit)
+            dut.own_result.valid == (fetched[write] & said[write - 1].emit)
         ) & (dut.own_result.unit.as_value() == dut.unit_entry.as_value()))
         self.promise("a state word is written when the instruction says so", (
             dut.state_write.enable == (fetched[write] & said[write - 1].write_state)

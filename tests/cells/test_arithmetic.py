@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from hdl.latencies import GridLatencies
-from hdl.parameters import load_parameters
+from hdl.parameters import GridParameters
 from rnn_mapper.cells import BUILT_IN, Cell, cell, identity, relu, sigmoid, tanh
 from rnn_mapper.cells.arithmetic import Accumulate, Activated, CellArithmetic, Read, Row, Unit
 from rnn_mapper.cells.lowering import arithmetic_of
@@ -22,7 +22,7 @@ from rnn_mapper.quantisation.quantise import quantise
 from rnn_mapper.quantisation.reference import Reference
 from tests.support.random_networks import one_layer
 from tests.support.stage_values import check_program
-from tests.support.unit_programs import RING, STATE_DISTANCE
+from tests.support.unit_programs import PATH
 
 #: Fraction bits of the states of each built-in cell, and of its output if that is not a state.
 FORMATS: dict[str, dict[str, int]] = {
@@ -208,8 +208,8 @@ def test_equations_that_no_built_in_cell_has(function: Callable[..., Any]) -> No
 
 
 def test_latencies_are_those_of_the_hardware() -> None:
-    latencies = GridLatencies.of(load_parameters("small"))
-    assert (latencies.ring, latencies.state_distance) == (RING, STATE_DISTANCE)
+    latencies = GridLatencies.of(GridParameters())
+    assert latencies.unit_path == PATH
 
 
 @pytest.mark.parametrize("words", [1, 2, 3, 5, 8, 24])
@@ -232,7 +232,7 @@ def test_program_with_peepholes() -> None:
 
 #: Instructions of a unit, for each stage. A peephole takes one, and another one to bring its factor.
 LENGTHS = {
-    "lstm": [3], "lstm_peephole": [12], "lstm_projection": [3, 1], "cifg": [3], "gru": [2], "gru_reset_before": [2, 3],
+    "lstm": [3], "lstm_peephole": [10], "lstm_projection": [3, 1], "cifg": [3], "gru": [2], "gru_reset_before": [2, 3],
     "rnn_tanh": [1], "rnn_relu": [1], "mgu": [2, 3], "sru": [4], "qrnn": [2], "dense": [1], "dense_sigmoid": [1],
     "dense_tanh": [1], "dense_relu": [1],
 }
@@ -241,7 +241,7 @@ LENGTHS = {
 @pytest.mark.parametrize("name", BUILT_IN)
 def test_programs_are_short(name: str) -> None:
     stages = stages_of(arithmetic_of(BUILT_IN[name]))
-    assert [unit_program(stage, 24, RING, STATE_DISTANCE)[0].length for stage in stages] == LENGTHS[name]
+    assert [unit_program(stage, 24, PATH)[0].length for stage in stages] == LENGTHS[name]
 
 
 def _quantised(kind: Cell, rng: np.random.Generator) -> Any:

@@ -24,6 +24,7 @@ from rnn_mapper.network.network import Network
 from rnn_mapper.quantisation.quantise import quantise
 from tests.support.cli_runner import refusal, spatial_rnn
 from tests.support.random_networks import one_layer
+from tests.support.unit_programs import PATH
 
 HEAD = """import math
 import numpy as np
@@ -134,7 +135,7 @@ COMPILED: list[tuple[str, int, str]] = [
 def _compile(file: Path) -> None:
     for made in load_cells(file).values():
         for stage in stages_of(arithmetic_of(made)):
-            unit_program(stage, 8, 4, 4)
+            unit_program(stage, 8, PATH)
 
 
 @pytest.mark.parametrize(("source", "line", "message"), [*TRACED, *COMPILED])

@@ -97,7 +97,7 @@ def test_no_random_mapping_collides(seed: int) -> None:
 @pytest.mark.parametrize(("outputs", "chains"), [(8, 3), (9, 3), (10, 4)])
 def test_heads_on_columns_of_their_own(schedule: PhaseOrder, outputs: int, chains: int) -> None:
     """A site that only the head uses still waits for its delay when the layer on other sites could begin."""
-    parameters, latencies = GridParameters(1, 8, 16), GridLatencies(4, 10, 4, 7, 2, 4)
+    parameters, latencies = GridParameters(1, 8, 16), GridLatencies(4, 10, 4, 7, 2, 4, 1)
     network = blank_network(4, [LayerShape(cells.lstm, 3)], outputs, parameters.arithmetic)
     phases = phases_of([network], [[group.units] for group in unit_groups([network])], schedule)
     plan = plan_with(network, phases, {(0, 0): (1, 1), (1, 0): (1, chains)}, schedule, parameters, latencies)

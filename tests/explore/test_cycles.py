@@ -79,7 +79,7 @@ def test_cycles_are_those_of_the_prediction() -> None:
         shape = Shape(cells, int(rng.integers(1, 80)), hidden, head)
         p = GridParameters(int(2 ** rng.integers(0, 4)), int(rng.integers(1, 9)), int(rng.choice([4, 6, 8, 16])),
                            vector_depth=1 << 12)
-        latencies = GridLatencies(int(rng.integers(3, 8)), 12, 4, 9, 3, 4)
+        latencies = GridLatencies(int(rng.integers(3, 8)), 12, 4, 9, 3, 4, 1)
         choice, steps = random_choice(rng, shape, p), int(rng.choice([1, 2, 3, 7, 50, 400]))
         try:
             expected = plain_predict(exact_plan(shape, p, choice, latencies), steps).cycles

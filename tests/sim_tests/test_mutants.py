@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
-from scripts.mutate import judge, survives
+from scripts.mutate import GOAL, MUTATION, VERDICTS, judge, place_of, survives
+from scripts.provenance import ROOT
 from sim_tests.bench.grids import GRIDS
 from sim_tests.mutants import (
     SUBJECTS,
@@ -56,3 +59,16 @@ def test_modules_with_memories(subject: str) -> None:
     killed = [number for number in few.passes if not survives(few, SUBJECTS[subject][0], number, 60)]
     assert killed
     assert not any(is_equivalent(few, number) for number in killed)
+
+
+def test_record_is_complete() -> None:
+    """All modules, enough mutants of each, enough killed, and a verdict on each survivor."""
+    recorded = json.loads((ROOT / "results" / MUTATION).read_text(encoding="utf-8"))["subjects"]
+    assert recorded.keys() == SUBJECTS.keys()
+    fates = [(subject, one["fate"], one["mutation"]) for subject, entry in recorded.items() for one in entry["mutants"]]
+    assert all(len(entry["mutants"]) >= 60 for subject, entry in recorded.items()), {
+        subject: len(entry["mutants"]) for subject, entry in recorded.items()}
+    different = [fate for _, fate, _ in fates if fate != "equivalent"]
+    assert different.count("survived") <= (1 - GOAL) * len(different)
+    for subject, fate, mutation in fates:
+        assert fate != "survived" or place_of(mutation) in VERDICTS[subject], f"{subject}: {place_of(mutation)}"

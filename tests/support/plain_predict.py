@@ -11,8 +11,9 @@ from rnn_mapper.schedule.entries import ScheduleEntry
 from rnn_mapper.schedule.prediction import CycleAccount, InputVector, Prediction, SequencePlan, TokenIssue
 from rnn_mapper.schedule.timing import PhaseTiming
 
-#: The controller spends one cycle on beginning.
-FIRST_CYCLE = 1
+#: The controller considers its first entry in this cycle, each other so many cycles after the one before; the input is
+#: loaded from cycle 1 on.
+FIRST_CYCLE, BETWEEN, FIRST_INPUT = 3, 2, 1
 
 
 @dataclass
@@ -51,8 +52,8 @@ class _Input:
 
     def __init__(self, beats: int, slots: _Slots) -> None:
         self.beats, self.slots = beats, slots
-        self.room: deque[int] = deque([FIRST_CYCLE, FIRST_CYCLE])
-        self.next_cycle = FIRST_CYCLE
+        self.room: deque[int] = deque([FIRST_INPUT, FIRST_INPUT])
+        self.next_cycle = FIRST_INPUT
         self.loaded: list[int] = []
         self.vectors: list[InputVector] = []
 
@@ -104,7 +105,7 @@ def plain_predict(plan: SequencePlan, steps: int, cleared: bool = True) -> Predi
                 account.control += start - window
                 window = start + entry.duration
                 consider = start
-            consider += 1
+            consider += BETWEEN
             continue
         at = max(consider, window)
         account.control += at - window
@@ -139,7 +140,7 @@ def plain_predict(plan: SequencePlan, steps: int, cleared: bool = True) -> Predi
         account.multiplying += useful / plan.multipliers
         account.fragmentation += reading - useful / plan.multipliers
         account.epilogue += duration - reading
-        consider, window = at + 1, at + duration
+        consider, window = at + BETWEEN, at + duration
     # The last beat is offered one cycle after it was fetched, and the controller sees in the next that it is gone.
     total = max(consider, sent[-1] + 2) + 1
     tail = max(0, min(output_begins, total) - window)

@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from hdl.latencies import GridLatencies
+from hdl.latencies import GridLatencies, UnitPathLatencies
 from hdl.parameters import GridParameters
 from rnn_mapper import cells
 from rnn_mapper.cells.unit_program import Preference
@@ -28,9 +28,8 @@ CELLS = (
     *(cell for cell in cells.BUILT_IN.values() if cell is not cells.lstm_peephole),
     *3 * (cells.lstm, cells.gru), cells.rnn_tanh, cells.rnn_relu,
 )
-#: Cycles round the ring, and from writing a state word to reading it: few pairs, for each of which programs must be
-#: found.
-RINGS = ((4, 4), (4, 1), (5, 3), (7, 2))
+#: Latencies of unit paths: few, for each of which programs must be found.
+PATHS = (UnitPathLatencies(5, 4, 2), UnitPathLatencies(4, 1, 1), UnitPathLatencies(6, 5, 2), UnitPathLatencies(7, 2, 3))
 #: Most are fused.
 SCHEDULES = (PhaseOrder.FUSED, PhaseOrder.FUSED, PhaseOrder.FUSED, PhaseOrder.SEQUENTIAL, PhaseOrder.BLAS)
 
@@ -78,11 +77,11 @@ def random_plan(rng: np.random.Generator) -> RandomPlan | None:
         weight_depth=1 << 16, vector_depth=1 << 12, units=1 << 10, gate_entries=1 << 12,
     )
     # The scheduler must be right for any hardware, not for today's alone.
-    ring, state_distance = RINGS[int(rng.integers(len(RINGS)))]
+    path = PATHS[int(rng.integers(len(PATHS)))]
     latencies = GridLatencies(
-        token=int(rng.integers(3, 8)), result=int(rng.integers(8, 16)), ring=ring,
+        token=int(rng.integers(3, 8)), result=int(rng.integers(8, 16)),
         store=int(rng.integers(5, 12)), store_distance=int(rng.integers(1, 5)),
-        state_distance=state_distance,
+        **path._asdict(),
     )
     network = _network(rng, parameters)
     slices = [_slices(rng, group.units, parameters.rows) for group in unit_groups([network])]

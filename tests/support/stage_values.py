@@ -13,7 +13,7 @@ from rnn_mapper.cells.stages import Stage
 from rnn_mapper.cells.unit_program import unit_program
 from rnn_mapper.quantisation.integer_network import QuantisedLayer
 from rnn_mapper.quantisation.reference import _Layer
-from tests.support.unit_programs import RING, STATE_DISTANCE, run_program
+from tests.support.unit_programs import PATH, run_program
 
 __all__ = ["check_program"]
 
@@ -30,7 +30,7 @@ def check_program(
 
     Returns the words it needs.
     """
-    program, needed = unit_program(stage, words, RING, STATE_DISTANCE, separate)
+    program, needed = unit_program(stage, words, PATH, separate)
     assert needed >= words
     reference = _Layer(layer, Arithmetic(segments))
     for fresh in (False, True):

@@ -9,16 +9,17 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from hdl.latencies import UnitPathLatencies
 from hdl.layouts import Activation, Addend, FactorX, FactorY, Hold, Keep, Subtrahend
 from rnn_mapper.cells.program import Instruction, Program
 from rnn_mapper.fixed_point import activation_sigmoid, activation_tanh
 
-__all__ = ["RING", "STATE_DISTANCE", "UnitResult", "run_program"]
+__all__ = ["PATH", "UnitResult", "run_program"]
 
 Values = npt.NDArray[np.int64]
 
-#: Cycles round the ring, and from an instruction that writes a state word to the first that reads the new one.
-RING = STATE_DISTANCE = 4
+#: The latencies of the unit path without registers at the outputs of the memories.
+PATH = UnitPathLatencies(ring=5, state_distance=4, kept_distance=2)
 
 
 @dataclass
@@ -38,7 +39,7 @@ class _Word:
     contents: list[tuple[int, Values]]
 
     def read(self, cycle: int) -> Values:
-        return next(value for written, value in reversed(self.contents) if cycle - written >= STATE_DISTANCE)
+        return next(value for written, value in reversed(self.contents) if cycle - written >= PATH.state_distance)
 
 
 def run_program(
@@ -55,7 +56,8 @@ def run_program(
     #: Returning values by cycle: value, register, and the chain and number of the instruction that follows.
     ring: dict[int, tuple[Values, Hold, int, int | None]] = {}
     holds: dict[Hold, Values] = {}
-    kept: Values | None = None
+    #: Kept results by the cycle of their instruction.
+    kept: dict[int, Values] = {}
     arriving = {(position + 1) * words - 1: position for position in range(len(program.gates))}
     cycle = 0
     while arriving or ring:
@@ -80,9 +82,11 @@ def run_program(
         assert len(work) <= 1, f"two instructions in cycle {cycle}"
         assert len({hold for hold, _ in later}) == len(later), f"two values for one register in cycle {cycle}"
         for instruction, value, stored, chain, number in work:
-            made = _execute(instruction, value, stored, memory, holds, kept, cycle, fresh)
+            ready = [when for when in kept if when <= cycle - PATH.kept_distance]
+            usable = kept[max(ready)] if ready else None
+            made = _execute(instruction, value, stored, memory, holds, usable, cycle, fresh)
             if instruction.keep != Keep.NONE:
-                kept = made << (10 if instruction.keep == Keep.ACTIVATION else 15)
+                kept[cycle] = made << (10 if instruction.keep == Keep.ACTIVATION else 15)
             if instruction.emit:
                 result.emitted.append(made)
             if instruction.write_state:
@@ -92,9 +96,9 @@ def run_program(
                 memory.setdefault(slot, _Word([])).contents.append((cycle, made))
             if instruction.proceed is not None or instruction.hold != Hold.NONE:
                 function = instruction.activation if instruction.proceed is None else instruction.proceed
-                assert cycle + RING not in ring
+                assert cycle + PATH.ring not in ring
                 following = None if instruction.proceed is None else number + 1
-                ring[cycle + RING] = _activate(made, function, segments), instruction.hold, chain, following
+                ring[cycle + PATH.ring] = _activate(made, function, segments), instruction.hold, chain, following
         holds |= dict(later)
         cycle += 1
     return result
