@@ -35,7 +35,8 @@ class SynthesisFlow:
                 return path.absolute()
         return MEMORY_SOURCE
 
-    def _files(self) -> list[Path]:
+    def source_files(self) -> list[Path]:
+        """The files of all modules but the memory."""
         return sorted({(self.directory / module["file"]).absolute() for module in self.modules.values()})
 
     def module(self, name: str) -> tuple[Measurement, Contents]:
@@ -46,7 +47,7 @@ class SynthesisFlow:
         # passes of the bare dot product.
         own = self.directory / self.modules[name]["file"]
         passes = [f'read_verilog "{own}"']
-        passes += [f'read_verilog -lib "{path}"' for path in self._files() if path not in (own, self.memory_file)]
+        passes += [f'read_verilog -lib "{path}"' for path in self.source_files() if path not in (own, self.memory_file)]
         passes += [f'read_verilog -lib "{self.memory_file}"'] if self.memory_file.is_file() else []
         passes.append(f"hierarchy -check -top {name}")
         # Kept even when nothing reads their outputs: the count covers the hierarchy as written.

@@ -20,7 +20,7 @@ __all__ = ["cli", "main"]
 
 #: The commands, in the order in which the help lists them.
 COMMANDS: tuple[str, ...] = (
-    "generate", "fit", "map", "quantise", "simulate", "synth", "info", "cell", "explore", "demo", "models",
+    "generate", "fit", "map", "quantise", "simulate", "synth", "pnr", "info", "cell", "explore", "demo", "models",
 )
 #: Exit status of every error a user can cause, and of an interrupted run.
 FAILURE = 2

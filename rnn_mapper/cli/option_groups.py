@@ -14,7 +14,7 @@ _GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("Accuracy", ("--calibration-method", "--percentile", "--metric")),
     ("Mapping", ("--ru", "--hu", "--schedule", "--within")),
     ("Search", ("--budget", "--objective", "--top", "--verify", "--verify-steps", "--jobs", "--cluster")),
-    ("Tools", ("--sim", "--waves", "--target", "--liberty", "--timing")),
+    ("Tools", ("--sim", "--waves", "--target", "--multipliers", "--seed", "--seeds", "--liberty", "--timing")),
     ("Hardware", ("--init-files", "--reset", "--name")),
     ("Grid", ("--preset", "--config", *(f"--{name.replace('_', '-')}" for name in RANGES))),
     ("Results", (

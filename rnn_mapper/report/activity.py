@@ -116,8 +116,9 @@ def _of_token(mapping: Mapping, token: TokenIssue) -> Activity:
             p.sites * _width(mapping, Memory.PHASE)
             + rows * _sum(mapping, (Memory.BIAS, Memory.GATE))
             + stored_reads * 16
-            # The unit entry is read with each instruction, emitting or not (`hdl.grid.unit_path`).
-            + instructions * _sum(mapping, (Memory.PROGRAM, Memory.STATE, Memory.UNIT))
+            + instructions * _sum(mapping, (Memory.PROGRAM, Memory.STATE))
+            # One result of each unit leaves.
+            + (0 if phase.stores else units) * _width(mapping, Memory.UNIT)
         ),
         small_bits_written=rows * 16 * phase.stores + writes * _width(mapping, Memory.STATE),
     )

@@ -303,7 +303,7 @@ def test_a_cell_in_words() -> None:
     # The assignment of gates to registers does not matter.
     text = " ".join(done.stdout.split())
     assert re.search(r"23 hold[01] \* value \+ stored next instruction takes tanh\(it\)", text)
-    assert re.search(r"27 hold[01] \* \(state\[0\] - value\) \+ value state\[0\] = h, result", text)
+    assert re.search(r"28 hold[01] \* \(state\[0\] - value\) \+ value state\[0\] = h, result", text)
 
 
 def test_a_cell_as_json() -> None:

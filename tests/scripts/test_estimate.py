@@ -26,7 +26,9 @@ from scripts.estimate.published import MACHINES
 from scripts.estimate.sources import SOURCES
 
 ROOT = Path(__file__).parent.parent.parent
-GRID = GridParameters(rows=2, cols=2, lanes=4, weight_depth=256, vector_depth=16, units=8, gate_entries=64)
+GRID = GridParameters(
+    rows=2, cols=2, lanes=4, weight_depth=256, vector_depth=16, units=8, gate_entries=64, memory_registers=1
+)
 #: Four sites with only a weight memory and a multiplier array.
 MODULES = [
     Module("srnn_dot_product", 4, gates=1000.0, flip_flops=100),
@@ -70,7 +72,7 @@ def test_counts_of_a_small_mapping(mapping: Mapping) -> None:
     assert counted.table_bits_read == 2 * 4 * width[Memory.TABLE] * counted.cycles
     assert counted.small_bits_read - counted.table_bits_read == steps * (
         2 * 4 * width[Memory.PHASE] + 2 * rows * (width[Memory.BIAS] + width[Memory.GATE]) + rows * 16
-        + 6 * 3 * (width[Memory.PROGRAM] + width[Memory.UNIT] + 16)
+        + 6 * (3 * (width[Memory.PROGRAM] + 16) + width[Memory.UNIT])
     )
 
 

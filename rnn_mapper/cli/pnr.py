@@ -1,0 +1,95 @@
+"""`spatial-rnn pnr`: a grid placed and routed on an FPGA."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import rich_click as click
+
+from hdl.errors import ConfigurationError
+from rnn_mapper.cli.common import Output, grid_from_options, grid_is_named, grid_options, json_option
+from rnn_mapper.cli.tables import plain_table
+
+if TYPE_CHECKING:
+    from hdl.synthesis.place_and_route import PlacedGrid
+
+
+@click.command("pnr")
+@click.argument("directory", type=click.Path(path_type=Path), required=False)
+@click.option("--target", default="ecp5", metavar="ecp5|ecp5-25k|ice40hx", show_default=True,
+              help="LFE5U-85F, LFE5U-25F or iCE40HX8K.")
+@click.option("--multipliers", type=click.Choice(["dsp", "lut"]), default="dsp", show_default=True,
+              help="Multiplier blocks of the device, or its logic (iCE40HX: always).")
+@click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True, help="Seed of the placer.")
+@click.option("--seeds", type=click.IntRange(1, 100), default=1, show_default=True, metavar="N",
+              help="Place and route with N seeds, from --seed on, and take the best.")
+@click.option("--jobs", type=click.IntRange(1, 64), default=1, show_default=True, help="Seeds at once.")
+@grid_options
+@json_option
+def command(
+    directory: Path | None, target: str, multipliers: str, seed: int, seeds: int, jobs: int, json_file: str | None,
+    **options: Any,
+) -> None:
+    """Synthesise, place and route a whole grid with Yosys and nextpnr, and show its clock and what limits it.
+
+    The grid is a DIRECTORY that 'generate' wrote, or is generated from the options. It is placed alone: pins and paths
+    from and to them do not count. Minutes for a small grid; the clock of another seed differs by several percent.
+
+    Example: spatial-rnn pnr --preset tiny
+
+    Example: spatial-rnn pnr build/grid --target ecp5 --seeds 3 --jobs 2
+    """
+    started = time.perf_counter()
+    output = Output(json_file)
+    if directory is not None and grid_is_named(options):
+        raise ConfigurationError(f"{directory}: name a generated directory or a grid's options, not both")
+    parameters = grid_from_options(options)
+    from hdl.synthesis.place_and_route import check_target, place_and_route
+
+    # Wrong options are reported before the grid is generated.
+    check_target(target)
+    with tempfile.TemporaryDirectory(prefix="spatial-rnn-") as temporary:
+        if directory is None:
+            from hdl.output.package import make_package
+
+            directory = Path(temporary) / "grid"
+            with output.progress("modules generated") as progress:
+                make_package(parameters, progress=progress).write(directory)
+        work = Path(temporary) / "work"
+        work.mkdir()
+        with output.progress("synthesis and seeds") as progress:
+            placed = place_and_route(
+                directory, target, range(seed, seed + seeds), lambda what, done, total: progress(done, total, what),
+                folder=work, multipliers=multipliers, jobs=jobs,
+            )
+    best = max(placed, key=lambda one: one.fmax_mhz)
+    seconds = time.perf_counter() - started
+    _print(output, best, placed, seconds)
+    output.write_json({
+        **best.to_json(), "multipliers_in": multipliers,
+        "seeds": {str(one.seed): round(one.fmax_mhz, 2) for one in placed}, "seconds": round(seconds, 3),
+    })
+
+
+def _print(output: Output, best: PlacedGrid, placed: list[PlacedGrid], seconds: float) -> None:
+    title = f"{best.device}, seed {best.seed} ({seconds:.0f} s)"
+    use = plain_table("", "used", "of", title=title, right=("used", "of"))
+    for kind, count in best.used.items():
+        if best.available[kind]:
+            use.add_row(kind.upper(), f"{count:,}", f"{best.available[kind]:,}")
+    output.console.print(use)
+    figures = ("logic (ns)", "wires (ns)")
+    path = plain_table("critical path", *figures, title="From register to register", right=figures)
+    for step in best.path:
+        path.add_row(step.component, f"{step.logic_ns:.2f}", f"{step.routing_ns:.2f}")
+    output.console.print(path)
+    if len(placed) > 1:
+        each = ", ".join(f"{one.fmax_mhz:.1f}" for one in placed)
+        output.console.print(f"All seeds, MHz: {each}", markup=False, soft_wrap=True)
+    output.console.print(
+        f"Clock: {best.fmax_mhz:.1f} MHz; times of a model at this clock: map, simulate or fit with --clock "
+        f"{best.fmax_mhz:.1f}", markup=False, soft_wrap=True,
+    )
