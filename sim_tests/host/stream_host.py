@@ -11,7 +11,7 @@ from pathlib import Path
 from hdl.errors import OutputError
 from rnn_mapper.bus import BusResult, BusSequence, input_packet, output_steps
 from sim_tests.simulator.run import Build, SimulationError
-from sim_tests.simulator.runners import end_with_parent
+from sim_tests.simulator.runners import ending_with_parent
 
 __all__ = ["HOST_SOURCE", "run_host"]
 
@@ -38,8 +38,8 @@ def run_host(
     try:
         job.write_bytes(_job(sequences, beat_bytes))
         with log.open("w") as lines, subprocess.Popen(
-            [build.host, job, result, f"+images={os.path.relpath(images, results_dir)}"], stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT, text=True, cwd=results_dir, preexec_fn=end_with_parent,
+            ending_with_parent([build.host, job, result, f"+images={os.path.relpath(images, results_dir)}"]),
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=results_dir,
         ) as process:
             assert process.stdout is not None
             for line in process.stdout:

@@ -1,13 +1,11 @@
 """cocotb's runners for Icarus and Verilator, adapted to generated grids."""
 
-import ctypes
 import re
-import signal
 import subprocess
-import sys
 from collections import abc
 from collections.abc import Sequence
 from pathlib import Path
+from shutil import which
 from typing import TextIO
 
 import cocotb_tools.config
@@ -24,18 +22,16 @@ def is_plain(path: Path | str) -> bool:
     return _PLAIN.fullmatch(str(path)) is not None
 
 
-#: Of Linux's prctl: a signal for this process when its parent ends.
-_PR_SET_PDEATHSIG = 1
-_LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
+def ending_with_parent(command: Sequence[str | Path]) -> list[str]:
+    """The command so that the tool ends when the process that started it is killed; make then ends its compilers.
 
-
-def end_with_parent() -> None:
-    """For `preexec_fn`: a tool ends when the process that started it is killed; make then ends its compilers.
-
-    Only Linux has this. A process that ends in any other way takes its tools with it already.
+    Only Linux has this (setpriv of util-linux). A process that ends in any other way takes its tools with it already.
+    A `preexec_fn` would do the same, but it forks the whole process, and that hangs while another thread multiplies
+    matrices (OpenBLAS stops its threads before a fork).
     """
-    if _LIBC is not None:
-        _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    setpriv = which("setpriv")
+    words = [str(word) for word in command]
+    return words if setpriv is None else [setpriv, "--pdeathsig", "TERM", "--", *words]
 
 
 class ProjectRunner(Runner):
@@ -54,8 +50,8 @@ class ProjectRunner(Runner):
         stderr = None if stdout is None else subprocess.STDOUT
         for command in cmds:
             done = subprocess.run(
-                command, cwd=cwd, env=environment, stdout=stdout, stderr=stderr, check=False, timeout=self.timeout,
-                preexec_fn=end_with_parent,
+                ending_with_parent(command), cwd=cwd, env=environment, stdout=stdout, stderr=stderr, check=False,
+                timeout=self.timeout,
             )
             if done.returncode != 0:
                 raise RuntimeError(f"{Path(command[0]).name} ended with status {done.returncode}")
