@@ -75,14 +75,14 @@ def command(
 
 
 def _print(output: Output, best: PlacedGrid, placed: list[PlacedGrid], seconds: float) -> None:
-    title = f"{best.device}, seed {best.seed} ({seconds:.0f} s)"
-    use = plain_table("", "used", "of", title=title, right=("used", "of"))
+    output.console.print(f"{best.device}, seed {best.seed} ({seconds:.0f} s)", markup=False, soft_wrap=True)
+    use = plain_table("resource", "used", "of", right=("used", "of"))
     for kind, count in best.used.items():
         if best.available[kind]:
             use.add_row(kind.upper(), f"{count:,}", f"{best.available[kind]:,}")
     output.console.print(use)
     figures = ("logic (ns)", "wires (ns)")
-    path = plain_table("critical path", *figures, title="From register to register", right=figures)
+    path = plain_table("critical path", *figures, right=figures)
     for step in best.path:
         path.add_row(step.component, f"{step.logic_ns:.2f}", f"{step.routing_ns:.2f}")
     output.console.print(path)
