@@ -28,8 +28,9 @@ class Controller(wiring.Component):
     """Runs one sequence of `steps` steps of one `model` after `start`.
 
     The schedule ROM outside (address `schedule_address`, word one cycle later) holds a header for each model, and the
-    `entries` entries of each model from address `first` on. The header is read all the time while nothing runs, so that
-    `model` must have its value in the cycle before `start`; a register write takes longer than that.
+    `entries` entries of each model from address `first` on. The header is read all the time while nothing runs, and
+    `model_loaded` and `state_valid` are those of the model that `model` named a cycle before, so that `model` must have
+    its value in the cycle before `start`; a register write takes longer than that.
     Iteration i = 0, 1, ... issues every entry once, for step i - lag. Entries whose step does not exist are skipped and
     do nothing (with `holds_slot` they wait for the duration before them and take their own). An entry is issued in
     the first cycle in which
@@ -42,7 +43,7 @@ class Controller(wiring.Component):
     `begin_sequence`, each other one `entry_interval` cycles after the one before it was issued or skipped: meanwhile it
     is read, and all that its conditions depend on is computed, so that an issue needs only registers. A phase with
     `phase_enable` low sends no token; everything else happens as if it had sent one, and its results count as complete
-    at once.
+    at once; `output_skip` tells so, one cycle later, of an entry whose results go to the host.
     `model`, `steps`, `keep_state` and `phase_enable` are sampled with `start`. A `model` beyond `models`, without
     entries, or whose header is neither in a ROM that is `initialised` nor was written (`schedule_write` at
     `schedule_write_address`) by a whole load packet since the reset, raises `no_model`; `model_loaded` is high for the
@@ -152,12 +153,12 @@ class Controller(wiring.Component):
         m.d.comb += [
             s.rom_header.eq(self.schedule_word),
             s.header_address.eq(self.model[: p.model_bits]),
-            *(s.named[index].eq(self.model == index) for index in range(p.models)),
             s.has_header.eq((self.initialised & ~s.overwritten & ~s.spoiled) | (s.named & s.written).any()),
             self.model_loaded.eq(s.named.any() & s.has_header),
             self.state_valid.eq((s.named & s.valid).any()),
             self.parity.eq((s.current & s.parities).any()),
         ]
+        m.d.sync += [s.named[index].eq(self.model == index) for index in range(p.models)]
 
     def _loads(self, m: Module, s: _Sequence) -> None:
         """What a load packet changes: nothing counts before the packet has ended whole."""
@@ -224,8 +225,8 @@ class Controller(wiring.Component):
             self.token.fresh.eq(s.fresh_step),
             self.token_valid.eq(s.issue & s.enabled),
             self.input_consume.eq(s.issue & entry.frees_input),
-            self.output_skip.eq(s.issue & entry.to_host & ~s.enabled),
         ]
+        m.d.sync += self.output_skip.eq(s.issue & entry.to_host & ~s.enabled & ~self.abort)
 
     def _place(self, m: Module, s: _Sequence) -> None:
         """The place in the schedule: the entry and the word after it, the iteration, and the cycles that are left."""
@@ -335,7 +336,7 @@ class _Sequence:
         #: The word of the schedule ROM, read as a header; the entry that is considered.
         self.rom_header = Signal(schedule_header_layout(p))
         self.entry = Signal(schedule_entry_layout(p))
-        #: One bit for each model: the host names it; it runs, or ran last; it has a state; the half of its next step;
+        #: One bit for each model: the host has named it, a cycle before; it runs, or ran last; it has a state; the half of its next step;
         #: its header was written by a whole packet, and by the packet that arrives; this packet is for its state.
         self.named, self.current, self.valid, self.parities, self.written, self.arriving, self.receiver = (
             Signal(p.models, name=name)

@@ -239,7 +239,10 @@ class Grid(wiring.Component):
             Error.LOAD_HEADER: loader.load_header,
             Error.LOAD_FRAMING: loader.load_framing,
         }
-        m.d.comb += registers.errors.eq(Cat(sources[error] for error in Error))
+        # What finds an error is at the end of a long path, and the flag need not be quick.
+        errors = Signal(len(Error), name="errors")
+        m.d.sync += errors.eq(Cat(sources[error] for error in Error))
+        m.d.comb += registers.errors.eq(errors)
 
     def _grid(self, m: Module, distributor: Shared, collector: Shared) -> None:
         p = self.parameters

@@ -54,21 +54,22 @@ class VectorInput(wiring.Component):
         target = Signal(layout)
         beats_left = Signal(16)
         steps_left = Signal(32)
+        #: Of the two counts: the next beat is the last of its step, the step is the last, and there is none.
+        last_beat, last_step, is_over = Signal(), Signal(), Signal(init=1)
         room = Signal(2)
         late = Signal()
         accepting, dropping, accepted = Signal(), Signal(), Signal()
-        last_beat, last, step_done = Signal(), Signal(), Signal()
+        last, step_done = Signal(), Signal()
         m.d.comb += [
             dropping.eq(late | (self.flush & self.in_packet)),
-            accepting.eq(self.running & ~dropping & (room != 0) & (steps_left != 0)),
+            accepting.eq(self.running & ~dropping & (room != 0) & ~is_over),
             self.word.kind.eq(WriteKind.VECTOR),
             self.word.address.eq(target),
             self.word.data.eq(self.tdata),
             self.word_valid.eq(accepting & self.tvalid),
             self.tready.eq((accepting & self.taken) | dropping),
             accepted.eq(self.tvalid & self.tready),
-            last_beat.eq(beats_left == 1),
-            last.eq(last_beat & (steps_left == 1)),
+            last.eq(last_beat & last_step),
         ]
         with m.If(accepted):
             m.d.sync += self.in_packet.eq(~self.tlast)
@@ -80,22 +81,23 @@ class VectorInput(wiring.Component):
                 self.framing_late.eq(last & ~self.tlast),
                 step_done.eq(last_beat),
             ]
-            m.d.sync += beats_left.eq(beats_left - 1)
+            m.d.sync += [beats_left.eq(beats_left - 1), last_beat.eq(beats_left == 2)]
             self._advance(m, target)
             with m.If(self.framing_late):
                 m.d.sync += late.eq(1)
             with m.If(last_beat):
                 m.d.sync += [
-                    beats_left.eq(self.header.input_beats), target.offset.eq(self.header.input_offset),
-                    target.beat.eq(0), target.parity.eq(~target.parity), steps_left.eq(steps_left - 1),
+                    beats_left.eq(self.header.input_beats), last_beat.eq(self.header.input_beats == 1),
+                    target.offset.eq(self.header.input_offset), target.beat.eq(0), target.parity.eq(~target.parity),
+                    steps_left.eq(steps_left - 1), last_step.eq(steps_left == 2), is_over.eq(last_step),
                 ]
         self._count(m, step_done, room)
         with m.If(self.begin_sequence):
             m.d.sync += [
-                beats_left.eq(self.header.input_beats), target.offset.eq(self.header.input_offset),
-                target.beat.eq(0), target.parity.eq(self.parity),
+                beats_left.eq(self.header.input_beats), last_beat.eq(self.header.input_beats == 1),
+                target.offset.eq(self.header.input_offset), target.beat.eq(0), target.parity.eq(self.parity),
                 # A sequence without input leaves every packet to the next one.
-                steps_left.eq(Mux(self.header.input_beats == 0, 0, self.steps)),
+                steps_left.eq(self.steps), last_step.eq(self.steps == 1), is_over.eq(self.header.input_beats == 0),
             ]
         return m
 

@@ -51,21 +51,25 @@ class ControllerModel:
         self._considered_at = 0
         self._completed: Counter[int] = Counter()
         self._drained_at = 0
+        #: The model that the host named a cycle before (none at first), and whether an output was skipped then.
+        self._named, self._skipped = models, 0
 
     def cycle(self, inputs: abc.Mapping[str, int]) -> dict[str, int]:
         """The outputs of the cycle with these inputs; then the clock edge at its end."""
+        named = self._named
         outputs = {
             "busy": int(self.state != "idle"), "running": int(self.state == "run"),
             "flush": int(self.state == "abort"), "begin_sequence": int(self.state == "begin"),
             "done": self.done, "aborted": self.aborted, "parity": self.parities[self.current],
-            "state_valid": self.valid[inputs["model"]] if inputs["model"] < self.models else 0,
+            "state_valid": self.valid[named] if named < self.models else 0,
             "input_free": int(self.frees and self.now == self.free_at), **self.counters,
-            **dict.fromkeys(("token_valid", "input_consume", "output_skip"), 0),
+            **dict.fromkeys(("token_valid", "input_consume"), 0), "output_skip": self._skipped,
             **dict.fromkeys(("start_while_busy", "start_while_loading", "no_steps", "no_model", "no_state"), 0),
             "model_loaded": int(self._is_loaded(inputs)),
         }
         if outputs["busy"]:
             outputs |= {"steps_latched": self.steps, "start_while_busy": inputs["start"]}
+        self._skipped = 0
         loaded = bool(outputs["model_loaded"])
         state = self.state
         if state == "begin":
@@ -82,13 +86,14 @@ class ControllerModel:
         elif state == "abort" and self.now >= self._drained_at and inputs["input_quiet"] and inputs["output_idle"]:
             self.state, self.aborted = "idle", 1
         if state in ("begin", "run") and self.state == "run" and inputs["abort"]:
-            self.state = "abort"
+            self.state, self._skipped = "abort", 0
             self.valid[self.current] = 0
             self.seen["aborted beside another"] += any(self.valid)
             self._drained_at = max(self.now + 1, self.free_at) + self.drain_cycles
         if inputs["complete"]:
             self._completed[inputs["complete_phase"]] += 1
         self._loads(inputs)
+        self._named = inputs["model"]
         for name, value in outputs.items():
             self.seen[name] += int(bool(value))
         self.now += 1
@@ -101,19 +106,20 @@ class ControllerModel:
         self.state, self.done, self.aborted = "idle", 0, 0
         self.counters = dict.fromkeys(self.counters, 0)
         self.current, self.frees, self.now = 0, False, 0
+        self._named, self._skipped = self.models, 0
 
     def _is_loaded(self, inputs: abc.Mapping[str, int]) -> bool:
-        if inputs["model"] >= self.models:
+        if self._named >= self.models:
             return False
         baked = inputs["initialised"] and not self.overwritten and not self.spoiled
-        return bool(baked or inputs["model"] in self.written)
+        return bool(baked or self._named in self.written)
 
     def _loads(self, inputs: abc.Mapping[str, int]) -> None:
         """What load packets change."""
         if inputs["schedule_write"] and inputs["schedule_write_address"] < self.models:
             self.arriving.add(inputs["schedule_write_address"])
         if inputs["load_begun"]:
-            self.receiver, self.arriving = inputs["model"], set()
+            self.receiver, self.arriving = self._named, set()
             self.spoiled, self.overwritten = self.spoiled or self.overwritten, True
             if not inputs["load_begun_state"]:
                 self.parities, self.valid = [0] * self.models, [0] * self.models
@@ -135,11 +141,11 @@ class ControllerModel:
             outputs["start_while_loading"] = 1
         elif not inputs["steps"]:
             outputs["no_steps"] = 1
-        elif not loaded or not self.headers[inputs["model"]]["entries"]:
+        elif not loaded or not self.headers[self._named]["entries"]:
             outputs["no_model"] = 1
-            self.seen["no such model"] += inputs["model"] >= self.models
+            self.seen["no such model"] += self._named >= self.models
         else:
-            before, self.current = self.current, inputs["model"]
+            before, self.current = self.current, self._named
             self.header, self.entries = self.headers[self.current], self.schedules[self.current]
             kept = inputs["keep_state"] and outputs["state_valid"]
             outputs["no_state"] = int(bool(inputs["keep_state"] and not kept))
@@ -195,8 +201,9 @@ class ControllerModel:
         fresh = int(self._fresh and step == 0)
         outputs |= {
             "token_valid": enabled, "phase": phase, "token_parity": step & 1 ^ outputs["parity"], "fresh": fresh,
-            "input_consume": entry["frees_input"], "output_skip": int(entry["to_host"] and not enabled),
+            "input_consume": entry["frees_input"],
         }
+        self._skipped = int(entry["to_host"] and not enabled)
         # A phase that is switched off is complete at once, the others with `complete`.
         self._completed[phase] += not enabled
         self._take(entry["fresh_duration" if fresh else "duration"], bool(entry["frees_input"]))

@@ -72,11 +72,14 @@ class ControllerProof(Harness):
         self.promise("an ABORT ends issuing", ~aborting | dut.flush | ~dut.busy)
         # The state of one model, whatever the others do.
         model = self.constant(m, "some_model", range(p.models))
+        # The model that was named a cycle before; none after a reset.
+        named = Signal(32, init=p.models)
+        m.d.sync += named.eq(dut.model)
         others, current, receiver = Signal(), Signal(32), Signal(32)
         with m.If(dut.start & ~dut.busy):
-            m.d.sync += current.eq(dut.model)
+            m.d.sync += current.eq(named)
         with m.If(dut.load_begun):
-            m.d.sync += receiver.eq(dut.model)
+            m.d.sync += receiver.eq(named)
         seen, valid = Signal(), Signal()
         changes = (
             (dut.load_begun & ~dut.load_begun_state) | dut.load_failed
@@ -85,12 +88,12 @@ class ControllerProof(Harness):
         m.d.comb += others.eq(~changes)
         with m.If(changes):
             m.d.sync += seen.eq(0)
-        with m.Elif(dut.model == model):
+        with m.Elif(named == model):
             m.d.sync += [seen.eq(1), valid.eq(dut.state_valid)]
         self.promise("the state of a model stays whatever another model does",
-                     ~(seen & others & (dut.model == model)) | (dut.state_valid == valid))
-        self.promise("no state beyond the models", (dut.model < p.models) | ~dut.state_valid)
-        self.promise("no model is loaded beyond the models", (dut.model < p.models) | ~dut.model_loaded)
+                     ~(seen & others & (named == model)) | (dut.state_valid == valid))
+        self.promise("no state beyond the models", (named < p.models) | ~dut.state_valid)
+        self.promise("no model is loaded beyond the models", (named < p.models) | ~dut.model_loaded)
         failed = Signal()
         with m.If(dut.load_failed):
             m.d.sync += failed.eq(1)

@@ -36,13 +36,20 @@ class ImageLoaderProof(Harness):
             writes.eq((dut.word_valid & dut.taken) | dut.schedule_write),
             address.eq(dut.word.address),
         ]
-        # What came last fills the header when a packet begins; its beats are counted down.
-        history = Signal(max(8 * HEADER_BYTES, p.beat_bits))
+        # Beats that are in no packet which has begun, and are not dropped, are a header's. Its words are counted down.
+        history = Signal(max(8 * HEADER_BYTES, p.beat_bits), reset_less=True)
         header, came = Signal(load_header_layout()), Signal(load_header_layout())
-        open_, words_left, beat, last_beat, begins = Signal(), Signal(8), Signal(8), Signal(8), Signal()
+        deepest = max(memory_shape(p, memory)[1] for memory in Memory)
+        open_, drops, words_left = Signal(), Signal(), Signal(range(deepest + 1))
+        beat, last_beat, begins = Signal(8), Signal(8), Signal()
+        dropped = dut.load_while_busy | dut.load_header | dut.load_address
         m.d.comb += came.eq(history)
-        with m.If(accepted):
+        with m.If(accepted & ~open_ & ~drops):
             m.d.sync += history.eq(Cat(history, dut.tdata)[len(dut.tdata) :])
+        with m.If(drops):
+            m.d.sync += drops.eq(~((dut.tvalid & dut.tlast) | dut.abort))
+        with m.Else():
+            m.d.sync += drops.eq((dropped | (dut.failed & accepted & ~dut.tlast)) & ~dut.abort)
         with m.If(dut.begun):
             m.d.sync += [open_.eq(1), words_left.eq(came.words), beat.eq(0), header.eq(came), begins.eq(1)]
             with m.Switch(came.memory):
@@ -62,7 +69,10 @@ class ImageLoaderProof(Harness):
         ))
         self.promise("a packet finishes with as many beats as its header says", ~dut.finished | (writes & last))
         self.promise("the first beat goes to the word that the header says", ~(dut.word_valid & begins) | (
-            (address.word == header.word) & (address.memory == header.memory) & (address.beat == 0)
+            (address.word == header.word[: len(address.word)]) & (address.memory == header.memory) & (address.beat == 0)
+        ))
+        self.promise("what begins are words that exist", ~dut.begun | (
+            (came.words != 0) & (came.word < deepest) & (came.words <= deepest)
         ))
         offered = dut.word_valid | dut.schedule_write
         self.promise("a word is written only inside a packet that has begun", ~offered | open_)
