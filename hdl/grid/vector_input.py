@@ -92,12 +92,14 @@ class VectorInput(wiring.Component):
                     steps_left.eq(steps_left - 1), last_step.eq(steps_left == 2), is_over.eq(last_step),
                 ]
         self._count(m, step_done, room)
+        without_input = self.header.input_beats == 0
         with m.If(self.begin_sequence):
             m.d.sync += [
                 beats_left.eq(self.header.input_beats), last_beat.eq(self.header.input_beats == 1),
                 target.offset.eq(self.header.input_offset), target.beat.eq(0), target.parity.eq(self.parity),
                 # A sequence without input leaves every packet to the next one.
-                steps_left.eq(self.steps), last_step.eq(self.steps == 1), is_over.eq(self.header.input_beats == 0),
+                steps_left.eq(Mux(without_input, 0, self.steps)), last_step.eq((self.steps == 1) & ~without_input),
+                is_over.eq(without_input),
             ]
         return m
 

@@ -27,6 +27,8 @@ class Harness:
     #: Whether the registers of the component are free at first. Where a promise is about what is computed from the last
     #: few inputs, and not about the first cycles, they may begin as they are written: equal registers are then found.
     free_registers = True
+    #: Promises for which `free_registers` is the other way round.
+    other_registers: frozenset[str] = frozenset()
 
     def __init__(self, component: wiring.Component) -> None:
         self.component = component

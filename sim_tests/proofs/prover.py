@@ -65,11 +65,12 @@ def decide(
         folder = Path(name)
         _write(harness, folder, promise, situation)
         verilog = [f"{module}.v" for module in harness.sources()]
+        are_free = harness.free_registers ^ (promise in harness.other_registers)
         commands = [
             *(before_mutation(verilog) if mutation else [f"read_verilog -D SYNTHESIS {file}" for file in verilog]),
             *([mutation] if mutation else ["proc"]),
             f"read_rtlil {HARNESS}.il", f"hierarchy -check -top {HARNESS}", "proc",
-            "flatten", *(["setattr -unset init w:dut.*"] if harness.free_registers else []), "opt_clean",
+            "flatten", *(["setattr -unset init w:dut.*"] if are_free else []), "opt_clean",
             "formalff -clk2ff -ff2anyinit", "chformal -lower", "setundef -undriven -anyseq", "opt -fast", "wreduce",
             "opt_clean", "memory_nordff", "memory_map -formal", "formalff -clk2ff -ff2anyinit",
             "setundef -undriven -anyseq", "opt -fast", "techmap", "opt -fast", "simplemap", "dffunmap", "aigmap",
