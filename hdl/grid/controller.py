@@ -336,8 +336,9 @@ class _Sequence:
         #: The word of the schedule ROM, read as a header; the entry that is considered.
         self.rom_header = Signal(schedule_header_layout(p))
         self.entry = Signal(schedule_entry_layout(p))
-        #: One bit for each model: the host has named it, a cycle before; it runs, or ran last; it has a state; the half of its next step;
-        #: its header was written by a whole packet, and by the packet that arrives; this packet is for its state.
+        #: One bit for each model: the host named it a cycle ago; it runs, or ran last; it has a state; the half of its
+        #: next step; its header was written by a whole packet, and by the packet that arrives; this packet is for its
+        #: state.
         self.named, self.current, self.valid, self.parities, self.written, self.arriving, self.receiver = (
             Signal(p.models, name=name)
             for name in ("named", "current", "valid", "parities", "written", "arriving", "receiver")

@@ -9,7 +9,7 @@ from hdl.parameters import GridParameters
 from sim_tests.proofs.harness import Harness
 from sim_tests.proofs.prove_arithmetic import ActivationProof, MultiplyAccumulateProof, RequantiserProof
 from sim_tests.proofs.prove_controller import ControllerProof
-from sim_tests.proofs.prove_image_loader import ImageLoaderProof
+from sim_tests.proofs.prove_image_loader import ImageLoaderProof, LoadPacketProof
 from sim_tests.proofs.prove_isolation import RowIsolationProof
 from sim_tests.proofs.prove_links import CollectorProof, DistributorProof, ResultLinkProof
 from sim_tests.proofs.prove_output_stream import OutputStreamProof
@@ -33,6 +33,7 @@ PROOF_GRID = GridParameters(
 PROOFS: dict[str, Callable[[GridParameters], Harness]] = {
     "registers": RegistersProof,
     "image_loader": ImageLoaderProof,
+    "load_packet": LoadPacketProof,
     "vector_input": VectorInputProof,
     "output_stream": OutputStreamProof,
     "controller": ControllerProof,
