@@ -11,7 +11,7 @@ JOBS ?= 2
 MINUTES ?= 120
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-test demo models test lint regress formal mutate soak deepbench scaling estimate mappings tails explore-area synth clean
+.PHONY: help setup setup-test demo models test lint regress formal mutate timing soak deepbench scaling estimate mappings tails explore-area synth clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -50,6 +50,9 @@ formal: $(SETUP) ## prove the promises of the components, without a bound: resul
 
 mutate: $(SETUP) ## 60 mutants of a component against its bench and its promises: results/mutation.* (hours)
 	@$(BIN)/python -m scripts.mutate --jobs $(JOBS)
+
+timing: $(SETUP_TEST) ## clocks of modules in two libraries, and of grids on an ECP5: results/timing.* (half an hour)
+	@$(BIN)/python -m scripts.timing
 
 soak: $(SETUP) ## random models and hosts, right and wrong, for two hours; MINUTES=10 for less: results/soak.json
 	@$(BIN)/python -m scripts.soak --minutes $(MINUTES) --jobs $(JOBS)

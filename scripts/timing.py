@@ -1,0 +1,176 @@
+"""The clocks of the generated Verilog: modules in libraries of standard cells, whole grids placed and routed.
+
+    .venv/bin/python -m scripts.timing        # make timing, about half an hour
+
+Writes timing.json, .md and .svg. What is not measured again (`--grid`, `--no-modules`) stays as it was recorded.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections import abc
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+
+from hdl.output.package import make_package
+from hdl.parameters import GridParameters, load_parameters
+from hdl.synthesis.place_and_route import place_and_route
+from hdl.synthesis.timing import grid_timing
+from scripts.output import drawing, markdown_table, output_option, progress_lines, run_script, without_frame, write_json
+from scripts.provenance import ROOT, commit
+
+#: Libraries by name: sky130 at its typical corner (SkyWater PDK, Apache-2.0), and OSU's for TSMC 0.18 um, which set-up
+#: installs with qflow.
+LIBRARIES = {
+    "sky130": ROOT / "docs" / "data" / "sky130_fd_sc_hd__tt_025C_1v80.lib.gz",
+    "osu018": Path("/usr/share/qflow/tech/osu018/osu018_stdcells.lib"),
+}
+PRESET = "paper"
+TARGET = "ecp5"
+#: Grids by rows, columns and lanes, with the memories of the preset `small`; the first is that of CI.
+GRIDS = ("1x1x4", "1x1x8", "2x2x8", "4x1x32")
+SEEDS = (1, 2, 3)
+#: Most that a module's period may be over that of the bare dot product, by library.
+GOALS = {"sky130": 1.10, "osu018": 1.15}
+TIMING = "timing.json"
+
+
+def grid(shape: str) -> GridParameters:
+    """The grid of a shape such as 1x1x8."""
+    rows, cols, lanes = map(int, shape.split("x"))
+    return replace(load_parameters("small"), rows=rows, cols=cols, lanes=lanes)
+
+
+def measure_modules(library: str) -> list[dict[str, Any]]:
+    """Periods of all modules of the preset; the first is the bare dot product."""
+    with tempfile.TemporaryDirectory(prefix="srnn_timing_") as name:
+        folder = Path(name) / "grid"
+        make_package(load_parameters(PRESET)).write(folder)
+        report = grid_timing(folder, LIBRARIES[library], lambda what, done, total: None)
+    return [
+        {
+            "library": library, "preset": PRESET, "module": module.name, "period_ns": round(module.period_ns, 3),
+            "area": round(module.area, 1), "ratio": round(module.period_ns / report.reference.period_ns, 3),
+            "from": module.begins, "to": module.ends,
+        }
+        for module in (report.reference, *report.modules)
+    ]
+
+
+def measure_grid(shape: str) -> list[dict[str, Any]]:
+    """A grid with each seed."""
+    parameters = grid(shape)
+    with tempfile.TemporaryDirectory(prefix="srnn_timing_") as name:
+        folder, work = Path(name) / "grid", Path(name) / "work"
+        make_package(parameters).write(folder)
+        work.mkdir()
+        placed = place_and_route(folder, TARGET, SEEDS, lambda what, done, total: None, folder=work, jobs=2)
+    return [
+        {
+            "target": TARGET, "rows": parameters.rows, "cols": parameters.cols, "lanes": parameters.lanes,
+            "seed": one.seed, "fmax_mhz": round(one.fmax_mhz, 2), **one.used,
+            "path": [step.component for step in one.path],
+        }
+        for one in placed
+    ]
+
+
+def shape_of(row: abc.Mapping[str, Any]) -> str:
+    """The shape of a recorded grid."""
+    return f"{row['rows']}x{row['cols']}x{row['lanes']}"
+
+
+def best_clocks(grids: Sequence[abc.Mapping[str, Any]]) -> dict[str, float]:
+    """The best of all seeds, in MHz, by shape."""
+    best: dict[str, float] = {}
+    for row in grids:
+        best[shape_of(row)] = max(best.get(shape_of(row), 0.0), row["fmax_mhz"])
+    return best
+
+
+def tables(found: abc.Mapping[str, Any]) -> str:
+    """The recorded figures as Markdown."""
+    modules: dict[str, dict[str, Any]] = {}
+    for row in found["modules"]:
+        modules.setdefault(row["module"], {})[row["library"]] = row
+    lines = [
+        f"# Clocks ({found['commit']})", "",
+        f"Modules of `{PRESET}`: period, and ratio to the bare dot product.", "",
+    ]
+    lines += markdown_table(
+        ["module", *(f"{library}, ns" for library in LIBRARIES), *(f"{library}, ratio" for library in LIBRARIES)],
+        [
+            [name, *(f"{rows[library]['period_ns']:.2f}" for library in LIBRARIES),
+             *(f"{rows[library]['ratio']:.2f}" for library in LIBRARIES)]
+            for name, rows in modules.items()
+        ],
+    )
+    lines += ["", f"Whole grids on `{TARGET}`, placed and routed out of context.", ""]
+    lines += markdown_table(
+        ["grid", "seed", "MHz", "LUT", "FF", "DSP", "EBR"],
+        [
+            [shape_of(row), str(row["seed"]), f"{row['fmax_mhz']:.1f}", *(f"{row[kind]:,}" for kind in
+             ("lut", "ff", "dsp", "ebr"))]
+            for row in found["grids"]
+        ],
+    )
+    return "\n".join(lines) + "\n"
+
+
+def draw(found: abc.Mapping[str, Any], path: Path) -> None:
+    """Ratios of the modules, with their goals, beside the clocks of the grids."""
+    with drawing(path, 1, 2, figsize=(11, 4.5)) as (_, (left, right)):
+        names = list(dict.fromkeys(row["module"] for row in found["modules"]))
+        for index, library in enumerate(LIBRARIES):
+            ratios = {row["module"]: row["ratio"] for row in found["modules"] if row["library"] == library}
+            left.barh([place + 0.38 * index for place in range(len(names))], [ratios[name] for name in names], 0.36,
+                      label=f"{library} (goal {GOALS[library]:.2f})", color=f"C{index}")
+            left.axvline(GOALS[library], color=f"C{index}", linestyle=":", linewidth=1)
+        left.set_yticks([place + 0.19 for place in range(len(names))], [name.removeprefix("srnn_") for name in names])
+        left.invert_yaxis()
+        left.set_xlabel("longest path / that of a bare dot product")
+        left.legend(frameon=False, fontsize=8)
+        shapes = list(best_clocks(found["grids"]))
+        for row in found["grids"]:
+            right.plot(shapes.index(shape_of(row)), row["fmax_mhz"], "o", color="C2")
+        right.set_xticks(range(len(shapes)), shapes)
+        right.set_ylim(0)
+        right.set_ylabel(f"{TARGET}: MHz, each seed")
+        without_frame(left, right)
+
+
+@click.command()
+@output_option
+@click.option("--modules/--no-modules", default=True, show_default=True, help="Measure the modules.")
+@click.option("--grid", "shapes", multiple=True, type=click.Choice(GRIDS), help="Grids to route; default: all.")
+def main(output: Path, modules: bool, shapes: tuple[str, ...]) -> None:
+    """Measure the clocks, and write the tables and the picture."""
+    say = progress_lines(Console())
+    path = output / TIMING
+    found = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {"modules": [], "grids": []}
+    found |= {"command": "make timing", "commit": commit()}
+    if modules:
+        found["modules"] = []
+        for library in LIBRARIES:
+            found["modules"] += measure_modules(library)
+            worst = max(found["modules"], key=lambda row: (row["library"] == library, row["ratio"]))
+            say(f"{library}: at most {worst['ratio']:.2f} of the bare dot product ({worst['module']})")
+    for shape in shapes or GRIDS:
+        placed = measure_grid(shape)
+        kept = [row for row in found["grids"] if shape_of(row) != shape]
+        found["grids"] = sorted([*kept, *placed], key=lambda row: (GRIDS.index(shape_of(row)), row["seed"]))
+        say(f"{shape}: {max(row['fmax_mhz'] for row in placed):.1f} MHz")
+    write_json(path, found)
+    (output / "timing.md").write_text(tables(found), encoding="utf-8")
+    draw(found, output / "timing.svg")
+    say(f"wrote {path}, timing.md and timing.svg")
+
+
+if __name__ == "__main__":
+    run_script(main)
