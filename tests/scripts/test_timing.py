@@ -10,7 +10,7 @@ RECORDED = json.loads((ROOT / "results" / "timing.json").read_text(encoding="utf
 
 
 def test_every_recorded_module_is_within_its_goal() -> None:
-    """In sky130. In OSU018 the PCU misses its goal (docs/timing.md): only that all modules are recorded is looked at."""
+    """In sky130. In OSU018 the PCU misses its goal (docs/timing.md): only that all modules are there is looked at."""
     for library in LIBRARIES:
         assert len([row for row in RECORDED["modules"] if row["library"] == library]) > 15
     assert max(row["ratio"] for row in RECORDED["modules"] if row["library"] == "sky130") <= GOALS["sky130"]
