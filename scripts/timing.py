@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import tempfile
 from collections import abc
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -47,12 +47,12 @@ def grid(shape: str) -> GridParameters:
     return replace(load_parameters("small"), rows=rows, cols=cols, lanes=lanes)
 
 
-def measure_modules(library: str) -> list[dict[str, Any]]:
-    """Periods of all modules of the preset; the first is the bare dot product."""
+def measure_modules(library: str, only: Container[str] | None = None) -> list[dict[str, Any]]:
+    """Periods of the modules of the preset (of `only` these); the first is the bare dot product."""
     with tempfile.TemporaryDirectory(prefix="srnn_timing_") as name:
         folder = Path(name) / "grid"
         make_package(load_parameters(PRESET)).write(folder)
-        report = grid_timing(folder, LIBRARIES[library], lambda what, done, total: None)
+        report = grid_timing(folder, LIBRARIES[library], lambda what, done, total: None, only=only)
     return [
         {
             "library": library, "preset": PRESET, "module": module.name, "period_ns": round(module.period_ns, 3),
@@ -135,12 +135,12 @@ def draw(found: abc.Mapping[str, Any], path: Path) -> None:
         left.set_yticks([place + 0.19 for place in range(len(names))], [name.removeprefix("srnn_") for name in names])
         left.invert_yaxis()
         left.set_xlabel("longest path / that of a bare dot product")
-        left.legend(frameon=False, fontsize=8)
+        left.legend(frameon=False, fontsize=8, loc="lower left", bbox_to_anchor=(0, 1), ncols=2)
         shapes = list(best_clocks(found["grids"]))
         for row in found["grids"]:
             right.plot(shapes.index(shape_of(row)), row["fmax_mhz"], "o", color="C2")
         right.set_xticks(range(len(shapes)), shapes)
-        right.set_ylim(0)
+        right.set_ylim(0, 1.1 * max(row["fmax_mhz"] for row in found["grids"]))
         right.set_ylabel(f"{TARGET}: MHz, each seed")
         without_frame(left, right)
 

@@ -8,7 +8,7 @@ modules, is not among them: a path through two of them is seen only inside a mod
 import re
 import subprocess
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -90,9 +90,10 @@ def sta_executable() -> str:
 
 
 def grid_timing(
-    directory: Path, liberty: Path, progress: Progress, *, jobs: int = 2, timeout: float = 1800.0
+    directory: Path, liberty: Path, progress: Progress, *, only: Container[str] | None = None, jobs: int = 2,
+    timeout: float = 1800.0,
 ) -> TimingReport:
-    """The timing of the generated grid in `directory` in the library `liberty`.
+    """The timing of the generated grid in `directory` in the library `liberty`; of the modules `only`, if given.
 
     Raises `ConfigurationError` for a wrong library or directory, and `ToolError` when Yosys or OpenSTA fails.
     """
@@ -108,7 +109,10 @@ def grid_timing(
         }
         memory = flow.memory_file.read_text(encoding="utf-8")
         bare = bare_dot_product(p["lanes"], p["accumulator_bits"], p["tree_levels_per_register"], p["operand_bits"])
-        tasks = {MODULE: {MODULE: bare}, **{module: {**sources, MEMORY_MODULE: memory} for module in sources}}
+        tasks = {MODULE: {MODULE: bare}}
+        tasks |= {
+            module: {**sources, MEMORY_MODULE: memory} for module in sources if only is None or module in only
+        }
         found: dict[str, ModuleTiming] = {}
         with ThreadPoolExecutor(jobs) as pool:
             try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from amaranth.hdl import Cat, Module, Signal
+from amaranth.lib import data
 
 from hdl.grid.image_loader import HEADER_BYTES, LOAD_CHECK, ImageLoader, load_header_layout
 from hdl.layouts import Memory, memory_address_layout, memory_shape
@@ -12,36 +13,39 @@ from sim_tests.proofs.harness import Harness, at_most_one, exactly_one
 __all__ = ["ImageLoaderProof", "LoadPacketProof"]
 
 
-def _surroundings(harness: Harness, m: Module) -> None:
-    """What the controller sees to."""
-    dut = harness.dut
-    # It refuses to start while a packet is arriving.
-    was_loading, was_busy = Signal(), Signal()
-    m.d.sync += [was_loading.eq(dut.loading), was_busy.eq(dut.busy)]
-    harness.assume(~(dut.busy & ~was_busy & was_loading))
-    # ABORT is for a load only while no sequence runs.
-    harness.assume(~(dut.abort & dut.busy))
-
-
-class ImageLoaderProof(Harness):
-    """Promises of `hdl.grid.image_loader`."""
+class _LoaderHarness(Harness):
+    """The image loader and what surrounds it."""
 
     def __init__(self, parameters: GridParameters) -> None:
         self.parameters = parameters
         super().__init__(ImageLoader(parameters))
 
-    def state(self, m: Module) -> None:
-        p, dut = self.parameters, self.dut
-        _surroundings(self, m)
-
+    def surroundings(self, m: Module) -> tuple[Signal, Signal, data.View]:
+        """Assume what the controller sees to; returns whether a beat is accepted, whether it is written, and where."""
+        dut = self.dut
+        # The controller refuses to start while a packet is arriving.
+        was_loading, was_busy = Signal(), Signal()
+        m.d.sync += [was_loading.eq(dut.loading), was_busy.eq(dut.busy)]
+        self.assume(~(dut.busy & ~was_busy & was_loading))
+        # ABORT is for a load only while no sequence runs.
+        self.assume(~(dut.abort & dut.busy))
         accepted, writes = Signal(), Signal()
-        address = Signal(memory_address_layout(p))
-        reasons = [dut.load_while_busy, dut.load_header, dut.load_address, dut.load_framing]
+        address = Signal(memory_address_layout(self.parameters))
         m.d.comb += [
             accepted.eq(dut.tvalid & dut.tready),
             writes.eq((dut.word_valid & dut.taken) | dut.schedule_write),
             address.eq(dut.word.address),
         ]
+        return accepted, writes, address
+
+
+class ImageLoaderProof(_LoaderHarness):
+    """Promises of `hdl.grid.image_loader`."""
+
+    def state(self, m: Module) -> None:
+        p, dut = self.parameters, self.dut
+        accepted, writes, address = self.surroundings(m)
+        reasons = [dut.load_while_busy, dut.load_header, dut.load_address, dut.load_framing]
         # What came last fills the header when a packet begins; its beats are counted down.
         history = Signal(max(8 * HEADER_BYTES, p.beat_bits))
         header, came = Signal(load_header_layout()), Signal(load_header_layout())
@@ -99,7 +103,7 @@ class ImageLoaderProof(Harness):
             self.reach(name, getattr(dut, name))
 
 
-class LoadPacketProof(Harness):
+class LoadPacketProof(_LoaderHarness):
     """Promises of `hdl.grid.image_loader` on length and place of what a packet writes.
 
     The proof follows each beat through the packet's parts, so that its registers are those of the component.
@@ -110,20 +114,9 @@ class LoadPacketProof(Harness):
         "the first beat goes to the word that the header says", "a packet begins only while none is open",
     })
 
-    def __init__(self, parameters: GridParameters) -> None:
-        self.parameters = parameters
-        super().__init__(ImageLoader(parameters))
-
     def state(self, m: Module) -> None:
         p, dut = self.parameters, self.dut
-        _surroundings(self, m)
-        accepted, writes = Signal(), Signal()
-        address = Signal(memory_address_layout(p))
-        m.d.comb += [
-            accepted.eq(dut.tvalid & dut.tready),
-            writes.eq((dut.word_valid & dut.taken) | dut.schedule_write),
-            address.eq(dut.word.address),
-        ]
+        accepted, writes, address = self.surroundings(m)
         # Beats that are in no packet which has begun, and are not dropped, are a header's. Its words are counted down.
         history = Signal(max(8 * HEADER_BYTES, p.beat_bits), reset_less=True)
         header, came = Signal(load_header_layout()), Signal(load_header_layout())
