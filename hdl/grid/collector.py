@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Cat, Module, Signal, Value, signed
+from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -16,8 +16,9 @@ __all__ = ["Collector"]
 class Collector(wiring.Component):
     """Turns one group of results (`rows` values with one tag, in one cycle) into write-stream beats and outputs.
 
-    `beat_valid`, `beat_address` and `beat_data` carry the group's operands to the vector memories: the first beat in
-    the cycle of the results (combinational), `group_beats - 1` more in the following cycles. Beats cannot wait.
+    `beat_valid` and `beat_address` carry the group's operands to the vector memories: the first beat in the cycle of
+    the results (combinational), `group_beats - 1` more in the following cycles. Beats cannot wait. `beat_data` is one
+    cycle later than its address: the values become operands behind a register.
     `complete` goes high with the last beat of the last result of phase `complete_phase`.
     `output_valid`, `output_group`, `output_parity` and `output_values` (16-bit values) belong to the cycle of the
     results. `row_mismatch` reports rows that delivered in different cycles, `overlap` a group that arrived during the
@@ -44,11 +45,6 @@ class Collector(wiring.Component):
             "overlap": Out(1),
         })
 
-    @property
-    def clocked(self) -> bool:
-        """Only the second and later beats of a group need registers."""
-        return self.parameters.group_beats > 1
-
     def model(self, value: int, feedback_shift: int) -> int:
         """The operand for a 16-bit result that is fed back."""
         bits = self.parameters.operand_bits
@@ -73,22 +69,28 @@ class Collector(wiring.Component):
             self.output_parity.eq(first.parity),
             self.output_values.eq(Cat(result.value for result in results)),
         ]
-        operands = [result.value for result in results]
-        if p.operand_bits < 16:
-            operands = [self._narrow(m, value, entry.feedback_shift, row) for row, value in enumerate(operands)]
-        self._beats(m, first, Cat(*operands))
+        self._beats(m, first, Cat(result.value for result in results))
         return m
 
-    def _narrow(self, m: Module, value: Value, shift: Value, row: int) -> Value:
-        """`sat8(round(value, shift))`, for 8-bit operands. A left shift by one comes first, so that the rounding bit
-        exists with shift 0 too."""
-        doubled = Signal(signed(17), name=f"doubled_{row}")
-        rounded = Signal(signed(17), name=f"rounded_{row}")
-        m.d.comb += [
-            doubled.eq((Cat(0, value).as_signed() >> shift) + 1),
-            rounded.eq(doubled >> 1),
-        ]
-        return saturate(m, rounded, self.parameters.operand_bits, f"narrow_{row}")
+    def _operands(self, m: Module, values: Value, entry: data.View) -> None:
+        """The operands of a beat of `entry`, one cycle after its values: `sat8(round(value, feedback_shift))` of each,
+        for 8-bit operands. They are shifted before the register, and rounded behind it."""
+        p = self.parameters
+        operands: list[Value] = []
+        for place in range(p.beat_values):
+            value = values[16 * place : 16 * (place + 1)]
+            if p.operand_bits == 16:
+                operand = Signal(16, name=f"operand_{place}", reset_less=True)
+                m.d.sync += operand.eq(value)
+                operands.append(operand)
+                continue
+            # Twice the value first, so that the rounding bit exists with shift 0 too.
+            doubled = Signal(signed(17), name=f"doubled_{place}", reset_less=True)
+            rounded = Signal(signed(17), name=f"rounded_{place}")
+            m.d.sync += doubled.eq(Cat(0, value).as_signed() >> entry.feedback_shift)
+            m.d.comb += rounded.eq((doubled + 1) >> 1)
+            operands.append(saturate(m, rounded, p.operand_bits, f"narrow_{place}"))
+        m.d.comb += self.beat_data.eq(Cat(*operands))
 
     def _beats(self, m: Module, first: data.View, group: Value) -> None:
         p = self.parameters
@@ -98,22 +100,22 @@ class Collector(wiring.Component):
         if p.group_beats == 1:
             m.d.comb += [
                 self.beat_valid.eq(fresh),
-                self.beat_data.eq(group),
                 self.complete.eq(first.valid & entry.final),
                 self.complete_phase.eq(entry.phase),
             ]
             self._address(m, entry.group, first.parity)
+            self._operands(m, group, entry)
             return
         left = Signal(bits_for(p.group_beats))
-        rest = Signal(p.operand_bits * p.rows, reset_less=True)
+        beat_bits = 16 * p.beat_values
+        rest = Signal(16 * p.rows - beat_bits, reset_less=True)
         held = Signal(unit_entry_layout(p), reset_less=True)
         parity = Signal(reset_less=True)
         beat = Signal(p.group_bits + bits_for(p.group_beats))
         with m.If(left != 0):
-            m.d.sync += [left.eq(left - 1), rest.eq(rest >> p.beat_bits)]
+            m.d.sync += [left.eq(left - 1), rest.eq(rest >> beat_bits)]
             m.d.comb += [
                 self.beat_valid.eq(1),
-                self.beat_data.eq(rest),
                 beat.eq(held.group * p.group_beats + (p.group_beats - left)),
                 self.complete.eq(held.final & (left == 1)),
                 self.complete_phase.eq(held.phase),
@@ -123,7 +125,6 @@ class Collector(wiring.Component):
         with m.Else():
             m.d.comb += [
                 self.beat_valid.eq(fresh),
-                self.beat_data.eq(group),
                 beat.eq(entry.group * p.group_beats),
                 # A group that is not fed back has no further beats.
                 self.complete.eq(first.valid & entry.final & ~entry.to_vector),
@@ -132,9 +133,12 @@ class Collector(wiring.Component):
             self._address(m, beat, first.parity)
             with m.If(fresh):
                 m.d.sync += [
-                    left.eq(p.group_beats - 1), rest.eq(group >> p.beat_bits), held.eq(entry),
+                    left.eq(p.group_beats - 1), rest.eq(group >> beat_bits), held.eq(entry),
                     parity.eq(first.parity),
                 ]
+        source = Signal(unit_entry_layout(p))
+        m.d.comb += source.eq(Mux(left != 0, held, entry))
+        self._operands(m, Mux(left != 0, rest[:beat_bits], group[:beat_bits]), source)
 
     def _address(self, m: Module, beat: Value, parity: Value) -> None:
         """Vector word of a beat number, and beat inside it: a division by a constant, free for powers of two."""

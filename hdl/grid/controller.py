@@ -54,7 +54,8 @@ class Controller(wiring.Component):
     valid, and its next half 0. Any other packet (`load_begun` alone) invalidates the states of all models. After
     `load_failed` no model is loaded and no state is valid; a ROM that is `initialised` does not count any more, either,
     nor after a reset inside a packet.
-    After the last iteration the controller waits for `steps_sent` and `output_idle`, then raises `done`. `abort` ends
+    `steps_sent` are the steps whose output has been sent, modulo 4.
+    After the last iteration the controller waits for `all_sent` and `output_idle`, then raises `done`. `abort` ends
     the sequence: no more tokens are sent, and `aborted` rises `drain_cycles` after the last phase's duration, as soon
     as input and output are quiet.
     """
@@ -96,7 +97,8 @@ class Controller(wiring.Component):
             "input_free": Out(1),
             "output_skip": Out(1),
             "output_idle": In(1),
-            "steps_sent": In(32),
+            "steps_sent": In(2),
+            "all_sent": In(1),
             "begin_sequence": Out(1),
             "running": Out(1),
             "flush": Out(1),
@@ -133,7 +135,10 @@ class Controller(wiring.Component):
                 self._idle(m, s)
             with m.State("BEGIN"):
                 m.d.comb += [self.busy.eq(1), self.schedule_address.eq(s.address)]
-                m.d.sync += self.begin_sequence.eq(0)
+                m.d.sync += [
+                    self.begin_sequence.eq(0), s.last_address.eq(self.header.first + self.header.entries - 1),
+                    s.is_final.eq(s.left == 1),
+                ]
                 m.next = "RUN"
                 self._abort(m, s)
             with m.State("RUN"):
@@ -240,13 +245,16 @@ class Controller(wiring.Component):
                 s.entry.eq(self.schedule_word), s.is_last.eq(is_last),
                 s.address.eq(Mux(is_last, self.header.first, s.address + 1)),
             ]
-        m.d.comb += s.past.eq(s.left == 0)
+        m.d.sync += s.ends_iteration.eq((s.issue | s.skip) & s.is_last)
         with m.If((s.issue | s.skip) & s.is_last):
             m.d.sync += [s.iteration.eq(s.iteration + 1), s.begun.eq(s.begun + ~s.begun[-1])]
             with m.If(s.past):
                 m.d.sync += s.over.eq(s.over + 1)
-            with m.Else():
-                m.d.sync += s.left.eq(s.left - 1)
+            with m.Elif(s.is_final):
+                m.d.sync += s.past.eq(1)
+        # The next iteration ends two cycles later at the earliest.
+        with m.If(s.ends_iteration):
+            m.d.sync += [s.left.eq(s.left - 1), s.is_final.eq(s.left == 2)]
 
     def _idle(self, m: Module, s: _Sequence) -> None:
         header = s.rom_header
@@ -261,14 +269,16 @@ class Controller(wiring.Component):
         with m.Elif(self.start):
             m.d.comb += self.no_state.eq(self.keep_state & ~self.state_valid)
             m.d.sync += [
-                s.current.eq(s.named), s.address.eq(header.first),
-                s.last_address.eq(header.first + header.entries - 1),
-                self.header.eq(header), self.steps_latched.eq(self.steps), s.iteration.eq(0), s.begun.eq(0),
-                s.left.eq(self.steps), s.over.eq(0), s.phases_enabled.eq(self.phase_enable),
-                s.fresh.eq(~(self.keep_state & self.state_valid)), self.done.eq(0), self.aborted.eq(0),
-                self.begin_sequence.eq(1),
+                s.current.eq(s.named), self.done.eq(0), self.aborted.eq(0), self.begin_sequence.eq(1),
             ]
             m.next = "BEGIN"
+        # Whether a sequence begins is known late; what it begins with does no harm when it does not.
+        with m.If(self.start):
+            m.d.sync += [
+                self.header.eq(header), s.address.eq(header.first), self.steps_latched.eq(self.steps),
+                s.iteration.eq(0), s.begun.eq(0), s.left.eq(self.steps), s.past.eq(0), s.over.eq(0),
+                s.phases_enabled.eq(self.phase_enable), s.fresh.eq(~(self.keep_state & self.state_valid)),
+            ]
 
     def _run(self, m: Module, s: _Sequence) -> None:
         m.d.comb += [
@@ -277,7 +287,7 @@ class Controller(wiring.Component):
             # START may come in the first idle cycle: the header must be on its way by then.
             self.schedule_address.eq(Mux(s.finished, s.header_address, s.address)),
         ]
-        with m.If(s.considered & s.finished & (self.steps_sent == self.steps_latched) & self.output_idle):
+        with m.If(s.considered & s.finished & self.all_sent & self.output_idle):
             m.d.sync += [
                 self.done.eq(1), s.valid.eq(s.valid | s.current), s.considered.eq(0),
                 s.parities.eq(s.parities ^ Mux(self.steps_latched[0], s.current, 0)),
@@ -356,10 +366,12 @@ class _Sequence:
         self.is_read = Signal()
         self.considered = Signal()
         self.is_last = Signal()
-        #: The iteration (modulo 64), iterations begun (at most 16), steps that are left, and iterations beyond them.
+        #: The iteration (modulo 64), iterations begun (at most 16), steps that are left and whether there is one, a cycle
+        #: after an iteration has ended; whether there are none, and iterations beyond them.
         self.iteration = Signal(_COUNT_BITS)
         self.begun = Signal(5)
         self.left = Signal(32)
+        self.is_final, self.ends_iteration = Signal(reset_less=True), Signal()
         self.past = Signal()
         self.over = Signal(4)
         #: Of the entry: its step (modulo 4), whether the step exists and begins from a cleared state, whether the phase

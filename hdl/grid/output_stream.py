@@ -22,7 +22,7 @@ class OutputStream(wiring.Component):
     `tlast` marks the last beat of the last of `steps` steps, `tkeep` the values that belong to the output.
     `begin_sequence`, during `flush`, starts a sequence whose first step is in half `parity`. `steps_sent` counts the
     steps whose last beat was fetched, so that their half can be written again; `skip_step` counts a step without
-    output. `flush` stops the stream after the beat on offer. If the packet has begun and not ended by then, one more
+    output, and `all_sent` is high when there are no more. `flush` stops the stream after the beat on offer. If the packet has begun and not ended by then, one more
     beat ends it: with `tlast`, and with values that mean nothing, so that no later sequence continues the packet.
     `idle` is high while no beat is on offer and none is missing.
     """
@@ -44,6 +44,7 @@ class OutputStream(wiring.Component):
             "values": In(16 * p.rows),
             "skip_step": In(1),
             "steps_sent": Out(32),
+            "all_sent": Out(1),
             "idle": Out(1),
         }))
 
@@ -55,6 +56,8 @@ class OutputStream(wiring.Component):
         m.submodules.buffer = buffer = ExternalMemory(16 * p.rows, 2 * half)
         arrived = Array(Signal(p.group_bits + 1, name=f"arrived_{parity}") for parity in range(2))
         parity = Signal()
+        #: Steps that are left, and whether there is one.
+        steps_left, last_step = Signal(32, reset_less=True), Signal(reset_less=True)
         sending = Signal(p.group_bits)
         started, ready, fetch, last_group = Signal(), Signal(), Signal(), Signal()
         #: A beat was offered, and tlast was not.
@@ -68,9 +71,9 @@ class OutputStream(wiring.Component):
             stream.tdata.eq(buffer.read.data),
             started.eq(arrived[parity] >= self.header.output_start),
             ready.eq(~stream.tvalid | stream.tready),
-            fetch.eq(started & ready & ~self.flush & (self.steps_sent != self.steps)),
+            fetch.eq(started & ready & ~self.flush & ~self.all_sent),
             last_group.eq(sending == self.header.output_groups),
-            last.eq(last_group & (self.steps_sent == self.steps - 1)),
+            last.eq(last_group & last_step),
             ends_early.eq(self.flush & in_packet & ready),
             self.idle.eq(~stream.tvalid & ~in_packet),
         ]
@@ -90,9 +93,13 @@ class OutputStream(wiring.Component):
         with m.Elif(ends_early):
             m.d.sync += [stream.tvalid.eq(1), stream.tlast.eq(1), stream.tkeep.eq(-1), in_packet.eq(0)]
         with m.If(self.skip_step | (fetch & last_group)):
-            m.d.sync += [self.steps_sent.eq(self.steps_sent + 1), parity.eq(~parity), arrived[parity].eq(0)]
+            m.d.sync += [
+                self.steps_sent.eq(self.steps_sent + 1), parity.eq(~parity), arrived[parity].eq(0),
+                steps_left.eq(steps_left - 1), last_step.eq(steps_left == 2), self.all_sent.eq(last_step),
+            ]
         with m.If(self.begin_sequence):
             m.d.sync += [
-                parity.eq(self.parity), sending.eq(0), self.steps_sent.eq(0), arrived[0].eq(0), arrived[1].eq(0)
+                parity.eq(self.parity), sending.eq(0), self.steps_sent.eq(0), arrived[0].eq(0), arrived[1].eq(0),
+                steps_left.eq(self.steps), last_step.eq(self.steps == 1), self.all_sent.eq(0),
             ]
         return m

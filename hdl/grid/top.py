@@ -124,6 +124,8 @@ class Grid(wiring.Component):
         p = self.parameters
         word = Signal(write_word_layout(p), reset_less=True)
         kind = Signal(WriteKind)
+        # The data of a result follow it a cycle later.
+        is_result = Signal(reset_less=True)
         host_turn = Signal()
         # The host need not drive tdest without tvalid.
         load, loading, taken = Signal(), Signal(), Signal()
@@ -142,10 +144,12 @@ class Grid(wiring.Component):
             loader.tdata.eq(data),
             loader.tvalid.eq(loading),
             loader.tlast.eq(last),
-            loader.taken.eq(host_turn),
+            # No token comes while a load packet is written.
+            loader.taken.eq(~collector.beat_valid),
             taken.eq(Mux(loading, loader.tready, vectors.tready)),
             distributor.source.eq(word),
             distributor.source.kind.eq(kind),
+            distributor.source.data.eq(Mux(is_result, collector.beat_data, word.data)),
             schedule.write.enable.eq(loader.schedule_write),
             schedule.write.address.eq(loader.word_address),
             schedule.write.slice.eq(loader.word_beat),
@@ -157,9 +161,9 @@ class Grid(wiring.Component):
             controller.schedule_write.eq(loader.schedule_write),
             controller.schedule_write_address.eq(loader.word_address),
         ]
+        m.d.sync += is_result.eq(collector.beat_valid)
         with m.If(collector.beat_valid):
-            m.d.sync += [kind.eq(WriteKind.VECTOR), word.address.eq(collector.beat_address),
-                         word.data.eq(collector.beat_data)]
+            m.d.sync += [kind.eq(WriteKind.VECTOR), word.address.eq(collector.beat_address)]
         with m.Elif(controller.token_valid):
             m.d.sync += [kind.eq(WriteKind.TOKEN), word.address.eq(controller.token)]
         with m.Elif(loader.word_valid):
@@ -173,9 +177,11 @@ class Grid(wiring.Component):
         self, m: Module, registers: Shared, controller: Shared, vectors: Shared, loader: Shared, output: Shared,
         collector: Shared,
     ) -> None:
+        framed_early = Signal()
+        m.d.sync += framed_early.eq(vectors.framing_early)
         m.d.comb += [
             controller.start.eq(registers.start),
-            controller.abort.eq(registers.abort | vectors.framing_early),
+            controller.abort.eq(registers.abort | framed_early),
             controller.keep_state.eq(registers.keep_state),
             controller.model.eq(registers.model),
             controller.steps.eq(registers.steps),
@@ -193,6 +199,7 @@ class Grid(wiring.Component):
             controller.input_quiet.eq(~vectors.in_packet),
             controller.output_idle.eq(output.idle),
             controller.steps_sent.eq(output.steps_sent),
+            controller.all_sent.eq(output.all_sent),
             loader.busy.eq(controller.busy),
             loader.abort.eq(registers.abort & ~controller.busy),
             loader.model_loaded.eq(controller.model_loaded),

@@ -20,7 +20,8 @@ class VectorInput(wiring.Component):
     one of the two halves is free (`free` returns one) and the write stream takes the word (`taken`); `tready` follows
     combinationally. Without input beats nothing is taken. `available` is high while a loaded step has not been taken by
     `consume`.
-    `tlast` belongs on the last beat of the last step. `framing_early` reports an earlier one. After a missing one
+    `tlast` belongs on the last beat of the last step. `framing_early` reports an earlier one, and no further beat is
+    taken until the next sequence. After a missing one
     (`framing_late`) and during `flush`, beats are dropped up to the next `tlast` of a packet under way (`in_packet`).
     """
 
@@ -91,6 +92,8 @@ class VectorInput(wiring.Component):
                     target.offset.eq(self.header.input_offset), target.beat.eq(0), target.parity.eq(~target.parity),
                     steps_left.eq(steps_left - 1), last_step.eq(steps_left == 2), is_over.eq(last_step),
                 ]
+            with m.If(self.framing_early):
+                m.d.sync += is_over.eq(1)
         self._count(m, step_done, room)
         without_input = self.header.input_beats == 0
         with m.If(self.begin_sequence):
