@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Array, Module, Mux, Signal, signed
+from amaranth.hdl import Array, Module, Mux, Signal, Value, ValueLike, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -309,34 +309,43 @@ class Controller(wiring.Component):
         """
         phases = self.parameters.phases
         completed = [Signal(_COUNT_BITS, name=f"completed_{phase}") for phase in range(phases)]
-        skipped = s.issue & ~s.enabled
+        # A phase that is switched off is complete in the cycle after the one in which it would have begun: the next entry
+        # is not considered earlier than that.
+        skipped, skipped_phase = Signal(), Signal(self.parameters.phase_bits, reset_less=True)
+        m.d.sync += [skipped.eq(s.issue & ~s.enabled), skipped_phase.eq(s.entry.phase)]
+
+        def ends(phase: ValueLike) -> Value:
+            return (self.complete & (self.complete_phase == phase)) | (skipped & (skipped_phase == phase))
+
         for phase, count in enumerate(completed):
-            # A phase that is switched off is complete in the cycle in which it would have begun.
-            ends = (self.complete & (self.complete_phase == phase)) | (skipped & (s.entry.phase == phase))
             with m.If(self.begin_sequence):
                 m.d.sync += count.eq(0)
-            with m.Elif(ends):
+            with m.Elif(ends(phase)):
                 m.d.sync += count.eq(count + 1)
         #: Completed steps of the awaited phase beyond those that are needed, in the cycle after the entry was read.
         ahead = Signal(signed(_COUNT_BITS))
-        awaited = self.complete & (self.complete_phase == s.entry.wait_phase)
         m.d.comb += s.result_ready.eq(~s.entry.wait | ~ahead[-1])
-        with m.If(s.considered):
-            m.d.sync += ahead.eq(ahead + awaited)
-        with m.Else():
-            needed = (s.iteration - s.entry.lag - s.entry.wait_back + 1)[:_COUNT_BITS]
-            m.d.sync += ahead.eq(Array(completed)[s.entry.wait_phase] - needed + awaited)
+        # Needed are `iteration - lag - wait_back + 1` steps. What does not depend on the count is summed beside it.
+        rest = (s.entry.lag + s.entry.wait_back + ~s.iteration)[:_COUNT_BITS]
+        known = Mux(s.considered, ahead.as_unsigned(), Array(completed)[s.entry.wait_phase])
+        m.d.sync += ahead.eq(known + Mux(s.considered, 0, rest) + ends(s.entry.wait_phase))
 
     def _count(self, m: Module, s: _Sequence) -> None:
-        """The counters of cycles and stalls; a stall of input or output counts only when nothing else is missing."""
+        """The counters of cycles and stalls; a stall of input or output counts only when nothing else is missing,
+        and a cycle later."""
         waiting = Signal()
         result, input_, output = s.result_ready, s.input_ready, s.output_ready
+        no_result, no_input, no_output = (Signal(name=f"no_{name}") for name in ("result", "input", "output"))
         m.d.comb += waiting.eq(s.considered & s.exists & s.is_over)
+        m.d.sync += [
+            no_result.eq(waiting & ~result), no_input.eq(waiting & result & ~input_ & output),
+            no_output.eq(waiting & result & ~output & input_),
+        ]
         # `cycles` includes the cycle of `begin_sequence`.
         counter(m, self.cycles, self.busy, self.begin_sequence, first=1)
-        counter(m, self.stall_result, waiting & ~result, self.begin_sequence)
-        counter(m, self.stall_input, waiting & result & ~input_ & output, self.begin_sequence)
-        counter(m, self.stall_output, waiting & result & ~output & input_, self.begin_sequence)
+        counter(m, self.stall_result, no_result, self.begin_sequence)
+        counter(m, self.stall_input, no_input, self.begin_sequence)
+        counter(m, self.stall_output, no_output, self.begin_sequence)
 
 
 class _Sequence:

@@ -59,7 +59,12 @@ class OutputStream(wiring.Component):
         #: Steps that are left, and whether there is one.
         steps_left, last_step = Signal(32, reset_less=True), Signal(reset_less=True)
         sending = Signal(p.group_bits)
-        started, ready, fetch, last_group = Signal(), Signal(), Signal(), Signal()
+        #: Whether the first of its groups have arrived, for each half.
+        begun = Array(Signal(name=f"begun_{parity}") for parity in range(2))
+        begins_empty = self.header.output_start == 0
+        #: The next group is the last one of its step.
+        last_group = Signal()
+        ready, fetch = Signal(), Signal()
         #: A beat was offered, and tlast was not.
         in_packet, last, ends_early = Signal(), Signal(), Signal()
         m.d.comb += [
@@ -69,10 +74,8 @@ class OutputStream(wiring.Component):
             buffer.read.address.eq((self.header.output_base + sending)[: p.group_bits] | (parity << p.group_bits)),
             buffer.read.enable.eq(fetch),
             stream.tdata.eq(buffer.read.data),
-            started.eq(arrived[parity] >= self.header.output_start),
             ready.eq(~stream.tvalid | stream.tready),
-            fetch.eq(started & ready & ~self.flush & ~self.all_sent),
-            last_group.eq(sending == self.header.output_groups),
+            fetch.eq(begun[parity] & ready & ~self.flush & ~self.all_sent),
             last.eq(last_group & last_step),
             ends_early.eq(self.flush & in_packet & ready),
             self.idle.eq(~stream.tvalid & ~in_packet),
@@ -82,6 +85,8 @@ class OutputStream(wiring.Component):
         for index in range(2):
             with m.If(self.group_valid & (self.group_parity == index)):
                 m.d.sync += arrived[index].eq(arrived[index] + 1)
+                with m.If(arrived[index] + 1 == self.header.output_start):
+                    m.d.sync += begun[index].eq(1)
         with m.If(fetch):
             m.d.sync += [
                 stream.tvalid.eq(1),
@@ -89,17 +94,20 @@ class OutputStream(wiring.Component):
                 in_packet.eq(~last),
                 stream.tkeep.eq(Mux(last_group, (4 << (self.header.output_last << 1)) - 1, -1)),
                 sending.eq(Mux(last_group, 0, sending + 1)),
+                last_group.eq(Mux(last_group, 0, sending + 1) == self.header.output_groups),
             ]
         with m.Elif(ends_early):
             m.d.sync += [stream.tvalid.eq(1), stream.tlast.eq(1), stream.tkeep.eq(-1), in_packet.eq(0)]
         with m.If(self.skip_step | (fetch & last_group)):
             m.d.sync += [
                 self.steps_sent.eq(self.steps_sent + 1), parity.eq(~parity), arrived[parity].eq(0),
+                begun[parity].eq(begins_empty),
                 steps_left.eq(steps_left - 1), last_step.eq(steps_left == 2), self.all_sent.eq(last_step),
             ]
         with m.If(self.begin_sequence):
             m.d.sync += [
                 parity.eq(self.parity), sending.eq(0), self.steps_sent.eq(0), arrived[0].eq(0), arrived[1].eq(0),
+                begun[0].eq(begins_empty), begun[1].eq(begins_empty), last_group.eq(self.header.output_groups == 0),
                 steps_left.eq(self.steps), last_step.eq(self.steps == 1), self.all_sent.eq(0),
             ]
         return m

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Module, Signal, signed
+from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -43,10 +43,8 @@ class Requantiser(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        shifted = Signal(signed(self.parameters.accumulator_bits + self.left))
         prescaled = Signal(signed(PRESCALED_BITS), reset_less=True)
-        m.d.comb += shifted.eq((self.total << self.left) >> self.shift)
-        m.d.sync += prescaled.eq(saturate(m, shifted, PRESCALED_BITS, "limited_total"))
+        m.d.sync += prescaled.eq(self._prescale(m))
         half = 1 << (REQUANTISE_RIGHT - 1)
         bits = PRESCALED_BITS + MULTIPLIER_BITS + 1
         rounded = Signal(signed(bits - REQUANTISE_RIGHT))
@@ -59,3 +57,16 @@ class Requantiser(wiring.Component):
             m.d.comb += rounded.eq((product + half)[REQUANTISE_RIGHT:bits])
         m.d.sync += self.part.eq(saturate(m, rounded, 16, "limited_part"))
         return m
+
+    def _prescale(self, m: Module) -> Value:
+        """`sat19((total << prescale_left) >> shift)`. Whether the value fits is found beside the shift, not after it: the
+        bits that the shift leaves above the result, and that must equal the sign, begin where `shift` says."""
+        total = self.total << self.left
+        sign, top = total[-1], PRESCALED_BITS - 1
+        shifted, limit, fits = Signal(PRESCALED_BITS), Signal(PRESCALED_BITS), Signal()
+        m.d.comb += [
+            shifted.eq(total >> self.shift),
+            limit.eq(Cat((~sign).replicate(top), sign)),
+            fits.eq(~Cat((total[top + place] ^ sign) & (self.shift <= place) for place in range(len(total) - 1 - top)).any()),
+        ]
+        return Mux(fits, shifted, limit).as_signed()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Module, Mux, Signal, Value
+from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -60,48 +60,60 @@ class Sequencer(wiring.Component):
         )
         weight_address = Signal(p.weight_address_bits, reset_less=True)
         tag = Signal(operand_tag_layout(p), reset_less=True)
-        last_word, last_gate = Signal(), Signal()
+        # Of the counts, so that no path begins with a comparison: this word, gate or unit is the last; a unit has a
+        # single word; units have no padding; this cycle is padding.
+        last_word, last_gate, last_unit = Signal(reset_less=True), Signal(reset_less=True), Signal(reset_less=True)
+        single_word, single_gate, pads, padding = (
+            Signal(reset_less=True), Signal(reset_less=True), Signal(reset_less=True), Signal()
+        )
         m.d.comb += [
-            last_word.eq(words_left == 0),
-            last_gate.eq(gates_left == 0),
-            self.read.eq(active & (pad_left == 0)),
+            self.read.eq(active & ~padding),
             self.weight_address.eq(weight_address),
             self.vector_address.eq(offset | (half << p.vector_offset_bits)),
             self.tag.eq(tag),
             self.tag.valid.eq(self.read),
             self.tag.last.eq(last_word),
             self.overrun.eq(
-                (self.token_valid & waiting) | (load & active & ~self._ending(last_word, last_gate, units_left))
+                (self.token_valid & waiting) | (load & active & ~(self.read & last_word & last_gate & last_unit))
             ),
         ]
-        with m.If(active & (pad_left != 0)):
-            m.d.sync += pad_left.eq(pad_left - 1)
+        with m.If(active & padding):
+            m.d.sync += [pad_left.eq(pad_left - 1), padding.eq(pad_left != 1)]
         with m.Elif(active):
             m.d.sync += [
                 weight_address.eq(weight_address + 1),
                 offset.eq(offset + 1),
                 words_left.eq(words_left - 1),
+                last_word.eq(words_left == 1),
                 tag.first.eq(0),
             ]
             with m.If(last_word):
                 m.d.sync += [
-                    words_left.eq(words), offset.eq(word_base), gates_left.eq(gates_left - 1), tag.first.eq(1),
+                    words_left.eq(words), last_word.eq(single_word), offset.eq(word_base),
+                    gates_left.eq(gates_left - 1), last_gate.eq(gates_left == 1), tag.first.eq(1),
                     tag.entry.eq(tag.entry + 1),
                 ]
                 with m.If(last_gate):
                     m.d.sync += [
-                        gates_left.eq(gates), units_left.eq(units_left - 1), pad_left.eq(pad),
-                        active.eq(units_left != 1),
+                        gates_left.eq(gates), last_gate.eq(single_gate), units_left.eq(units_left - 1),
+                        last_unit.eq(units_left == 2), pad_left.eq(pad), padding.eq(pads), active.eq(~last_unit),
                     ]
-        load_words = Signal(config.words.shape())
-        m.d.comb += load_words.eq(Mux(load_fresh, config.fresh_words, config.words))
+        load_words, load_pad = Signal(config.words.shape()), Signal(config.pad.shape())
+        is_single, is_padded = Signal(), Signal()
+        m.d.comb += [
+            load_words.eq(Mux(load_fresh, config.fresh_words, config.words)),
+            load_pad.eq(Mux(load_fresh, config.fresh_pad, config.pad)),
+            is_single.eq(Mux(load_fresh, config.fresh_words == 0, config.words == 0)),
+            is_padded.eq(Mux(load_fresh, config.fresh_pad != 0, config.pad != 0)),
+        ]
         with m.If(load):
             m.d.sync += [
                 active.eq(1),
-                words_left.eq(load_words), words.eq(load_words),
+                words_left.eq(load_words), words.eq(load_words), last_word.eq(is_single), single_word.eq(is_single),
                 gates_left.eq(config.gates), gates.eq(config.gates),
-                units_left.eq(config.units),
-                pad_left.eq(0), pad.eq(Mux(load_fresh, config.fresh_pad, config.pad)),
+                last_gate.eq(config.gates == 0), single_gate.eq(config.gates == 0),
+                units_left.eq(config.units), last_unit.eq(config.units == 1),
+                padding.eq(0), pad.eq(load_pad), pads.eq(is_padded),
                 weight_address.eq(config.weight_base),
                 offset.eq(config.vector_base), word_base.eq(config.vector_base),
                 half.eq(load_parity ^ config.previous),
@@ -141,7 +153,3 @@ class Sequencer(wiring.Component):
             m.d.sync += [countdown.eq(countdown - 1), waiting.eq(countdown != 1)]
             m.d.comb += [load.eq(countdown == 1), load_parity.eq(parity), load_fresh.eq(fresh)]
         return waiting, load, load_parity, load_fresh
-
-    def _ending(self, last_word: Signal, last_gate: Signal, units_left: Signal) -> Value:
-        """Whether this cycle reads the last word of the phase."""
-        return self.read & last_word & last_gate & (units_left == 1)
