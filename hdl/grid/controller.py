@@ -309,8 +309,8 @@ class Controller(wiring.Component):
         """
         phases = self.parameters.phases
         completed = [Signal(_COUNT_BITS, name=f"completed_{phase}") for phase in range(phases)]
-        # A phase that is switched off is complete in the cycle after the one in which it would have begun: the next entry
-        # is not considered earlier than that.
+        # A phase that is switched off is complete in the cycle after the one in which it would have begun: the next
+        # entry is not considered earlier than that.
         skipped, skipped_phase = Signal(), Signal(self.parameters.phase_bits, reset_less=True)
         m.d.sync += [skipped.eq(s.issue & ~s.enabled), skipped_phase.eq(s.entry.phase)]
 
@@ -375,8 +375,8 @@ class _Sequence:
         self.is_read = Signal()
         self.considered = Signal()
         self.is_last = Signal()
-        #: The iteration (modulo 64), iterations begun (at most 16), steps that are left and whether there is one, a cycle
-        #: after an iteration has ended; whether there are none, and iterations beyond them.
+        #: The iteration (modulo 64), iterations begun (at most 16), steps that are left and whether there is one, a
+        #: cycle after an iteration has ended; whether there are none, and iterations beyond them.
         self.iteration = Signal(_COUNT_BITS)
         self.begun = Signal(5)
         self.left = Signal(32)

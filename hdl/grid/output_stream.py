@@ -21,9 +21,10 @@ class OutputStream(wiring.Component):
     `header.output_start` of its groups have arrived; the mapper proves that the others arrive in time.
     `tlast` marks the last beat of the last of `steps` steps, `tkeep` the values that belong to the output.
     `begin_sequence`, during `flush`, starts a sequence whose first step is in half `parity`. `steps_sent` counts the
-    steps whose last beat was fetched, so that their half can be written again; `skip_step` counts a step without
-    output, and `all_sent` is high when there are no more. `flush` stops the stream after the beat on offer. If the packet has begun and not ended by then, one more
-    beat ends it: with `tlast`, and with values that mean nothing, so that no later sequence continues the packet.
+    steps whose last beat was fetched, so that their half can be written again, and `all_sent` is high when there are no
+    more; `skip_step` counts a step without output. `flush` stops the stream after the beat on offer. If the packet has
+    begun and not ended by then, one more beat ends it: with `tlast`, and with values that mean nothing, so that no
+    later sequence continues the packet.
     `idle` is high while no beat is on offer and none is missing.
     """
 

@@ -59,14 +59,18 @@ class Requantiser(wiring.Component):
         return m
 
     def _prescale(self, m: Module) -> Value:
-        """`sat19((total << prescale_left) >> shift)`. Whether the value fits is found beside the shift, not after it: the
-        bits that the shift leaves above the result, and that must equal the sign, begin where `shift` says."""
+        """`sat19((total << prescale_left) >> shift)`.
+
+        Whether the value fits is found beside the shift, not after it: the bits that the shift leaves above the result,
+        and that must equal the sign, begin where `shift` says.
+        """
         total = self.total << self.left
         sign, top = total[-1], PRESCALED_BITS - 1
+        above = total[top:-1]
         shifted, limit, fits = Signal(PRESCALED_BITS), Signal(PRESCALED_BITS), Signal()
         m.d.comb += [
             shifted.eq(total >> self.shift),
             limit.eq(Cat((~sign).replicate(top), sign)),
-            fits.eq(~Cat((total[top + place] ^ sign) & (self.shift <= place) for place in range(len(total) - 1 - top)).any()),
+            fits.eq(~Cat((bit ^ sign) & (self.shift <= place) for place, bit in enumerate(above)).any()),
         ]
         return Mux(fits, shifted, limit).as_signed()

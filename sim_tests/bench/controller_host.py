@@ -66,7 +66,7 @@ class Surroundings:
             "complete": 0, "complete_phase": int(self.rng.choice([entry["phase"] for entry in self.entries])),
             "stream_busy": int(busy), "input_available": int(self.consumed < self.loaded),
             "input_quiet": int(self.rng.random() < 0.5), "output_idle": int(self.rng.random() < 0.5),
-            "steps_sent": self.sent,
+            "steps_sent": self.sent % 4, "all_sent": int(self.sent == self.steps),
         }
         phases = [phase for phase, count in self.running.items() if count]
         if result and phases:

@@ -51,8 +51,9 @@ class ControllerModel:
         self._considered_at = 0
         self._completed: Counter[int] = Counter()
         self._drained_at = 0
-        #: The model that the host named a cycle before (none at first), and whether an output was skipped then.
-        self._named, self._skipped = models, 0
+        #: The model that the host named a cycle before (none at first), whether an output was skipped then, and what an
+        #: entry waited for.
+        self._named, self._skipped, self._stalled = models, 0, ""
 
     def cycle(self, inputs: abc.Mapping[str, int]) -> dict[str, int]:
         """The outputs of the cycle with these inputs; then the clock edge at its end."""
@@ -79,6 +80,9 @@ class ControllerModel:
             self.state = "run"
         elif state != "idle":
             self.counters = self.counters | {"cycles": self.counters["cycles"] + 1}
+        if self._stalled:
+            self.counters = self.counters | {self._stalled: self.counters[self._stalled] + 1}
+        self._stalled = ""
         if state == "idle":
             self._idle(inputs, outputs, loaded)
         elif state == "run":
@@ -106,7 +110,7 @@ class ControllerModel:
         self.state, self.done, self.aborted = "idle", 0, 0
         self.counters = dict.fromkeys(self.counters, 0)
         self.current, self.frees, self.now = 0, False, 0
-        self._named, self._skipped = self.models, 0
+        self._named, self._skipped, self._stalled = self.models, 0, ""
 
     def _is_loaded(self, inputs: abc.Mapping[str, int]) -> bool:
         if self._named >= self.models:
@@ -158,7 +162,7 @@ class ControllerModel:
         if self.now < self._considered_at:
             return
         if self._iteration == self.steps + self.header["max_lag"]:
-            if inputs["steps_sent"] == self.steps and inputs["output_idle"]:
+            if inputs["all_sent"] and inputs["output_idle"]:
                 self.state, self.done, self.valid[self.current] = "idle", 1, 1
                 self.parities[self.current] ^= self.steps & 1
             return
@@ -185,13 +189,13 @@ class ControllerModel:
         missing = []
         if entry["needs_input"] and not inputs["input_available"]:
             missing.append("stall_input")
-        if entry["to_host"] and step - inputs["steps_sent"] >= 2:
+        if entry["to_host"] and (step - inputs["steps_sent"]) % 4 >= 2:
             missing.append("stall_output")
         if entry["wait"] and self._completed[entry["wait_phase"]] < step + 1 - entry["wait_back"]:
             # A missing result always counts, and hides the other conditions.
             missing = ["stall_result"]
         if len(missing) == 1:
-            self.counters = self.counters | {missing[0]: self.counters[missing[0]] + 1}
+            self._stalled = missing[0]
         self.seen["two missing"] += len(missing) == 2
         return not missing
 

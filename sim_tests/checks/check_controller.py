@@ -27,7 +27,7 @@ LONG = (20,)
 IDLE = dict.fromkeys(
     ("start", "abort", "keep_state", "steps", "phase_enable", "loading", "load_begun", "load_begun_state",
      "load_finished", "load_finished_state", "load_failed", "complete", "complete_phase", "stream_busy",
-     "input_available", "steps_sent", "model", "initialised", "schedule_write", "schedule_write_address"), 0
+     "input_available", "steps_sent", "all_sent", "model", "initialised", "schedule_write", "schedule_write_address"), 0
 ) | {"input_quiet": 1, "output_idle": 1}
 
 

@@ -66,6 +66,8 @@ async def collector(dut: Any) -> None:
     results, units = LayoutPacker(result_layout(p)), LayoutPacker(unit_entry_layout(p))
     addresses = LayoutPacker(vector_address_layout(p))
     await bench.begin(**{f"result_{row}": 0 for row in range(p.rows)})
+    #: The operands of the beat of the cycle before.
+    due: bytes | None = None
     for number in range(300):
         near, far = rng.integers(-200, 200, p.rows), rng.integers(-32768, 32768, p.rows)
         values = [int((-32768, 32767, near[row], far[row])[int(rng.integers(4))]) for row in range(p.rows)]
@@ -86,6 +88,9 @@ async def collector(dut: Any) -> None:
         overlap = beats > 1 and number % 7 == 6
         for beat in range(beats):
             await bench.cycle()
+            if due is not None:
+                assert bench.read("beat_data") == int.from_bytes(due, "little")
+            due = narrow[beat * p.beat_bytes : (beat + 1) * p.beat_bytes] if unit["to_vector"] else None
             assert bench.read("beat_valid") == unit["to_vector"]
             assert bench.read("row_mismatch") == (odd if beat == 0 or overlap else 0)
             assert bench.read("overlap") == (beat > 0 and overlap)
@@ -93,8 +98,6 @@ async def collector(dut: Any) -> None:
                 offset, part = divmod(unit["group"] * p.group_beats + beat, p.word_beats)
                 found = addresses.unpack(bench.read("beat_address"))
                 assert found == {"beat": part, "offset": offset, "parity": parity}
-                data = narrow[beat * p.beat_bytes : (beat + 1) * p.beat_bytes]
-                assert bench.read("beat_data") == int.from_bytes(data, "little")
             assert bench.read("complete") == (unit["final"] and beat == beats - 1)
             if unit["final"] and beat == beats - 1:
                 assert bench.read("complete_phase") == unit["phase"]
@@ -109,6 +112,9 @@ async def collector(dut: Any) -> None:
             getattr(dut, f"result_{row}").value = 0
         await bench.cycle()
         assert not bench.read("beat_valid")
+        if due is not None:
+            assert bench.read("beat_data") == int.from_bytes(due, "little")
+        due = None
     # Errors of any row are reported, each by its own bit.
     for _ in range(60):
         errors = [int(first & second) for first, second in rng.integers(1 << len(LinkError), size=(p.rows, 2))]

@@ -54,7 +54,9 @@ async def output_stream(dut: Any) -> None:
                 await bench.cycle(begin_sequence=0, flush=0, skip_step=1)
                 if steps < 10:
                     await bench.cycle(skip_step=0)
-                assert (bench.read("steps_sent"), bench.read("idle")) == (sent + int(steps < 10), 1)
+                counted = sent + int(steps < 10)
+                assert (bench.read("steps_sent"), bench.read("idle")) == (counted, 1)
+                assert bench.read("all_sent") == (counted == steps)
             await bench.cycle(skip_step=0)
             assert bench.read("steps_sent") == steps
             continue
@@ -76,6 +78,7 @@ async def output_stream(dut: Any) -> None:
             ready = rng.random() < chance
             await bench.cycle(inputs, m_axis_tready=ready)
             sent = bench.read("steps_sent")
+            assert bench.read("all_sent") == (sent == steps)
             valid = bench.read("m_axis_tvalid")
             in_packet = in_packet if not valid else not bench.read("m_axis_tlast")
             assert bench.read("idle") == (not valid and not in_packet)

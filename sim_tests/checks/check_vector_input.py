@@ -34,7 +34,7 @@ async def vector_input(dut: Any) -> None:
         tdata=0, tvalid=0, tlast=0, begin_sequence=0, running=0, flush=0, steps=0, parity=0, header=0, free=0,
         consume=0, taken=0,
     )
-    flushed = 0
+    flushed = early = 0
     for number in range(160):
         if number % 8 == 7:
             # A sequence without input: packets that are offered early wait for the next one.
@@ -95,6 +95,12 @@ async def vector_input(dut: Any) -> None:
             if accepted:
                 sent, valid = sent + 1, False
             consumed, freed = consumed + consume, freed + free
+        if sent == ends + 1 < total:
+            # Nothing is taken after an early end, while the sequence is being aborted.
+            for _ in range(2):
+                await bench.cycle(tvalid=1, tlast=0, taken=1, consume=0, free=0)
+                assert not any(map(bench.read, ("tready", "word_valid", "framing_early", "in_packet")))
+                early += 1
         # The rest of a packet is dropped; the first beat of the next packet must wait for the next sequence.
         under_way = 0 < sent <= ends
         flushed += under_way
@@ -115,3 +121,4 @@ async def vector_input(dut: Any) -> None:
         await bench.cycle(flush=0, tvalid=1)
         assert not bench.read("tready")
     assert flushed > 20
+    assert early > 20

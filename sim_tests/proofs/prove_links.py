@@ -88,7 +88,9 @@ class CollectorProof(Harness):
         under_way = sent != 0
         self.promise("all beats of a group that is fed back, one a cycle, and no others",
                      dut.beat_valid == (taken | under_way))
-        self.promise("a beat has its operands", ~dut.beat_valid | (dut.beat_data == beat))
+        operands, came = Signal.like(beat), Signal()
+        m.d.sync += [operands.eq(beat), came.eq(dut.beat_valid)]
+        self.promise("a beat has its operands a cycle later", ~came | (dut.beat_data == operands))
         self.promise("beats follow one another in the vector memory", ~dut.beat_valid | (
             (found == number) & (address.beat < p.word_beats) & (address.parity == of.parity)
         ))
@@ -110,8 +112,9 @@ class CollectorProof(Harness):
             errors = errors | result.errors
         self.promise("errors of all rows are passed on", dut.errors == errors)
         self.reach("a phase is complete after two beats", last & dut.complete)
-        self.reach("a limited operand", dut.beat_valid & ~under_way & (dut.beat_data[: p.operand_bits] == most)
-                   & (entry.feedback_shift == 3))
+        shift = Signal.like(entry.feedback_shift)
+        m.d.sync += shift.eq(entry.feedback_shift)
+        self.reach("a limited operand", came & under_way & (dut.beat_data[: p.operand_bits] == most) & (shift == 3))
         self.reach("a group in the beats of another", dut.overlap)
 
 

@@ -88,6 +88,9 @@ class VectorInputProof(Harness):
         self.promise("at most two steps ahead of what is free", ~dut.word_valid | (waiting + in_use < 2))
         self.promise("a sequence without input takes nothing",
                      ~(dut.running & (dut.header.input_beats == 0)) | ~written)
+        ended = Signal()
+        m.d.sync += ended.eq(~dut.begin_sequence & (ended | dut.framing_early))
+        self.promise("nothing is written after an early end", ~(ended & written))
         self.promise("available says whether a step waits", dut.begin_sequence | began | (
             dut.available == (waiting != 0)
         ) | ~started)
