@@ -1,10 +1,11 @@
 """Place and route of a whole generated grid, out of context: Yosys maps it, nextpnr places and routes it.
 
-The clock that comes out belongs to a seed of the placer: seeds differ by several percent. Pins are not constrained, and
-paths from and to pins do not count: a grid is a part of a design.
+The clock that comes out belongs to a seed of the placer: seeds differ by several percent. A grid is a part of a design,
+which `harness` stands for: paths from and to its ports count, and its registers do not count as resources.
 """
 
 import json
+import math
 import re
 import subprocess
 import sys
@@ -18,8 +19,12 @@ from typing import Any
 from hdl.errors import ConfigurationError, ToolError, did_you_mean
 from hdl.output.yosys_worker import run_yosys
 from hdl.synthesis.flow import SynthesisFlow
+from hdl.synthesis.harness import GRID_INSTANCE, HARNESS, RESPONSE, STIMULUS, harness_verilog
+from hdl.synthesis.recipes import ICE40_TO_BLOCKS
 
-__all__ = ["PLACE_AND_ROUTE_TARGETS", "PathStep", "PlacedGrid", "Target", "check_target", "place_and_route"]
+__all__ = [
+    "MULTIPLIERS", "PLACE_AND_ROUTE_TARGETS", "PathStep", "PlacedGrid", "Target", "check_target", "place_and_route",
+]
 
 #: Called with what has been done, the number of steps that are done, and the number of all steps.
 Progress = Callable[[str, int, int], None]
@@ -31,9 +36,13 @@ class Target:
 
     #: The device, for the user.
     device: str
-    #: Yosys' command, and what makes it use logic instead of multiplier blocks, or blocks.
+    #: Yosys' command with its options for multiplier blocks, and those for logic in their place.
     synthesis: str
-    multipliers: dict[str, str]
+    in_logic: str
+    #: Multiplier blocks of the device, bits of their operands, and passes before `synthesis` that map products to them.
+    blocks: int
+    block_bits: int
+    to_blocks: tuple[str, ...]
     #: nextpnr, and its options for the device.
     tool: str
     options: tuple[str, ...]
@@ -48,22 +57,33 @@ _ECP5_RESOURCES: _Resources = {
 _ICE40_RESOURCES: _Resources = {
     "lut": (("ICESTORM_LC", 1),), "ff": (), "dsp": (), "ebr": (("ICESTORM_RAM", 1),),
 }
-_ECP5 = ("synth_ecp5", {"dsp": "", "lut": "-nodsp"}, "nextpnr-ecp5")
-_ICE40 = ("synth_ice40", {"dsp": "", "lut": ""}, "nextpnr-ice40")
+_ICE40UP_RESOURCES: _Resources = {**_ICE40_RESOURCES, "dsp": (("ICESTORM_DSP", 1),)}
+_ECP5 = ("synth_ecp5", "-nodsp")
+
+
+def _ecp5(size: str, package: str, blocks: int) -> Target:
+    return Target(
+        f"LFE5U-{size}F, speed grade 6", *_ECP5, blocks, 18, (), "nextpnr-ecp5",
+        (f"--{size}k", "--package", package, "--speed", "6", "--lpf-allow-unconstrained", "--router", "router2"),
+        _ECP5_RESOURCES,
+    )
+
+
 PLACE_AND_ROUTE_TARGETS: dict[str, Target] = {
-    "ecp5": Target(
-        "LFE5U-85F, speed grade 6", *_ECP5,
-        ("--85k", "--package", "CABGA756", "--speed", "6", "--lpf-allow-unconstrained", "--router", "router2"),
-        _ECP5_RESOURCES,
+    "ecp5": _ecp5("85", "CABGA756", 156),
+    "ecp5-45k": _ecp5("45", "CABGA381", 72),
+    "ecp5-25k": _ecp5("25", "CABGA381", 28),
+    "ice40up5k": Target(
+        "iCE40UP5K", "synth_ice40 -device u", "", 8, 16, ICE40_TO_BLOCKS, "nextpnr-ice40",
+        ("--up5k", "--package", "sg48", "--pcf-allow-unconstrained"), _ICE40UP_RESOURCES,
     ),
-    "ecp5-25k": Target(
-        "LFE5U-25F, speed grade 6", *_ECP5,
-        ("--25k", "--package", "CABGA381", "--speed", "6", "--lpf-allow-unconstrained", "--router", "router2"),
-        _ECP5_RESOURCES,
+    "ice40hx": Target(
+        "iCE40HX8K", "synth_ice40", "", 0, 16, (), "nextpnr-ice40",
+        ("--hx8k", "--package", "ct256", "--pcf-allow-unconstrained"), _ICE40_RESOURCES,
     ),
-    "ice40hx": Target("iCE40HX8K", *_ICE40, ("--hx8k", "--package", "ct256", "--pcf-allow-unconstrained"),
-                      _ICE40_RESOURCES),
 }
+#: Where multipliers go: into blocks, into logic, or the widest into blocks until there are no more.
+MULTIPLIERS = ("dsp", "lut", "mixed")
 #: Clock that the placer aims at, in MHz: more than any grid reaches, so that it never rests.
 _TARGET_MHZ = 150
 
@@ -111,23 +131,19 @@ def place_and_route(
 ) -> list[PlacedGrid]:
     """The generated grid in `directory`, placed and routed on `target` with each seed; in the order of the seeds.
 
-    `multipliers` is "dsp" or "lut"; `folder` is for working files. Raises `ConfigurationError` for a wrong target or
-    directory, or a grid that the device does not hold, and `ToolError` when a tool fails.
+    `multipliers` is one of `MULTIPLIERS`; `folder` is for working files. Raises `ConfigurationError` for a wrong target
+    or directory, or a grid that the device does not hold, and `ToolError` when a tool fails.
     """
     check_target(target)
     chosen = PLACE_AND_ROUTE_TARGETS[target]
     tool = _executable(chosen.tool)
-    flow = SynthesisFlow(directory, target.split("-")[0], None, folder, timeout)
-    top = flow.manifest["top"]
-    files = [*flow.source_files(), flow.memory_file]
+    flow = SynthesisFlow(directory, chosen.synthesis.split()[0].removeprefix("synth_"), None, folder, timeout)
     progress("synthesis", 0, 1 + len(seeds))
-    run_yosys([
-        *(f'read_verilog -D SYNTHESIS "{file}"' for file in files), f"hierarchy -check -top {top}",
-        f"{chosen.synthesis} {chosen.multipliers[multipliers]} -top {top} -json grid.json",
-    ], "synthesis of the grid", folder, timeout)
+    _synthesise(flow, chosen, multipliers, folder, timeout)
+    around = _registers_around(json.loads((folder / "grid.json").read_text(encoding="utf-8")))
     progress("synthesis", 1, 1 + len(seeds))
     with ThreadPoolExecutor(jobs) as pool:
-        running = [pool.submit(_route, chosen, target, tool, seed, folder, timeout) for seed in seeds]
+        running = [pool.submit(_route, chosen, target, tool, seed, folder, timeout, around) for seed in seeds]
         placed = []
         try:
             for done, job in enumerate(running, 2):
@@ -137,6 +153,50 @@ def place_and_route(
             pool.shutdown(cancel_futures=True)
             raise
     return placed
+
+
+def _synthesise(flow: SynthesisFlow, chosen: Target, multipliers: str, folder: Path, timeout: float) -> None:
+    """Write grid.json, the netlist of the grid in its harness."""
+    (folder / "harness.v").write_text(harness_verilog(flow.manifest), encoding="utf-8")
+    files = [*flow.source_files(), flow.memory_file, Path("harness.v")]
+    read = [*(f'read_verilog -D SYNTHESIS "{file}"' for file in files), f"hierarchy -check -top {HARNESS}"]
+    # Flattened first: the passes that choose multipliers look at all of them at once.
+    flat = ["proc", "flatten", "opt_expr", "opt_clean", "wreduce", "opt_clean"]
+    to_blocks = list(chosen.to_blocks) if multipliers != "lut" else []
+    mapping = f"{chosen.synthesis} {chosen.in_logic if multipliers == 'lut' else ''} -top {HARNESS} -json grid.json"
+    if multipliers != "mixed":
+        passes = [*flat, *to_blocks] if to_blocks else []
+        run_yosys([*read, *passes, mapping], "synthesis of the grid", folder, timeout)
+        return
+    passes = [*read, *flat, "write_json flat.json", "write_rtlil flat.il"]
+    run_yosys(passes, "reading of the grid", folder, timeout)
+    in_logic = _in_logic(json.loads((folder / "flat.json").read_text(encoding="utf-8")), chosen)
+    (folder / "in_logic.txt").write_text("".join(f"{HARNESS}/{cell}\n" for cell in in_logic), encoding="utf-8")
+    # Yosys' own name for products that its mapping to blocks leaves alone; the first part would not know it.
+    leave = ["select -read in_logic.txt", "chtype -set $__soft_mul", "select -clear"] if in_logic else []
+    run_yosys([
+        "read_rtlil flat.il", f"{mapping} -run begin:coarse", *leave, *to_blocks, f"{mapping} -run coarse:",
+    ], "synthesis of the grid", folder, timeout)
+
+
+def _in_logic(netlist: dict[str, Any], chosen: Target) -> list[str]:
+    """The multipliers that the blocks of the device do not suffice for: those of the dot products, whose logic is the
+    cheapest, and that are the most."""
+    blocks = {
+        name: math.prod(-(-int(cell["parameters"][width], 2) // chosen.block_bits) for width in ("A_WIDTH", "B_WIDTH"))
+        for name, cell in netlist["modules"][HARNESS]["cells"].items() if cell["type"] == "$mul"
+    }
+    narrow = [name for name in blocks if "dot_product" in name]
+    free = chosen.blocks - sum(blocks.values()) + len(narrow)
+    return narrow[max(0, free) :]
+
+
+def _registers_around(netlist: dict[str, Any]) -> tuple[int, int]:
+    """Flip-flops of the harness: at the inputs of the grid and at its outputs."""
+    module = netlist["modules"][HARNESS]
+    made = {cell["connections"]["Q"][0] for cell in module["cells"].values() if "Q" in cell["connections"]}
+    inputs, outputs = (len(made & set(module["netnames"][name]["bits"])) for name in (STIMULUS, RESPONSE))
+    return inputs, outputs
 
 
 def check_target(target: str) -> None:
@@ -157,7 +217,9 @@ def _executable(tool: str) -> str:
     return found
 
 
-def _route(chosen: Target, name: str, tool: str, seed: int, folder: Path, timeout: float) -> PlacedGrid:
+def _route(
+    chosen: Target, name: str, tool: str, seed: int, folder: Path, timeout: float, around: tuple[int, int]
+) -> PlacedGrid:
     report = folder / f"report_{seed}.json"
     command = [
         tool, *chosen.options, "--json", "grid.json", "--report", report.name, "--detailed-timing-report",
@@ -178,6 +240,8 @@ def _route(chosen: Target, name: str, tool: str, seed: int, folder: Path, timeou
         kind: sum(each * content["utilization"].get(cell, {}).get(which_, 0) for cell, each in cells)
         for kind, cells in chosen.resources.items()
     } for which_ in ("used", "available"))
+    # An iCE40's logic cell has both, and packs a register at an output into the cell that drives it.
+    used["ff" if chosen.resources["ff"] else "lut"] -= sum(around) if chosen.resources["ff"] else around[0]
     fmax = max(clock["achieved"] for clock in content["fmax"].values())
     return PlacedGrid(name, chosen.device, seed, fmax, used, available, _critical_path(content))
 
@@ -203,4 +267,6 @@ def _critical_path(content: dict[str, Any]) -> list[PathStep]:
 def _component(cell: str) -> str:
     """The component of a cell, from its flattened name: instances and the signal that the cell makes."""
     name = re.split(r"_(?:TRELLIS|LUT4|PFUMX|L6MUX21|CCU2C|SB_|MULT18X18D)|\$", cell)[0]
-    return name or "(shared logic)"
+    if name.split("[")[0] in (STIMULUS, RESPONSE):
+        return "(ports)"
+    return name.removeprefix(f"{GRID_INSTANCE}.") or "(shared logic)"

@@ -10,6 +10,13 @@ from pathlib import Path
 from hdl.errors import ConfigurationError
 from hdl.output.yosys_worker import run_yosys
 
+#: Passes that map products to an iCE40's multiplier blocks, without the registers and adders around them: with those,
+#: `synth_ice40 -dsp` (Yosys 0.70) loses one of two products that go through registers into a sum.
+ICE40_TO_BLOCKS = (
+    "techmap -map +/mul2dsp.v -map +/ice40/dsp_map.v -D DSP_A_MAXWIDTH=16 -D DSP_B_MAXWIDTH=16 -D DSP_A_MINWIDTH=2 "
+    "-D DSP_B_MINWIDTH=2 -D DSP_Y_MINWIDTH=11 -D DSP_NAME=$__MUL16X16",
+    "chtype -set $mul t:$__soft_mul",
+)
 #: "ice40hx" is for the devices of the family without DSPs: multipliers use LUTs.
 TARGETS = ("generic", "ice40", "ecp5", "xilinx", "ice40hx")
 MEMORY = "srnn_memory"

@@ -19,10 +19,11 @@ if TYPE_CHECKING:
 
 @click.command("pnr")
 @click.argument("directory", type=click.Path(path_type=Path), required=False)
-@click.option("--target", default="ecp5", metavar="ecp5|ecp5-25k|ice40hx", show_default=True,
-              help="LFE5U-85F, LFE5U-25F or iCE40HX8K.")
-@click.option("--multipliers", type=click.Choice(["dsp", "lut"]), default="dsp", show_default=True,
-              help="Multiplier blocks of the device, or its logic (iCE40HX: always).")
+@click.option("--target", default="ecp5", metavar="DEVICE", show_default=True,
+              help="ecp5 (LFE5U-85F), ecp5-45k, ecp5-25k, ice40up5k or ice40hx (iCE40HX8K).")
+@click.option("--multipliers", type=click.Choice(["dsp", "lut", "mixed"]), default="dsp", show_default=True,
+              help="Multiplier blocks of the device; its logic (iCE40HX: always); or blocks until there are no more, "
+                   "and logic for the rest.")
 @click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True, help="Seed of the placer.")
 @click.option("--seeds", type=click.IntRange(1, 100), default=1, show_default=True, metavar="N",
               help="Place and route with N seeds, from --seed on, and take the best.")
