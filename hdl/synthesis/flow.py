@@ -9,6 +9,7 @@ from typing import Any
 from hdl.errors import ConfigurationError
 from hdl.grid.memory import MEMORY_SOURCE
 from hdl.output.yosys_worker import run_yosys
+from hdl.parameters import GridParameters
 from hdl.synthesis.bare_dot_product import MODULE, bare_dot_product
 from hdl.synthesis.netlists import Contents, MemoryShape, Operator, read_contents
 from hdl.synthesis.recipes import BOX, MEMORY, Liberty, Measurement, mapping_passes, measure_source, read_measurement
@@ -110,3 +111,8 @@ def _read_manifest(directory: Path) -> abc.Mapping[str, Any]:
         if not file.is_file():
             raise ConfigurationError(f"{file}: listed in {path} but missing; generate the grid again")
     return manifest
+
+
+def parameters_of(directory: Path) -> GridParameters:
+    """The parameters of a generated grid. Raises `ConfigurationError`."""
+    return GridParameters.from_mapping(_read_manifest(directory)["parameters"], "manifest.json")

@@ -182,8 +182,13 @@ def _synthesise(flow: SynthesisFlow, chosen: Target, multipliers: str, folder: P
 def _in_logic(netlist: dict[str, Any], chosen: Target) -> list[str]:
     """The multipliers that the blocks of the device do not suffice for: those of the dot products, whose logic is the
     cheapest, and that are the most."""
+
+    def parts(bits: int) -> int:
+        """Blocks for the width of an operand; Yosys leaves a last part of one bit to logic."""
+        return -(-(bits - 1) // chosen.block_bits)
+
     blocks = {
-        name: math.prod(-(-int(cell["parameters"][width], 2) // chosen.block_bits) for width in ("A_WIDTH", "B_WIDTH"))
+        name: math.prod(parts(int(cell["parameters"][width], 2)) for width in ("A_WIDTH", "B_WIDTH"))
         for name, cell in netlist["modules"][HARNESS]["cells"].items() if cell["type"] == "$mul"
     }
     narrow = [name for name in blocks if "dot_product" in name]

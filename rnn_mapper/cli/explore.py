@@ -15,14 +15,15 @@ from rnn_mapper.cli.common import Output, clock_from_option, clock_option, force
 from rnn_mapper.cli.mapped import PATH, print_line
 from rnn_mapper.cli.model_options import model_options, selection_from_options
 from rnn_mapper.cli.output_files import output_directory
-from rnn_mapper.errors import SpatialRnnError
+from rnn_mapper.errors import ConfigurationError, SpatialRnnError
+from rnn_mapper.report.clock import duration
 from rnn_mapper.summary import counted
 
 if TYPE_CHECKING:
     from rnn_mapper.explore.outcome import Outcome
     from rnn_mapper.explore.search import Request
     from rnn_mapper.explore.size import SizeJob, SizeResult
-    from rnn_mapper.explore.verify import Verified
+    from rnn_mapper.explore.verify import Routed, Verified
     from rnn_mapper.report.clock import Clock
 
 #: Exit status when a simulation differs from the prediction.
@@ -50,6 +51,8 @@ _SCHEDULES = ("fused", "sequential", "blas")
               help="For several models: the weighted sum of their cycles, or the largest weighted cycles.")
 @click.option("--top", type=click.IntRange(1), default=10, show_default=True, help="Grids of the front to show.")
 @click.option("--verify", is_flag=True, help="Simulate the Verilog of the grids shown; compare cycles and all bits.")
+@click.option("--route", is_flag=True, help="Place and route the grids shown on the FPGA of the budget, with one seed; "
+                                             "minutes each.")
 @click.option("--verify-steps", type=click.IntRange(1), default=4, show_default=True, help="Steps to simulate.")
 @click.option("--jobs", type=click.IntRange(1), default=os.cpu_count() or 1, help="Processes.  [default: one a core]")
 @click.option("--cluster", metavar="ADDRESS", help="Search on the Dask cluster whose scheduler is at this address.")
@@ -59,34 +62,39 @@ _SCHEDULES = ("fused", "sequential", "blas")
 @force_option
 @json_option
 def command(
-    models: tuple[str, ...], budgets: tuple[str, ...], top: int, verify: bool, verify_steps: int, jobs: int,
-    cluster: str | None, directory: Path | None, clock_mhz: float | None, force: bool, json_file: str | None,
+    models: tuple[str, ...], budgets: tuple[str, ...], top: int, verify: bool, route: bool, verify_steps: int,
+    jobs: int, cluster: str | None, directory: Path | None, clock_mhz: float | None, force: bool, json_file: str | None,
     **options: Any,
 ) -> int:
     """Search grids and mappings: which are fastest within a budget, and which need less for a little more time.
 
-    Cycles are exact for every mapping; areas are interpolated from syntheses, with the stated error. Results are
-    cached: an interrupted search continues where it stopped, and another budget costs next to nothing.
+    Cycles are exact for every mapping; areas are interpolated from syntheses, with the stated error. Within an FPGA the
+    time of a step counts, at the clock that a grid of that size reaches, fitted to grids that were placed and routed;
+    with --clock, or where no clocks are known, cycles count. Results are cached: an interrupted search continues where
+    it stopped, and another budget costs next to nothing.
 
     Example: spatial-rnn explore --model lstm:128 --model gru:inputs=40,hidden=64 --budget LFE5U-85F --top 3 --verify
     """
     output = Output(json_file)
     clock = clock_from_option(clock_mhz)
-    request = _request(models, budgets, options)
+    request = _request(models, budgets, {**options, "one_clock": clock is not None})
+    if route:
+        _check_route(request)
     with contextlib.ExitStack() as stack:
         folder = None if directory is None else stack.enter_context(output_directory(directory, force))
         outcome = _search(request, jobs, cluster, output)
         checks = _verify(outcome, top, verify_steps, output) if verify else []
+        routed = _route(outcome, top, output) if route else []
         files = [model for model in request.models if model.file is not None]
         accounts = [{"file": str(model.file), "account": list(model.account)} for model in files]
         verified = [{**vars(check), "exact": check.exact} for check in checks]
         values = {
             **outcome.to_json(), "clock_mhz": None if clock is None else clock.mhz, "imported": accounts,
-            "verified": verified,
+            "verified": verified, "routed": [vars(one) for one in routed],
         }
         if folder is not None:
             _write(folder, outcome, values, clock)
-    _report(outcome, checks, top, output, clock)
+    _report(outcome, checks, routed, top, output, clock)
     output.write_json(values)
     return 0 if all(check.exact for check in checks) else _DIFFERENT
 
@@ -102,7 +110,7 @@ def _request(models: tuple[str, ...], budgets: tuple[str, ...], options: dict[st
     selection = selection_from_options(options)
     chosen = tuple(parse_model(text, options["steps"], cells, selection) for text in models)
     return Request(chosen, budget, **sizes, schedules=tuple(dict.fromkeys(options["schedules"])),
-                   objective=options["objective"])
+                   objective=options["objective"], one_clock=options["one_clock"])
 
 
 def _search(request: Request, processes: int, cluster: str | None, output: Output) -> Outcome:
@@ -156,6 +164,23 @@ def _verify(outcome: Outcome, top: int, steps: int, output: Output) -> list[Veri
     return checks
 
 
+def _check_route(request: Request) -> None:
+    """Before the search: whether the device can be placed and routed."""
+    device = request.budget.device
+    if device is None or not device.route:
+        name = "a budget without an FPGA" if device is None else device.name
+        raise ConfigurationError(f"--route: no tool here places and routes {name}; name a Lattice FPGA in --budget")
+
+
+def _route(outcome: Outcome, top: int, output: Output) -> list[Routed]:
+    from rnn_mapper.explore.verify import route_design
+
+    device = outcome.request.budget.device
+    assert device is not None, "checked before the search"
+    with output.status("placing and routing") as update:
+        return [route_design(design, device, outcome.request.models, update) for design in outcome.front[:top]]
+
+
 def _write(folder: Path, outcome: Outcome, values: dict[str, Any], clock: Clock | None) -> None:
     from rnn_mapper.explore.report import markdown, picture
 
@@ -164,7 +189,9 @@ def _write(folder: Path, outcome: Outcome, values: dict[str, Any], clock: Clock 
     picture(outcome, folder / "pareto.svg")
 
 
-def _report(outcome: Outcome, checks: list[Verified], top: int, output: Output, clock: Clock | None) -> None:
+def _report(
+    outcome: Outcome, checks: list[Verified], routed: list[Routed], top: int, output: Output, clock: Clock | None
+) -> None:
     from rnn_mapper.explore.report import front_table
 
     console = output.console
@@ -173,6 +200,7 @@ def _report(outcome: Outcome, checks: list[Verified], top: int, output: Output, 
             print_line(console, f"Model      {model.name}: {line}")
     console.print(front_table(outcome, top, clock))
     print_line(console, outcome.area_text + ".")
+    print_line(console, outcome.clock_text + ".")
     rate = "all of them in the cache" if outcome.rate is None else (
         f"{outcome.new_mappings:,} new in {outcome.seconds:.1f} s, {outcome.rate:,.0f} a second"
     )
@@ -188,3 +216,9 @@ def _report(outcome: Outcome, checks: list[Verified], top: int, output: Output, 
             f"{check.mapped:,} mapped: {verdict}"
         )
         print_line(console, text)
+    for one in routed:
+        times = ", ".join(f"{name} {duration(time)} a step" for name, time in one.microseconds.items())
+        estimated = "" if one.estimated_mhz is None else f" ({one.estimated_mhz:.0f} estimated)"
+        used = ", ".join(f"{count:,} {kind.upper()}" for kind, count in one.used.items())
+        reached = f"{one.routed_mhz:.1f} MHz{estimated}"
+        print_line(console, f"Routed     {one.grid} on {one.device}: {reached}, {times}; {used}")

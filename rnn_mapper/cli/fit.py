@@ -23,6 +23,7 @@ from rnn_mapper.cli.common import (
 from rnn_mapper.cli.mapped import PATH, describe_grid, print_line
 from rnn_mapper.cli.model_options import MODEL_HELP, describe_model, model_json, model_options, models_from_options
 from rnn_mapper.cli.tables import plain_table
+from rnn_mapper.report.clock import duration
 from rnn_mapper.summary import counted
 
 if TYPE_CHECKING:
@@ -160,8 +161,23 @@ def print_account(
                         f"{limit}, {depths}: {_latency(account.smallest.cycles, account.steps, clock)}")
     text = _device_text(account.smallest.device, account.smallest.used)
     print_line(console, f"FPGA       for the smallest grid: {text}")
+    print_line(console, f"           {_clock_text(account)}")
     print_line(console, "           The grid belongs inside an FPGA, behind a bus: it has more ports than small "
                         "packages have pins.")
+
+
+def _clock_text(account: Account) -> str:
+    """The time a step of the smallest grid on its FPGA, as far as it is known."""
+    from rnn_mapper.explore.clocks import clock_model
+
+    smallest = account.smallest
+    if smallest is None or smallest.device is None:
+        return "No clock is known for it."
+    clocks = clock_model(smallest.device.target)
+    if smallest.clock_mhz is None or clocks is None:
+        return f"No clock is known for it: no grid was placed and routed on the family of the {smallest.device.name}."
+    each = smallest.cycles / account.steps / smallest.clock_mhz
+    return f"About {smallest.clock_mhz:.0f} MHz there, {duration(each)} a step. {clocks.text}."
 
 
 def _latency(cycles: int, steps: int, clock: Clock | None) -> str:

@@ -11,10 +11,16 @@ import rich_click as click
 
 from hdl.errors import ConfigurationError
 from rnn_mapper.cli.common import Output, grid_from_options, grid_is_named, grid_options, json_option
+from rnn_mapper.cli.model_options import MODEL_HELP, model_options, models_from_options
 from rnn_mapper.cli.tables import plain_table
+from rnn_mapper.report.clock import duration
 
 if TYPE_CHECKING:
+    from hdl.parameters import GridParameters
     from hdl.synthesis.place_and_route import PlacedGrid
+
+#: Steps of the sequence whose cycles count.
+_STEPS = 16
 
 
 @click.command("pnr")
@@ -28,18 +34,24 @@ if TYPE_CHECKING:
 @click.option("--seeds", type=click.IntRange(1, 100), default=1, show_default=True, metavar="N",
               help="Place and route with N seeds, from --seed on, and take the best.")
 @click.option("--jobs", type=click.IntRange(1, 64), default=1, show_default=True, help="Seeds at once.")
+@click.option("--model", "model_file", type=click.Path(path_type=Path), metavar="FILE",
+              help=f"Report the time of a step of this model on the grid, at its clock. {MODEL_HELP}")
+@click.option("--steps", type=click.IntRange(1, 1 << 16), default=_STEPS, show_default=True,
+              help="Steps of the sequence whose cycles count, with --model.")
+@model_options
 @grid_options
 @json_option
 def command(
-    directory: Path | None, target: str, multipliers: str, seed: int, seeds: int, jobs: int, json_file: str | None,
-    **options: Any,
+    directory: Path | None, target: str, multipliers: str, seed: int, seeds: int, jobs: int, model_file: Path | None,
+    steps: int, json_file: str | None, **options: Any,
 ) -> None:
     """Synthesise, place and route a whole grid with Yosys and nextpnr, and show its clock and what limits it.
 
-    The grid is a DIRECTORY that 'generate' wrote, or is generated from the options. It is placed alone: pins and paths
-    from and to them do not count. Minutes for a small grid; the clock of another seed differs by several percent.
+    The grid is a DIRECTORY that 'generate' wrote, or is generated from the options. It is placed alone, with a register
+    at every port in place of the design around it. Minutes for a small grid; the clock of another seed differs by
+    several percent.
 
-    Example: spatial-rnn pnr --preset tiny
+    Example: spatial-rnn pnr --preset tiny --model lstm.onnx
 
     Example: spatial-rnn pnr build/grid --target ecp5 --seeds 3 --jobs 2
     """
@@ -48,10 +60,14 @@ def command(
     if directory is not None and grid_is_named(options):
         raise ConfigurationError(f"{directory}: name a generated directory or a grid's options, not both")
     parameters = grid_from_options(options)
+    from hdl.synthesis.flow import parameters_of
     from hdl.synthesis.place_and_route import check_target, place_and_route
 
     # Wrong options are reported before the grid is generated.
     check_target(target)
+    if directory is not None and model_file is not None:
+        parameters = parameters_of(directory)
+    cycles = None if model_file is None else _cycles(model_file, parameters, steps, options, output)
     with tempfile.TemporaryDirectory(prefix="spatial-rnn-") as temporary:
         if directory is None:
             from hdl.output.package import make_package
@@ -69,10 +85,33 @@ def command(
     best = max(placed, key=lambda one: one.fmax_mhz)
     seconds = time.perf_counter() - started
     _print(output, best, placed, seconds)
+    if model_file is not None and cycles is not None:
+        each = cycles / steps
+        time_text = duration(each / best.fmax_mhz)
+        output.console.print(
+            f"Model: {model_file.name}, {each:,.1f} cycles and {time_text} a step, of {steps:,}", markup=False,
+            soft_wrap=True,
+        )
     output.write_json({
         **best.to_json(), "multipliers_in": multipliers,
+        "model": None if model_file is None or cycles is None else {
+            "file": model_file.name, "steps": steps, "cycles": cycles,
+            "microseconds_per_step": cycles / steps / best.fmax_mhz,
+        },
         "seeds": {str(one.seed): round(one.fmax_mhz, 2) for one in placed}, "seconds": round(seconds, 3),
     })
+
+
+def _cycles(
+    model_file: Path, parameters: GridParameters, steps: int, options: dict[str, Any], output: Output
+) -> int:
+    """Cycles of a sequence of the model on the grid, and all its segments."""
+    from rnn_mapper.run.prepare import prepare_together
+
+    with output.status("mapping the model"):
+        models = models_from_options((model_file,), options)
+        prepared = prepare_together(models, [None], parameters, steps=steps)[0]
+        return sum(model.predict(steps).cycles for model in prepared.deployment.models)
 
 
 def _print(output: Output, best: PlacedGrid, placed: list[PlacedGrid], seconds: float) -> None:

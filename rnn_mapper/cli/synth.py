@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 import time
 from pathlib import Path
@@ -12,7 +11,6 @@ import rich_click as click
 from rich.table import Table
 
 from hdl.errors import ConfigurationError, did_you_mean
-from hdl.parameters import GridParameters
 from rnn_mapper.cli.common import (
     Output,
     clock_from_option,
@@ -62,6 +60,7 @@ def command(
         raise ConfigurationError(f"{directory}: name a generated directory or a grid's options, not both")
     parameters = grid_from_options(options)
     from hdl.synthesis.area import synthesise
+    from hdl.synthesis.flow import parameters_of
     from hdl.synthesis.recipes import TARGETS, Liberty
 
     # Wrong options are reported before the grid is generated; synthesise() checks them again.
@@ -96,8 +95,7 @@ def command(
     seconds = time.perf_counter() - started
     _print(output, report, seconds)
     if directory is not None:
-        manifest = json.loads((directory / "manifest.json").read_text(encoding="utf-8"))
-        parameters = GridParameters.from_mapping(manifest["parameters"], "manifest.json")
+        parameters = parameters_of(directory)
     multipliers = parameters.multipliers
     if clock is not None:
         output.console.print(

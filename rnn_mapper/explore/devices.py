@@ -23,6 +23,8 @@ _SERIES7 = "AMD DS180, 7 Series FPGAs Data Sheet: Overview"
 _ZYNQ = "AMD DS190, Zynq-7000 SoC Data Sheet: Overview"
 _ZYNQUP = "AMD DS891, Zynq UltraScale+ MPSoC Data Sheet: Overview"
 _KINTEXUP = "AMD DS890, UltraScale Architecture and Product Data Sheet: Overview"
+#: One site of eight lanes with seven of its products in logic takes 1,995 LUTs more (`pnr --multipliers mixed`).
+_ECP5_PRODUCT = 285
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,10 @@ class Device:
     dsp: int
     bram: int
     source: str
+    #: Target of `hdl.synthesis.place_and_route`, or "" where no tool of ours places and routes.
+    route: str = ""
+    #: LUTs of a multiplier of 8 x 8 bits in logic, with which multipliers beyond the blocks go there; 0: they do not.
+    product_lut: int = 0
 
     @property
     def limits(self) -> dict[str, int]:
@@ -44,11 +50,11 @@ class Device:
 
 
 DEVICES: tuple[Device, ...] = (
-    Device("iCE40UP5K", "ice40", 5_280, 8, 30, _ICE40UP),
-    Device("iCE40HX8K", "ice40hx", 7_680, 0, 32, _ICE40HX),
-    Device("LFE5U-25F", "ecp5", 24_288, 28, 56, _ECP5),
-    Device("LFE5U-45F", "ecp5", 43_848, 72, 108, _ECP5),
-    Device("LFE5U-85F", "ecp5", 83_640, 156, 208, _ECP5),
+    Device("iCE40UP5K", "ice40", 5_280, 8, 30, _ICE40UP, "ice40up5k"),
+    Device("iCE40HX8K", "ice40hx", 7_680, 0, 32, _ICE40HX, "ice40hx"),
+    Device("LFE5U-25F", "ecp5", 24_288, 28, 56, _ECP5, "ecp5-25k", _ECP5_PRODUCT),
+    Device("LFE5U-45F", "ecp5", 43_848, 72, 108, _ECP5, "ecp5-45k", _ECP5_PRODUCT),
+    Device("LFE5U-85F", "ecp5", 83_640, 156, 208, _ECP5, "ecp5", _ECP5_PRODUCT),
     Device("XC7A35T", "xilinx", 20_800, 90, 100, _SERIES7),
     Device("XC7A100T", "xilinx", 63_400, 240, 270, _SERIES7),
     Device("XC7Z020", "xilinx", 53_200, 220, 280, _ZYNQ),

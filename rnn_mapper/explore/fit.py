@@ -13,6 +13,7 @@ from hdl.parameters import RANGES, GridParameters, load_parameters, usual_preset
 from rnn_mapper.cells.unit_program import Preference
 from rnn_mapper.errors import ConfigurationError, MappingError
 from rnn_mapper.explore.area import OutOfRange, area_model
+from rnn_mapper.explore.clocks import clock_model
 from rnn_mapper.explore.devices import DEVICES, Device
 from rnn_mapper.explore.search import grid_with
 from rnn_mapper.mapping.allocation import CapacityError, Demand, enlarge, shortages
@@ -53,6 +54,11 @@ class FittingGrid:
     #: The grid's use of that FPGA by resource ("lut", "dsp", "bram", "ff"); empty without a device.
     used: dict[str, float]
 
+    @property
+    def clock_mhz(self) -> float | None:
+        """The estimated clock on that FPGA; None where no clock is known."""
+        return None if self.device is None else clock_on(self.device, self.parameters)
+
 
 @dataclass(frozen=True)
 class GridAccount:
@@ -86,7 +92,8 @@ class Account:
     multiplications: int
     steps: int
     grid: GridAccount
-    #: The grid with the fewest multipliers, among grids with known areas, and the fastest such; None if none suffices.
+    #: The grid with the fewest multipliers, among grids with known areas, and of those the one with the least time a
+    #: step; None if none suffices.
     smallest: FittingGrid | None
 
     def to_json(self) -> dict[str, Any]:
@@ -215,7 +222,8 @@ def _last_demands(resident: Deployment) -> list[Demand]:
 def _smallest(
     work: _Work, within: float | None, progress: Callable[[int, int], None]
 ) -> FittingGrid | None:
-    """The grid with the fewest multipliers that fits and is fast enough; the fastest of those with equally many."""
+    """The grid with the fewest multipliers that fits and is fast enough; the fastest of those with equally many, in
+    time where clocks are known."""
     total, done = len(ROWS) * len(COLS) * len(LANES), 0
     for _, group in itertools.groupby(_sizes(), key=math.prod):
         sizes = list(group)
@@ -226,7 +234,7 @@ def _smallest(
         found = [tight for size in likely if (tight := _tight(work, size, within)) is not None]
         if found:
             # A grid that fits some FPGA is more useful than a faster one that fits none.
-            parameters, _ = min(found, key=lambda item: (_device_for(item[0]) is None, item[1]))
+            parameters, _ = min(found, key=lambda item: (_device_for(item[0]) is None, _relative_time(*item)))
             return _fitting(parameters, work.cycles(work.place(parameters)))
     return None
 
@@ -267,14 +275,15 @@ def _tight(
     area = area_model("generic")
     largest = area.largest(rows, cols, lanes)
     count = 1 << (len(work.models(largest)) - 1).bit_length()
-    largest = replace(largest, models=count, schedule_depth=RANGES["schedule_depth"][1])
+    # It is meant for an FPGA, whose block RAMs are slow without registers.
+    largest = replace(largest, models=count, schedule_depth=RANGES["schedule_depth"][1], memory_registers=1)
     grown = work.grown(largest, _QUICK)
     if grown is None:
         return None
     needed: dict[str, int] = {}
     for demand in _last_demands(grown[1]):
         needed[demand.field] = max(needed.get(demand.field, 0), demand.needed)
-    tight = grid_with(needed, rows, cols, lanes, count)
+    tight = grid_with(needed, rows, cols, lanes, count, memory_registers=1)
     try:
         if tight is None:
             return None
@@ -283,6 +292,20 @@ def _tight(
     except (OutOfRange, MappingError):
         return None
     return None if within is not None and cycles > within * work.steps else (tight, cycles)
+
+
+def _relative_time(parameters: GridParameters, cycles: int) -> float:
+    """Time of a grid, to compare it with others. Families without measured clocks are taken to slow down with the size
+    of a grid as the ECP5 does."""
+    clocks = clock_model("ecp5")
+    return cycles if clocks is None else cycles / clocks.megahertz(parameters)
+
+
+def clock_on(device: Device, parameters: GridParameters) -> float | None:
+    """The estimated clock of a grid in MHz; None for a family without measured clocks, or without `memory_registers`,
+    with which all were measured."""
+    clocks = clock_model(device.target)
+    return None if clocks is None or not parameters.memory_registers else clocks.megahertz(parameters)
 
 
 def _fitting(parameters: GridParameters, cycles: int) -> FittingGrid:
@@ -326,7 +349,9 @@ def _grid_json(grid: FittingGrid | None) -> dict[str, Any] | None:
     if grid is None:
         return None
     return {
-        "parameters": grid.parameters.to_dict(), "cycles": grid.cycles, **_device_json(grid.device, grid.used),
+        "parameters": grid.parameters.to_dict(), "cycles": grid.cycles,
+        "estimated_clock_mhz": None if grid.clock_mhz is None else round(grid.clock_mhz, 1),
+        **_device_json(grid.device, grid.used),
     }
 
 

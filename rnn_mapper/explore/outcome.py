@@ -55,6 +55,18 @@ class Outcome:
             text += f"; scaled to {len(model.whole)} whole grids, flattened: largest error {whole}"
         return text
 
+    @property
+    def clock_text(self) -> str:
+        """The source and the error of the clocks, or why there are none."""
+        if self.request.clocks is not None:
+            return self.request.clocks.text
+        if self.request.one_clock or self.request.budget.device is None:
+            return "Cycles are compared: one clock for all grids"
+        return (
+            f"Cycles are compared: no grid was placed and routed for {self.request.budget.device.name}, and a larger "
+            "grid may have a slower clock"
+        )
+
     def to_json(self) -> dict[str, Any]:
         """The whole outcome as JSON values."""
         model = area_model(self.request.budget.target)
@@ -71,6 +83,10 @@ class Outcome:
             "area": {
                 "target": model.target, "commit": model.commit,
                 "errors": {kind: vars(error) for kind, error in model.errors.items()},
+            },
+            "clock": None if (clocks := self.request.clocks) is None else {
+                "commit": clocks.commit, "largest_error": clocks.largest_error, "mean_error": clocks.mean_error,
+                "measured_multipliers": clocks.largest,
             },
             "front": [self.design_json(design) for design in self.front],
             "candidates": [
@@ -90,6 +106,7 @@ class Outcome:
                              "text": found.choice.text(design.parameters.rows)}
                 for model, found in zip(self.request.models, design.found, strict=True)
             },
+            "clock_mhz": None if design.clock_mhz is None else round(design.clock_mhz, 1),
             "score": design.score, "utilisation": design.utilisation,
             "used": {name: round(value, 1) for name, value in design.used.items()},
             "area_unknown": design.unknown,

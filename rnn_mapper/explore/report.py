@@ -24,6 +24,8 @@ def _resources(outcome: Outcome) -> list[str]:
 def _rows(outcome: Outcome, designs: list[Design], clock: Clock | None) -> tuple[list[str], list[list[str]]]:
     models = outcome.request.models
     times = [] if clock is None else [f"time at {clock.mhz:g} MHz ({clock.source}) {model.name}" for model in models]
+    if outcome.request.clocks is not None:
+        times = ["MHz", *(f"time a step {model.name}" for model in models)]
     headings = ["grid", "multipliers", *(_NAMES[name] for name in _resources(outcome)), "weight words",
                 *(f"cycles {model.name} x {model.steps}" for model in models), *times, "busy", "mapping"]
     rows = []
@@ -33,10 +35,16 @@ def _rows(outcome: Outcome, designs: list[Design], clock: Clock | None) -> tuple
             "?" if name not in design.used else f"{design.used[name] / (1024 if name == 'memory' else 1):,.0f}"
             for name in _resources(outcome)
         ]
+        timed = [] if clock is None else [duration(clock.microseconds(found.cycles)) for found in design.found]
+        if design.clock_mhz is not None:
+            timed = [f"{design.clock_mhz:.0f}", *(
+                duration(found.cycles / design.clock_mhz / model.steps)
+                for model, found in zip(models, design.found, strict=True)
+            )]
         rows.append([
             f"{p.rows} x {p.cols} x {p.lanes}", f"{p.multipliers:,}", *used, f"{p.weight_depth:,}",
             *(f"{found.cycles:,}" for found in design.found),
-            *(duration(clock.microseconds(found.cycles)) for found in design.found if clock is not None),
+            *timed,
             f"{design.utilisation:.1%}",
             " | ".join(found.choice.text(p.rows) for found in design.found),
         ])
@@ -44,7 +52,7 @@ def _rows(outcome: Outcome, designs: list[Design], clock: Clock | None) -> tuple
 
 
 def front_table(outcome: Outcome, top: int, clock: Clock | None = None) -> Table:
-    """The fastest grids of the front, with times if there is a clock."""
+    """The fastest grids of the front, with times where a clock is known or given."""
     shown = outcome.front[:top]
     headings, rows = _rows(outcome, shown, clock)
     table = Table(title=f"Pareto front within {outcome.request.budget.text}: {len(shown)} of {len(outcome.front)}, "
@@ -59,14 +67,15 @@ def front_table(outcome: Outcome, top: int, clock: Clock | None = None) -> Table
 def markdown(outcome: Outcome, clock: Clock | None = None) -> str:
     """The whole front as a Markdown table."""
     headings, rows = _rows(outcome, outcome.front, clock)
-    lines = [f"Pareto front within {outcome.request.budget.text}, fastest first.", "", outcome.area_text + ".", ""]
+    lines = [f"Pareto front within {outcome.request.budget.text}, fastest first.", "", outcome.area_text + ".", "",
+             outcome.clock_text + ".", ""]
     escaped = [[cell.replace("|", "/") for cell in row] for row in rows]
     lines += ["| " + " | ".join(row) + " |" for row in (headings, ["---"] * len(headings), *escaped)]
     return "\n".join(lines) + "\n"
 
 
 def picture(outcome: Outcome, path: Path) -> None:
-    """Plot all grids within the budget and the front: cycles against area."""
+    """Plot all grids within the budget and the front: time, or cycles, against area."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -89,7 +98,8 @@ def picture(outcome: Outcome, path: Path) -> None:
             axes.set_xlabel("gate equivalents (NAND2), without memories" if gates else "multipliers")
         else:
             axes.set_xlabel(f"largest share of a resource of {budget.device.name}, %" if budget.device else "")
-        axes.set_ylabel("cycles" if len(outcome.request.models) == 1 else f"cycles, {outcome.request.objective}")
+        unit = "cycles" if outcome.request.clocks is None else "microseconds"
+        axes.set_ylabel(unit if len(outcome.request.models) == 1 else f"{unit}, {outcome.request.objective}")
         names = ", ".join(f"{model.name} x {model.steps}" for model in outcome.request.models)
         axes.set_title(f"{names} within {budget.text}", fontsize=10)
         axes.grid(True, which="both", alpha=0.25)

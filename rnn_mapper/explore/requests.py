@@ -106,6 +106,13 @@ class Budget:
         """Target of the area estimates."""
         return "generic" if self.device is None else self.device.target
 
+    def placed(self, used: dict[str, float]) -> dict[str, float]:
+        """Resources with the multipliers that the device has no blocks for in its logic, where that can be routed."""
+        if self.device is None or not self.device.product_lut or used.get("dsp", 0) <= self.device.dsp:
+            return used
+        moved = used["dsp"] - self.device.dsp
+        return {**used, "dsp": self.device.dsp, "lut": used["lut"] + moved * self.device.product_lut}
+
     def excess(self, used: dict[str, float]) -> dict[str, float]:
         """Use divided by limit for each exceeded limit. A limit of 0 counts as 1."""
         return {

@@ -70,14 +70,16 @@ def _replace(path: Path, text: str) -> None:
         temporary.replace(path)
 
 
-def latencies_of(rows: Sequence[int], lanes: Sequence[int]) -> dict[tuple[int, int], GridLatencies]:
+def latencies_of(
+    rows: Sequence[int], lanes: Sequence[int], memory_registers: int = 0
+) -> dict[tuple[int, int], GridLatencies]:
     """Latencies of grids of all these sizes.
 
     The latency of a token grows only with the rows, the latency of a product only with the lanes. So one grid for each
     number of rows and one for each number of lanes are enough.
     """
     base = GridParameters().rows, GridParameters().lanes
-    path = cache_folder() / "latencies.json"
+    path = cache_folder() / f"latencies_{memory_registers}.json"
     try:
         known = {key: dict(values) for key, values in json.loads(path.read_text(encoding="utf-8")).items()}
     except (OSError, ValueError, TypeError, AttributeError):
@@ -86,7 +88,7 @@ def latencies_of(rows: Sequence[int], lanes: Sequence[int]) -> dict[tuple[int, i
     missing = [size for size in sorted(wanted) if "{}x{}".format(*size) not in known]
     for row, lane in missing:
         # The vector memory must hold a group of values, whatever the sizes.
-        p = GridParameters(rows=row, cols=1, lanes=lane, vector_depth=64)
+        p = GridParameters(rows=row, cols=1, lanes=lane, vector_depth=64, memory_registers=memory_registers)
         known[f"{row}x{lane}"] = GridLatencies.of(p).to_dict()
     if missing:
         _replace(path, json.dumps(known))

@@ -1,7 +1,7 @@
 """The search: the grids to look at, the resources of each, and the Pareto front.
 
 Jobs (`size.py`) give the exact cycles of the best mappings of each model on each grid. In this module the depths of the
-memories follow from all models together, the area from the depths, and the Pareto front from cycles and area.
+memories follow from all models together, the area from the depths, and the Pareto front from time and area.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from hdl.errors import ConfigurationError
 from hdl.latencies import GridLatencies
 from hdl.parameters import RANGES, GridParameters
 from rnn_mapper.explore.area import AreaModel, OutOfRange, area_model, memory_bits
+from rnn_mapper.explore.clocks import ClockModel, clock_model
 from rnn_mapper.explore.requests import Budget, Model
 from rnn_mapper.explore.runner import latencies_of
 from rnn_mapper.explore.shapes import Shape, blank_network
@@ -48,6 +49,18 @@ class Request:
     schedules: tuple[str, ...] = ("fused",)
     #: "sum": the weighted sum of all models' cycles counts; "worst": the largest weighted cycles.
     objective: str = "sum"
+    #: One clock for all grids is given: cycles are compared, not times.
+    one_clock: bool = False
+
+    @property
+    def memory_registers(self) -> int:
+        """Registers at the outputs of the memories: with an FPGA, whose block RAMs are slow without."""
+        return int(self.budget.device is not None)
+
+    @property
+    def clocks(self) -> ClockModel | None:
+        """The clocks by which grids are compared; None where none are known, or one is given."""
+        return None if self.one_clock or self.budget.device is None else clock_model(self.budget.target)
 
 
 @dataclass(frozen=True)
@@ -57,7 +70,9 @@ class Design:
     parameters: GridParameters
     #: By model: exact cycles of its sequence, and the mapping.
     found: tuple[Found, ...]
-    #: Weighted cycles of all models, which the search minimises.
+    #: Estimated clock in MHz; None where clocks are not compared.
+    clock_mhz: float | None
+    #: Weighted microseconds of all models, or weighted cycles without a clock: what the search minimises.
     score: float
     #: Used resources by name; without area outside the range of the measurements.
     used: dict[str, float]
@@ -81,7 +96,7 @@ def jobs_of(request: Request) -> list[SizeJob]:
 
     A job has all columns, whatever the budget, so that another budget finds the job in the cache.
     """
-    latencies = latencies_of(request.rows, request.lanes)
+    latencies = latencies_of(request.rows, request.lanes, request.memory_registers)
     sizes = [
         (rows, lanes) for rows, lanes in itertools.product(request.rows, request.lanes)
         if _may_fit(request, rows, min(request.cols), lanes)
@@ -98,7 +113,8 @@ def _may_fit(request: Request, rows: int, cols: int, lanes: int) -> bool:
     """Whether the logic of a grid with the smallest memories is within the budget; true if its area is not known."""
     area = area_model(request.budget.target)
     try:
-        used = {"multipliers": rows * cols * lanes, **area.logic(area.smallest(rows, cols, lanes))}
+        smallest = area.smallest(rows, cols, lanes)
+        used = {"multipliers": rows * cols * lanes, **request.budget.placed(area.logic(smallest))}
     except (OutOfRange, ConfigurationError):
         used = {"multipliers": rows * cols * lanes}
     return not request.budget.excess(used)
@@ -132,28 +148,30 @@ def _design(
     request: Request, area: AreaModel, size: tuple[int, int, int], chosen: Sequence[Found]
 ) -> Design | None:
     rows, cols, lanes = size
-    parameters = depths_for(request.models, [found.choice for found in chosen], rows, cols, lanes)
+    choices = [found.choice for found in chosen]
+    parameters = depths_for(request.models, choices, rows, cols, lanes, request.memory_registers)
     if parameters is None:
         return None
     used: dict[str, float] = {"multipliers": parameters.multipliers, "memory": memory_bits(parameters)}
     unknown = ""
     try:
-        used = area.resources(parameters)
+        used = request.budget.placed(area.resources(parameters))
     except OutOfRange as error:
         unknown = str(error)
-    scores = [model.weight * found.cycles for model, found in zip(request.models, chosen, strict=True)]
+    clock = None if request.clocks is None else request.clocks.megahertz(parameters)
+    scores = [model.weight * found.cycles / (clock or 1.0) for model, found in zip(request.models, chosen, strict=True)]
     busy = sum(model.shape.multiplications(model.steps) for model in request.models)
     excess = request.budget.excess(used)
     if unknown and {"gates", "lut"} & {name for name, _ in request.budget.limits}:
         excess["area unknown"] = float("inf")
     return Design(
-        parameters, tuple(chosen), max(scores) if request.objective == "worst" else sum(scores), used, unknown,
+        parameters, tuple(chosen), clock, max(scores) if request.objective == "worst" else sum(scores), used, unknown,
         busy / parameters.multipliers / sum(found.cycles for found in chosen), excess,
     )
 
 
 def depths_for(
-    models: Sequence[Model], choices: Sequence[Choice], rows: int, cols: int, lanes: int
+    models: Sequence[Model], choices: Sequence[Choice], rows: int, cols: int, lanes: int, memory_registers: int = 0
 ) -> GridParameters | None:
     """The grid with the smallest memories that hold all models at once; None where a memory would be too large."""
     count = 1 << max(0, len(models) - 1).bit_length()
@@ -162,7 +180,7 @@ def depths_for(
         return None
     base = GridParameters(
         rows=rows, cols=cols, lanes=lanes, vector_depth=1 << 14, models=count,
-        schedule_depth=RANGES["schedule_depth"][1],
+        schedule_depth=RANGES["schedule_depth"][1], memory_registers=memory_registers,
     )
     total: dict[str, int] = {}
     for model, choice in zip(models, choices, strict=True):
@@ -170,13 +188,14 @@ def depths_for(
             # The demand of each model includes the headers of all models.
             mine = needed - (count if total.get(name) and name == "schedule_depth" else 0)
             total[name] = total.get(name, 0) + mine if name in ADDED else max(total.get(name, 0), mine)
-    return grid_with(total, rows, cols, lanes, count)
+    return grid_with(total, rows, cols, lanes, count, memory_registers)
 
 
 def demands(shape: Shape, parameters: GridParameters, choice: Choice) -> dict[str, int]:
     """The demand of a mapping on each memory, by the field of `GridParameters` that sets the memory's size."""
     members = [blank_network(shape)]
-    phases, nests = placed_phases(members, parameters, choice, _latencies(parameters.rows, parameters.lanes))
+    latencies = _latencies(parameters.rows, parameters.lanes, parameters.memory_registers)
+    phases, nests = placed_phases(members, parameters, choice, latencies)
     needed: dict[str, int] = {}
     for item in allocate(phases, nests, vectors_of(members), parameters)[1]:
         needed[item.field] = max(needed.get(item.field, 0), item.needed)
@@ -184,12 +203,16 @@ def demands(shape: Shape, parameters: GridParameters, choice: Choice) -> dict[st
 
 
 @lru_cache(maxsize=256)
-def _latencies(rows: int, lanes: int) -> GridLatencies:
+def _latencies(rows: int, lanes: int, memory_registers: int) -> GridLatencies:
     """Latencies that programs depend on; they do not depend on the number of columns."""
-    return GridLatencies.of(GridParameters(rows=rows, cols=1, lanes=lanes, vector_depth=1 << 14))
+    return GridLatencies.of(
+        GridParameters(rows=rows, cols=1, lanes=lanes, vector_depth=1 << 14, memory_registers=memory_registers)
+    )
 
 
-def grid_with(needed: abc.Mapping[str, int], rows: int, cols: int, lanes: int, models: int) -> GridParameters | None:
+def grid_with(
+    needed: abc.Mapping[str, int], rows: int, cols: int, lanes: int, models: int, memory_registers: int
+) -> GridParameters | None:
     """The grid with the smallest memories with at least the `needed` words, by field, whose areas can be known.
 
     None where a memory would be larger than possible.
@@ -206,7 +229,7 @@ def grid_with(needed: abc.Mapping[str, int], rows: int, cols: int, lanes: int, m
             return None
         depths[name] = min(depth, high)
     try:
-        return GridParameters(rows=rows, cols=cols, lanes=lanes, **depths)
+        return GridParameters(rows=rows, cols=cols, lanes=lanes, memory_registers=memory_registers, **depths)
     except ConfigurationError:
         return None
 

@@ -9,8 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
+from hdl.output.package import make_package
 from hdl.parameters import GridParameters
+from hdl.synthesis.place_and_route import place_and_route
 from rnn_mapper.cells.unit_program import Preference
+from rnn_mapper.explore.devices import Device
 from rnn_mapper.explore.requests import Model
 from rnn_mapper.explore.search import Design
 from rnn_mapper.explore.shapes import known_cells, layer_shapes
@@ -28,7 +31,7 @@ from rnn_mapper.run.simulate import choose_simulator, verify
 from rnn_mapper.schedule.phases import PhaseOrder
 from sim_tests.simulator.run import logs_kept
 
-__all__ = ["Verified", "mapping_of", "verify_design"]
+__all__ = ["Routed", "Verified", "mapping_of", "route_design", "verify_design"]
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,41 @@ class Verified:
     def exact(self) -> bool:
         """Whether everything agrees."""
         return self.predicted == self.simulated and not self.mismatches and self.searched == self.mapped
+
+
+@dataclass(frozen=True)
+class Routed:
+    """A grid placed and routed on the device of the budget."""
+
+    grid: str
+    device: str
+    estimated_mhz: float | None
+    routed_mhz: float
+    #: Used resources, as `hdl.synthesis.place_and_route.PlacedGrid` names them.
+    used: dict[str, int]
+    #: Time of a step of every model at the clock that was reached, in microseconds.
+    microseconds: dict[str, float]
+
+
+def route_design(design: Design, device: Device, models: tuple[Model, ...], progress: Callable[[str], None]) -> Routed:
+    """Place and route a grid with one seed, with the multipliers that the device has no blocks for in its logic.
+
+    `device.route` must not be empty. Raises `ConfigurationError` for a grid that the device does not hold.
+    """
+    p = design.parameters
+    name = f"{p.rows} x {p.cols} x {p.lanes}"
+    with tempfile.TemporaryDirectory(prefix="srnn_route_") as temporary:
+        grid, work = Path(temporary) / "grid", Path(temporary) / "work"
+        make_package(p).write(grid)
+        work.mkdir()
+        placed = place_and_route(
+            grid, device.route, [1], lambda what, done, total: progress(f"{name}: {what}"), folder=work,
+            multipliers="mixed",
+        )[0]
+    return Routed(name, placed.device, design.clock_mhz, placed.fmax_mhz, placed.used, {
+        model.name: found.cycles / model.steps / placed.fmax_mhz
+        for model, found in zip(models, design.found, strict=True)
+    })
 
 
 def verify_design(

@@ -32,6 +32,11 @@ module top(input clk, input [6:0] d, output [6:0] q, input [31:0] w, input f, ou
     always @(posedge clk) p <= $signed(w[7:0]) * $signed(w[15:8]);
 endmodule
 """
+#: The ports of `top`: direction, name and width; the first is the clock.
+PORTS = (
+    ("input", "clk", 1), ("input", "d", 7), ("output", "q", 7), ("input", "w", 32), ("input", "f", 1),
+    ("output", "a", 64), ("output", "p", 16),
+)
 PARAMETERS = {"lanes": 4, "accumulator_bits": 32, "tree_levels_per_register": 2, "operand_bits": 8}
 
 
@@ -42,5 +47,9 @@ def write_grid(directory: Path) -> None:
     for name, text in texts.items():
         (directory / f"{name}.v").write_text(text)
     listed = {name: {"file": f"{name}.v", "instances": number} for name, number in modules.items()}
-    manifest = {"top": "top", "parameters": PARAMETERS, "modules": listed}
+    ports = [
+        {"name": name, "direction": direction, "width": width, "interface": "clock" if name == "clk" else "none"}
+        for direction, name, width in PORTS
+    ]
+    manifest = {"top": "top", "parameters": PARAMETERS, "ports": ports, "modules": listed}
     (directory / "manifest.json").write_text(json.dumps(manifest))
