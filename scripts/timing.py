@@ -2,7 +2,8 @@
 
     .venv/bin/python -m scripts.timing        # make timing, about half an hour
 
-Writes timing.json, .md and .svg. What is not measured again (`--grid`, `--no-modules`) stays as it was recorded.
+Writes timing.json, .md and .svg, and the clocks of the grids for `spatial-rnn explore` and `fit`
+(rnn_mapper/explore/data/clock_ecp5.json). What is not measured again (`--grid`, `--no-modules`) stays as recorded.
 """
 
 from __future__ import annotations
@@ -34,11 +35,14 @@ LIBRARIES = {
 PRESET = "paper"
 TARGET = "ecp5"
 #: Grids by rows, columns and lanes, with the memories of the preset `small`; the first is that of CI.
-GRIDS = ("1x1x4", "1x1x8", "2x2x8", "4x1x32")
+GRIDS = ("1x1x4", "1x1x8", "1x1x32", "2x2x8", "4x1x16", "4x1x32")
+#: Of grids as large as those of CI and up to this number of multipliers three seeds, of larger ones two.
 SEEDS = (1, 2, 3)
+_FEW_SEEDS, _LARGE = (1, 2), 64
 #: Most that a module's period may be over that of the bare dot product, by library.
 GOALS = {"sky130": 1.10, "osu018": 1.15}
 TIMING = "timing.json"
+CLOCKS = ROOT / "rnn_mapper" / "explore" / "data" / f"clock_{TARGET}.json"
 
 
 def grid(shape: str) -> GridParameters:
@@ -70,7 +74,8 @@ def measure_grid(shape: str) -> list[dict[str, Any]]:
         folder, work = Path(name) / "grid", Path(name) / "work"
         make_package(parameters).write(folder)
         work.mkdir()
-        placed = place_and_route(folder, TARGET, SEEDS, lambda what, done, total: None, folder=work, jobs=2)
+        seeds = SEEDS if parameters.multipliers < _LARGE else _FEW_SEEDS
+        placed = place_and_route(folder, TARGET, seeds, lambda what, done, total: None, folder=work, jobs=2)
     return [
         {
             "target": TARGET, "rows": parameters.rows, "cols": parameters.cols, "lanes": parameters.lanes,
@@ -79,6 +84,15 @@ def measure_grid(shape: str) -> list[dict[str, Any]]:
         }
         for one in placed
     ]
+
+
+def clocks_of(found: abc.Mapping[str, Any]) -> dict[str, Any]:
+    """What `rnn_mapper.explore.clocks` reads: the commit, and the sizes and clocks of the grids."""
+    names = ("rows", "cols", "lanes", "seed", "fmax_mhz")
+    return {
+        "command": found["command"], "commit": found["commit"], "target": TARGET,
+        "grids": [{name: row[name] for name in names} for row in found["grids"]],
+    }
 
 
 def shape_of(row: abc.Mapping[str, Any]) -> str:
@@ -167,9 +181,10 @@ def main(output: Path, modules: bool, shapes: tuple[str, ...]) -> None:
         found["grids"] = sorted([*kept, *placed], key=lambda row: (GRIDS.index(shape_of(row)), row["seed"]))
         say(f"{shape}: {max(row['fmax_mhz'] for row in placed):.1f} MHz")
     write_json(path, found)
+    write_json(CLOCKS, clocks_of(found))
     (output / "timing.md").write_text(tables(found), encoding="utf-8")
     draw(found, output / "timing.svg")
-    say(f"wrote {path}, timing.md and timing.svg")
+    say(f"wrote {path}, timing.md, timing.svg and {CLOCKS}")
 
 
 if __name__ == "__main__":

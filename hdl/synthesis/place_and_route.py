@@ -164,7 +164,7 @@ def _synthesise(flow: SynthesisFlow, chosen: Target, multipliers: str, folder: P
     flat = ["proc", "flatten", "opt_expr", "opt_clean", "wreduce", "opt_clean"]
     to_blocks = list(chosen.to_blocks) if multipliers != "lut" else []
     mapping = f"{chosen.synthesis} {chosen.in_logic if multipliers == 'lut' else ''} -top {HARNESS} -json grid.json"
-    if multipliers != "mixed":
+    if multipliers != "mixed" or not chosen.blocks:
         passes = [*flat, *to_blocks] if to_blocks else []
         run_yosys([*read, *passes, mapping], "synthesis of the grid", folder, timeout)
         return

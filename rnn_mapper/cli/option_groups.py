@@ -13,7 +13,7 @@ _GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("Inputs", ("--input", "--calibration", "--layout", "--lengths", "--rate", "--streams", "--steps")),
     ("Accuracy", ("--calibration-method", "--percentile", "--metric")),
     ("Mapping", ("--ru", "--hu", "--schedule", "--within")),
-    ("Search", ("--budget", "--objective", "--top", "--verify", "--verify-steps", "--jobs", "--cluster")),
+    ("Search", ("--budget", "--objective", "--top", "--verify", "--verify-steps", "--route", "--jobs", "--cluster")),
     ("Tools", ("--sim", "--waves", "--target", "--multipliers", "--seed", "--seeds", "--liberty", "--timing")),
     ("Hardware", ("--init-files", "--reset", "--name")),
     ("Grid", ("--preset", "--config", *(f"--{name.replace('_', '-')}" for name in RANGES))),

@@ -4,9 +4,9 @@
     .venv/bin/python -m scripts.deepbench --predict-only  # cycles without simulation, in seconds
 
 Writes deepbench.json, .csv, .md and .svg. Weights are random (the cycle count does not depend on them); every output
-of every step is compared with the numpy reference. Nanoseconds assume 1 GHz, which is not closed. Points run side by
-side, the longest first, each in a process of one thread. Then every point runs a few steps of the schedules that it
-is compared with.
+of every step is compared with the numpy reference. Nanoseconds are at an assumed 1 GHz; below them stand the clocks of
+`make timing`, scaled to 28 nm. Points run side by side, the longest first, each in a process of one thread. Then every
+point runs a few steps of the schedules that it is compared with.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ import click
 
 from hdl.parameters import load_parameters
 from rnn_mapper.cli.tables import TableConsole, plain_table
+from scripts.deepbench.clock import clock_table, reached_clocks
 from scripts.deepbench.points import PRESET, Point, multiplications, published, run_point
 from scripts.deepbench.report import csv_table, markdown, picture, summary
 from scripts.output import output_option, progress_lines, run_script, write_json
@@ -64,18 +65,23 @@ def main(output: Path, predict_only: bool, jobs: int, only: tuple[str, ...]) -> 
         done = dict(zip(map(id, longest_first), pool.map(run, longest_first), strict=True))
     points = [done[id(row)] for row in rows]
     means = summary(points)
+    clocks = reached_clocks(means["speedup_vs_plasticine"])
     write_json(output / "deepbench.json", {
         "command": "make deepbench", "commit": commit(), "grid": parameters.to_dict(),
         "build_seconds": build.seconds if build and not build.cached else None,
         "seconds": time.perf_counter() - started,
         "points": [asdict(point) for point in points], "geometric_means": means,
+        "clocks": [asdict(one) for one in clocks],
     })
-    (output / "deepbench.md").write_text(markdown(points, means), encoding="utf-8")
+    (output / "deepbench.md").write_text(markdown(points, means) + clock_table(clocks), encoding="utf-8")
     csv_table(points, output / "deepbench.csv")
     picture(points, means, output / "deepbench.svg")
     table = plain_table("geometric mean of", "value")
     for name, value in means.items():
         table.add_row(name, f"{value:.3f}")
+    for one in clocks:
+        table.add_row(f"speedup_vs_plasticine at {one.mhz_at_28_nm:.0f} MHz ({one.library}, scaled to 28 nm)",
+                      f"{one.speedup_vs_plasticine:.3f}")
     console.print(table)
     console.print(f"results in {output}", highlight=False)
     if not all(point.exact for point in points):

@@ -1,13 +1,16 @@
 """The DeepBench command on a small grid: full-length runs, the other schedules, tables, and that it can fail."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from hdl.parameters import load_parameters
+from scripts.deepbench.clock import NODES, clock_table, reached_clocks
 from scripts.deepbench.points import MACHINES, Point, ScheduleCycles, published, run_point
 from scripts.deepbench.report import csv_table, markdown, picture, summary
+from scripts.timing import LIBRARIES
 from sim_tests.host.grid_build import build_grid
 
 #: Cell, hidden size, steps: sizes that do not divide evenly on a 2 x 2 grid with 8 lanes.
@@ -76,3 +79,14 @@ def test_all_published_points_are_there() -> None:
     assert len(rows) == 10
     assert sum(row["cell"] == "gru" for row in rows) == 5
     assert all(float(row[f"{machine}_ms"]) > 0 for row in rows for machine in MACHINES)
+
+
+def test_clocks_scale_with_the_node(tmp_path: Path) -> None:
+    """A site of 10 ns at 130 nm is one of 2.15 ns at 28 nm: 464 MHz, and a grid of equal cycles is 0.464 as fast."""
+    recorded = tmp_path / "timing.json"
+    rows = [{"library": "sky130", "module": module, "period_ns": 10.0} for module in ("srnn_site", "srnn_pcu")]
+    recorded.write_text(json.dumps({"modules": rows}))
+    (found,) = reached_clocks(2.0, recorded)
+    assert (found.mhz, round(found.mhz_at_28_nm), round(found.speedup_vs_plasticine, 2)) == (100.0, 464, 0.93)
+    assert "| sky130 (130 nm) | 10.00 | 100 | 4.64 | 464 | 0.93x |" in clock_table([found])
+    assert {*NODES} == {*LIBRARIES}

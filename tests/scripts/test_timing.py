@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from scripts.provenance import ROOT
-from scripts.timing import GOALS, GRIDS, best_clocks, draw, measure_grid, measure_modules, tables
+from scripts.timing import CLOCKS, GOALS, GRIDS, best_clocks, clocks_of, draw, measure_grid, measure_modules, tables
 
 RECORDED = json.loads((ROOT / "results" / "timing.json").read_text(encoding="utf-8"))
 
@@ -31,3 +31,7 @@ def test_the_record_is_shown(tmp_path: Path) -> None:
     assert all(row["module"] in text for row in RECORDED["modules"])
     draw(RECORDED, tmp_path / "clocks.svg")
     assert (tmp_path / "clocks.svg").stat().st_size > 10_000
+
+
+def test_explore_uses_the_recorded_clocks() -> None:
+    assert json.loads(CLOCKS.read_text(encoding="utf-8")) == clocks_of(RECORDED)

@@ -85,8 +85,8 @@ class DemoReport:
             "|---|---|",
             f"| outputs compared | {comparison.outputs.size:,} values of 16 bits, {comparison.mismatches} differ |",
             f"| cycles | {comparison.cycles_simulated:,} simulated, {comparison.cycles_predicted:,} predicted |",
-            f"| one step | {per_step:.1f} cycles, {per_step / CLOCK_HZ * 1e9:.0f} ns at 1 GHz, for a frame of "
-            f"{1000 * FRAME / SAMPLE_RATE:.0f} ms |",
+            f"| one step | {per_step:.1f} cycles, {per_step / CLOCK_HZ * 1e9:.0f} ns at 1 GHz (assumed), "
+            f"for a frame of {1000 * FRAME / SAMPLE_RATE:.0f} ms |",
             f"| multipliers busy | {comparison.prediction.utilisation:.1%} of the time |",
             f"| error of h against float | {demo.error.rms:.4f} RMS (h itself has {demo.error.signal_rms:.2f}) |",
             f"| decisions (threshold {THRESHOLD}) | {demo.frames_of_speech} of {frames} frames are speech; "
