@@ -20,7 +20,7 @@ from hdl.errors import ConfigurationError, ToolError, did_you_mean
 from hdl.output.yosys_worker import run_yosys
 from hdl.synthesis.flow import SynthesisFlow
 from hdl.synthesis.harness import GRID_INSTANCE, HARNESS, RESPONSE, STIMULUS, harness_verilog
-from hdl.synthesis.recipes import ICE40_TO_BLOCKS
+from hdl.synthesis.recipes import FLATTEN, ICE40_TO_BLOCKS
 
 __all__ = [
     "MULTIPLIERS", "PLACE_AND_ROUTE_TARGETS", "PathStep", "PlacedGrid", "Target", "check_target", "place_and_route",
@@ -160,15 +160,13 @@ def _synthesise(flow: SynthesisFlow, chosen: Target, multipliers: str, folder: P
     (folder / "harness.v").write_text(harness_verilog(flow.manifest), encoding="utf-8")
     files = [*flow.source_files(), flow.memory_file, Path("harness.v")]
     read = [*(f'read_verilog -D SYNTHESIS "{file}"' for file in files), f"hierarchy -check -top {HARNESS}"]
-    # Flattened first: the passes that choose multipliers look at all of them at once.
-    flat = ["proc", "flatten", "opt_expr", "opt_clean", "wreduce", "opt_clean"]
     to_blocks = list(chosen.to_blocks) if multipliers != "lut" else []
     mapping = f"{chosen.synthesis} {chosen.in_logic if multipliers == 'lut' else ''} -top {HARNESS} -json grid.json"
     if multipliers != "mixed" or not chosen.blocks:
-        passes = [*flat, *to_blocks] if to_blocks else []
+        passes = [*FLATTEN, *to_blocks] if to_blocks else []
         run_yosys([*read, *passes, mapping], "synthesis of the grid", folder, timeout)
         return
-    passes = [*read, *flat, "write_json flat.json", "write_rtlil flat.il"]
+    passes = [*read, *FLATTEN, "write_json flat.json", "write_rtlil flat.il"]
     run_yosys(passes, "reading of the grid", folder, timeout)
     in_logic = _in_logic(json.loads((folder / "flat.json").read_text(encoding="utf-8")), chosen)
     (folder / "in_logic.txt").write_text("".join(f"{HARNESS}/{cell}\n" for cell in in_logic), encoding="utf-8")

@@ -29,11 +29,13 @@ _NAND2_TRANSISTORS = 4
 #: and the target's have none.
 PLAIN_REGISTERS = ("setattr -unset init", "dfflegalize -cell $_DFF_P_ x")
 
-_FPGA = {
-    "ice40": "synth_ice40 -dsp -top {top}",
-    "ice40hx": "synth_ice40 -top {top}",
-    "ecp5": "synth_ecp5 -top {top}",
-    "xilinx": "synth_xilinx -flatten -noiopad -noclkbuf -top {top}",
+#: Passes that make one flat module of what is read, so that others can look at all its multipliers at once.
+FLATTEN = ("proc", "flatten", "opt_expr", "opt_clean", "wreduce", "opt_clean")
+_FPGA: dict[str, tuple[str, ...]] = {
+    "ice40": (*FLATTEN, *ICE40_TO_BLOCKS, "synth_ice40 -top {top}"),
+    "ice40hx": ("synth_ice40 -top {top}",),
+    "ecp5": ("synth_ecp5 -top {top}",),
+    "xilinx": ("synth_xilinx -flatten -noiopad -noclkbuf -top {top}",),
 }
 #: Resource, pattern of the full names of cells that use it, and how many each cell uses (a RAM slice uses LUTs).
 _RESOURCES: tuple[tuple[str, str, int], ...] = (
@@ -115,7 +117,7 @@ class Measurement:
 def mapping_passes(top: str, target: str, liberty: Liberty | None, statistics: str) -> list[str]:
     """Return passes that map module `top`, remove its black boxes and write `stat` to the file `statistics`."""
     if target in _FPGA:
-        return [_FPGA[target].format(top=top), *_drop_boxes(), f"tee -o {statistics} stat -json"]
+        return [*(each.format(top=top) for each in _FPGA[target]), *_drop_boxes(), f"tee -o {statistics} stat -json"]
     passes = [f"synth -flatten -booth -top {top}", *PLAIN_REGISTERS]
     if liberty:
         library = f'-liberty "{liberty.path}"'

@@ -9,7 +9,7 @@ from hdl.errors import ConfigurationError, ToolError
 from hdl.output.yosys_worker import run_yosys
 from hdl.synthesis.area import synthesise
 from hdl.synthesis.bare_dot_product import MODULE, bare_dot_product
-from hdl.synthesis.recipes import measure_source
+from hdl.synthesis.recipes import mapping_passes, measure_source
 from tests.support.handwritten_grid import write_grid
 
 LIBERTY = Path("/usr/share/qflow/tech/osu018/osu018_stdcells.lib")
@@ -84,8 +84,7 @@ def test_fpga(grid: Path, target: str) -> None:
     assert memory.instances == 1
     assert memory.resources["bram"] >= 1
     total = report.total()
-    # Yosys puts two 8-bit multiplications of ice40 into one DSP.
-    assert total.resources["dsp"] == (2 * 2 if target == "ice40" else 2 * 4) + 1
+    assert total.resources["dsp"] == 2 * 4 + 1
     assert total.resources["bram"] >= 1
     assert total.memory_bits == 32 * 512 + 8 * 16
 
@@ -115,3 +114,21 @@ def test_timeout_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "bare.v").write_text(bare_dot_product(64, 32, 2, 8))
     with pytest.raises(ToolError, match=r"slow work: Yosys took more than 0\.5 s"):
         run_yosys(["read_verilog bare.v", "synth -flatten -booth"], "slow work", tmp_path, 0.5)
+
+
+def test_ice40_keeps_both_products_of_a_sum(tmp_path: Path) -> None:
+    """`synth_ice40 -dsp` drops one of two products that go through registers into a sum: one block, half the inputs."""
+    source = tmp_path / "sum.v"
+    source.write_text(
+        "module sum(input clk, input signed [7:0] a, b, c, d, output reg signed [16:0] s);\n"
+        "  reg signed [15:0] p, q;\n"
+        "  always @(posedge clk) begin p <= a * b; q <= c * d; s <= p + q; end\n"
+        "endmodule\n"
+    )
+    passes = mapping_passes("sum", "ice40", None, "sum.stat")
+    run_yosys(["read_verilog sum.v", *passes, "write_json sum.json"], "a sum of products", tmp_path, 60)
+    module = json.loads((tmp_path / "sum.json").read_text())["modules"]["sum"]
+    used = {bit for cell in module["cells"].values() for bits in cell["connections"].values() for bit in bits}
+    for name in "abcd":
+        assert set(module["ports"][name]["bits"]) <= used, name
+    assert sum(cell["type"] == "SB_MAC16" for cell in module["cells"].values()) == 2
