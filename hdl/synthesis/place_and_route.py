@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from shutil import which
@@ -129,7 +130,8 @@ def place_and_route(
     directory: Path, target: str, seeds: Sequence[int], progress: Progress, *, folder: Path, multipliers: str = "dsp",
     jobs: int = 1, timeout: float = 3600.0,
 ) -> list[PlacedGrid]:
-    """The generated grid in `directory`, placed and routed on `target` with each seed; in the order of the seeds.
+    """The generated grid in `directory`, placed and routed on `target` with each seed; in the order of the seeds. Seeds
+    that are not routed within `timeout` seconds are missing, but never all.
 
     `multipliers` is one of `MULTIPLIERS`; `folder` is for working files. Raises `ConfigurationError` for a wrong target
     or directory, or a grid that the device does not hold, and `ToolError` when a tool fails.
@@ -146,13 +148,22 @@ def place_and_route(
         running = [pool.submit(_route, chosen, target, tool, seed, folder, timeout, around) for seed in seeds]
         placed = []
         try:
-            for done, job in enumerate(running, 2):
-                placed.append(job.result())
-                progress(f"seed {placed[-1].seed}", done, 1 + len(seeds))
+            for done, (seed, job) in enumerate(zip(seeds, running, strict=True), 2):
+                with suppress(_NotRouted):
+                    placed.append(job.result())
+                progress(f"seed {seed}", done, 1 + len(seeds))
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
+    if not placed:
+        raise ToolError(
+            f"{chosen.tool} took more than {timeout:.0f} s with every seed; choose other seeds or a smaller grid"
+        )
     return placed
+
+
+class _NotRouted(Exception):
+    """A seed with which the router does not come to an end in time."""
 
 
 def _synthesise(flow: SynthesisFlow, chosen: Target, multipliers: str, folder: Path, timeout: float) -> None:
@@ -231,7 +242,7 @@ def _route(
     try:
         done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=timeout)
     except subprocess.TimeoutExpired:
-        raise ToolError(f"seed {seed}: {chosen.tool} took more than {timeout:.0f} s") from None
+        raise _NotRouted from None
     if done.returncode != 0 or not report.is_file():
         errors = [line for line in done.stderr.splitlines() if line.startswith("ERROR")]
         reason = errors[0].removeprefix("ERROR:").strip() if errors else f"exit status {done.returncode}"
