@@ -27,6 +27,9 @@ __all__ = ["ModuleTiming", "TimingReport", "grid_timing", "sta_executable"]
 #: Called with the name of a finished module, the number of finished modules and the number of all modules.
 Progress = Callable[[str, int, int], None]
 
+#: What is assembled of several pipelines, and the pipelines: each is mapped for itself, and the assembly is timed. ABC
+#: gives up area where a path is shorter than the longest one of a netlist, however long that one is for another reason.
+_ASSEMBLED, _PARTS = ("srnn_site", "srnn_pcu"), ("srnn_dot_product", "srnn_gate_path", "srnn_unit_path")
 #: Picoseconds that ABC aims at: less than any path, so that it always sizes gates for speed.
 _TARGET_PS = 600
 #: Capacitance at outputs, in the library's unit, and the period in which slack is measured.
@@ -140,11 +143,13 @@ def _measure(module: str, sources: dict[str, str], library: Liberty, folder: Pat
     outside = [] if MEMORY_MODULE not in sources else [
         f"select {module}/t:*{MEMORY_MODULE}", "expose -evert", "select -clear", f"delete -output {module}/w:*.clk",
     ]
+    parts = [part for part in _PARTS if part in sources and part != module and module in _ASSEMBLED]
     run_yosys([
         *(f"read_verilog -D SYNTHESIS {name}.v" for name in sources), f"hierarchy -check -top {module}",
-        f"setattr -mod -set keep_hierarchy 1 *{MEMORY_MODULE}", "proc", "flatten", *outside,
+        f"setattr -mod -set keep_hierarchy 1 *{MEMORY_MODULE} {' '.join(parts)}", "proc", "flatten", *outside,
         f"synth -booth -noabc -top {module}", *PLAIN_REGISTERS, f"dfflibmap {cells}", "opt",
-        f"abc {cells} -D {_TARGET_PS} -constr constraints", "opt_clean -purge",
+        f"abc {cells} -D {_TARGET_PS} -constr constraints",
+        *([f"setattr -mod -unset keep_hierarchy {' '.join(parts)}", "flatten"] if parts else []), "opt_clean -purge",
         f"tee -o area.json stat -json {cells}", "splitnets -ports",
         "write_verilog -noattr -noexpr -simple-lhs netlist.v",
     ], f"mapping of {module}", folder, timeout)
