@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -67,10 +67,13 @@ class Requantiser(wiring.Component):
         total = self.total << self.left
         sign, top = total[-1], PRESCALED_BITS - 1
         above = total[top:-1]
+        # Whether the shift leaves a bit above the result; no shift removes the highest.
+        most = (1 << len(self.shift)) - 1
+        within = [self.shift <= place if place < most else Const(1) for place in range(len(above))]
         shifted, limit, fits = Signal(PRESCALED_BITS), Signal(PRESCALED_BITS), Signal()
         m.d.comb += [
             shifted.eq(total >> self.shift),
             limit.eq(Cat((~sign).replicate(top), sign)),
-            fits.eq(~Cat((bit ^ sign) & (self.shift <= place) for place, bit in enumerate(above)).any()),
+            fits.eq(~Cat((bit ^ sign) & reaches for bit, reaches in zip(above, within, strict=True)).any()),
         ]
         return Mux(fits, shifted, limit).as_signed()

@@ -60,8 +60,7 @@ class VectorInput(wiring.Component):
         room = Signal(2)
         late = Signal()
         accepting, dropping, accepted = Signal(), Signal(), Signal()
-        # The count of steps follows a cycle after a step has ended.
-        last, step_done, step_ended = Signal(), Signal(), Signal()
+        last, step_done = Signal(), Signal()
         m.d.comb += [
             dropping.eq(late | (self.flush & self.in_packet)),
             accepting.eq(self.running & ~dropping & (room != 0) & ~is_over),
@@ -91,13 +90,10 @@ class VectorInput(wiring.Component):
                 m.d.sync += [
                     beats_left.eq(self.header.input_beats), last_beat.eq(self.header.input_beats == 1),
                     target.offset.eq(self.header.input_offset), target.beat.eq(0), target.parity.eq(~target.parity),
-                    last_step.eq(Mux(step_ended, steps_left == 3, steps_left == 2)), is_over.eq(last_step),
+                    steps_left.eq(steps_left - 1), last_step.eq(steps_left == 2), is_over.eq(last_step),
                 ]
             with m.If(self.framing_early):
                 m.d.sync += is_over.eq(1)
-        m.d.sync += step_ended.eq(step_done)
-        with m.If(step_ended):
-            m.d.sync += steps_left.eq(steps_left - 1)
         self._count(m, step_done, room)
         without_input = self.header.input_beats == 0
         with m.If(self.begin_sequence):
