@@ -57,7 +57,8 @@ def _signals(deployment: Deployment) -> Iterator[tuple[str, list[tuple[str, int,
     p = deployment.parameters
     yield "Sequence", [
         ("clk", 1, None), ("controller.sequence_state", 2, _STATE), ("controller.token_valid", 1, None),
-        ("controller.token_phase", p.phase_bits, _PHASE), ("output_stream.steps_sent", 32, None), ("interrupt", 1, None),
+        ("controller.token_phase", p.phase_bits, _PHASE), ("output_stream.steps_sent", 32, None),
+        ("interrupt", 1, None),
     ]
     yield "Inputs", [("s_axis_tvalid", 1, None), ("s_axis_tready", 1, None), ("s_axis_tlast", 1, None),
                      ("s_axis_tdest", 1, None), ("s_axis_tdata", p.beat_bits, None)]
