@@ -24,7 +24,7 @@ from rnn_mapper.quantisation.integer_network import QuantisedNetwork
 from rnn_mapper.quantisation.quantise import quantise_model
 from rnn_mapper.run.prepare import default_calibration
 
-__all__ = ["Account", "FittingGrid", "GridAccount", "account_of", "limiting"]
+__all__ = ["Account", "FittingGrid", "GridAccount", "account_of", "clock_on", "limiting", "relative_time"]
 
 #: Sizes that the search for the smallest grid looks at: sizes with known areas.
 ROWS = (1, 2, 4, 8, 16)
@@ -234,7 +234,7 @@ def _smallest(
         found = [tight for size in likely if (tight := _tight(work, size, within)) is not None]
         if found:
             # A grid that fits some FPGA is more useful than a faster one that fits none.
-            parameters, _ = min(found, key=lambda item: (_device_for(item[0]) is None, _relative_time(*item)))
+            parameters, _ = min(found, key=lambda item: (_device_for(item[0]) is None, relative_time(*item)))
             return _fitting(parameters, work.cycles(work.place(parameters)))
     return None
 
@@ -294,7 +294,7 @@ def _tight(
     return None if within is not None and cycles > within * work.steps else (tight, cycles)
 
 
-def _relative_time(parameters: GridParameters, cycles: int) -> float:
+def relative_time(parameters: GridParameters, cycles: int) -> float:
     """Time of a grid, to compare it with others. Families without measured clocks are taken to slow down with the size
     of a grid as the ECP5 does."""
     clocks = clock_model("ecp5")

@@ -12,7 +12,7 @@ from hdl.parameters import GridParameters, load_parameters
 from rnn_mapper import cells
 from rnn_mapper.explore.clocks import ClockModel, clock_model
 from rnn_mapper.explore.devices import device
-from rnn_mapper.explore.fit import account_of, clock_on
+from rnn_mapper.explore.fit import account_of, clock_on, relative_time
 from rnn_mapper.explore.requests import parse_budget, parse_model
 from rnn_mapper.explore.runner import run_jobs
 from rnn_mapper.explore.search import Design, Request, combine, jobs_of, pareto_front
@@ -87,6 +87,8 @@ def test_fit_states_the_clock_of_the_family() -> None:
     assert smallest is not None
     assert smallest.parameters.memory_registers == 1
     ecp5 = device("LFE5U-85F")
+    # Of equally many multipliers and cycles, the one site with a longer tree is the faster.
+    assert relative_time(GridParameters(1, 1, 16), 1000) < relative_time(GridParameters(4, 1, 4), 1000)
     assert clock_on(ecp5, load_parameters("tiny")) is not None
     assert clock_on(ecp5, replace(load_parameters("tiny"), memory_registers=0)) is None
     assert clock_on(device("XC7A35T"), load_parameters("tiny")) is None
