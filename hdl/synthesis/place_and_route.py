@@ -24,7 +24,7 @@ from hdl.synthesis.harness import GRID_INSTANCE, HARNESS, RESPONSE, STIMULUS, ha
 from hdl.synthesis.recipes import FLATTEN, ICE40_TO_BLOCKS
 
 __all__ = [
-    "MULTIPLIERS", "PLACE_AND_ROUTE_TARGETS", "PathStep", "PlacedGrid", "Target", "check_target", "place_and_route",
+    "PLACE_AND_ROUTE_TARGETS", "PathStep", "PlacedGrid", "Target", "check_target", "place_and_route",
 ]
 
 #: Called with what has been done, the number of steps that are done, and the number of all steps.
@@ -83,8 +83,6 @@ PLACE_AND_ROUTE_TARGETS: dict[str, Target] = {
         ("--hx8k", "--package", "ct256", "--pcf-allow-unconstrained"), _ICE40_RESOURCES,
     ),
 }
-#: Where multipliers go: into blocks, into logic, or the widest into blocks until there are no more.
-MULTIPLIERS = ("dsp", "lut", "mixed")
 #: Clock that the placer aims at, in MHz: more than any grid reaches, so that it never rests.
 _TARGET_MHZ = 150
 
@@ -133,8 +131,9 @@ def place_and_route(
     """The generated grid in `directory`, placed and routed on `target` with each seed; in the order of the seeds. Seeds
     that are not routed within `timeout` seconds are missing, but never all.
 
-    `multipliers` is one of `MULTIPLIERS`; `folder` is for working files. Raises `ConfigurationError` for a wrong target
-    or directory, or a grid that the device does not hold, and `ToolError` when a tool fails.
+    `multipliers` is "dsp" (in blocks), "lut" (in logic), or "mixed" (in blocks until there are no more, the wide ones
+    first); `folder` is for working files. Raises `ConfigurationError` for a wrong target or directory, or a grid that
+    the device does not hold, and `ToolError` when a tool fails.
     """
     check_target(target)
     chosen = PLACE_AND_ROUTE_TARGETS[target]
