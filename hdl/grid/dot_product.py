@@ -17,9 +17,10 @@ class DotProduct(wiring.Component):
     """Accumulates `lanes` products of a signed byte and a signed operand in every cycle.
 
     `weights` (8 bits each) and `vector` (`operand_bits` each) are packed, lane 0 in the least significant bits.
-    `first`, `zero` and `start_value` belong to the sum that leaves the adder tree, `accumulate_latency` cycles after
-    its operands: with `first` the accumulator starts from `start_value`, otherwise from its own value; with `zero` the
-    sum counts as zero.
+    `keep`, `start`, `start_value` and `zero` belong to the sum that leaves the adder tree, `accumulate_latency` cycles
+    after its operands: it is added to the accumulator with `keep`, to `start_value` with `start`, and to nothing with
+    neither (never both: the two are separate so that no choice is made from a choice); with `zero` the sum counts as
+    zero.
     `accumulator` includes the operands of up to `latency` cycles before. One sum a cycle, no stalls. The accumulator
     wraps; the mapper proves that it cannot overflow.
     """
@@ -31,7 +32,8 @@ class DotProduct(wiring.Component):
         super().__init__({
             "weights": In(8 * p.lanes),
             "vector": In(p.operand_bits * p.lanes),
-            "first": In(1),
+            "keep": In(1),
+            "start": In(1),
             "zero": In(1),
             "start_value": In(signed(p.accumulator_bits)),
             "accumulator": Out(signed(p.accumulator_bits)),
@@ -73,9 +75,12 @@ class DotProduct(wiring.Component):
             level += 1
             registered = level % p.tree_levels_per_register == 0 or len(values) == 2
             values = self._level(m, values, level, registered)
-        m.d.sync += self.accumulator.eq(
-            Mux(self.first, self.start_value, self.accumulator) + Mux(self.zero, 0, values[0])
+        before = Signal(signed(p.accumulator_bits))
+        m.d.comb += before.eq(
+            (self.accumulator & self.keep.replicate(p.accumulator_bits))
+            | (self.start_value & self.start.replicate(p.accumulator_bits))
         )
+        m.d.sync += self.accumulator.eq(before + Mux(self.zero, 0, values[0]))
         return m
 
     @staticmethod

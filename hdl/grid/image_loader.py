@@ -187,7 +187,10 @@ class ImageLoader(wiring.Component):
         p = self.parameters
         bits = header.as_value()
         depth = Signal(range(max(memory_shape(p, kind)[1] for kind in Memory) + 1), reset_less=True)
-        end = Signal(33, reset_less=True)
+        # The sum is no wider than the memories need; what lies in the bits above is beyond them all.
+        low, high = slice(None, len(depth)), slice(len(depth), None)
+        end = Signal(len(depth) + 1, reset_less=True)
+        beyond = Signal(reset_less=True)
         checks = _Checks()
         with m.Switch(header.memory):
             for kind in Memory:
@@ -195,13 +198,15 @@ class ImageLoader(wiring.Component):
                     m.d.sync += depth.eq(memory_shape(p, kind)[1])
             with m.Default():
                 m.d.sync += depth.eq(0)
-        m.d.sync += end.eq(header.word + header.words)
         m.d.sync += [
+            end.eq(header.word[low] + header.words[low]),
+            beyond.eq((header.word[high] | header.words[high]) != 0),
             checks.no_header.eq(
                 ((bits[:32] ^ bits[32:64] ^ bits[64:96] ^ bits[96:]) != LOAD_CHECK) | (header.reserved != 0)
             ),
             checks.nowhere.eq(
                 (header.words == 0)
+                | beyond
                 | (end > depth)
                 | (~header.all_rows & (header.row >= p.rows))
                 | (~header.all_cols & (header.col >= p.cols))

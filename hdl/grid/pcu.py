@@ -128,15 +128,18 @@ class Pcu(wiring.Component):
             m.d.comb += [now.eq(tag), now.valid.eq(valid)]
             tags.append(now)
         summing, fetching = tags[-1], tags[-2 - p.memory_registers]
+        keeps, starts = Signal(reset_less=True), Signal(reset_less=True)
+        m.d.sync += [keeps.eq(~tags[-2].first), starts.eq(tags[-2].first & tags[-2].tail)]
 
         m.d.comb += [
             self.bias_enable.eq(fetching.valid & fetching.first & fetching.tail),
             self.bias_address.eq(fetching.entry),
             dot.weights.eq(self.weights),
             dot.vector.eq(self.vector),
-            dot.first.eq(summing.first),
+            dot.keep.eq(keeps),
+            dot.start.eq(starts),
             dot.zero.eq(summing.zero),
-            dot.start_value.eq(Mux(summing.tail, self.bias.bias, 0)),
+            dot.start_value.eq(self.bias.bias),
         ]
 
         # The row's sum goes through the accumulator and the chain's adder; its gate entry is read meanwhile.

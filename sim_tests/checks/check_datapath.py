@@ -29,22 +29,23 @@ PARAMETERS = GRIDS[os.environ["SRNN_GRID"]]
 
 @cocotb.test()
 async def dot_product(dut: Any) -> None:
-    """Sums of every length, with `zero` and `first` at random, up to wrapping."""
+    """Sums of every length, from a value or from nothing, with `zero` at random, up to wrapping."""
     component, bench = DotProduct(PARAMETERS), CycleBench(dut)
     rng, lanes = np.random.default_rng(1), PARAMETERS.lanes
-    await bench.begin(weights=0, vector=0, first=1, zero=0, start_value=0)
+    await bench.begin(weights=0, vector=0, keep=0, start=0, zero=0, start_value=0)
     initials = corner_values(rng, PARAMETERS.accumulator_bits, 400)
-    steps: list[tuple[Codes, Codes, bool, bool, int]] = []
+    steps: list[tuple[Codes, Codes, bool, bool, bool, int]] = []
     for initial in initials:
         ends = rng.random() < 0.3
         weights, vector = (
             random_codes(rng, arithmetic, (lanes,), ends) for arithmetic in (Arithmetic(), PARAMETERS.arithmetic)
         )
-        steps.append((weights, vector, rng.random() < 0.3 or not steps, rng.random() < 0.1, initial))
+        keep = rng.random() < 0.7 and bool(steps)
+        steps.append((weights, vector, keep, not keep and rng.random() < 0.7, rng.random() < 0.1, initial))
     total, expected = 0, []
-    for weights, vector, first, zero, initial in steps:
-        start = initial if first else total
-        total = component.model([0] * lanes if zero else weights.tolist(), vector.tolist(), start)
+    for weights, vector, keep, start, zero, initial in steps:
+        before = total if keep else initial if start else 0
+        total = component.model([0] * lanes if zero else weights.tolist(), vector.tolist(), before)
         expected.append(total)
     depth = component.accumulate_latency
     for cycle in range(len(steps) + component.latency + 1):
@@ -53,8 +54,8 @@ async def dot_product(dut: Any) -> None:
             weights, vector = steps[cycle][:2]
             inputs |= {"weights": packed_words(weights[None])[0], "vector": packed_words(vector[None])[0]}
         if 0 <= cycle - depth < len(steps):
-            _, _, first, zero, initial = steps[cycle - depth]
-            inputs |= {"first": first, "zero": zero, "start_value": initial}
+            _, _, keep, start, zero, initial = steps[cycle - depth]
+            inputs |= {"keep": keep, "start": start, "zero": zero, "start_value": initial}
         await bench.cycle(inputs)
         if 0 <= cycle - component.latency < len(steps):
             assert bench.read("accumulator", signed=True) == expected[cycle - component.latency]

@@ -29,7 +29,7 @@ class _TwoDotProducts(wiring.Component):
         operands = {"weights": In(_OPERAND * p.lanes), "vector": In(_OPERAND * p.lanes),
                     "start_value": In(signed(p.accumulator_bits)), "accumulator": Out(signed(p.accumulator_bits))}
         super().__init__({
-            "first": In(1), "zero": In(1),
+            "keep": In(1), "start": In(1), "zero": In(1),
             **{f"{name}_{copy}": member for copy in range(2) for name, member in operands.items()},
         })
 
@@ -38,7 +38,7 @@ class _TwoDotProducts(wiring.Component):
         for copy in range(2):
             m.submodules[f"copy_{copy}"] = one = Shared(self.dot_product)
             m.d.comb += [
-                one.first.eq(self.first), one.zero.eq(self.zero),
+                one.keep.eq(self.keep), one.start.eq(self.start), one.zero.eq(self.zero),
                 one.start_value.eq(getattr(self, f"start_value_{copy}")),
                 one.weights.eq(self._wide(getattr(self, f"weights_{copy}"), 8)),
                 one.vector.eq(self._wide(getattr(self, f"vector_{copy}"), self.parameters.operand_bits)),
@@ -70,10 +70,11 @@ class RowIsolationProof(Harness):
             before = Signal(name=f"mine_{age}")
             m.d.sync += before.eq(sums[-1])
             sums.append(before)
-        self.assume(~(dut.first & sums[-1]) | (dut.start_value_0 == dut.start_value_1))
+        self.assume(~(dut.keep & dut.start))
+        self.assume(~(dut.start & sums[-1]) | (dut.start_value_0 == dut.start_value_1))
         # Whether the sum is of the client's words alone, from the first of its row on.
         own = Signal()
-        m.d.sync += own.eq(sums[-1] & (dut.first | own))
+        m.d.sync += own.eq(sums[-1] & (~dut.keep | own))
         self.promise("the sum of a row does not depend on the words of others",
                      ~own | (dut.accumulator_0 == dut.accumulator_1))
         self.reach("a row behind one that differs", own & (dut.accumulator_0 != 0))

@@ -68,7 +68,7 @@ def decide(
         are_free = harness.free_registers ^ (promise in harness.other_registers)
         commands = [
             *(before_mutation(verilog) if mutation else [f"read_verilog -D SYNTHESIS {file}" for file in verilog]),
-            *([mutation] if mutation else ["proc"]),
+            *([mutation] if mutation else ["proc -norom"]),
             f"read_rtlil {HARNESS}.il", f"hierarchy -check -top {HARNESS}", "proc",
             "flatten", *(["setattr -unset init w:dut.*"] if are_free else []), "opt_clean",
             "formalff -clk2ff -ff2anyinit", "chformal -lower", "setundef -undriven -anyseq", "opt -fast", "wreduce",
