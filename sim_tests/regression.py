@@ -17,7 +17,9 @@ __all__ = ["DEPENDS", "Job", "Outcome", "all_jobs", "bench_of", "longest_first",
 
 #: The bench of each component that is simulated alone.
 _BENCHES = {
-    **dict.fromkeys(("dot_product", "requantiser", "activation", "multiply_accumulate"), "check_datapath"),
+    **dict.fromkeys(
+        ("dot_product", "partial_chain", "requantiser", "activation", "multiply_accumulate"), "check_datapath"
+    ),
     **dict.fromkeys(("distributor", "collector"), "check_links"),
     **{
         component: f"check_{component}" for component in (

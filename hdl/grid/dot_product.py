@@ -75,12 +75,13 @@ class DotProduct(wiring.Component):
             level += 1
             registered = level % p.tree_levels_per_register == 0 or len(values) == 2
             values = self._level(m, values, level, registered)
-        before = Signal(signed(p.accumulator_bits))
+        before, total = Signal(signed(p.accumulator_bits)), Signal(signed(p.accumulator_bits), reset_less=True)
         m.d.comb += before.eq(
-            (self.accumulator & self.keep.replicate(p.accumulator_bits))
+            (total & self.keep.replicate(p.accumulator_bits))
             | (self.start_value & self.start.replicate(p.accumulator_bits))
         )
-        m.d.sync += self.accumulator.eq(before + Mux(self.zero, 0, values[0]))
+        m.d.sync += total.eq(before + Mux(self.zero, 0, values[0]))
+        m.d.comb += self.accumulator.eq(total)
         return m
 
     @staticmethod

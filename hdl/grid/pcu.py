@@ -8,6 +8,7 @@ from amaranth.lib.wiring import In, Out
 
 from hdl.grid.dot_product import DotProduct
 from hdl.grid.gate_path import GatePath
+from hdl.grid.partial_chain import PartialChain
 from hdl.grid.ports import Ports, connect, read_port, write_port
 from hdl.grid.sharing import Shared
 from hdl.grid.unit_path import UnitPath
@@ -42,6 +43,7 @@ class Pcu(wiring.Component):
     def __init__(self, parameters: GridParameters) -> None:
         self.parameters = p = parameters
         self.dot_product = DotProduct(p)
+        self.partial_chain = PartialChain(p)
         self.gate_path = GatePath(p)
         self.unit_path = UnitPath(p)
         super().__init__(Ports({
@@ -79,7 +81,7 @@ class Pcu(wiring.Component):
     @property
     def partial_latency(self) -> int:
         """Cycles from the last word of a row to `partial_out`."""
-        return self.dot_product.latency + 1
+        return self.dot_product.latency + self.partial_chain.latency
 
     @property
     def result_latency(self) -> int:
@@ -115,6 +117,7 @@ class Pcu(wiring.Component):
         m = Module()
         p = self.parameters
         m.submodules.dot_product = dot = Shared(self.dot_product)
+        m.submodules.partial_chain = chain = Shared(self.partial_chain)
         m.submodules.gate_path = gate = Shared(self.gate_path)
         m.submodules.unit_path = unit = Shared(self.unit_path)
 
@@ -145,14 +148,21 @@ class Pcu(wiring.Component):
         # The row's sum goes through the accumulator and the chain's adder; its gate entry is read meanwhile.
         accumulated = Signal(operand_tag_layout(p), reset_less=True)
         accumulated_valid, chained_valid = Signal(), Signal()
+        follows = Signal(reset_less=True)
         chained_fresh, chained_parity = Signal(reset_less=True), Signal(reset_less=True)
         m.d.sync += [
             accumulated.eq(summing),
+            follows.eq(~summing.head),
             accumulated_valid.eq(summing.valid & summing.last & summing.tail),
-            self.partial_out.eq(dot.accumulator + Mux(accumulated.head, 0, self.partial_in)),
             chained_valid.eq(accumulated_valid),
             chained_fresh.eq(accumulated.fresh),
             chained_parity.eq(accumulated.parity),
+        ]
+        m.d.comb += [
+            chain.follows.eq(follows),
+            chain.total.eq(dot.accumulator),
+            chain.partial_in.eq(self.partial_in),
+            self.partial_out.eq(chain.partial_out),
         ]
         if p.memory_registers:
             ends = summing.valid & summing.last & summing.tail

@@ -29,7 +29,8 @@ Progress = Callable[[str, int, int], None]
 
 #: What is assembled of several pipelines, and the pipelines: each is mapped for itself, and the assembly is timed. ABC
 #: gives up area where a path is shorter than the longest one of a netlist, however long that one is for another reason.
-_ASSEMBLED, _PARTS = ("srnn_site", "srnn_pcu"), ("srnn_dot_product", "srnn_gate_path", "srnn_unit_path")
+_ASSEMBLED = ("srnn_site", "srnn_pcu")
+_PARTS = ("srnn_dot_product", "srnn_partial_chain", "srnn_gate_path", "srnn_unit_path")
 #: Picoseconds that ABC aims at: less than any path, so that it always sizes gates for speed.
 _TARGET_PS = 600
 #: Capacitance at outputs, in the library's unit, and the period in which slack is measured.

@@ -23,6 +23,7 @@ from hdl.grid.image_loader import ImageLoader
 from hdl.grid.memory import MEMORY_MODULE, MEMORY_SOURCE
 from hdl.grid.multiply_accumulate import MultiplyAccumulate
 from hdl.grid.output_stream import OutputStream
+from hdl.grid.partial_chain import PartialChain
 from hdl.grid.pcu import Pcu
 from hdl.grid.pmu import Pmu
 from hdl.grid.registers import Registers
@@ -46,6 +47,7 @@ DRAIN_CYCLES = 13
 #: Components that are tested alone.
 COMPONENTS: dict[str, Callable[[GridParameters], wiring.Component]] = {
     "dot_product": DotProduct,
+    "partial_chain": PartialChain,
     "requantiser": Requantiser,
     "activation": ActivationUnit,
     "multiply_accumulate": MultiplyAccumulate,

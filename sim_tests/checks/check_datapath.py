@@ -15,6 +15,7 @@ from hdl.grid.activation import SUM_BITS, ActivationUnit
 from hdl.grid.dot_product import DotProduct
 from hdl.grid.fixed_point import saturate_int
 from hdl.grid.multiply_accumulate import MultiplyAccumulate
+from hdl.grid.partial_chain import PartialChain
 from hdl.grid.requantiser import Requantiser
 from hdl.layouts import Activation, Keep, table_entry_layout
 from hdl.numerics import MULTIPLIER_BITS, Arithmetic
@@ -59,6 +60,28 @@ async def dot_product(dut: Any) -> None:
         await bench.cycle(inputs)
         if 0 <= cycle - component.latency < len(steps):
             assert bench.read("accumulator", signed=True) == expected[cycle - component.latency]
+
+
+@cocotb.test()
+async def partial_chain(dut: Any) -> None:
+    """Corner values of both sums, with `follows` at random, up to wrapping."""
+    bench, rng, bits = CycleBench(dut), np.random.default_rng(3), PARAMETERS.accumulator_bits
+    await bench.begin(follows=0, total=0, partial_in=0)
+    cases = list(zip(
+        corner_values(rng, bits, 2000), rng.permutation(corner_values(rng, bits, 2000)), rng.random(2000) < 0.3,
+        strict=True,
+    ))
+    expected: list[int] = []
+    for cycle in range(len(cases) + PartialChain.latency):
+        if cycle < len(cases):
+            total, partial, follows = (int(value) for value in cases[cycle])
+            wrapped = (total + (partial if follows else 0) + (1 << (bits - 1))) % (1 << bits) - (1 << (bits - 1))
+            expected.append(wrapped)
+            await bench.cycle(total=total, partial_in=partial, follows=follows)
+        else:
+            await bench.cycle()
+        if cycle >= PartialChain.latency:
+            assert bench.read("partial_out", signed=True) == expected[cycle - PartialChain.latency]
 
 
 @cocotb.test()
