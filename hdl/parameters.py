@@ -65,6 +65,11 @@ class GridParameters:
     tree_levels_per_register: int = 2
     #: Registers at the outputs of the site's memories, 0 or 1: what comes out of a large block RAM or SRAM comes late.
     memory_registers: int = 0
+    #: Ports of the weight memories: 2, or 1 for memories that are read or written in a cycle, such as an iCE40's SPRAMs
+    #: and most SRAM macros. No cycle is lost: weights are written only while nothing runs.
+    weight_ports: int = 2
+    #: Bits of the counters of cycles and stalls, which wrap; those above read as zero.
+    counter_bits: int = 64
     #: 1: the epilogue's products are in carry-save form between two registers, so that standard cells keep up with the
     #: dot product; 0: they are whole, for multipliers that are blocks of an FPGA.
     carry_save: int = 0
@@ -287,6 +292,8 @@ RANGES: dict[str, tuple[int, int, bool]] = {
     "operand_bits": (8, 16, True),
     "tree_levels_per_register": (1, 7, False),
     "memory_registers": (0, 1, False),
+    "weight_ports": (1, 2, False),
+    "counter_bits": (32, 64, False),
     "carry_save": (0, 1, False),
 }
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 __all__ = [
     "ADDRESS_BITS", "BITS", "IDENTIFICATION", "REGISTERS", "VERSION", "Access", "Control", "Error", "InterruptEnable",
-    "Mode", "Register", "Status", "Stream",
+    "Mode", "Register", "Status", "Stream", "held_bits",
 ]
 
 #: Value of the ID register: "SRNN".
@@ -134,8 +134,9 @@ REGISTERS: tuple[Register, ...] = (
              "Causes of the interrupt, see the INTERRUPT_ENABLE bits"),
     Register("MODE", 0x18, Access.READ_WRITE, "Start of the next sequence, see the MODE bits"),
     Register("STEPS", 0x1C, Access.READ_WRITE, "Steps of the next sequence, 1 to 2^32 - 1", reset=1),
-    Register("PHASE_ENABLE_LOW", 0x20, Access.READ_WRITE, "Enables of phases 31-0", reset=0xFFFFFFFF),
-    Register("PHASE_ENABLE_HIGH", 0x24, Access.READ_WRITE, "Enables of phases 63-32", reset=0xFFFFFFFF),
+    Register("PHASE_ENABLE_LOW", 0x20, Access.READ_WRITE, "Enables of phases 31-0, all set after "
+             "reset; bits of phases that the grid does not have are zero", reset=0xFFFFFFFF),
+    Register("PHASE_ENABLE_HIGH", 0x24, Access.READ_WRITE, "The same of phases 63-32", reset=0xFFFFFFFF),
     Register("ERRORS", 0x28, Access.WRITE_ONE_TO_CLEAR, "Sticky error flags, see the ERRORS bits"),
     Register("STEPS_DONE", 0x2C, Access.READ, "Steps of this sequence whose output has been fetched for sending"),
     Register("CYCLES_LOW", 0x30, Access.READ, "Cycles from start to done, bits 31-0; reading them keeps bits "
@@ -151,7 +152,7 @@ REGISTERS: tuple[Register, ...] = (
     Register("STREAM", 0x54, Access.READ_WRITE, "Kind of the packets of s_axis, see the STREAM bits"),
 )
 
-#: Registers with named bits.
+#: Registers with named bits. All others of their bits read as zero.
 BITS: dict[str, type[enum.IntEnum]] = {
     "CONTROL": Control,
     "STATUS": Status,
@@ -160,3 +161,11 @@ BITS: dict[str, type[enum.IntEnum]] = {
     "STREAM": Stream,
     "ERRORS": Error,
 }
+
+
+def held_bits(register: Register, phases: int) -> int:
+    """The lowest bits of a read/write register that a grid of so many phases has; those above read as zero."""
+    if register.name in BITS:
+        return len(BITS[register.name])
+    first = {"PHASE_ENABLE_LOW": 0, "PHASE_ENABLE_HIGH": 32}.get(register.name)
+    return 32 if first is None else min(32, max(0, phases - first))

@@ -100,7 +100,7 @@ def run_job(job: Job, results: Path) -> Outcome:
         if job.component is None:
             build = build_grid(GRIDS[job.grid], job.simulator)
         elif job.component == "memory":
-            build = build_memory(job.simulator, GRIDS[job.grid].memory_registers)
+            build = build_memory(job.simulator, GRIDS[job.grid])
         else:
             build = build_component(job.component, GRIDS[job.grid], job.simulator)
         built = time.perf_counter()
@@ -129,7 +129,7 @@ def _components(simulator: str, grids: tuple[str, ...]) -> Iterator[Job]:
 
 #: Components whose Verilog depends on a few parameters only: one of several grids with the same values is enough.
 DEPENDS: dict[str, tuple[str, ...]] = {
-    "memory": ("memory_registers",), "activation": ("table_segments", "memory_registers"),
+    "memory": ("memory_registers", "weight_ports"), "activation": ("table_segments", "memory_registers"),
     "multiply_accumulate": ("carry_save",),
     "requantiser": ("accumulator_bits", "operand_bits", "carry_save"),
 }

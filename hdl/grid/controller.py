@@ -74,7 +74,7 @@ class Controller(wiring.Component):
             "keep_state": In(1),
             "model": In(32),
             "steps": In(32),
-            "phase_enable": In(64),
+            "phase_enable": In(p.phases),
             "loading": In(1),
             "load_begun": In(1),
             "load_begun_state": In(1),
@@ -115,10 +115,10 @@ class Controller(wiring.Component):
             "no_steps": Out(1),
             "no_model": Out(1),
             "no_state": Out(1),
-            "cycles": Out(64),
-            "stall_input": Out(64),
-            "stall_output": Out(64),
-            "stall_result": Out(64),
+            "cycles": Out(p.counter_bits),
+            "stall_input": Out(p.counter_bits),
+            "stall_output": Out(p.counter_bits),
+            "stall_result": Out(p.counter_bits),
         })
 
     def elaborate(self, platform: object) -> Module:

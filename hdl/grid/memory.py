@@ -19,23 +19,27 @@ MEMORY_SOURCE = Path(__file__).parent / "memory.v"
 
 
 class ExternalMemory(wiring.Component):
-    """Memory with one write port and one read port.
+    """Memory with one write port and one read port, or with one port for both.
 
     A word is written slice by slice (`write.slice` counts from the least significant slice). A read takes `latency`
     cycles: `read.data` belongs to the `read.address` of so many cycles before, and keeps its value when `read.enable`
-    was low then. A word that is read in the cycle in which it is written gives anything. `initialised` is high if
+    was low then. A word that is read in the cycle in which it is written gives anything, and so does
+    any word with one port. `initialised` is high if
     the memory has contents before its first write: baked in, or images that a simulation has read. Other words are
     unknown until they are written.
 
     Parameters: `depth` words of `width` bits, written in slices of `slice_width` bits (default: whole words);
-    `init_file` is a `$readmemh` file with the contents, or ""; `registers` (0 or 1) at the output.
+    `init_file` is a `$readmemh` file with the contents, or ""; `registers` (0 or 1) at the output; `ports`
+    (1 or 2): whether reads and writes have an address each.
     """
 
     def __init__(
-        self, width: int, depth: int, slice_width: int | None = None, init_file: str = "", registers: int = 0
+        self, width: int, depth: int, slice_width: int | None = None, init_file: str = "", registers: int = 0,
+        ports: int = 2,
     ) -> None:
         self.width = width
         self.registers = registers
+        self.ports = ports
         self.depth = depth
         self.slice_width = min(width, slice_width or width)
         self.slices = -(-width // self.slice_width)
@@ -61,6 +65,7 @@ class ExternalMemory(wiring.Component):
             p_SLICE=self.slice_width,
             p_SLICE_BITS=bits_for(self.slices),
             p_OUTPUT_REGISTER=self.registers,
+            p_PORTS=self.ports,
             p_INIT_FILE=self.init_file,
             i_clk=ClockSignal(),
             i_write_enable=self.write.enable,

@@ -2,7 +2,8 @@
 // register at its output.
 //
 // No grid uses a word that is read in the cycle in which it is written, so that what comes out then is up to the memory:
-// no_rw_check tells Yosys so. In a simulation it is the complement of the old word, which no bench survives.
+// no_rw_check tells Yosys so. In a simulation it is the complement of the old word, which no bench survives. With one
+// port this holds for every word that is read in a cycle with a write.
 //
 // The only place where a grid stores words; replace it by SRAM macros of the same interface for an ASIC.
 //
@@ -19,6 +20,7 @@ module srnn_memory #(
     parameter SLICE = 8,         // bits of a slice; the last slice of a word may be narrower
     parameter SLICE_BITS = 1,    // bits of a slice number
     parameter OUTPUT_REGISTER = 0, // 1: a read takes two cycles
+    parameter PORTS = 2,         // 1: a cycle reads or writes, so that both can have one address
     parameter INIT_FILE = ""
 ) (
     input  wire                    clk,
@@ -33,8 +35,11 @@ module srnn_memory #(
 );
     localparam SLICES = (WIDTH + SLICE - 1) / SLICE;
 
-    (* no_rw_check, ram_style = OUTPUT_REGISTER ? "block" : "auto" *)
+    (* no_rw_check, ram_style = (OUTPUT_REGISTER && PORTS != 1) ? "block" : "auto" *)
     reg [WIDTH-1:0] words [0:DEPTH-1];
+
+    wire [ADDRESS_BITS-1:0] read_at = (PORTS == 1 && write_enable) ? write_address : read_address;
+    wire [ADDRESS_BITS-1:0] write_at = (PORTS == 1) ? read_at : write_address;
 
     genvar slice;
     generate
@@ -43,20 +48,20 @@ module srnn_memory #(
             localparam BITS = (LOW + SLICE > WIDTH) ? WIDTH - LOW : SLICE;
             always @(posedge clk)
                 if (write_enable && (SLICES == 1 || write_slice == slice))
-                    words[write_address][LOW +: BITS] <= write_data[BITS-1:0];
+                    words[write_at][LOW +: BITS] <= write_data[BITS-1:0];
         end
     endgenerate
 
     reg [WIDTH-1:0] fetched;
 `ifdef SYNTHESIS
     always @(posedge clk)
-        if (read_enable)
-            fetched <= words[read_address];
+        if (read_enable && (PORTS != 1 || !write_enable))
+            fetched <= words[read_at];
 `else
-    wire collision = write_enable && write_address == read_address;
+    wire collision = write_enable && (PORTS == 1 || write_address == read_address);
     always @(posedge clk)
         if (read_enable)
-            fetched <= words[read_address] ^ {WIDTH{collision}};
+            fetched <= words[read_at] ^ {WIDTH{collision}};
 `endif
 
     generate

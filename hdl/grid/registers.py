@@ -13,7 +13,7 @@ from amaranth.lib.wiring import In, Out
 from hdl.grid.ports import Ports, axi_lite
 from hdl.grid.skid import skid_buffer
 from hdl.parameters import GridParameters
-from hdl.register_map import ADDRESS_BITS, IDENTIFICATION, REGISTERS, VERSION, Access, Control, Error, Status, Stream
+from hdl.register_map import ADDRESS_BITS, IDENTIFICATION, REGISTERS, VERSION, Access, Control, Error, Status, Stream, held_bits
 
 __all__ = ["Registers", "grid_value"]
 
@@ -30,7 +30,7 @@ class Registers(wiring.Component):
     A write takes place when its address and its data have come and the response channel is free; `start` and `abort`
     go high for one cycle after it. A read is answered two cycles after its address. Every output to the bus is a
     register: an address or data that cannot be used at once is kept in a skid buffer. Unknown addresses read as zero,
-    ignore writes and answer SLVERR. Byte strobes are honoured. A read of the lower half of a counter keeps its upper
+    ignore writes and answer SLVERR; bits that a register does not have read as zero (`held_bits`). Byte strobes are honoured. A read of the lower half of a counter keeps its upper
     half for the read of that which follows; without one before it, the upper half is read as it is.
     `errors` are pulses, which set sticky flags; the other inputs are readable as they are.
     """
@@ -38,7 +38,7 @@ class Registers(wiring.Component):
     module_name = "srnn_registers"
 
     def __init__(self, parameters: GridParameters) -> None:
-        self.parameters = parameters
+        self.parameters = p = parameters
         super().__init__(Ports({
             "s_axil": In(axi_lite(ADDRESS_BITS)),
             "interrupt": Out(1),
@@ -47,7 +47,7 @@ class Registers(wiring.Component):
             "keep_state": Out(1),
             "model": Out(32),
             "steps": Out(32),
-            "phase_enable": Out(64),
+            "phase_enable": Out(p.phases),
             "ignore_tdest": Out(1),
             "load": Out(1),
             "busy": In(1),
@@ -56,10 +56,10 @@ class Registers(wiring.Component):
             "state_valid": In(1),
             "errors": In(len(Error)),
             "steps_done": In(32),
-            "cycles": In(64),
-            "stall_input": In(64),
-            "stall_output": In(64),
-            "stall_result": In(64),
+            "cycles": In(p.counter_bits),
+            "stall_input": In(p.counter_bits),
+            "stall_output": In(p.counter_bits),
+            "stall_result": In(p.counter_bits),
         }))
 
     def elaborate(self, platform: object) -> Module:
@@ -73,10 +73,12 @@ class Registers(wiring.Component):
             status[Status.ABORTED].eq(self.aborted),
             status[Status.STATE_VALID].eq(self.state_valid),
         ]
-        held = {
-            register.name: Signal(32, name=register.name.lower(), init=register.reset)
-            for register in REGISTERS if register.access == Access.READ_WRITE
-        }
+        held = {}
+        for register in REGISTERS:
+            if register.access == Access.READ_WRITE:
+                bits = held_bits(register, p.phases)
+                init = register.reset & ((1 << bits) - 1)
+                held[register.name] = Signal(bits, name=register.name.lower(), init=init)
         readable = {
             **held,
             "ID": Const(IDENTIFICATION, 32),
@@ -129,9 +131,10 @@ class Registers(wiring.Component):
                     with m.Case(register.offset >> 2):
                         if register.access == Access.READ_WRITE:
                             # By bytes, so that the strobes are enables of registers.
-                            for index in range(4):
-                                with m.If(enables[index]):
-                                    m.d.sync += held[register.name].word_select(index, 8).eq(data.word_select(index, 8))
+                            value = held[register.name]
+                            for low in range(0, len(value), 8):
+                                with m.If(enables[low // 8]):
+                                    m.d.sync += value[low : low + 8].eq(data[low:])
                         elif register.access == Access.WRITE_ONE_TO_CLEAR:
                             m.d.comb += clear.eq(data & strobes)
                         elif register.name == "CONTROL":
@@ -146,7 +149,7 @@ class Registers(wiring.Component):
         bus = self.s_axil
         read = Signal()
         #: The upper half of the counter whose lower half was read last, and a bit for that counter.
-        kept, kept_of = Signal(32, reset_less=True), Signal(len(counters))
+        kept, kept_of = Signal(self.parameters.counter_bits - 32, reset_less=True), Signal(len(counters))
         #: What the read of a register does besides.
         effects: dict[str, list[Any]] = {}
         for index, (name, counter) in enumerate(counters.items()):

@@ -60,12 +60,11 @@ class Sequencer(wiring.Component):
         )
         weight_address = Signal(p.weight_address_bits, reset_less=True)
         tag = Signal(operand_tag_layout(p), reset_less=True)
-        # Of the counts, so that no path begins with a comparison: this word, gate or unit is the last; a unit has a
-        # single word; units have no padding; this cycle is padding.
-        last_word, last_gate, last_unit = Signal(reset_less=True), Signal(reset_less=True), Signal(reset_less=True)
-        single_word, single_gate, pads, padding = (
-            Signal(reset_less=True), Signal(reset_less=True), Signal(reset_less=True), Signal()
-        )
+        # Of the counts, so that no path begins with a comparison: this word, gate or unit is the last; a gate has a
+        # single word, a unit a single gate; units have padding; this cycle is padding. They begin as the counts say.
+        last_word, last_gate = Signal(init=1, reset_less=True), Signal(init=1, reset_less=True)
+        single_word, single_gate = Signal(init=1, reset_less=True), Signal(init=1, reset_less=True)
+        last_unit, pads, padding = Signal(reset_less=True), Signal(reset_less=True), Signal()
         m.d.comb += [
             self.read.eq(active & ~padding),
             self.weight_address.eq(weight_address),

@@ -61,7 +61,10 @@ class Site(wiring.Component):
             for instance in SITE_INSTANCES[memory]:
                 slice_width = width if memory == Memory.STATE else p.beat_bits
                 registers = p.memory_registers if memory != Memory.PHASE else 0
-                words = ExternalMemory(width, depth, slice_width, self.init_files.get(instance, ""), registers)
+                words = ExternalMemory(
+                    width, depth, slice_width, self.init_files.get(instance, ""), registers,
+                    p.weight_ports if memory == Memory.WEIGHT else 2,
+                )
                 memories[instance] = words
                 m.submodules[instance] = words
                 if memory != Memory.STATE:

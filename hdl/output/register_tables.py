@@ -13,8 +13,10 @@ from hdl.register_map import BITS, IDENTIFICATION, REGISTERS, VERSION, Register
 
 __all__ = ["RegisterBit", "RegisterTable", "register_tables"]
 
-#: Values of registers that never change.
-_CONSTANTS: dict[str, int | None] = {"ID": IDENTIFICATION, "VERSION": VERSION, "GRID": None}
+#: Values of registers that never change, and None for what depends on the grid.
+_VALUES: dict[str, int | None] = {
+    "ID": IDENTIFICATION, "VERSION": VERSION, **dict.fromkeys(("GRID", "PHASE_ENABLE_LOW", "PHASE_ENABLE_HIGH")),
+}
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,7 @@ class RegisterTable:
     @property
     def reset(self) -> int | None:
         """Value after reset, which a constant register always has; None if it depends on the grid."""
-        return _CONSTANTS.get(self.register.name, self.register.reset)
+        return _VALUES.get(self.register.name, self.register.reset)
 
     @property
     def reset_text(self) -> str:

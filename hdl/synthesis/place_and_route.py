@@ -75,7 +75,7 @@ PLACE_AND_ROUTE_TARGETS: dict[str, Target] = {
     "ecp5-45k": _ecp5("45", "CABGA381", 72),
     "ecp5-25k": _ecp5("25", "CABGA381", 28),
     "ice40up5k": Target(
-        "iCE40UP5K", "synth_ice40 -device u", "", 8, 16, ICE40_TO_BLOCKS, "nextpnr-ice40",
+        "iCE40UP5K", "synth_ice40 -device u -spram", "", 8, 16, ICE40_TO_BLOCKS, "nextpnr-ice40",
         ("--up5k", "--package", "sg48", "--pcf-allow-unconstrained"), _ICE40UP_RESOURCES,
     ),
     "ice40hx": Target(

@@ -80,11 +80,10 @@ def build_component(name: str, parameters: GridParameters, simulator: str) -> Bu
         return build(sources, component.module_name, simulator)
 
 
-def build_memory(simulator: str, registers: int = 0) -> Build:
-    """The simulation build of a small memory, with so many registers at its output."""
-    return build(
-        [MEMORY_SOURCE], MEMORY_MODULE, simulator, parameters=MEMORY_PARAMETERS | {"OUTPUT_REGISTER": registers}
-    )
+def build_memory(simulator: str, parameters: GridParameters) -> Build:
+    """The simulation build of a small memory, with the register and the ports of a grid's weight memories."""
+    chosen = {"OUTPUT_REGISTER": parameters.memory_registers, "PORTS": parameters.weight_ports}
+    return build([MEMORY_SOURCE], MEMORY_MODULE, simulator, parameters=MEMORY_PARAMETERS | chosen)
 
 
 def zero_filled(packer: LayoutPacker, **fields: int) -> int:

@@ -27,7 +27,9 @@ RESIDENT_GRID_16 = GridParameters(
 #: Grids by name, cheapest first; "-16" is for 16-bit operands. The settings of the pipeline are spread over them.
 GRIDS: dict[str, GridParameters] = {
     # One site, one byte a beat, the narrowest accumulator that the quantiser uses and a register at every tree level.
-    "1x1x4": _grid(1, 1, 4, accumulator_bits=24, tree_levels_per_register=1, memory_registers=1),
+    "1x1x4": _grid(
+        1, 1, 4, accumulator_bits=24, tree_levels_per_register=1, memory_registers=1, weight_ports=1
+    ),
     # A row of sites: results of one unit at a time, lanes not a power of two.
     "1x4x5": _grid(
         1, 4, 5, table_segments=64, tree_levels_per_register=7, state_words=1, models=1, memory_registers=1,
@@ -49,7 +51,7 @@ GRIDS: dict[str, GridParameters] = {
     # A group takes two beats, a vector word three.
     "8x3x12": _grid(8, 3, 12, tree_levels_per_register=3, memory_registers=1),
     "4x4x16": _grid(4, 4, 16, carry_save=1),
-    "4x8x8": _grid(4, 8, 8),
+    "4x8x8": _grid(4, 8, 8, weight_ports=1),
 }
 
 #: The grids that are small enough for an event-driven simulator, and those that are so for many sequences.

@@ -7,7 +7,7 @@ from collections import Counter, abc
 from cocotbext.axi import AxiResp
 
 from hdl.parameters import GridParameters
-from hdl.register_map import REGISTERS, Access
+from hdl.register_map import REGISTERS, Access, held_bits
 
 __all__ = ["BY_OFFSET", "RegistersModel"]
 
@@ -20,7 +20,14 @@ class RegistersModel:
     def __init__(self, parameters: GridParameters) -> None:
         self.grid = parameters.rows | parameters.cols << 8 | parameters.lanes << 16
         self.grid |= (parameters.operand_bits == 16) << 24
-        self.held = {register.name: register.reset for register in REGISTERS if register.access == Access.READ_WRITE}
+        self.masks = {
+            register.name: (1 << held_bits(register, parameters.phases)) - 1
+            for register in REGISTERS if register.access == Access.READ_WRITE
+        }
+        self.held = {
+            register.name: register.reset & self.masks[register.name]
+            for register in REGISTERS if register.access == Access.READ_WRITE
+        }
         self.sticky = 0
         #: Responses on offer: a write's code, a read's code and data.
         self.write_response: int | None = None
@@ -102,7 +109,7 @@ class RegistersModel:
             name = "unknown" if register is None else register.name
             self.seen[name] += 1
             if name in self.held:
-                self.held[name] = self.held[name] & ~mask | ones
+                self.held[name] = (self.held[name] & ~mask | ones) & self.masks[name]
             elif name == "ERRORS":
                 clear = ones
                 self.seen["error kept while cleared"] += bool(ones & self.sticky & inputs["errors"])

@@ -33,7 +33,7 @@ async def registers(dut: Any) -> None:
     assert await bench.read("VERSION") == VERSION
     assert await bench.read("GRID") == p.rows | p.cols << 8 | p.lanes << 16 | (p.operand_bits == 16) << 24
     assert (await bench.read("STATUS"), await bench.read("ERRORS"), await bench.read("STEPS")) == (0, 0, 1)
-    assert await bench.read("PHASE_ENABLE") == (1 << 64) - 1
+    assert await bench.read("PHASE_ENABLE") == (1 << p.phases) - 1
     await bench.write("STEPS", 0x11223344)
     steps = 0x1C
     await bench.registers.write(steps + 1, b"\xaa\xbb")

@@ -21,12 +21,13 @@ PARAMETERS = GRIDS[os.environ["SRNN_GRID"]]
 RESET = {
     "ID": 0x53524E4E, "VERSION": 0x00020000,
     "GRID": PARAMETERS.rows | PARAMETERS.cols << 8 | PARAMETERS.lanes << 16 | (PARAMETERS.operand_bits == 16) << 24,
-    "STEPS": 1, "PHASE_ENABLE_LOW": 0xFFFFFFFF, "PHASE_ENABLE_HIGH": 0xFFFFFFFF,
+    "STEPS": 1, "PHASE_ENABLE_LOW": (1 << min(32, PARAMETERS.phases)) - 1,
+    "PHASE_ENABLE_HIGH": (1 << max(0, PARAMETERS.phases - 32)) - 1,
 }
 #: Inputs that are readable as registers, with their widths.
 SHOWN = {
-    "busy": 1, "done": 1, "aborted": 1, "state_valid": 1, "steps_done": 32, "cycles": 64, "stall_input": 64,
-    "stall_output": 64, "stall_result": 64,
+    "busy": 1, "done": 1, "aborted": 1, "state_valid": 1, "steps_done": 32,
+    **dict.fromkeys(("cycles", "stall_input", "stall_output", "stall_result"), PARAMETERS.counter_bits),
 }
 #: Inputs of the bus that are always defined, and inputs that are defined with their `valid`.
 BUS_CONTROL = ("awvalid", "wvalid", "bready", "arvalid", "rready")

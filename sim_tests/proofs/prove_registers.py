@@ -6,7 +6,7 @@ from amaranth.hdl import Cat, Module, Mux, Signal
 
 from hdl.grid.registers import Registers
 from hdl.parameters import GridParameters
-from hdl.register_map import REGISTERS, Access, Control, Error
+from hdl.register_map import REGISTERS, Access, Control, Error, held_bits
 from sim_tests.proofs.harness import Harness
 
 __all__ = ["RegistersProof"]
@@ -16,6 +16,7 @@ class RegistersProof(Harness):
     """Promises of `hdl.grid.registers`."""
 
     def __init__(self, parameters: GridParameters) -> None:
+        self.parameters = parameters
         super().__init__(Registers(parameters))
 
     def state(self, m: Module) -> None:
@@ -61,9 +62,10 @@ class RegistersProof(Harness):
         held = {}
         for register in REGISTERS:
             if register.access == Access.READ_WRITE:
-                held[register.name] = value = Signal(32, name=f"held_{register.name}", init=register.reset)
+                has = (1 << held_bits(register, self.parameters.phases)) - 1
+                held[register.name] = value = Signal(32, name=f"held_{register.name}", init=register.reset & has)
                 with m.If(write & (number == register.offset >> 2)):
-                    m.d.sync += value.eq((value & ~mask) | (word & mask))
+                    m.d.sync += value.eq(((value & ~mask) | (word & mask)) & has)
         offsets = {register.name: register.offset >> 2 for register in REGISTERS}
         self.promise("STEPS is what was written", dut.steps == held["STEPS"])
         self.promise("MODEL is what was written", dut.model == held["MODEL"])
