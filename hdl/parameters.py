@@ -309,8 +309,12 @@ def preset_names() -> list[str]:
 
 
 def usual_preset_names() -> list[str]:
-    """The candidates where no grid is named: the presets with operands of the default width."""
-    return [name for name in preset_names() if load_parameters(name).operand_bits == Arithmetic.operand_bits]
+    """The candidates where no grid is named: the presets with operands of the default width, for no one device."""
+    usual = GridParameters()
+    return [
+        name for name, known in ((name, load_parameters(name)) for name in preset_names())
+        if (known.operand_bits, known.weight_ports) == (usual.operand_bits, usual.weight_ports)
+    ]
 
 
 def preset_path(name: str) -> Path:

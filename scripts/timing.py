@@ -34,8 +34,11 @@ LIBRARIES = {
 }
 PRESET = "paper"
 TARGET = "ecp5"
-#: Grids by rows, columns and lanes, with the memories of the preset `small`; the first is that of CI.
-GRIDS = ("1x1x4", "1x1x8", "1x1x32", "2x1x16", "2x2x8", "4x1x32")
+#: Another device, with the preset that is made for it; its multipliers are in blocks until there are no more.
+SMALLEST, SMALLEST_PRESET = "ice40up5k", "up5k"
+#: Grids on the target by rows, columns and lanes, with the memories of the preset `small`; the first is that of CI.
+SHAPES = ("1x1x4", "1x1x8", "1x1x32", "2x1x16", "2x2x8", "4x1x32")
+GRIDS = (*SHAPES, SMALLEST)
 #: Of grids as large as those of CI and up to this number of multipliers three seeds, of larger ones two.
 SEEDS = (1, 2, 3)
 _FEW_SEEDS, _LARGE = (1, 2), 32
@@ -47,9 +50,11 @@ TIMING = "timing.json"
 CLOCKS = ROOT / "rnn_mapper" / "explore" / "data" / f"clock_{TARGET}.json"
 
 
-def grid(shape: str) -> GridParameters:
-    """The grid of a shape such as 1x1x8."""
-    rows, cols, lanes = map(int, shape.split("x"))
+def grid(name: str) -> GridParameters:
+    """The grid of a shape such as 1x1x8, or of the smallest device."""
+    if name == SMALLEST:
+        return load_parameters(SMALLEST_PRESET)
+    rows, cols, lanes = map(int, name.split("x"))
     return replace(load_parameters("small"), rows=rows, cols=cols, lanes=lanes)
 
 
@@ -69,19 +74,20 @@ def measure_modules(library: str, only: Container[str] | None = None) -> list[di
     ]
 
 
-def measure_grid(shape: str) -> list[dict[str, Any]]:
-    """A grid with each seed."""
-    parameters = grid(shape)
-    with tempfile.TemporaryDirectory(prefix="srnn_timing_") as name:
-        folder, work = Path(name) / "grid", Path(name) / "work"
+def measure_grid(name: str) -> list[dict[str, Any]]:
+    """One of `GRIDS` with each seed."""
+    parameters = grid(name)
+    target, multipliers = (SMALLEST, "mixed") if name == SMALLEST else (TARGET, "dsp")
+    with tempfile.TemporaryDirectory(prefix="srnn_timing_") as place:
+        folder, work = Path(place) / "grid", Path(place) / "work"
         make_package(parameters).write(folder)
         work.mkdir()
         seeds = SEEDS if parameters.multipliers < _LARGE else _FEW_SEEDS
-        placed = place_and_route(folder, TARGET, seeds, lambda what, done, total: None, folder=work, jobs=2,
-                                 timeout=_PATIENCE)
+        placed = place_and_route(folder, target, seeds, lambda what, done, total: None, folder=work, jobs=2,
+                                 multipliers=multipliers, timeout=_PATIENCE)
     return [
         {
-            "target": TARGET, "rows": parameters.rows, "cols": parameters.cols, "lanes": parameters.lanes,
+            "target": target, "rows": parameters.rows, "cols": parameters.cols, "lanes": parameters.lanes,
             "seed": one.seed, "fmax_mhz": round(one.fmax_mhz, 2), **one.used,
             "path": [step.component for step in one.path],
         }
@@ -94,20 +100,20 @@ def clocks_of(found: abc.Mapping[str, Any]) -> dict[str, Any]:
     names = ("rows", "cols", "lanes", "seed", "fmax_mhz")
     return {
         "command": found["command"], "commit": found["commit"], "target": TARGET,
-        "grids": [{name: row[name] for name in names} for row in found["grids"]],
+        "grids": [{name: row[name] for name in names} for row in found["grids"] if row["target"] == TARGET],
     }
 
 
-def shape_of(row: abc.Mapping[str, Any]) -> str:
-    """The shape of a recorded grid."""
-    return f"{row['rows']}x{row['cols']}x{row['lanes']}"
+def name_of(row: abc.Mapping[str, Any]) -> str:
+    """Which of `GRIDS` a recorded grid is."""
+    return f"{row['rows']}x{row['cols']}x{row['lanes']}" if row["target"] == TARGET else str(row["target"])
 
 
 def best_clocks(grids: Sequence[abc.Mapping[str, Any]]) -> dict[str, float]:
-    """The best of all seeds, in MHz, by shape."""
+    """The best of all seeds, in MHz, by the names of the grids."""
     best: dict[str, float] = {}
     for row in grids:
-        best[shape_of(row)] = max(best.get(shape_of(row), 0.0), row["fmax_mhz"])
+        best[name_of(row)] = max(best.get(name_of(row), 0.0), row["fmax_mhz"])
     return best
 
 
@@ -128,11 +134,12 @@ def tables(found: abc.Mapping[str, Any]) -> str:
             for name, rows in modules.items()
         ],
     )
-    lines += ["", f"Whole grids on `{TARGET}`, placed and routed out of context.", ""]
+    lines += ["", f"Whole grids on `{TARGET}`, and the preset `{SMALLEST_PRESET}` on `{SMALLEST}`, placed and routed "
+              "out of context.", ""]
     lines += markdown_table(
         ["grid", "seed", "MHz", "LUT", "FF", "DSP", "EBR"],
         [
-            [shape_of(row), str(row["seed"]), f"{row['fmax_mhz']:.1f}", *(f"{row[kind]:,}" for kind in
+            [name_of(row), str(row["seed"]), f"{row['fmax_mhz']:.1f}", *(f"{row.get(kind, 0):,}" for kind in
              ("lut", "ff", "dsp", "ebr"))]
             for row in found["grids"]
         ],
@@ -155,18 +162,18 @@ def draw(found: abc.Mapping[str, Any], path: Path) -> None:
         left.legend(frameon=False, fontsize=8, loc="lower left", bbox_to_anchor=(0, 1), ncols=2)
         shapes = list(best_clocks(found["grids"]))
         for row in found["grids"]:
-            right.plot(shapes.index(shape_of(row)), row["fmax_mhz"], "o", color="C2")
+            right.plot(shapes.index(name_of(row)), row["fmax_mhz"], "o", color="C2")
         right.set_xticks(range(len(shapes)), shapes)
         right.set_ylim(0, 1.1 * max(row["fmax_mhz"] for row in found["grids"]))
-        right.set_ylabel(f"{TARGET}: MHz, each seed")
+        right.set_ylabel(f"{TARGET} if not named: MHz, each seed")
         without_frame(left, right)
 
 
 @click.command()
 @output_option
 @click.option("--modules/--no-modules", default=True, show_default=True, help="Measure the modules.")
-@click.option("--grid", "shapes", multiple=True, type=click.Choice(GRIDS), help="Grids to route; default: all.")
-def main(output: Path, modules: bool, shapes: tuple[str, ...]) -> None:
+@click.option("--grid", "names", multiple=True, type=click.Choice(GRIDS), help="Grids to route; default: all.")
+def main(output: Path, modules: bool, names: tuple[str, ...]) -> None:
     """Measure the clocks, and write the tables and the picture."""
     say = progress_lines(Console())
     path = output / TIMING
@@ -178,11 +185,11 @@ def main(output: Path, modules: bool, shapes: tuple[str, ...]) -> None:
             found["modules"] += measure_modules(library)
             worst = max(found["modules"], key=lambda row: (row["library"] == library, row["ratio"]))
             say(f"{library}: at most {worst['ratio']:.2f} of the bare dot product ({worst['module']})")
-    for shape in shapes or GRIDS:
-        placed = measure_grid(shape)
-        kept = [row for row in found["grids"] if shape_of(row) != shape]
-        found["grids"] = sorted([*kept, *placed], key=lambda row: (GRIDS.index(shape_of(row)), row["seed"]))
-        say(f"{shape}: {max(row['fmax_mhz'] for row in placed):.1f} MHz")
+    for name in names or GRIDS:
+        placed = measure_grid(name)
+        kept = [row for row in found["grids"] if name_of(row) != name]
+        found["grids"] = sorted([*kept, *placed], key=lambda row: (GRIDS.index(name_of(row)), row["seed"]))
+        say(f"{name}: {max(row['fmax_mhz'] for row in placed):.1f} MHz")
         # A large grid takes long: what was measured before it is not lost with it.
         write_json(path, found)
         write_json(CLOCKS, clocks_of(found))

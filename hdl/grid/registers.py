@@ -13,7 +13,18 @@ from amaranth.lib.wiring import In, Out
 from hdl.grid.ports import Ports, axi_lite
 from hdl.grid.skid import skid_buffer
 from hdl.parameters import GridParameters
-from hdl.register_map import ADDRESS_BITS, IDENTIFICATION, REGISTERS, VERSION, Access, Control, Error, Status, Stream, held_bits
+from hdl.register_map import (
+    ADDRESS_BITS,
+    IDENTIFICATION,
+    REGISTERS,
+    VERSION,
+    Access,
+    Control,
+    Error,
+    Status,
+    Stream,
+    held_bits,
+)
 
 __all__ = ["Registers", "grid_value"]
 
@@ -27,11 +38,12 @@ def grid_value(parameters: GridParameters) -> int:
 class Registers(wiring.Component):
     """The registers of `register_map`, and the interrupt.
 
-    A write takes place when its address and its data have come and the response channel is free; `start` and `abort`
-    go high for one cycle after it. A read is answered two cycles after its address. Every output to the bus is a
-    register: an address or data that cannot be used at once is kept in a skid buffer. Unknown addresses read as zero,
-    ignore writes and answer SLVERR; bits that a register does not have read as zero (`held_bits`). Byte strobes are honoured. A read of the lower half of a counter keeps its upper
-    half for the read of that which follows; without one before it, the upper half is read as it is.
+    A write takes place when its address and its data have come and the response channel is free; `start` and `abort` go
+    high for one cycle after it. A read is answered two cycles after its address. Every output to the bus is a register:
+    an address or data that cannot be used at once is kept in a skid buffer. Unknown addresses read as zero, ignore
+    writes and answer SLVERR; bits that a register does not have read as zero (`held_bits`). Byte strobes are honoured.
+    A read of the lower half of a counter keeps its upper half for the read of that which follows; without one before
+    it, the upper half is read as it is.
     `errors` are pulses, which set sticky flags; the other inputs are readable as they are.
     """
 

@@ -229,7 +229,8 @@ def describe_shortage(
         changes = ", ".join(f"{field} = {getattr(enlarged, field)}" for field in dict.fromkeys(i.field for i in found))
         hints.append(f"this grid with {changes}")
     for name in preset_names():
-        if fits(load_parameters(name)):
+        preset = load_parameters(name)
+        if preset.weight_ports == parameters.weight_ports and fits(preset):
             hints.append(f"preset {name}")
             break
     nearest = f"; the nearest that fits: {' or '.join(hints)}" if hints else "; no preset is large enough"

@@ -1,4 +1,4 @@
-"""cocotb test of the memory alone, with slices that do not divide a word; SRNN_GRID names a grid with its register and ports."""
+"""cocotb test of the memory alone, with slices that do not divide a word; SRNN_GRID gives its register and ports."""
 
 from __future__ import annotations
 
