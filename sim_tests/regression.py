@@ -144,6 +144,7 @@ _GRID_BENCHES: dict[str, tuple[dict[str, str], dict[str, str], tuple[str, ...]]]
     "check_abort": ({}, {}, TINY_GRIDS),
     # A short version of `make soak`.
     "check_soak": ({"SRNN_SEED": "1", "SRNN_COUNT": "12"}, {"SRNN_SEED": "1", "SRNN_COUNT": "3"}, TINY_GRIDS),
+    "check_response": ({"SRNN_COUNT": "12"}, {"SRNN_COUNT": "3"}, TINY_GRIDS),
     "check_long": ({}, {}, ()),
     "check_rails": ({}, {}, ()),
 }

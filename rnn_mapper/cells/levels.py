@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rnn_mapper.cells.arithmetic import CellArithmetic, Fixed, Node, Read, Row, parts_of
+from rnn_mapper.cells.arithmetic import CellArithmetic, Fixed, Node, Operand, Read, Row, parts_of
 from rnn_mapper.cells.errors import CellError
 
 __all__ = ["Levels"]
@@ -10,11 +10,17 @@ __all__ = ["Levels"]
 
 class Levels:
     """The level of every value, as the number of its latest operand. Raises CellError for a cell without operands, or
-    with values that nothing returns."""
+    with values that nothing returns.
 
-    def __init__(self, arithmetic: CellArithmetic) -> None:
+    The operands are in the order in which they are available. The input comes first, as in a sequence that lies ready;
+    or with `input_last` after the states, as where a step waits for it.
+    """
+
+    def __init__(self, arithmetic: CellArithmetic, input_last: bool = False) -> None:
         self.arithmetic = arithmetic
         self.operands = arithmetic.operands
+        if input_last:
+            self.operands = tuple(sorted(self.operands, key=_with_input_last))
         if not self.operands:
             raise CellError(f"{arithmetic.cell.line}: cell {arithmetic.cell.name} has no product with a matrix")
         self._level: dict[Node, int] = {}
@@ -25,7 +31,9 @@ class Levels:
         return self._level[node]
 
     def _find(self) -> None:
-        inner = next((index for index, operand in enumerate(self.operands) if not operand.is_input), 0)
+        # From its second operand on, or from an input that comes after states, a stage finds all states complete.
+        first = next((index for index, operand in enumerate(self.operands) if operand.is_input), 0)
+        inner = first or next((index for index, operand in enumerate(self.operands) if not operand.is_input), 0)
         states = self.arithmetic.states
         early: set[str] = set(states)
         while True:
@@ -74,3 +82,8 @@ class Levels:
         if not self.results(level):
             return False
         return any(self._level[user] > level and node in parts_of(user) for user in self.arithmetic.nodes)
+
+
+def _with_input_last(operand: Operand) -> int:
+    """States, the input, computed vectors."""
+    return 0 if operand.state is not None else 1 if operand.is_input else 2

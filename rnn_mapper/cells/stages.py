@@ -56,9 +56,15 @@ class Stage:
 
 
 @cache
-def stages_of(arithmetic: CellArithmetic) -> tuple[Stage, ...]:
-    """The stages of a cell. Raises CellError for a cell that has no such stages."""
-    levels = Levels(arithmetic)
+def stages_of(arithmetic: CellArithmetic, input_last: bool = False) -> tuple[Stage, ...]:
+    """The stages of a cell; with `input_last` everything that does not depend on the input is computed before it comes.
+
+    Both make the same vectors of the same bits. Raises CellError for a cell that has no such stages.
+    """
+    levels = Levels(arithmetic, input_last)
+    if input_last:
+        for row in arithmetic.rows:
+            _check_sum(row, levels)
     for node in (arithmetic.output, *arithmetic.states.values()):
         if isinstance(node, (Read, Fixed)):
             raise CellError(f"{node.line}: a state or a parameter is returned unchanged; compute something from it")
@@ -100,6 +106,17 @@ def _stage(index: int, level: int, levels: Levels, unit_sets: dict[Node, UnitSet
         index, operand, unit_set, tuple(rows), tuple(foreign), tuple(operations), tuple(writes), tuple(reads),
         results[0], _stored(levels.operands[:level], [*rows, *foreign]),
     )
+
+
+def _check_sum(row: Row, levels: Levels) -> None:
+    """Raise CellError if a row's products, of which each sum is limited, are not added in their order."""
+    own = [product.operand for product in row.products]
+    found = sorted(own, key=levels.operands.index)
+    if {*own[:2]} != {*found[:2]} or own[2:] != found[2:]:
+        raise CellError(
+            f"{row.line}: the sum of {row.name} is limited to 16 bits after each product, so that the product with "
+            "the input cannot be the last; add it in a line of its own, or use the fused schedule"
+        )
 
 
 def _stored(operands: Iterable[Operand], rows: list[Row]) -> tuple[StoredPart, ...]:

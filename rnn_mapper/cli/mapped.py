@@ -51,7 +51,7 @@ def network_options(function: Command) -> Command:
         click.option("--hu", type=int, metavar="N",
                      help="Hidden units computed at once, a multiple of the grid's rows, in every layer. "
                           "Default: the number with the fewest cycles."),
-        click.option("--schedule", type=click.Choice(["fused", "sequential", "blas"]), default="fused",
+        click.option("--schedule", type=click.Choice(["fused", "response", "sequential", "blas"]), default="fused",
                      show_default=True,
                      help="fused: a step in one pass, the next step's X in its tail. For comparison: sequential (no "
                           "overlap of steps) and blas (X, H and the element-wise operations as separate kernels)."),

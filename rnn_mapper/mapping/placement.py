@@ -18,6 +18,7 @@ from rnn_mapper.schedule.entries import ScheduleEntry
 from rnn_mapper.schedule.loop_nest import ceil_div
 from rnn_mapper.schedule.phases import Phase, PhaseOrder, Vector
 from rnn_mapper.schedule.prediction import Prediction, SequencePlan, predict
+from rnn_mapper.schedule.response import Response, response_of
 from rnn_mapper.schedule.timing import PhaseTiming
 
 __all__ = ["Placement"]
@@ -109,9 +110,18 @@ class Placement:
             self.timings, self.entries, self.input_beats, self.output_groups, self.parameters.multipliers
         )
 
-    def predict(self, steps: int, cleared: bool = True) -> Prediction:
-        """Exact cycle counts of a sequence of `steps` steps, starting from a cleared or a kept state."""
-        return predict(self.plan, steps, cleared)
+    def predict(self, steps: int, cleared: bool = True, arrivals: Sequence[int] | None = None) -> Prediction:
+        """Exact cycle counts of a sequence of `steps` steps, starting from a cleared or a kept state.
+
+        `arrivals` are the cycles from which the first beat of each step's input is offered; by default the input is
+        never idle.
+        """
+        return predict(self.plan, steps, cleared, arrivals)
+
+    @cached_property
+    def response(self) -> Response | None:
+        """The response to inputs that come one at a time; None if an output waits for the inputs of later steps."""
+        return response_of(self.plan)
 
     def first_group(self, vector: int) -> int:
         """Number of the first group of a vector in the vector memory."""

@@ -140,6 +140,12 @@ class QuantisedLayer(Summarised):
         return stages_of(self.arithmetic)
 
     @property
+    def response_stages(self) -> tuple[Stage, ...]:
+        """The stages in which everything that does not depend on the input is computed before it comes. Raises
+        `CellError` for a cell whose sums do not allow it."""
+        return stages_of(self.arithmetic, input_last=True)
+
+    @property
     def hidden_size(self) -> int:
         """Number of output values."""
         return self.output_size

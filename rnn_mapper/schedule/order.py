@@ -2,8 +2,9 @@
 
 Products of the input do not depend on the previous step. So the input products of step t+1 are issued right after the
 stage of step t that used the stored parts, and fill its tail. Deeper layers run a step behind the layer below for the
-same reason. Several networks (streams of one model, or different models) may share one schedule: their phases
-alternate, so that each network fills the tails of the others.
+same reason. With the order for response it is the other way round: what depends on the states of the previous step
+alone is stored behind that step, and the products of the input are added to it. Several networks (streams of one model,
+or different models) may share one schedule: their phases alternate, so that each network fills the tails of the others.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ def phases_of(
     phases[last] = replace(phases[last], frees_input=True)
     last = _last(phases, [phase.to_host for phase in phases])
     phases[last] = replace(phases[last], ends_output=True)
-    if schedule is not PhaseOrder.FUSED:
+    if schedule in (PhaseOrder.SEQUENTIAL, PhaseOrder.BLAS):
         # A step begins when the whole previous step is done.
         phases[:] = [
             replace(phase, waits_for=len(phases) - 1, wait_back=1) if phase.needs_input else phase for phase in phases
@@ -110,6 +111,45 @@ class _Builder:
 
     def blocks(self) -> list[list[Phase]]:
         """The phases in blocks that may alternate with the blocks of other networks."""
+        lengths = self._after_states() if self.schedule is PhaseOrder.RESPONSE else self._in_order()
+        for waiter, (vector, back) in self.waiting.items():
+            self.made[waiter] = replace(self.made[waiter], waits_for=self.makers[vector], wait_back=back)
+        blocks, first = [], 0
+        for length in lengths:
+            blocks.append(self.made[first : first + length])
+            first += length
+        return blocks
+
+    def _after_states(self) -> list[int]:
+        """For response: what needs the input, layer by layer; then what the next step needs of the states.
+
+        Returns the number of phases in each block.
+        """
+        layers = [(index, layer, layer.response_stages) for index, layer in enumerate(self.network.all_layers)]
+        for index, layer, stages in layers:
+            for stage in stages:
+                if stage.operand.state is None:
+                    for part in stage.stored:
+                        if part.operand.state is None:
+                            self._store(index, layer, stage, part.operand, lag=1)
+                    self._unit(index, layer, stage, lag=1)
+        needing = len(self.made)
+        for index, layer, stages in layers:
+            for stage in stages:
+                for part in stage.stored:
+                    if part.operand.state is not None:
+                        self._store(index, layer, stage, part.operand, lag=0)
+                if stage.operand.state is not None:
+                    self._unit(index, layer, stage, lag=0)
+        if needing == len(self.made):
+            raise MappingError(
+                "the response schedule: no matrix of the network multiplies a state of the previous step, so that "
+                "nothing can be computed before the input comes; use the fused schedule"
+            )
+        return [needing, len(self.made) - needing]
+
+    def _in_order(self) -> list[int]:
+        """The phases of all other schedules; returns the number of phases in each block."""
         lengths: list[int] = []
         lag = 0
         for index, layer in enumerate(self.network.all_layers):
@@ -128,13 +168,7 @@ class _Builder:
             output = next(stage for stage in layer.stages if stage.result is layer.arithmetic.output)
             if self.schedule is PhaseOrder.FUSED and output is not input_stage:
                 lag += 1
-        for waiter, (vector, back) in self.waiting.items():
-            self.made[waiter] = replace(self.made[waiter], waits_for=self.makers[vector], wait_back=back)
-        blocks, first = [], 0
-        for length in lengths:
-            blocks.append(self.made[first : first + length])
-            first += length
-        return blocks
+        return lengths
 
     def _stage(self, index: int, layer: QuantisedLayer, stage: Stage, lag: int, lengths: list[int]) -> None:
         """A stage and the phases that store for it."""

@@ -25,6 +25,9 @@ class PhaseOrder(enum.Enum):
 
     #: A stage in one pass, with products of the next step's input in its tail.
     FUSED = "fused"
+    #: A stage in one pass, behind products of the states that were stored before the input came: for inputs that come
+    #: one at a time.
+    RESPONSE = "response"
     #: A stage in one pass; a step begins when the previous step is done.
     SEQUENTIAL = "sequential"
     #: As with a BLAS library: products and element-wise operations are separate kernels, and each kernel writes all its

@@ -130,8 +130,14 @@ class _Events(Sequence[Any]):
     __hash__ = None  # type: ignore[assignment]  # compared by its events, so not hashable
 
 
-def predict(plan: SequencePlan, steps: int, cleared: bool = True) -> Prediction:
-    """Cycle counts of a sequence of `steps` steps, starting from a cleared or a kept state."""
+def predict(
+    plan: SequencePlan, steps: int, cleared: bool = True, arrivals: Sequence[int] | None = None
+) -> Prediction:
+    """Cycle counts of a sequence of `steps` steps, starting from a cleared or a kept state.
+
+    `arrivals` are the cycles from which the first beat of each step's input is offered; without them the input is never
+    idle.
+    """
     timings, entries = plan.timings, plan.entries
     later, fresh = token_costs(
         [timings[entry.phase].cycles for entry in entries],
@@ -140,7 +146,7 @@ def predict(plan: SequencePlan, steps: int, cleared: bool = True) -> Prediction:
     trace = Trace()
     cycles = follow(
         Controller.of(entries), later, fresh if cleared else later, [entry.holds_slot for entry in entries],
-        plan.input_beats, plan.output_groups, steps, trace,
+        plan.input_beats, plan.output_groups, steps, trace, arrivals,
     )
     account, multiplications = _account(plan, trace, steps, cleared)
 

@@ -42,6 +42,8 @@ def choose_programs(
 def _storing(phase: Phase, program: Program) -> Program:
     """The rows that a phase stores, in the order in which the phase with the unit program reads them."""
     rows = phase.stage.all_rows
+    stored = [part.operand for part in phase.stage.stored]
+    before = stored[: stored.index(phase.multiplied)] if phase.multiplied in stored else stored
     gates: list[GateStep] = []
     for slot, step in enumerate(program.gates):
         number = step.gate if step.foreign is None else step.foreign
@@ -50,6 +52,7 @@ def _storing(phase: Phase, program: Program) -> Program:
             place for place, product in enumerate(row.products) if product.operand is phase.multiplied
         ), None)
         if place is not None and (step.foreign is not None or step.add_stored):
-            gates.append(GateStep(number, Activation.IDENTITY, slot=slot, add_stored=place > 0))
+            adds = any(product.operand in before for product in row.products)
+            gates.append(GateStep(number, Activation.IDENTITY, slot=slot, add_stored=adds))
     return Program(f"stored for {program.name}", tuple(gates))
 

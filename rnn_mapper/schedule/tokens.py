@@ -157,12 +157,13 @@ class Trace:
 
 def follow(
     controller: Controller, later: Sequence[TokenCost], fresh: Sequence[TokenCost], holds: Sequence[bool], beats: int,
-    groups: int, steps: int, trace: Trace | None = None,
+    groups: int, steps: int, trace: Trace | None = None, arrivals: Sequence[int] | None = None,
 ) -> int:
     """The cycles of a sequence of `steps` steps whose tokens have the costs `later`, in the first step `fresh`.
 
-    Input vectors have `beats` beats, outputs `groups`. The events are added to an empty `trace`. A search spends most
-    of its time in this function, so everything is a local variable.
+    Input vectors have `beats` beats, outputs `groups`. The first beat of each step's input is offered from the cycle in
+    `arrivals` on, all others at once; without `arrivals` the input is never idle. The events are added to an empty
+    `trace`. A search spends most of its time in this function, so everything is a local variable.
     """
     rules, lag, held, settled, recent = controller
     # Taken slots: bit n is cycle origin + n. Cycles before `origin` are never looked up.
@@ -176,7 +177,8 @@ def follow(
     # The next entry is considered from `consider` on; the previous token has the sites up to `window`.
     consider = window = FIRST_ENTRY
     next_load = FIRST_INPUT
-    seen: dict[tuple[int, ...], tuple[int, int, Marks | None]] | None = {}
+    # States and when they were; none where steps are not alike.
+    seen: dict[tuple[int, ...], tuple[int, int, Marks | None]] | None = {} if arrivals is None else None
     iteration = 0
     while iteration < steps + lag:
         for index, (behind, waits, back, needs, frees, to_host) in enumerate(rules):
@@ -196,7 +198,10 @@ def follow(
             results = at
             if needs:
                 while len(loaded) <= step:
-                    first = _free(slots, origin, max(next_load, room[len(loaded)]))
+                    earliest = max(next_load, room[len(loaded)])
+                    if arrivals is not None:
+                        earliest = max(earliest, arrivals[len(loaded)])
+                    first = _free(slots, origin, earliest)
                     next_load = first + _width(slots >> first - origin, beats)
                     if trace is not None:
                         trace.loads.append(InputVector(len(loaded), first, next_load - 1))

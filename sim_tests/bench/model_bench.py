@@ -112,6 +112,22 @@ class ModelBench(BusDriver):
                 await RisingEdge(dut.clk)
         dut.s_axis_tvalid.value = 0
 
+    async def put_input(self, data: bytes, arrives: int, last: bool) -> int:
+        """The beats of one input vector, the first offered in the cycle `arrives` or at once, with tlast if it is the
+        last; nothing may be queued. Returns the cycle in which the last beat was taken."""
+        dut = self.dut
+        while self.cycle < arrives - 1:
+            await RisingEdge(dut.clk)
+        for at in range(0, len(data), self.beat_bytes):
+            dut.s_axis_tdata.value = int.from_bytes(data[at : at + self.beat_bytes], "little")
+            dut.s_axis_tdest.value, dut.s_axis_tvalid.value = 0, 1
+            dut.s_axis_tlast.value = int(last and at + self.beat_bytes >= len(data))
+            await RisingEdge(dut.clk)
+            while not dut.s_axis_tready.value:
+                await RisingEdge(dut.clk)
+        dut.s_axis_tvalid.value = 0
+        return self.cycle
+
     def take_outputs(self, steps: int) -> npt.NDArray[np.int16]:
         """The outputs [steps, width] in the beats so far, which must be one well-formed packet."""
         rows, width, groups = self.parameters.rows, self.mapping.output_size, self.mapping.output_groups

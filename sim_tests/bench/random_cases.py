@@ -12,8 +12,11 @@ from sim_tests.bench.models import ModelCase
 __all__ = ["model_cases"]
 
 
-#: Orders to choose from, mostly fused.
-SCHEDULES = (PhaseOrder.FUSED, PhaseOrder.FUSED, PhaseOrder.FUSED, PhaseOrder.SEQUENTIAL, PhaseOrder.BLAS)
+#: Orders to choose from, mostly those in use.
+SCHEDULES = (
+    PhaseOrder.FUSED, PhaseOrder.FUSED, PhaseOrder.FUSED, PhaseOrder.RESPONSE, PhaseOrder.RESPONSE,
+    PhaseOrder.SEQUENTIAL, PhaseOrder.BLAS,
+)
 
 
 @st.composite

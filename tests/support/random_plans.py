@@ -31,7 +31,10 @@ CELLS = (
 #: Latencies of unit paths: few, for each of which programs must be found.
 PATHS = (UnitPathLatencies(5, 4, 2), UnitPathLatencies(4, 1, 1), UnitPathLatencies(6, 5, 2), UnitPathLatencies(7, 2, 3))
 #: Most are fused.
-SCHEDULES = (PhaseOrder.FUSED, PhaseOrder.FUSED, PhaseOrder.FUSED, PhaseOrder.SEQUENTIAL, PhaseOrder.BLAS)
+SCHEDULES = (
+    PhaseOrder.FUSED, PhaseOrder.FUSED, PhaseOrder.FUSED, PhaseOrder.RESPONSE, PhaseOrder.RESPONSE,
+    PhaseOrder.SEQUENTIAL, PhaseOrder.BLAS,
+)
 
 
 @dataclass

@@ -1,0 +1,93 @@
+"""cocotb test: inputs that come one at a time, with gaps of all lengths, to random models on one grid.
+
+SRNN_GRID names the grid, SRNN_COUNT the number of models, SRNN_SEED the random choices.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from typing import Any
+
+import cocotb
+import numpy as np
+from cocotb.task import bridge, resume
+from hypothesis import HealthCheck, Phase, given, reject, seed, settings
+from hypothesis import strategies as st
+
+from rnn_mapper.bus import input_packet
+from rnn_mapper.errors import MappingError
+from rnn_mapper.fixed_point import Codes
+from rnn_mapper.schedule.phases import PhaseOrder
+from sim_tests.bench.grids import GRIDS
+from sim_tests.bench.model_bench import START_LATENCY, ModelBench
+from sim_tests.bench.models import ModelCase
+from sim_tests.bench.random_cases import model_cases
+
+PARAMETERS = GRIDS[os.environ["SRNN_GRID"]]
+#: Cycles from START, in which all that needs no input is over, until the first input of a sequence comes.
+QUIET = 3000
+STEPS = 8
+
+
+async def run_sequence(bench: ModelBench, inputs: Codes, gaps: list[int], keep: bool, what: str) -> list[int]:
+    """One sequence, whose inputs come with these gaps between their first beats; returns the responses.
+
+    Outputs and the cycles of their last beats must be as predicted.
+    """
+    mapping, steps = bench.mapping, len(inputs)
+    expected = bench.reference.run(inputs, bench.state if keep else None)
+    bench.beats.clear()
+    await bench.start(steps, keep)
+    first = bench.started[-1] + START_LATENCY
+    arrivals = [gaps[0] + QUIET]
+    arrivals += [arrivals[0] + sum(gaps[1 : step + 1]) for step in range(1, steps)]
+    taken = [
+        await bench.put_input(input_packet(vector[None], bench.beat_bytes), first + arrival, step == steps - 1) - first
+        for step, (vector, arrival) in enumerate(zip(inputs, arrivals, strict=True))
+    ]
+    await bench.finish()
+    sent = [beat.cycle - first for beat in bench.beats][mapping.output_groups - 1 :: mapping.output_groups]
+    assert not await bench.errors(), what
+    wrong = int(np.count_nonzero(bench.take_outputs(steps) != expected.outputs))
+    assert wrong == 0, f"{what}: {wrong} outputs differ"
+    bench.state = expected.state
+    predicted = mapping.predict(steps, cleared=not keep, arrivals=arrivals)
+    assert sent == predicted.step_cycles, f"{what}: {sent}, predicted {predicted.step_cycles}"
+    bench.sink.clear()
+    return [end - last for end, last in zip(sent, taken, strict=True)]
+
+
+@cocotb.test()
+async def responses(dut: Any) -> None:
+    """Every input and output in its cycle; with gaps from the shortest on, from a kept state, always one response."""
+    bench = ModelBench(dut, PARAMETERS)
+
+    async def run_case(case: ModelCase, numbers: int) -> None:
+        mapping = case.mapping(PARAMETERS)
+        rng = np.random.default_rng(numbers)
+        await bench.begin()
+        await bench.load_model(mapping)
+        response = mapping.response
+        assert response is not None, str(case)
+        inputs = case.operands(PARAMETERS, STEPS)
+        # From a cleared state, and closer than the shortest gap: the inputs wait, and nothing is lost.
+        dense = [int(gap) for gap in rng.integers(mapping.input_beats, response.shortest_gap + 1, STEPS)]
+        await run_sequence(bench, inputs, dense, keep=False, what=f"{case}, dense")
+        wide = [int(gap) for gap in response.shortest_gap + rng.choice([0, 0, 1, 2, 7, 100], STEPS)]
+        found = await run_sequence(bench, inputs, wide, keep=True, what=f"{case}, wide")
+        assert {*found} == {response.cycles}, f"{case}: {found}, predicted {response}"
+
+    @seed(int(os.environ.get("SRNN_SEED", "0")))
+    @settings(
+        max_examples=int(os.environ.get("SRNN_COUNT", "8")), deadline=None, database=None,
+        phases=[Phase.generate], suppress_health_check=list(HealthCheck),
+    )
+    @given(model_cases(PARAMETERS), st.integers(0, 1 << 20))
+    def examples(case: ModelCase, numbers: int) -> None:
+        try:
+            resume(run_case)(replace(case, schedule=PhaseOrder.RESPONSE), numbers)
+        except MappingError:
+            reject()
+
+    await bridge(examples)()
