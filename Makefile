@@ -11,7 +11,7 @@ JOBS ?= 2
 MINUTES ?= 120
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-test demo models test lint regress formal mutate timing soak deepbench scaling estimate mappings tails explore-area synth clean
+.PHONY: help setup setup-test demo models test lint regress formal mutate timing soak deepbench response scaling estimate mappings tails explore-area synth clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -59,6 +59,9 @@ soak: $(SETUP) ## random models and hosts, right and wrong, for two hours; MINUT
 
 deepbench: $(SETUP) ## the ten DeepBench points on the paper-size grid, in RTL and in full length (long)
 	@$(BIN)/python -m scripts.deepbench
+
+response: $(SETUP) ## response latency of published stacks and trained networks, in RTL: results/response.* (long)
+	@$(BIN)/python -m scripts.response
 
 scaling: $(SETUP) ## cycles and costs against the number of sites and the hidden size: results/scaling* (long)
 	@$(BIN)/python -m scripts.scaling

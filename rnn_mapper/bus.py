@@ -33,6 +33,9 @@ class BusSequence:
     keep_state: bool = False
     #: Number of the model among the resident ones.
     model: int = 0
+    #: Cycles from the first beat of an input to that of the next, and from START to the first; 0: as fast as the grid
+    #: takes them, from before START on.
+    gap: int = 0
 
     @property
     def steps(self) -> int:
@@ -51,6 +54,8 @@ class BusResult:
     stall_input: int
     stall_output: int
     stall_result: int
+    #: Of a sequence with gaps: for each step, cycles from the last beat of its input to the last beat of its output.
+    responses: tuple[int, ...] = ()
 
 
 def input_packet(inputs: Codes, beat_bytes: int) -> bytes:

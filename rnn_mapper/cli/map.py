@@ -210,6 +210,12 @@ def _report(one: _Resident, prediction: Prediction, steps: int, several: bool, c
     cycles = f"{prediction.cycles:,} for {counted(steps, 'step')}, {prediction.cycles / steps:,.1f} a step"
     if not several:
         print_line(console, f"Cycles     {cycles}; multipliers busy {prediction.utilisation:.1%} of the time")
+        response = one.mapping.response
+        print_line(console, "Response   " + (
+            "an output waits for the inputs of later steps; --schedule response does not" if response is None else
+            f"{response.cycles:,} cycles from the last beat of an input that comes alone to the last of its output; "
+            f"inputs at least {response.shortest_gap:,} cycles apart"
+        ))
         return
     print_line(console, f"MODEL {one.number:<4} {one.name}: {cycles.replace(' for', ' cycles for', 1)}")
     left = ", ".join(f"{field} {rest:,} of {whole:,}" for field, (rest, whole) in memories_left(one.mapping).items())

@@ -53,8 +53,10 @@ def network_options(function: Command) -> Command:
                           "Default: the number with the fewest cycles."),
         click.option("--schedule", type=click.Choice(["fused", "response", "sequential", "blas"]), default="fused",
                      show_default=True,
-                     help="fused: a step in one pass, the next step's X in its tail. For comparison: sequential (no "
-                          "overlap of steps) and blas (X, H and the element-wise operations as separate kernels)."),
+                     help="fused: a step in one pass, the next step's X in its tail: for sequences that lie ready. "
+                          "response: H is computed before the input comes: for inputs that come one at a time. For "
+                          "comparison: sequential (no overlap of steps) and blas (X, H and the element-wise operations "
+                          "as separate kernels)."),
         click.option("--picture", type=PATH, metavar="FILE", help="Draw the schedule on the grid (.svg or .png)."),
     )
     for option in reversed(options):

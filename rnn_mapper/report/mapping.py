@@ -60,6 +60,7 @@ def mapping_json(mapping: Mapping, prediction: Prediction) -> dict[str, Any]:
             "per_step": prediction.cycles / steps,
             "phases": prediction.phase_cycles,
         },
+        "response": None if mapping.response is None else dict(vars(mapping.response)),
         "utilisation": prediction.utilisation,
         "hu": layers[0]["hu"],
         "ru": layers[0]["ru"],

@@ -129,7 +129,7 @@ def run_point(
         result = run.results[0]
         simulated = result.cycles
         mismatches = int((result.outputs != run_reference(quantised, codes[:steps]).outputs).sum())
-        for schedule in PhaseOrder:
+        for schedule in (PhaseOrder.FUSED, PhaseOrder.SEQUENTIAL, PhaseOrder.BLAS):
             progress(f"schedule {schedule.value}")
             schedules.append(_schedule_cycles(quantised, codes, parameters, build, here, schedule))
     cycles = simulated or prediction.cycles

@@ -54,6 +54,8 @@ def run_sequences(
     started = time.perf_counter()
     recorded = None
     if build.host is None or waves:
+        if any(sequence.gap for sequence in sequences):
+            raise ValueError("inputs with gaps need a build with a C++ host, and no waves")
         results, done = _run_in_cocotb(sequences, parameters.beat_bytes, build, folder, results_dir, waves)
         recorded = done.waves
     else:

@@ -2,10 +2,13 @@
 //
 //   stream_host JOB RESULT [+images=DIR]
 //
-// JOB, little endian: u32 sequences; for each: u32 steps, u32 keep_state, u32 model, u32 packets; for each load packet u64
-// bytes and the bytes; u64 input bytes and the bytes (none for a model without input). Packets and inputs fill whole beats.
+// JOB, little endian: u32 sequences; for each: u32 steps, u32 keep_state, u32 model, u32 packets, u32 gap, u32 bytes of an
+// input and u32 bytes of an output; for each load packet u64 bytes and the bytes; u64 input bytes and the bytes (none for a
+// model without input). Packets and inputs fill whole beats. With a gap, the first beat of each input is offered that many
+// cycles after that of the one before, the first so long after START; else all beats are there before START.
 // RESULT: for each sequence the u64 counters CYCLES, STALL_INPUT, STALL_OUTPUT, STALL_RESULT, u64 output bytes and the bytes
-// that tkeep marks. The pins and the order of events are the same as in bus_driver.py; nothing is compared here.
+// that tkeep marks, u64 steps and for each of them (none without a gap) the u64 cycles from the last beat of its input to
+// the last beat of its output. The pins and the order of events are the same as in bus_driver.py; nothing is compared here.
 
 #include <chrono>
 #include <cstdint>
@@ -84,6 +87,17 @@ public:
         packet_ = std::move(packet);
         sent_ = 0;
         load_ = load;
+        resume_ = gap_ = 0;
+    }
+    // The same for inputs of so many bytes, which come every `gap` cycles; an output has `output` bytes.
+    void send_with_gaps(Bytes packet, uint64_t gap, size_t input, size_t output) {
+        send(std::move(packet), false);
+        gap_ = gap;
+        input_ = input;
+        output_ = output;
+        offered_ = resume_ = now_ + gap;
+        taken_.clear();
+        responses.clear();
     }
     bool sending() const { return sent_ < packet_.size(); }
     // Bytes of the packet that the grid has taken.
@@ -117,8 +131,9 @@ public:
 
     // One cycle of all buses; notes every transfer at its rising edge.
     void cycle() {
-        grid_.s_axis_tvalid = sending();
-        if (sending()) {
+        const bool offering = sending() && now_ >= resume_;
+        grid_.s_axis_tvalid = offering;
+        if (offering) {
             // Verilator keeps a port of any width in its bytes, least significant first.
             std::memcpy(&grid_.s_axis_tdata, &packet_[sent_], SRNN_INPUT_BEAT_BYTES);
             grid_.s_axis_tlast = sent_ + SRNN_INPUT_BEAT_BYTES == packet_.size();
@@ -126,8 +141,8 @@ public:
         }
         grid_.clk = 0;
         grid_.eval();
-        const bool moved = sending() && grid_.s_axis_tready;
-        if (moved) sent_ += SRNN_INPUT_BEAT_BYTES;
+        const bool moved = offering && grid_.s_axis_tready;
+        if (moved) take();
         if (grid_.m_axis_tvalid) receive();
         address_taken_ = grid_.s_axil_awvalid && grid_.s_axil_awready;
         data_taken_ = grid_.s_axil_wvalid && grid_.s_axil_wready;
@@ -138,14 +153,24 @@ public:
         idle_ = moved || grid_.m_axis_tvalid ? 0 : idle_ + 1;
         grid_.clk = 1;
         grid_.eval();
+        ++now_;
         if (idle_ == PATIENCE) throw std::runtime_error("the grid hangs: no beat in " + std::to_string(PATIENCE) + " cycles");
     }
 
     // Outputs of the last sequence, and whether its tlast came: no output may follow before the next sequence.
     Bytes outputs;
     bool ended = true;
+    // Of inputs with gaps: cycles from the last beat of each to that of its output.
+    std::vector<uint64_t> responses;
 
 private:
+    void take() {
+        sent_ += SRNN_INPUT_BEAT_BYTES;
+        if (!gap_ || sent_ % input_) return;
+        taken_.push_back(now_);
+        resume_ = offered_ += gap_;
+    }
+
     void receive() {
         const auto* data = reinterpret_cast<const uint8_t*>(&grid_.m_axis_tdata);
         const auto* keep = reinterpret_cast<const uint8_t*>(&grid_.m_axis_tkeep);
@@ -153,6 +178,10 @@ private:
         for (size_t byte = 0; byte < SRNN_OUTPUT_BEAT_BYTES; ++byte)
             if (keep[byte / 8] >> byte % 8 & 1) outputs.push_back(data[byte]);
         ended = grid_.m_axis_tlast;
+        if (gap_ && outputs.size() % output_ == 0) {
+            if (responses.size() == taken_.size()) throw std::runtime_error("an output before its input");
+            responses.push_back(now_ - taken_[responses.size()]);
+        }
     }
 
     Vtop grid_;
@@ -162,6 +191,10 @@ private:
     bool address_taken_ = false, data_taken_ = false, responded_ = false, read_taken_ = false, answered_ = false;
     uint32_t answer_ = 0;
     uint64_t idle_ = 0;
+    // The cycle; that from which the next beat is offered, and the one of the first beat of this input.
+    uint64_t now_ = 0, resume_ = 0, offered_ = 0, gap_ = 0;
+    size_t input_ = 0, output_ = 0;
+    std::vector<uint64_t> taken_;
 };
 
 // Reports now and then how far a sequence is.
@@ -194,7 +227,9 @@ void run_sequence(Host& host, Reader& job, uint32_t number, std::ofstream& resul
     const auto keep_state = job.number<uint32_t>();
     // A loaded state belongs to the model that MODEL names at that time.
     host.write(SRNN_REG_MODEL, job.number<uint32_t>());
-    for (auto packets = job.number<uint32_t>(); packets > 0; --packets) {
+    const auto packets = job.number<uint32_t>();
+    const auto gap = job.number<uint32_t>(), input = job.number<uint32_t>(), output = job.number<uint32_t>();
+    for (uint32_t packet = 0; packet < packets; ++packet) {
         host.send(job.block(), true);
         while (host.sending()) host.cycle();
     }
@@ -202,10 +237,12 @@ void run_sequence(Host& host, Reader& job, uint32_t number, std::ofstream& resul
     const double size = inputs.size();
     host.outputs.clear();
     host.ended = false;
-    if (!inputs.empty()) host.send(std::move(inputs), false);
+    if (!inputs.empty() && !gap) host.send(std::move(inputs), false);
     host.write(SRNN_REG_STEPS, steps);
     host.write(SRNN_REG_MODE, keep_state << SRNN_MODE_KEEP_STATE_BIT);
     host.write(SRNN_REG_CONTROL, 1u << SRNN_CONTROL_START_BIT);
+    host.responses.clear();
+    if (gap) host.send_with_gaps(std::move(inputs), gap, input, output);
     Progress progress(steps, number);
     while (!host.ended) {
         host.cycle();
@@ -224,6 +261,8 @@ void run_sequence(Host& host, Reader& job, uint32_t number, std::ofstream& resul
     append(result, host.counter(SRNN_REG_STALL_RESULT_LOW, SRNN_REG_STALL_RESULT_HIGH));
     append(result, host.outputs.size());
     result.write(reinterpret_cast<const char*>(host.outputs.data()), static_cast<std::streamsize>(host.outputs.size()));
+    append(result, host.responses.size());
+    for (const auto cycles : host.responses) append(result, cycles);
 }
 
 }  // namespace

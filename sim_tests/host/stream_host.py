@@ -61,7 +61,9 @@ def _job(sequences: Sequence[BusSequence], beat_bytes: int) -> bytes:
         parts.append(struct.pack(
             "<4I", sequence.steps, sequence.keep_state, sequence.model, len(sequence.packets)
         ))
-        for block in (*sequence.packets, input_packet(sequence.inputs, beat_bytes)):
+        inputs = input_packet(sequence.inputs, beat_bytes)
+        parts.append(struct.pack("<3I", sequence.gap, len(inputs) // sequence.steps, 2 * sequence.width))
+        for block in (*sequence.packets, inputs):
             parts += [struct.pack("<Q", len(block)), block]
     return b"".join(parts)
 
@@ -72,6 +74,9 @@ def _results(data: bytes, sequences: Sequence[BusSequence]) -> list[BusResult]:
         *counters, size = struct.unpack_from("<5Q", data, offset)
         offset += 40
         outputs = output_steps(data[offset : offset + size], sequence.steps, sequence.width)
-        results.append(BusResult(outputs, *counters))
         offset += size
+        (count,) = struct.unpack_from("<Q", data, offset)
+        responses = struct.unpack_from(f"<{count}Q", data, offset + 8)
+        offset += 8 + 8 * count
+        results.append(BusResult(outputs, *counters, responses))
     return results

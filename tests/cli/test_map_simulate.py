@@ -104,7 +104,7 @@ def test_simulate_compares_bits_and_cycles(run: Run, tmp_path: Path) -> None:
 
 def test_schedules_give_the_same_bits_in_other_cycles(run: Run, tmp_path: Path) -> None:
     outputs, cycles = [], []
-    for schedule in ("fused", "sequential", "blas"):
+    for schedule in ("fused", "response", "sequential", "blas"):
         run("simulate", "--model", "gru.npz", "--input", "x.npy", "--preset", "small", "--sim", "icarus", "--schedule",
             schedule, "--json", "r.json", "--outputs", "h.npy")
         values = json.loads((tmp_path / "r.json").read_text())
@@ -114,7 +114,15 @@ def test_schedules_give_the_same_bits_in_other_cycles(run: Run, tmp_path: Path) 
         cycles.append(values["cycles_simulated"])
     assert (outputs[0] == outputs[1]).all()
     assert (outputs[0] == outputs[2]).all()
-    assert cycles[0] < cycles[1] < cycles[2]
+    assert (outputs[0] == outputs[3]).all()
+    assert cycles[0] < cycles[2] < cycles[3]
+    response = []
+    for schedule in ("fused", "response"):
+        text = run("map", "--model", "gru.npz", "--preset", "small", "--schedule", schedule, "-o", schedule, "--json",
+                   "r.json")
+        response.append(json.loads((tmp_path / "r.json").read_text())["response"])
+    assert response[0] is None
+    assert f"{response[1]['cycles']} cycles from the last beat" in text
     run("map", "--model", "gru.npz", "--preset", "small", "--schedule", "blas", "-o", "out", "--json", "r.json")
     values = json.loads((tmp_path / "r.json").read_text())
     assert values["schedule"] == "blas"

@@ -89,6 +89,9 @@ def random_plan(rng: np.random.Generator) -> RandomPlan | None:
     network = _network(rng, parameters)
     slices = [_slices(rng, group.units, parameters.rows) for group in unit_groups([network])]
     schedule = SCHEDULES[int(rng.integers(len(SCHEDULES)))]
+    if not any(operand.state for layer in network.all_layers for operand in layer.arithmetic.operands):
+        # Without products of states nothing can be computed before the input.
+        schedule = PhaseOrder.FUSED if schedule is PhaseOrder.RESPONSE else schedule
     phases = phases_of([network], slices, schedule)
     splits: dict[tuple[int, int], tuple[int, int]] = {}
     for phase in phases:
