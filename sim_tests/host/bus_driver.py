@@ -137,8 +137,10 @@ class BusDriver:
         outputs = await self.receive(sequence.steps, sequence.width)
         await self.wait_status(Status.BUSY, 0)
         await self._expect_no_error()
-        counters = [await self.read(name) for name in ("CYCLES", "STALL_INPUT", "STALL_OUTPUT", "STALL_RESULT")]
-        return BusResult(outputs, *counters)
+        return BusResult(
+            outputs, await self.read("CYCLES"), await self.read("STALL_INPUT"), await self.read("STALL_OUTPUT"),
+            await self.read("STALL_RESULT"),
+        )
 
     async def _until_sent(self, steps: int) -> None:
         """Wait until a sequence has sent its last step; fail if the grid reports an error, or makes no progress."""

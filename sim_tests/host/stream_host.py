@@ -71,12 +71,12 @@ def _job(sequences: Sequence[BusSequence], beat_bytes: int) -> bytes:
 def _results(data: bytes, sequences: Sequence[BusSequence]) -> list[BusResult]:
     results, offset = [], 0
     for sequence in sequences:
-        *counters, size = struct.unpack_from("<5Q", data, offset)
+        cycles, no_input, no_output, no_result, size = struct.unpack_from("<5Q", data, offset)
         offset += 40
         outputs = output_steps(data[offset : offset + size], sequence.steps, sequence.width)
         offset += size
         (count,) = struct.unpack_from("<Q", data, offset)
         responses = struct.unpack_from(f"<{count}Q", data, offset + 8)
         offset += 8 + 8 * count
-        results.append(BusResult(outputs, *counters, responses))
+        results.append(BusResult(outputs, cycles, no_input, no_output, no_result, responses))
     return results
