@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 #: Exit status when a simulation differs from the prediction.
 _DIFFERENT = 1
-_SCHEDULES = ("fused", "sequential", "blas")
+_SCHEDULES = ("fused", "response", "sequential", "blas")
 
 
 @click.command("explore")
@@ -47,8 +47,9 @@ _SCHEDULES = ("fused", "sequential", "blas")
               show_default=True, help="Orders of operations to look at (see 'map --schedule').")
 @click.option("--steps", type=click.IntRange(1, 1 << 16), help="Steps of the sequence whose cycles count.  "
               "[default: 16]")
-@click.option("--objective", type=click.Choice(["sum", "worst"]), default="sum", show_default=True,
-              help="For several models: the weighted sum of their cycles, or the largest weighted cycles.")
+@click.option("--objective", type=click.Choice(["sum", "worst", "response"]), default="sum", show_default=True,
+              help="For several models: the weighted sum of their cycles, or the largest weighted cycles. response: "
+                   "the cycles from an input that comes alone to its output, with the schedule of that name.")
 @click.option("--top", type=click.IntRange(1), default=10, show_default=True, help="Grids of the front to show.")
 @click.option("--verify", is_flag=True, help="Simulate the Verilog of the grids shown; compare cycles and all bits.")
 @click.option("--route", is_flag=True, help="Place and route the grids shown on the FPGA of the budget, with one seed; "
@@ -109,8 +110,16 @@ def _request(models: tuple[str, ...], budgets: tuple[str, ...], options: dict[st
     cells = cells_file(options["cells_file"])
     selection = selection_from_options(options)
     chosen = tuple(parse_model(text, options["steps"], cells, selection) for text in models)
-    return Request(chosen, budget, **sizes, schedules=tuple(dict.fromkeys(options["schedules"])),
-                   objective=options["objective"], one_clock=options["one_clock"])
+    schedules = tuple(dict.fromkeys(options["schedules"]))
+    if options["objective"] == "response":
+        if schedules not in (("fused",), ("response",)):
+            raise ConfigurationError(
+                f"--objective response with --schedule {' '.join(schedules)}: only the schedule response has a "
+                "response that no later input delays; leave --schedule out"
+            )
+        schedules = ("response",)
+    return Request(chosen, budget, **sizes, schedules=schedules, objective=options["objective"],
+                   one_clock=options["one_clock"])
 
 
 def _search(request: Request, processes: int, cluster: str | None, output: Output) -> Outcome:
@@ -160,7 +169,9 @@ def _verify(outcome: Outcome, top: int, steps: int, output: Output) -> list[Veri
     checks = []
     with output.status("simulating") as update:
         for design in outcome.front[:top]:
-            checks += verify_design(design, outcome.request.models, steps, update)
+            checks += verify_design(
+                design, outcome.request.models, steps, update, response=outcome.request.is_response
+            )
     return checks
 
 
@@ -178,7 +189,7 @@ def _route(outcome: Outcome, top: int, output: Output) -> list[Routed]:
     device = outcome.request.budget.device
     assert device is not None, "checked before the search"
     with output.status("placing and routing") as update:
-        return [route_design(design, device, outcome.request.models, update) for design in outcome.front[:top]]
+        return [route_design(design, device, outcome.request, update) for design in outcome.front[:top]]
 
 
 def _write(folder: Path, outcome: Outcome, values: dict[str, Any], clock: Clock | None) -> None:

@@ -9,7 +9,8 @@ from typing import Any
 from rich.table import Table
 
 from rnn_mapper.explore.outcome import Outcome
-from rnn_mapper.explore.search import Design
+from rnn_mapper.explore.requests import Model
+from rnn_mapper.explore.search import Design, Request
 from rnn_mapper.report.clock import Clock, duration
 
 __all__ = ["front_table", "markdown", "picture"]
@@ -21,13 +22,19 @@ def _resources(outcome: Outcome) -> list[str]:
     return ["gates", "memory"] if outcome.request.budget.device is None else ["lut", "dsp", "bram", "memory"]
 
 
+def _counted(request: Request, model: Model) -> str:
+    """What the cycles of a model are of."""
+    return f"response {model.name}, cycles" if request.is_response else f"cycles {model.name} x {model.steps}"
+
+
 def _rows(outcome: Outcome, designs: list[Design], clock: Clock | None) -> tuple[list[str], list[list[str]]]:
     models = outcome.request.models
     times = [] if clock is None else [f"time at {clock.mhz:g} MHz ({clock.source}) {model.name}" for model in models]
     if outcome.request.clocks is not None:
-        times = ["MHz", *(f"time a step {model.name}" for model in models)]
+        what = "response" if outcome.request.is_response else "time a step"
+        times = ["MHz", *(f"{what} {model.name}" for model in models)]
     headings = ["grid", "multipliers", *(_NAMES[name] for name in _resources(outcome)), "weight words",
-                *(f"cycles {model.name} x {model.steps}" for model in models), *times, "busy", "mapping"]
+                *(_counted(outcome.request, model) for model in models), *times, "busy", "mapping"]
     rows = []
     for design in designs:
         p = design.parameters
@@ -38,7 +45,7 @@ def _rows(outcome: Outcome, designs: list[Design], clock: Clock | None) -> tuple
         timed = [] if clock is None else [duration(clock.microseconds(found.cycles)) for found in design.found]
         if design.clock_mhz is not None:
             timed = [f"{design.clock_mhz:.0f}", *(
-                duration(found.cycles / design.clock_mhz / model.steps)
+                duration(found.cycles / design.clock_mhz / outcome.request.steps_of(model))
                 for model, found in zip(models, design.found, strict=True)
             )]
         rows.append([
@@ -100,7 +107,7 @@ def picture(outcome: Outcome, path: Path) -> None:
             axes.set_xlabel(f"largest share of a resource of {budget.device.name}, %" if budget.device else "")
         unit = "cycles" if outcome.request.clocks is None else "microseconds"
         axes.set_ylabel(unit if len(outcome.request.models) == 1 else f"{unit}, {outcome.request.objective}")
-        names = ", ".join(f"{model.name} x {model.steps}" for model in outcome.request.models)
+        names = ", ".join(_counted(outcome.request, model) for model in outcome.request.models)
         axes.set_title(f"{names} within {budget.text}", fontsize=10)
         axes.grid(True, which="both", alpha=0.25)
         axes.legend(loc="upper right", frameon=False)

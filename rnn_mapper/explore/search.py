@@ -47,7 +47,8 @@ class Request:
     cols: tuple[int, ...]
     lanes: tuple[int, ...]
     schedules: tuple[str, ...] = ("fused",)
-    #: "sum": the weighted sum of all models' cycles counts; "worst": the largest weighted cycles.
+    #: "sum": the weighted sum of all models' cycles counts; "worst": the largest weighted cycles; "response": the
+    #: weighted sum of their responses, with the schedule "response" alone.
     objective: str = "sum"
     #: One clock for all grids is given: cycles are compared, not times.
     one_clock: bool = False
@@ -56,6 +57,15 @@ class Request:
     def memory_registers(self) -> int:
         """Registers at the outputs of the memories: with an FPGA, whose block RAMs are slow without."""
         return int(self.budget.device is not None)
+
+    @property
+    def is_response(self) -> bool:
+        """Cycles are those of a response, not of a sequence."""
+        return self.objective == "response"
+
+    def steps_of(self, model: Model) -> int:
+        """Steps of a model in the cycles that are compared."""
+        return 1 if self.is_response else model.steps
 
     @property
     def clocks(self) -> ClockModel | None:
@@ -68,7 +78,7 @@ class Design:
     """A grid with all models on it."""
 
     parameters: GridParameters
-    #: By model: exact cycles of its sequence, and the mapping.
+    #: By model: exact cycles of its sequence or response, and the mapping.
     found: tuple[Found, ...]
     #: Estimated clock in MHz; None where clocks are not compared.
     clock_mhz: float | None
@@ -104,7 +114,8 @@ def jobs_of(request: Request) -> list[SizeJob]:
     # The smallest grid shows what is nearest.
     sizes = sizes or [(min(request.rows), min(request.lanes))]
     return [
-        SizeJob(model.shape, model.steps, request.schedules, rows, lanes, request.cols, latencies[rows, lanes])
+        SizeJob(model.shape, model.steps, request.schedules, rows, lanes, request.cols, latencies[rows, lanes],
+                request.is_response)
         for model in request.models for rows, lanes in sizes
     ]
 
@@ -160,7 +171,7 @@ def _design(
         unknown = str(error)
     clock = None if request.clocks is None else request.clocks.megahertz(parameters)
     scores = [model.weight * found.cycles / (clock or 1.0) for model, found in zip(request.models, chosen, strict=True)]
-    busy = sum(model.shape.multiplications(model.steps) for model in request.models)
+    busy = sum(model.shape.multiplications(request.steps_of(model)) for model in request.models)
     excess = request.budget.excess(used)
     if unknown and {"gates", "lut"} & {name for name, _ in request.budget.limits}:
         excess["area unknown"] = float("inf")

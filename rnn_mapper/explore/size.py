@@ -28,11 +28,13 @@ __all__ = ["Found", "SizeJob", "SizeResult", "cycles_of", "search_size"]
 KEPT = 4
 #: A mapping that takes longer than this factor times the fastest is not worth keeping, however little memory it takes.
 SLOWEST = 1.2
+#: Orders in which cut groups are looked at.
+_CUT = (PhaseOrder.FUSED.value, PhaseOrder.RESPONSE.value)
 
 
 @dataclass(frozen=True)
 class Found:
-    """A mapping and its exact cycles for the whole sequence."""
+    """A mapping and its exact cycles: of the whole sequence, or of a response."""
 
     cycles: int
     choice: Choice
@@ -49,6 +51,8 @@ class SizeJob:
     lanes: int
     cols: tuple[int, ...]
     latencies: GridLatencies
+    #: The response to an input that comes alone counts, not the sequence.
+    response: bool = False
 
 
 @dataclass(frozen=True)
@@ -86,10 +90,9 @@ class SizeResult:
 
 def search_size(job: SizeJob) -> SizeResult:
     """Compare the mappings of a job."""
-    plans = _plans(job.shape, job.steps, _parameters(job.rows, job.lanes), job.latencies)
-    groups = [
-        GroupWays(phases, job.rows, job.lanes) for phases in plans.frames.whole(PhaseOrder.FUSED.value)
-    ]
+    plans = _plans(job.shape, job.steps, _parameters(job.rows, job.lanes), job.latencies, job.response)
+    order = PhaseOrder.RESPONSE if job.response else PhaseOrder.FUSED
+    groups = [GroupWays(phases, job.rows, job.lanes) for phases in plans.frames.whole(order.value)]
     found: dict[int, list[Found]] = {}
     compared = ruled_out = 0
     with uncollected():
@@ -97,7 +100,7 @@ def search_size(job: SizeJob) -> SizeResult:
         for cols in job.cols:
             grid: dict[Choice, Candidate] = {}
             for schedule in job.schedules:
-                options = [_options(group, cols, schedule == PhaseOrder.FUSED.value) for group in groups]
+                options = [_options(group, cols, schedule in _CUT) for group in groups]
                 # Like the mapper: the best ways with some unit programs may not be the best with others.
                 for preference in Preference:
                     search.descend(schedule, preference.value, options, grid)
@@ -160,10 +163,12 @@ def _parameters(rows: int, lanes: int) -> GridParameters:
     return GridParameters(rows=rows, cols=1, lanes=lanes, vector_depth=1 << 14)
 
 
-def _plans(shape: Shape, steps: int, parameters: GridParameters, latencies: GridLatencies) -> Plans:
+def _plans(
+    shape: Shape, steps: int, parameters: GridParameters, latencies: GridLatencies, response: bool = False
+) -> Plans:
     distances = _distances(latencies, parameters.group_beats)
-    return Plans(
-        frames_of(shape), steps, parameters, distances, HostBeats.of([blank_network(shape)], parameters))
+    beats = HostBeats.of([blank_network(shape)], parameters)
+    return Plans(frames_of(shape), steps, parameters, distances, beats, response=response)
 
 
 @lru_cache(maxsize=64)

@@ -15,7 +15,7 @@ from hdl.synthesis.place_and_route import place_and_route
 from rnn_mapper.cells.unit_program import Preference
 from rnn_mapper.explore.devices import Device
 from rnn_mapper.explore.requests import Model
-from rnn_mapper.explore.search import Design
+from rnn_mapper.explore.search import Design, Request
 from rnn_mapper.explore.shapes import known_cells, layer_shapes
 from rnn_mapper.importers import load_model
 from rnn_mapper.mapping.choices import Choice
@@ -69,7 +69,7 @@ class Routed:
     microseconds: dict[str, float]
 
 
-def route_design(design: Design, device: Device, models: tuple[Model, ...], progress: Callable[[str], None]) -> Routed:
+def route_design(design: Design, device: Device, request: Request, progress: Callable[[str], None]) -> Routed:
     """Place and route a grid with one seed, with the multipliers that the device has no blocks for in its logic.
 
     `device.route` must not be empty. Raises `ConfigurationError` for a grid that the device does not hold.
@@ -85,15 +85,18 @@ def route_design(design: Design, device: Device, models: tuple[Model, ...], prog
             multipliers="mixed",
         )[0]
     return Routed(name, placed.device, design.clock_mhz, placed.fmax_mhz, placed.used, {
-        model.name: found.cycles / model.steps / placed.fmax_mhz
-        for model, found in zip(models, design.found, strict=True)
+        model.name: found.cycles / request.steps_of(model) / placed.fmax_mhz
+        for model, found in zip(request.models, design.found, strict=True)
     })
 
 
 def verify_design(
-    design: Design, models: tuple[Model, ...], steps: int, progress: Callable[[str], None]
+    design: Design, models: tuple[Model, ...], steps: int, progress: Callable[[str], None], response: bool = False
 ) -> list[Verified]:
-    """Simulate up to `steps` steps of every model on a grid, with the weights of its file or random ones."""
+    """Simulate up to `steps` steps of every model on a grid, with the weights of its file or random ones.
+
+    With `response` the cycles of the search are those of a response.
+    """
     p = design.parameters
     done = []
     for model, found in zip(models, design.found, strict=True):
@@ -111,9 +114,17 @@ def verify_design(
             result = verify(mapping, [sequence], choose_simulator(mapping, count), Path(folder), progress=progress)[0]
         done.append(Verified(
             model.name, f"{p.rows} x {p.cols} x {p.lanes}", count, result.prediction.cycles, result.cycles_simulated,
-            int((result.outputs != result.expected).sum()), found.cycles, mapping.predict(model.steps).cycles,
+            int((result.outputs != result.expected).sum()), found.cycles, _cycles(mapping, model.steps, response),
         ))
     return done
+
+
+def _cycles(mapping: Mapping, steps: int, response: bool) -> int:
+    """The cycles that the search has compared, of the mapping."""
+    if response:
+        assert mapping.response is not None, "the order for response has one"
+        return mapping.response.cycles
+    return mapping.predict(steps).cycles
 
 
 def mapping_of(network: QuantisedNetwork, parameters: GridParameters, choice: Choice, steps: int) -> Mapping:

@@ -29,7 +29,7 @@ class Candidate:
         self.words, self.units = words, units
         #: Lower bound on the cycles; infinite if the mapping is impossible. Every step reads all operands, one phase
         #: after the other; only the first step may be shorter.
-        self.least: float = (plans.steps - 1) * words
+        self.least: float = 0 if plans.response else (plans.steps - 1) * words
         #: `least` is the exact number of cycles.
         self.exact = False
         #: The mapping may be kept.

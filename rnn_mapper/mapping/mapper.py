@@ -67,7 +67,9 @@ def map_network(
         options = [[_checked(way, group.units, parameters)] for way, group in zip(splits, frames.groups, strict=True)]
     distances = Distances(PhaseClock(place.latencies, parameters.group_beats))
     plans = Plans(
-        frames, steps, parameters, distances, HostBeats.of(members, parameters, place.reserved), place.fits)
+        frames, steps, parameters, distances, HostBeats.of(members, parameters, place.reserved), place.fits,
+        response=schedule is PhaseOrder.RESPONSE,
+    )
     best = _best(Search(plans, groups), place, options)
     if best is None:
         raise _refusal(place, options, distances.clock)

@@ -1,5 +1,7 @@
 """Cycles of mappings on grids with given rows and lanes: exact cycles, and a bound that costs less.
 
+What counts is the cycles of a sequence whose inputs lie ready, or the response to an input that comes alone.
+
 Results for a unit group and for a pair of phases are cached: only the parts that depend on a whole mapping are computed
 for each mapping.
 """
@@ -16,7 +18,15 @@ from rnn_mapper.cells.unit_program import Preference
 from rnn_mapper.mapping.allocation import Reserved, place_vectors
 from rnn_mapper.mapping.choices import Choice, Way
 from rnn_mapper.quantisation.integer_network import QuantisedNetwork
-from rnn_mapper.schedule.bounds import Circuit, Known, circuits, follow_on, least_cycles, least_durations
+from rnn_mapper.schedule.bounds import (
+    Circuit,
+    Known,
+    circuits,
+    follow_on,
+    least_cycles,
+    least_durations,
+    least_response,
+)
 from rnn_mapper.schedule.distances import Distances
 from rnn_mapper.schedule.durations import Durations, Outline, Table, safe_durations
 from rnn_mapper.schedule.loop_nest import LoopNest, ceil_div
@@ -24,9 +34,12 @@ from rnn_mapper.schedule.order import phases_of
 from rnn_mapper.schedule.phases import Phase, PhaseOrder, unit_groups, vectors_of
 from rnn_mapper.schedule.programs import choose_programs
 from rnn_mapper.schedule.timing import PhaseTraits, Tiling, Timing
-from rnn_mapper.schedule.tokens import Controller, follow, token_costs
+from rnn_mapper.schedule.tokens import Controller, TokenCost, Trace, follow, token_costs
 
 __all__ = ["Frames", "HostBeats", "Plan", "Plans"]
+
+#: Steps of which the last has the response of all later ones.
+_WARM_STEPS = 3
 
 
 class _Member(NamedTuple):
@@ -185,7 +198,11 @@ class Plan:
 
     def _learn(self, known: Known) -> None:
         self._known = known
-        self.least = max(self.least, least_cycles(self._circuits, known, self._outline, self._plans.steps))
+        if self._plans.response:
+            least = least_response(known, self._outline)
+        else:
+            least = least_cycles(self._circuits, known, self._outline, self._plans.steps)
+        self.least = max(self.least, least)
 
     def _follow_on(self) -> list[Timing]:
         """The timings, including the first step; the known durations are lengthened until the next token can follow."""
@@ -208,14 +225,16 @@ class Plan:
 class Plans:
     """Plans of networks that share a schedule. Only rows and lanes of `parameters` count.
 
-    `fits` returns whether the grid's memories hold the given phases and loop nests.
+    `fits` returns whether the grid's memories hold the given phases and loop nests. With `response` the cycles of a
+    plan are those from the last beat of an input that comes alone to the last beat of its output (`schedule.response`),
+    for orders in which no output waits for a later input; else those of a sequence of `steps` steps.
     """
 
     def __init__(
         self, frames: Frames, steps: int, parameters: GridParameters, distances: Distances, beats: HostBeats,
-        fits: Callable[[list[Phase], list[LoopNest]], bool] | None = None,
+        fits: Callable[[list[Phase], list[LoopNest]], bool] | None = None, response: bool = False,
     ) -> None:
-        self.frames, self.steps, self.distances = frames, steps, distances
+        self.frames, self.steps, self.distances, self.response = frames, steps, distances, response
         #: Number of plans whose cycles were counted.
         self.counted = 0
         self._rows, self._lanes, self._beats, self._fits = parameters.rows, parameters.lanes, beats, fits
@@ -245,7 +264,18 @@ class Plans:
         """The cycles of a schedule."""
         self.counted += 1
         later, fresh = token_costs(timings, durations.cycles)
+        if self.response:
+            return self._respond(controller, later, durations.holds)
         return follow(controller, later, fresh, durations.holds, self._beats.inputs, self._beats.outputs, self.steps)
+
+    def _respond(self, controller: Controller, costs: Sequence[TokenCost], holds: Sequence[bool]) -> int:
+        inputs, outputs = self._beats.inputs, self._beats.outputs
+        # Two steps take longer than everything between one input and the next.
+        quiet = follow(controller, costs, costs, holds, inputs, outputs, 2)
+        trace = Trace()
+        arrivals = [quiet * (step + 1) for step in range(_WARM_STEPS)]
+        follow(controller, costs, costs, holds, inputs, outputs, _WARM_STEPS, trace, arrivals)
+        return trace.all_sent[-1] + 1 - trace.loads[-1].last
 
     def _placed(self, outline: Outline, groups: Sequence[_Group]) -> tuple[list[Phase], list[LoopNest]]:
         """Phases with their programs, but without weights, and their loop nests."""

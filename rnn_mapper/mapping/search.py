@@ -91,7 +91,8 @@ class Search:
             best = found.least
         for candidate in candidates:
             # A mapping with a cut group is kept only if it may be the fastest: a cut saves cycles, not memory.
-            if (self.plans.steps - 1) * candidate.words <= best or all(len(way) == 1 for way in candidate.choice.ways):
+            least = 0 if self.plans.response else (self.plans.steps - 1) * candidate.words
+            if least <= best or all(len(way) == 1 for way in candidate.choice.ways):
                 candidate.worthwhile = True
         return found
 

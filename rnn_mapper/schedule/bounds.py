@@ -22,7 +22,7 @@ from rnn_mapper.schedule.durations import Outline
 from rnn_mapper.schedule.entries import ScheduleEntry
 from rnn_mapper.schedule.timing import Timing
 
-__all__ = ["Circuit", "Known", "circuits", "follow_on", "least_cycles", "least_durations"]
+__all__ = ["Circuit", "Known", "circuits", "follow_on", "least_cycles", "least_durations", "least_response"]
 
 #: Largest number of circuits examined. Any circuit gives a bound, and networks worth exploring have fewer.
 _LIMIT = 64
@@ -156,6 +156,15 @@ def _after_last(known: Known, outline: Outline, steps: int) -> int:
     if steps == 1:
         return -known.fresh[last]
     return (known.completions[last] if outline.output == last else 0) - known.durations[last]
+
+
+def least_response(known: Known, outline: Outline) -> int:
+    """No input that comes alone has its output in fewer cycles: one phase after the other needs it, up to the last."""
+    output = outline.output
+    lag = outline.entries[output].lag
+    return sum(
+        known.durations[index] for index, entry in enumerate(outline.entries[:output]) if entry.lag == lag
+    ) + known.completions[output]
 
 
 def least_durations(timings: Sequence[Timing], barriers: Sequence[bool]) -> list[int]:

@@ -8,6 +8,7 @@ from hdl.latencies import GridLatencies
 from hdl.parameters import GridParameters
 from rnn_mapper import cells
 from rnn_mapper.cells.unit_program import Preference
+from rnn_mapper.errors import MappingError
 from rnn_mapper.mapping.choices import Choice, UnitSlice
 from rnn_mapper.mapping.mapper import map_network
 from rnn_mapper.mapping.mapping import Mapping
@@ -67,4 +68,25 @@ def test_cycles_and_bounds_are_those_of_the_mapping() -> None:
             assert plan.least <= expected
             plan.improve()
         assert plan.least == expected
+        compared += 1
+
+
+def test_responses_and_bounds_are_those_of_the_mapping() -> None:
+    rng, compared = np.random.default_rng(6), 0
+    while compared < 15:
+        members = networks(rng)[:1]
+        programs = list(Preference)[int(rng.integers(3))]
+        try:
+            mapping = map_network(members, GRID, schedule=PhaseOrder.RESPONSE, programs=programs)
+        except MappingError:
+            continue
+        distances = Distances(PhaseClock(LATENCIES, GRID.group_beats))
+        plans = Plans(Frames(members), 1, GRID, distances, HostBeats.of(members, GRID), response=True)
+        plan = plans.plan(choice_of(mapping, programs))
+        assert plan is not None
+        assert mapping.response is not None
+        while not plan.exact:
+            assert plan.least <= mapping.response.cycles
+            plan.improve()
+        assert plan.least == mapping.response.cycles
         compared += 1
