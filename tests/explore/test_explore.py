@@ -219,3 +219,19 @@ def test_cluster_gives_the_same() -> None:
 def test_processes_give_the_same() -> None:
     wanted = request("lstm:16")
     assert searched(wanted, processes=2) == searched(wanted)
+
+
+def test_responses_are_those_of_the_mappings(tmp_path: Path) -> None:
+    options = ("explore", "--model", "lstm:inputs=9,hidden=16x16,head=3", "--budget", "gates=400k", *SMALL)
+    done = spatial_rnn(*options, "--objective", "response", "--verify", "--top", "2", "--json", "r.json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    values = json.loads((tmp_path / "r.json").read_text())
+    assert all(one["exact"] for one in values["verified"])
+    schedules = {mapping["schedule"] for design in values["front"] for mapping in design["mappings"].values()}
+    assert schedules == {"response"}
+    assert "response lstm" in done.stdout
+    said = refusal(*options, "--objective", "response", "--schedule", "blas", cwd=tmp_path)
+    assert "only the schedule response has a response" in said
+    said = refusal("explore", "--model", "sru:8", "--budget", "gates=400k", *SMALL, "--objective", "response",
+                   cwd=tmp_path)
+    assert "no matrix of the network multiplies a state" in said
