@@ -8,14 +8,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from rnn_mapper.schedule.prediction import SequencePlan, predict
+from rnn_mapper.schedule.prediction import SequencePlan
+from rnn_mapper.schedule.tokens import Controller, Trace, follow, token_costs
 
 __all__ = ["Response", "response_of"]
 
-#: Steps after which nothing changes any more, and steps that are looked at with a given gap.
-_WARM, _STEPS = 2, 12
-#: Gaps beyond the shortest that are tried: the write stream could be taken at just the wrong time.
-_BEYOND = 8
+#: Steps after which nothing changes any more.
+_STEPS = 6
 
 
 @dataclass(frozen=True)
@@ -24,38 +23,76 @@ class Response:
 
     #: Cycles from the acceptance of the last beat of a step's input to the last beat of its output.
     cycles: int
-    #: Fewest cycles from the first beat of an input to that of the next with which each step has this response.
+    #: Cycles from the first beat of an input to that of the next, from which on every step has this response, whatever
+    #: the gaps before it were: with fewer, something that does not need the input is not over when it comes.
     shortest_gap: int
 
 
 def response_of(plan: SequencePlan) -> Response | None:
     """The response of a schedule; None if an output waits for the inputs of later steps."""
-    quiet = predict(plan, 4, cleared=False).cycles + plan.input_beats
-    alone = _responses(plan, quiet, _WARM + 2)
-    if alone is None:
+    followed = _Followed(plan)
+    # Two steps take longer than everything between one input and the next.
+    quiet = followed.cycles(2) + plan.input_beats
+    alone = followed.trace(quiet)
+    arrivals = followed.arrivals(quiet)
+    if any(end >= arrival for end, arrival in zip(alone.all_sent, arrivals[1:], strict=False)):
         return None
-    cycles = alone[-1]
+    cycles = followed.responses(alone)[-1]
 
     def holds(gap: int) -> bool:
-        found = _responses(plan, gap, _STEPS)
-        return found is not None and max(found) <= cycles
+        trace = followed.trace(gap)
+        return followed.waits_for_inputs_only(trace) and max(followed.responses(trace)) == cycles
 
     low, high = plan.input_beats, quiet
     while low < high:
         middle = (low + high) // 2
         low, high = (low, middle) if holds(middle) else (middle + 1, high)
-    while not all(holds(low + more) for more in range(_BEYOND)):
-        low += 1
     return Response(cycles, low)
 
 
-def _responses(plan: SequencePlan, gap: int, steps: int) -> list[int] | None:
-    """The responses of all steps of a kept state whose inputs come every `gap` cycles, the first one late; None if an
-    output waits for a later input however long it takes."""
-    first = predict(plan, 1, cleared=False).cycles
-    arrivals = [first + gap * step for step in range(steps)]
-    found = predict(plan, steps, cleared=False, arrivals=arrivals)
-    loads, ends = list(found.inputs), found.step_cycles
-    if gap >= first and any(end > arrival for end, arrival in zip(ends, arrivals[1:], strict=False)):
-        return None
-    return [end - load.last for end, load in zip(ends, loads, strict=True)]
+class _Followed:
+    """Sequences from a kept state whose inputs come one at a time."""
+
+    def __init__(self, plan: SequencePlan) -> None:
+        self._plan = plan
+        entries = plan.entries
+        self._costs, _ = token_costs(
+            [plan.timings[entry.phase].cycles for entry in entries],
+            [duration for entry in entries for duration in (entry.duration, entry.fresh_duration)],
+        )
+        self._controller = Controller.of(entries)
+        self._holds = [entry.holds_slot for entry in entries]
+        self._first = next(index for index, entry in enumerate(entries) if entry.needs_input)
+
+    def cycles(self, steps: int) -> int:
+        """Cycles of a sequence whose inputs lie ready."""
+        return self._follow(steps, None, None)
+
+    def arrivals(self, gap: int) -> list[int]:
+        """Cycles of the inputs that come every `gap` cycles, the first one late."""
+        start = self.cycles(2)
+        return [start + gap * step for step in range(_STEPS)]
+
+    def trace(self, gap: int) -> Trace:
+        """What happens when the inputs come every `gap` cycles."""
+        trace = Trace()
+        self._follow(_STEPS, trace, self.arrivals(gap))
+        return trace
+
+    def responses(self, trace: Trace) -> list[int]:
+        """Cycles from the last beat of each input to that of its output, which is offered a cycle after its fetch."""
+        return [end + 1 - load.last for end, load in zip(trace.all_sent, trace.loads, strict=True)]
+
+    def waits_for_inputs_only(self, trace: Trace) -> bool:
+        """Whether the first phase of each step waits for nothing but its input, whose beats come without a pause."""
+        ready = all(
+            token.results <= trace.loads[token.step].last + 1 for token in trace.tokens if token.entry == self._first
+        )
+        return ready and all(load.last - load.first == self._plan.input_beats - 1 for load in trace.loads)
+
+    def _follow(self, steps: int, trace: Trace | None, arrivals: list[int] | None) -> int:
+        plan = self._plan
+        return follow(
+            self._controller, self._costs, self._costs, self._holds, plan.input_beats, plan.output_groups, steps,
+            trace, arrivals,
+        )

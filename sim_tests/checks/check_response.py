@@ -15,9 +15,12 @@ from cocotb.task import bridge, resume
 from hypothesis import HealthCheck, Phase, given, reject, seed, settings
 from hypothesis import strategies as st
 
+from hdl.register_map import Control, Status
+from rnn_mapper import cells
 from rnn_mapper.bus import input_packet
 from rnn_mapper.errors import MappingError
 from rnn_mapper.fixed_point import Codes
+from rnn_mapper.mapping.state_images import state_packets
 from rnn_mapper.schedule.phases import PhaseOrder
 from sim_tests.bench.grids import GRIDS
 from sim_tests.bench.model_bench import START_LATENCY, ModelBench
@@ -56,6 +59,38 @@ async def run_sequence(bench: ModelBench, inputs: Codes, gaps: list[int], keep: 
     assert sent == predicted.step_cycles, f"{what}: {sent}, predicted {predicted.step_cycles}"
     bench.sink.clear()
     return [end - last for end, last in zip(sent, taken, strict=True)]
+
+
+@cocotb.test()
+async def what_was_computed_before_is_thrown_away(dut: Any) -> None:
+    """After an abort, and after a load of a state, in the gap in which products of the old state are stored already."""
+    bench = ModelBench(dut, PARAMETERS)
+    # The cell has no state beside its vector, so that any grid has room for it.
+    case = ModelCase(cells.rnn_tanh, PARAMETERS.lanes + 1, (PARAMETERS.rows + 1,), schedule=PhaseOrder.RESPONSE)
+    await bench.begin()
+    await bench.load_model(case.mapping(PARAMETERS))
+    inputs = case.operands(PARAMETERS, 6)
+    beat = bench.beat_bytes
+    for keep in (False, True):
+        if keep:
+            await run_sequence(bench, inputs[:2], [0, 9], keep=False, what="before")
+        earlier = bench.state
+        await bench.start(6, keep)
+        for vector in inputs[:3]:
+            await bench.put_input(input_packet(vector[None], beat), 0, False)
+        # Every output is on its way, and the products of the last state are stored.
+        await bench.cycles(QUIET)
+        assert len(bench.beats) == 3 * bench.mapping.output_groups
+        await bench.write("CONTROL", 1 << Control.ABORT)
+        await bench.put_input(input_packet(inputs[3:4], beat), 0, True)
+        await bench.finish()
+        assert await bench.read("STATUS") == 1 << Status.ABORTED
+        if keep:
+            bench.load(state_packets(bench.mapping, earlier))
+            await bench.source.wait()
+            await bench.cycles(2)
+            bench.state = earlier
+        await run_sequence(bench, inputs, [0, 9, 9, 9, 9, 9], keep=keep, what=f"after an abort, state loaded {keep}")
 
 
 @cocotb.test()
