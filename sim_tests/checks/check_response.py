@@ -28,9 +28,12 @@ from sim_tests.bench.models import ModelCase
 from sim_tests.bench.random_cases import model_cases
 
 PARAMETERS = GRIDS[os.environ["SRNN_GRID"]]
-#: Cycles from START, in which all that needs no input is over, until the first input of a sequence comes.
-QUIET = 3000
 STEPS = 8
+
+
+def quiet(bench: ModelBench) -> int:
+    """Cycles after START, or after an input, in which all that needs no further input is over."""
+    return bench.mapping.predict(2, cleared=False).cycles + 50
 
 
 async def run_sequence(bench: ModelBench, inputs: Codes, gaps: list[int], keep: bool, what: str) -> list[int]:
@@ -43,7 +46,7 @@ async def run_sequence(bench: ModelBench, inputs: Codes, gaps: list[int], keep: 
     bench.beats.clear()
     await bench.start(steps, keep)
     first = bench.started[-1] + START_LATENCY
-    arrivals = [gaps[0] + QUIET]
+    arrivals = [gaps[0] + quiet(bench)]
     arrivals += [arrivals[0] + sum(gaps[1 : step + 1]) for step in range(1, steps)]
     taken = [
         await bench.put_input(input_packet(vector[None], bench.beat_bytes), first + arrival, step == steps - 1) - first
@@ -79,7 +82,7 @@ async def what_was_computed_before_is_thrown_away(dut: Any) -> None:
         for vector in inputs[:3]:
             await bench.put_input(input_packet(vector[None], beat), 0, False)
         # Every output is on its way, and the products of the last state are stored.
-        await bench.cycles(QUIET)
+        await bench.cycles(quiet(bench))
         assert len(bench.beats) == 3 * bench.mapping.output_groups
         await bench.write("CONTROL", 1 << Control.ABORT)
         await bench.put_input(input_packet(inputs[3:4], beat), 0, True)
