@@ -36,7 +36,7 @@ def random_schedule(p: GridParameters, rng: np.random.Generator) -> tuple[dict[s
         }
         other, back = int(rng.integers(count)), int(rng.integers(4))
         # The awaited phase must be issued before it.
-        if lags[other] - lag - back <= (0 if other < place else -1) and rng.random() < 0.7:
+        if lags[other] - lag - back <= (0 if other < place else -1) and rng.random() < 0.9:
             entry |= {"wait": 1, "wait_phase": int(phases[other]), "wait_back": back}
         entries.append(entry)
     return header, entries

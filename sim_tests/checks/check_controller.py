@@ -43,10 +43,12 @@ class ControllerBench(CycleBench):
         self.word = 0
         #: The model that the host names, until it names another.
         self.named = 0
+        #: The ROM has contents before it is written.
+        self.initialised = 0
 
     async def compare(self, **inputs: int) -> abc.Mapping[str, int]:
         """One cycle, in which all outputs must equal the model's; returns them."""
-        values = IDLE | {"model": self.named} | inputs
+        values = IDLE | {"model": self.named, "initialised": self.initialised} | inputs
         self.named = values["model"]
         await self.cycle(values, schedule_word=self.word)
         wanted = self.model.cycle(values)
@@ -104,6 +106,32 @@ def some_model(rng: np.random.Generator) -> int:
     return model if rng.random() < 0.9 else model + PARAMETERS.models * int(rng.choice([1, 2, 16, 1 << 20]))
 
 
+async def baked_schedules(bench: ControllerBench, rng: np.random.Generator) -> None:
+    """Schedules that the ROM has from the beginning count, with every state that is loaded, until a load fails."""
+    model, every = bench.model, range(PARAMETERS.models)
+    for index in every:
+        header, entries = random_schedule(PARAMETERS, rng)
+        bench.rom[index] = HEADERS.pack(header)
+        model.headers[index], model.schedules[index] = header, entries
+    bench.initialised = 1
+    # The cycle after the reset, in which model 0 was named already.
+    model.cycle(IDLE)
+    for receiver in (None, *every, None):
+        if receiver is not None:
+            await bench.compare(model=receiver)
+            await bench.compare()
+            await bench.load_state()
+        for index in (*every, PARAMETERS.models):
+            await bench.compare(model=index)
+        await bench.compare()
+    await bench.load_state(fails=True)
+    for index in every:
+        await bench.compare(model=index)
+    await bench.compare()
+    model.headers[:] = [header | {"entries": 0} for header in model.headers]
+    bench.initialised = 0
+
+
 async def name_a_model(bench: ControllerBench, rng: np.random.Generator, start: abc.Mapping[str, int]) -> None:
     """Name models, each in the cycle before a `start`, until one can run; often the model already named."""
     model = bench.model
@@ -120,6 +148,8 @@ async def controller(dut: Any) -> None:
     bench, rng, p = ControllerBench(dut), np.random.default_rng(24), PARAMETERS
     await bench.begin(**IDLE, schedule_word=0)
     model = bench.model
+    await baked_schedules(bench, rng)
+    await bench.compare(model=0)
     header, entries = random_schedule(PARAMETERS, rng)
     await bench.compare(start=1, steps=1)
     await bench.load(0, header | {"entries": 0}, [])
@@ -155,7 +185,7 @@ async def controller(dut: Any) -> None:
         fast = number in LONG or rng.random() < 0.3
         paces = (1.0, 1.0, 1.0, 0.1) if fast else tuple(float(pace) for pace in rng.choice([0.05, 0.3, 0.9], 4))
         around = Surroundings(rng, entries, steps, (paces[0], paces[1], paces[2], min(paces[3], 0.5)))
-        abort = int(rng.integers(2, 60)) if number not in LONG and rng.random() < 0.4 else None
+        abort = int(rng.choice([1, rng.integers(2, 60)])) if number not in LONG and rng.random() < 0.4 else None
         # START and ABORT in one write start the sequence.
         await bench.compare(**held, start=1, abort=int(rng.integers(2)))
         cycle = 0
