@@ -35,9 +35,7 @@ module srnn_memory #(
 );
     localparam SLICES = (WIDTH + SLICE - 1) / SLICE;
 
-    // A register at the output is for block RAM; with one port there may be larger memories.
-    localparam IN_BLOCKS = (OUTPUT_REGISTER != 0 && PORTS != 1) ? 1 : 0;
-    (* no_rw_check, ram_style = IN_BLOCKS ? "block" : "auto" *)
+    (* no_rw_check, ram_style = OUTPUT_REGISTER ? "block" : "auto" *)
     reg [WIDTH-1:0] words [0:DEPTH-1];
 
     wire [ADDRESS_BITS-1:0] read_at = (PORTS == 1 && write_enable) ? write_address : read_address;

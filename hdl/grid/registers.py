@@ -85,12 +85,13 @@ class Registers(wiring.Component):
             status[Status.ABORTED].eq(self.aborted),
             status[Status.STATE_VALID].eq(self.state_valid),
         ]
-        held = {}
+        held: dict[str, Signal] = {}
         for register in REGISTERS:
-            if register.access == Access.READ_WRITE:
-                bits = held_bits(register, p.phases)
+            bits = held_bits(register, p.phases) if register.access == Access.READ_WRITE else 0
+            if bits:
                 init = register.reset & ((1 << bits) - 1)
                 held[register.name] = Signal(bits, name=register.name.lower(), init=init)
+        enables = [held[name] for name in ("PHASE_ENABLE_LOW", "PHASE_ENABLE_HIGH") if name in held]
         readable = {
             **held,
             "ID": Const(IDENTIFICATION, 32),
@@ -104,7 +105,7 @@ class Registers(wiring.Component):
             self.keep_state.eq(held["MODE"][0]),
             self.model.eq(held["MODEL"]),
             self.steps.eq(held["STEPS"]),
-            self.phase_enable.eq(Cat(held["PHASE_ENABLE_LOW"], held["PHASE_ENABLE_HIGH"])),
+            self.phase_enable.eq(Cat(enables)),
             self.ignore_tdest.eq(held["STREAM"][Stream.IGNORE_TDEST]),
             self.load.eq(held["STREAM"][Stream.LOAD]),
             self.interrupt.eq(
@@ -141,7 +142,7 @@ class Registers(wiring.Component):
             with m.Switch(address[2:]):
                 for register in REGISTERS:
                     with m.Case(register.offset >> 2):
-                        if register.access == Access.READ_WRITE:
+                        if register.name in held:
                             # By bytes, so that the strobes are enables of registers.
                             value = held[register.name]
                             for low in range(0, len(value), 8):
@@ -161,7 +162,8 @@ class Registers(wiring.Component):
         bus = self.s_axil
         read = Signal()
         #: The upper half of the counter whose lower half was read last, and a bit for that counter.
-        kept, kept_of = Signal(self.parameters.counter_bits - 32, reset_less=True), Signal(len(counters))
+        kept = Signal(max(1, self.parameters.counter_bits - 32), reset_less=True)
+        kept_of = Signal(len(counters))
         #: What the read of a register does besides.
         effects: dict[str, list[Any]] = {}
         for index, (name, counter) in enumerate(counters.items()):
