@@ -12,8 +12,9 @@ __all__ = ["PartialChain"]
 
 
 class PartialChain(wiring.Component):
-    """Adds the sum of the western neighbour to a row's own: `partial_out` is `total` of the cycle before, with `follows`
-    plus its `partial_in`. The sum wraps.
+    """Adds the sum of the western neighbour to a row's own.
+
+    `partial_out` is `total` of the cycle before, with `follows` plus its `partial_in`. The sum wraps.
     """
 
     module_name = "srnn_partial_chain"
