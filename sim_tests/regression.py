@@ -138,13 +138,13 @@ DEPENDS: dict[str, tuple[str, ...]] = {
 _GRID_BENCHES: dict[str, tuple[dict[str, str], dict[str, str], tuple[str, ...]]] = {
     "check_random": ({"SRNN_COUNT": "25"}, {"SRNN_COUNT": "4"}, ICARUS_GRIDS),
     "check_operations": ({"SRNN_COUNT": "25"}, {"SRNN_COUNT": "3"}, TINY_GRIDS),
-    "check_host_errors": ({}, {}, ICARUS_GRIDS),
-    "check_collisions": ({}, {}, ICARUS_GRIDS),
+    "check_host_errors": ({}, {}, TINY_GRIDS),
+    "check_collisions": ({}, {}, TINY_GRIDS),
     "check_host": ({}, {}, TINY_GRIDS),
     "check_abort": ({}, {}, TINY_GRIDS),
     # A short version of `make soak`.
     "check_soak": ({"SRNN_SEED": "1", "SRNN_COUNT": "12"}, {"SRNN_SEED": "1", "SRNN_COUNT": "3"}, TINY_GRIDS),
-    "check_response": ({"SRNN_COUNT": "8"}, {"SRNN_COUNT": "2"}, TINY_GRIDS),
+    "check_response": ({"SRNN_COUNT": "6"}, {"SRNN_COUNT": "2"}, TINY_GRIDS),
     "check_long": ({}, {}, ()),
     "check_rails": ({}, {}, ()),
 }
